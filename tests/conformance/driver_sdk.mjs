@@ -83,7 +83,8 @@ const folder = process.env.CONFORMANCE_SDK ?? new URL("../../web/sdk", import.me
 const { Broker } = await import(pathToFileURL(`${folder}/index.js`).href);
 /** @type {any} */
 let broker, lease, program;
-let [using, cancel] = [false, new AbortController()];
+let using = false;
+const cancel = new AbortController();
 
 function use() {
 	using = true;
@@ -127,7 +128,10 @@ async function work() {
 		ifAvailable: program.no_wait,
 		signal: cancel.signal,
 	});
-	if (!lease) return report("ended", { code: "busy" });
+	if (!lease) {
+		report("ended", { code: "busy" });
+		return;
+	}
 	lease.signal.addEventListener("abort", stop);
 	lease.guard({ terminate: stop });
 	use();

@@ -1,8 +1,8 @@
+// @ts-check
 // sovereign: the predecessor's browser kernel, with its names and result shapes, on top of the SDK.
 // An old page only swaps this file, or makes its own one `export * from` this address. Nothing is
 // granted that the broker did not grant, but where no broker listens: then the tabs of one origin
 // take turns among themselves. New pages use /sdk/index.js.
-// @ts-check
 import { Broker, detect } from "../sdk/index.js";
 import { pageKey } from "../sdk/page_lifecycle.js";
 

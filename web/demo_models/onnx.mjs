@@ -79,7 +79,7 @@ export function node(operator, inputs, outputs, attributes = {}) {
 }
 
 /** An input or output of the graph (ValueInfoProto); a dimension that varies has a name. */
-export function value(name, type, shape) {
+export function valueInfo(name, type, shape) {
 	const dims = shape.map((dim) =>
 		typeof dim === "number" ? intField(1, dim) : bytesField(2, dim),
 	);

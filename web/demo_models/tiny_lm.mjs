@@ -11,7 +11,7 @@
 //
 // transformers.js passes only the newest word after the first step, so the graph keeps the words'
 // numbers where a real model keeps its keys (the "KV cache").
-import { FLOAT32, INT64, model, node, tensor, value } from "./onnx.mjs";
+import { FLOAT32, INT64, model, node, tensor, valueInfo } from "./onnx.mjs";
 import { wordTokenizer } from "./tokenizer.mjs";
 import { topics } from "./tiny_lm_corpus.mjs";
 
@@ -174,15 +174,15 @@ function graph(size, { seen, follows, calls, steers }) {
 			tensor("no_dims", INT64, [0], []),
 		],
 		inputs: [
-			value("input_ids", INT64, ["b", "s"]),
-			value("attention_mask", INT64, ["b", "t"]),
-			value("past_key_values.0.key", FLOAT32, ["b", 1, "p", 1]),
-			value("past_key_values.0.value", FLOAT32, ["b", 1, "p", 1]),
+			valueInfo("input_ids", INT64, ["b", "s"]),
+			valueInfo("attention_mask", INT64, ["b", "t"]),
+			valueInfo("past_key_values.0.key", FLOAT32, ["b", 1, "p", 1]),
+			valueInfo("past_key_values.0.value", FLOAT32, ["b", 1, "p", 1]),
 		],
 		outputs: [
-			value("logits", FLOAT32, ["b", 1, size]),
-			value("present.0.key", FLOAT32, ["b", 1, "t", 1]),
-			value("present.0.value", FLOAT32, ["b", 1, "t", 1]),
+			valueInfo("logits", FLOAT32, ["b", 1, size]),
+			valueInfo("present.0.key", FLOAT32, ["b", 1, "t", 1]),
+			valueInfo("present.0.value", FLOAT32, ["b", 1, "t", 1]),
 		],
 	});
 }

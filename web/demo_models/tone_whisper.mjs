@@ -3,7 +3,7 @@
 // for Whisper, and the graph finds the tone in it. It speaks the interface of a Whisper export
 // (encoder, merged decoder). Used by build.mjs. It is a demonstration: it understands no speech,
 // and the pages say so.
-import { FLOAT32, INT64, model, node, tensor, value } from "./onnx.mjs";
+import { FLOAT32, INT64, model, node, tensor, valueInfo } from "./onnx.mjs";
 import { wordTokenizer } from "./tokenizer.mjs";
 
 /** The tones in Hz, by the word that is written for them. */
@@ -59,8 +59,8 @@ function encoder() {
 			node("Transpose", ["halved"], ["last_hidden_state"], { perm: [0, 2, 1] }),
 		],
 		constants: [],
-		inputs: [value("input_features", FLOAT32, ["b", BANDS, FRAMES])],
-		outputs: [value("last_hidden_state", FLOAT32, ["b", STATES, BANDS])],
+		inputs: [valueInfo("input_features", FLOAT32, ["b", BANDS, FRAMES])],
+		outputs: [valueInfo("last_hidden_state", FLOAT32, ["b", STATES, BANDS])],
 	});
 }
 
@@ -121,15 +121,22 @@ function decoder() {
 			tensor("last_second", INT64, [1], [SECONDS - 1]),
 		],
 		inputs: [
-			value("input_ids", INT64, ["b", "s"]),
-			value("encoder_hidden_states", FLOAT32, ["b", STATES, BANDS]),
+			valueInfo("input_ids", INT64, ["b", "s"]),
+			valueInfo("encoder_hidden_states", FLOAT32, ["b", STATES, BANDS]),
 			...cached.map((name) =>
-				value(`past_key_values.0.${name}`, FLOAT32, ["b", 1, `past_${length(name)}`, 1]),
+				valueInfo(`past_key_values.0.${name}`, FLOAT32, [
+					"b",
+					1,
+					`past_${length(name)}`,
+					1,
+				]),
 			),
 		],
 		outputs: [
-			value("logits", FLOAT32, ["b", 1, WORDS.length]),
-			...cached.map((name) => value(`present.0.${name}`, FLOAT32, ["b", 1, length(name), 1])),
+			valueInfo("logits", FLOAT32, ["b", 1, WORDS.length]),
+			...cached.map((name) =>
+				valueInfo(`present.0.${name}`, FLOAT32, ["b", 1, length(name), 1]),
+			),
 		],
 	});
 }

@@ -136,7 +136,6 @@ export class ModelHost extends EventTarget {
 /** @param {Engine} engine @param {unknown} reason */
 function endEngine(engine, reason) {
 	if (reason === null) return engine.unload();
-	engine.terminate(
-		reason instanceof EngineError ? reason : new EngineError("DEVICE_LOST", TAKEN),
-	);
+	const error = reason instanceof EngineError ? reason : new EngineError("DEVICE_LOST", TAKEN);
+	return engine.terminate(error);
 }

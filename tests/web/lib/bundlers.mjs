@@ -77,7 +77,7 @@ const viteBuild = (name) => async (from, outDir) => {
 export const BUNDLERS = {
 	"esbuild, esm": esbuild("esm"),
 	"esbuild, iife": esbuild("iife"),
-	rollup: rollup,
+	rollup,
 	webpack: webpack("production"),
 	"webpack, development": webpack("development"),
 	"vite 6": viteBuild("vite6"),

@@ -7,7 +7,7 @@
 /** Before the page is loaded. @param {Page} page */
 export const watchStreams = (page) =>
 	page.addInitScript(() => {
-		const opened = /** @type {any} */ ((globalThis).streams = []);
+		const opened = /** @type {any} */ (globalThis.streams = []);
 		const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
 		navigator.mediaDevices.getUserMedia = async (constraints) => {
 			const stream = await real(constraints);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { Bench, bestOf, clock, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { bestOf, clock, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;

@@ -33,7 +33,7 @@ const MODES = {
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
 /** @type {import("../lib/session.mjs").Session[]} */
-let sessions = [];
+const sessions = [];
 
 before(async () => {
 	daemon = await startDaemon();

@@ -112,16 +112,6 @@ const answered = (n, tab = page) =>
 const problems = () =>
 	page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
-/** The lease with which a console computes. */
-const computing = () =>
-	until(
-		async () => {
-			const { leases } = await daemon.status();
-			return leases.find(({ id, slots }) => id === "Root-Console" && slots > 0);
-		},
-		{ ms: ANSWER_MS, what: "the console computes", every: 20 },
-	);
-
 /** Slows the model's words down, so that an answer can be met while it is written. The page's own
  * code is untouched: the Worker's messages come later. @param {number} ms */
 async function slowDown(tab, ms) {

@@ -19,9 +19,9 @@ const DESK = { width: 1280, height: 900 };
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
 /** @type {import("../lib/session.mjs").Session[]} */
-let sessions = [];
+const sessions = [];
 /** @type {import("../lib/browser.mjs").PageBrowser[]} */
-let browsers = [];
+const browsers = [];
 
 before(async () => {
 	daemon = await startDaemon({ config: { classes: { chat: { hold_max_s: 3600 } } } });

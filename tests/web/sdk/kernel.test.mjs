@@ -287,7 +287,7 @@ test("profiles are clamped to the adapter, and the old reload hooks are harmless
 	assert.deepEqual([high.maxBufferSize, high.isConstrained], [512 * MIB, true]);
 	assert.equal(high.adapter, adapter);
 	Reflect.deleteProperty(globalThis, "navigator");
-	const page = /** @type {any} */ ((globalThis).window = {});
+	const page = /** @type {any} */ (globalThis.window = {});
 	await openTab();
 	granted(await tabs[0].GPUController.acquireLock("holder"));
 	assert.equal((await page.triggerGPUHotReload()).success, true);

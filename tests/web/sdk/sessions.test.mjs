@@ -210,7 +210,7 @@ function fakePage(storage) {
 	};
 	Object.assign(globalThis, globals);
 	return Object.assign(page, {
-		end: () => Object.keys(globals).forEach((k) => delete /** @type {any} */ (globalThis)[k]),
+		end: () => Object.keys(globals).forEach((k) => delete (/** @type {any} */ (globalThis)[k])),
 	});
 }
 

@@ -145,8 +145,8 @@ async function start() {
 }
 
 async function anySites() {
-	const { asking, sites } = await call("GET", "/v1/sites");
-	return asking.length + sites.length > 0;
+	const known = await call("GET", "/v1/sites");
+	return known.asking.length + known.sites.length > 0;
 }
 
 /** Once, for who may act; what shows them comes when there are some. */

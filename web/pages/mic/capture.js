@@ -110,7 +110,10 @@ export class Capture {
 
 	/** Ends the recording and hands its sound on. */
 	async stop() {
-		if (this.phase === "asking") return this.cancel();
+		if (this.phase === "asking") {
+			this.cancel();
+			return;
+		}
 		const recording = this.#take();
 		if (recording) await this.#read(() => recording.stop(), "microphone");
 	}

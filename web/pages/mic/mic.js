@@ -195,7 +195,7 @@ function word() {
 	if (state === "offline" || state === "reconnecting") return state;
 	const states = takes.list.map((take) => take.state);
 	if (states.includes("working") || states.includes("loading")) return "holding";
-	return states.some((state) => ["waiting", "fetching"].includes(state)) ? "waiting" : "idle";
+	return states.some((each) => ["waiting", "fetching"].includes(each)) ? "waiting" : "idle";
 }
 
 /** @returns {string} */
