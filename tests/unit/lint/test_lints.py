@@ -296,6 +296,29 @@ class Lints(unittest.TestCase):
         for *_, words in faults:
             self.assertIn(words, output)
 
+    def test_javascript_sees_another_dialect(self):
+        """A mistake, a short name in the SDK, a layout of its own, a module that does not say what it is for."""
+        self.copy(".editorconfig", ".prettierrc.json")
+        good = "// @ts-check\n// a: is fine.\nexport const name = 1;\n"
+        self.write("web/ui/a.js", good)
+        if not shutil.which("node"):
+            self.skipTest("no node here")
+        check = ["node", str(TOOLS / "check/javascript.mjs"), str(self.root)]
+        result = subprocess.run(check, capture_output=True, text=True, check=False)
+        if result.returncode == 77:
+            self.skipTest(result.stdout)
+        self.assertEqual(result.returncode, 0, result.stdout)
+        self.write("web/ui/loose.js", good + 'if (name == "1") throw name;\n')
+        self.write("web/sdk/short.js", "// @ts-check\n// b.\nexport const f = (o) => o;\n")
+        self.write("web/ui/wide.js", good + "export const list = [1,2];\n")
+        self.write("web/pages/a/mute.js", "export const name = 1;\n")
+        self.write("tests/web/x.test.mjs", "// x.\nunknown();\n")
+        result = subprocess.run(check, capture_output=True, text=True, check=False)
+        self.assertEqual(result.returncode, 1, result.stdout)
+        for words in ("loose.js:4: Expected '===' and instead saw '=='", "short.js:3: Identifier name 'o'",
+                      "wide.js: not as prettier", "mute.js:1: Begin with", "'unknown' is not defined"):
+            self.assertIn(words, result.stdout)
+
     def test_purity_sees_a_clock(self):
         """A library that calls write, even through a helper, is not pure."""
         self.write("core.c", "void helper(void); void *malloc(unsigned long);\nvoid f(void) { helper(); malloc(1); }\n")
