@@ -74,13 +74,15 @@ export class GPUController {
 			return this.#hold(agentId, load);
 		const parked = this.#parked.get(agentId) ?? this.#ask(agentId);
 		this.#parked.delete(agentId);
-		/** @type {any} */
+		/** @type {ReturnType<typeof setTimeout> | undefined} */
 		let timer;
 		const late = new Promise((_, reject) => {
 			timer = setTimeout(() => reject(new Error("GPU Queue Timeout")), timeoutMs);
 		});
 		try {
-			const lease = /** @type {any} */ (await Promise.race([parked.claim, late]));
+			const lease = /** @type {import("/sdk/index.js").Lease} */ (
+				await Promise.race([parked.claim, late])
+			);
 			return this.#hold(agentId, {
 				load: false,
 				lease,
@@ -289,7 +291,7 @@ export class GPUController {
  * @param {S} initial
  */
 export function createStore(initial) {
-	/** @type {Set<(key: keyof S, value: any) => void>} */
+	/** @type {Set<(key: keyof S, value: S[keyof S]) => void>} */
 	const listeners = new Set();
 	const state = new Proxy(
 		{ ...initial },
@@ -305,11 +307,11 @@ export function createStore(initial) {
 			},
 		},
 	);
-	/** @param {(key: keyof S, value: any) => void} listener */
+	/** @param {(key: keyof S, value: S[keyof S]) => void} listener */
 	const unsubscribe = (listener) => {
 		listeners.delete(listener);
 	};
-	/** @param {(key: keyof S, value: any) => void} listener */
+	/** @param {(key: keyof S, value: S[keyof S]) => void} listener */
 	const subscribe = (listener) => {
 		listeners.add(listener);
 		return () => unsubscribe(listener);

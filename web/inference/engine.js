@@ -138,9 +138,10 @@ export class Engine extends EventTarget {
 	}
 
 	/**
-	 * @param {string} name @param {any[]} args
-	 * @param {AbortSignal} [signal] @param {(value: any) => void} [onEvent]
-	 * @returns {Promise<any>}
+	 * @template T, E
+	 * @param {string} name @param {unknown[]} args
+	 * @param {AbortSignal} [signal] @param {(value: E) => void} [onEvent]
+	 * @returns {Promise<T>}
 	 */
 	#call(name, args, signal, onEvent) {
 		if (this.#ended) return Promise.reject(this.#ended);
@@ -163,10 +164,10 @@ export class Engine extends EventTarget {
 			};
 			signal?.addEventListener("abort", onAbort, { once: true });
 			this.#calls.set(id, {
-				onEvent,
+				onEvent: (value) => onEvent?.(/** @type {E} */ (value)),
 				done: (value) => {
 					settle();
-					done(value);
+					done(/** @type {T} */ (value));
 				},
 				fail: (error) => {
 					settle();
@@ -177,7 +178,7 @@ export class Engine extends EventTarget {
 		});
 	}
 
-	/** @param {any} data */
+	/** @param {import("./worker_side.js").Reply} data */
 	#take(data) {
 		if (data.type === "lost") {
 			this.#end(explain(new Error("device lost"), { model: this.spec.name }));
@@ -185,7 +186,7 @@ export class Engine extends EventTarget {
 			return;
 		}
 		const call = this.#calls.get(data.id);
-		if (data.type === "event") call?.onEvent?.(data.value);
+		if (data.type === "event") call?.onEvent(data.value);
 		else if (data.type === "done") call?.done(data.value);
 		else if (data.type === "failed") call?.fail(new EngineError(data.code, data.message));
 	}
@@ -193,7 +194,7 @@ export class Engine extends EventTarget {
 
 /**
  * @typedef {object} Call
- * @property {((value: any) => void) | undefined} onEvent
- * @property {(value: any) => void} done
+ * @property {(value: unknown) => void} onEvent
+ * @property {(value: unknown) => void} done
  * @property {(error: EngineError) => void} fail
  */

@@ -57,7 +57,9 @@ export function watchGpu({ bufferBytes, onLost }) {
 	/** @this {GPUAdapter} @param {GPUDeviceDescriptor} [descriptor] */
 	GPUAdapter.prototype.requestDevice = async function (descriptor = {}) {
 		const wanted = /** @type {Record<string, number>} */ (descriptor.requiredLimits ?? {});
-		const offered = /** @type {any} */ (this.limits);
+		const offered = /** @type {Record<string, number>} */ (
+			/** @type {unknown} */ (this.limits)
+		);
 		const requiredLimits = clampLimits(wanted, offered, bufferBytes);
 		const device = await requestDevice.call(this, { ...descriptor, requiredLimits });
 		void device.lost.then(({ reason, message }) => {

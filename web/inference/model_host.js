@@ -26,7 +26,7 @@ import { fileProblem } from "./errors.js";
  * @property {ClassName} [class]
  * @property {AbortSignal} [signal] leaves the queue; during the turn `fn` must heed it
  * @property {number} [graceMs] how long `fn` may take to end once asked to give way
- * @property {(queued: any) => void} [onQueue]
+ * @property {(queued: import("/sdk/types.js").QueueInfo) => void} [onQueue]
  * @property {(progress: Progress) => void} [onProgress]
  */
 

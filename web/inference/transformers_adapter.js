@@ -5,13 +5,36 @@
 import { EngineError } from "./errors.js";
 import { isThere } from "./fetch_watch.js";
 
+/**
+ * What is used of the library.
+ * @typedef {object} Library
+ * @property {{logLevel: number, allowLocalModels: boolean, allowRemoteModels: boolean,
+ *     localModelPath: string, useBrowserCache: boolean, useWasmCache: boolean, remoteHost: string,
+ *     remotePathTemplate: string,
+ *     backends: {onnx: {wasm: {wasmPaths: object, numThreads: number}}}}} env
+ * @property {new () => object} BaseStreamer
+ * @property {new () => {interrupt(): void}} InterruptableStoppingCriteria
+ * @property {{get_pipeline_files(task: string, name: string, options: object): Promise<string[]>}
+ *     } ModelRegistry
+ * @property {(task: string, name: string, options: object) => Promise<Pipeline>} pipeline
+ *
+ * @typedef {((samples: Float32Array, options: object) => Promise<{text: string}>) & {
+ *     tokenizer: Tokenizer, model: {generate(options: object): Promise<unknown>},
+ *     dispose(): Promise<unknown>}} Pipeline
+ * @typedef {((text: string, options: object) => {input_ids: {dims: number[],
+ *     data: ArrayLike<bigint>}}) & {chat_template?: unknown,
+ *     apply_chat_template(messages: object[], options: object): string,
+ *     decode(ids: number[], options: object): string}} Tokenizer
+ * @typedef {{status: string, loaded?: number, total?: number}} LoadStatus
+ */
+
 const VENDOR = "/vendor/ort-wasm-simd-threaded.asyncify";
 const LOG_LEVEL_ERROR = 40;
 /** Stands for the model where its whole address is the host's. */
 const REMOTE_NAME = "model";
 
 /** The library answers everything from here: no request but for the model's files leaves the page.
- * @param {any} env the library's settings
+ * @param {Library["env"]} env the library's settings
  * @param {import("./catalog.js").ModelSpec} spec
  * @returns {string} the name under which the library finds the model */
 export function configure(env, spec) {
@@ -31,7 +54,7 @@ export function configure(env, spec) {
 	return REMOTE_NAME;
 }
 
-/** The progress that all files make together. @param {any} status */
+/** The progress that all files make together. @param {LoadStatus} status */
 function progressOf(status) {
 	if (status.status !== "progress_total") return null;
 	const { loaded = 0, total = 0 } = status;
@@ -41,7 +64,7 @@ function progressOf(status) {
 /**
  * The question as the model reads it. A conversation that ends with the assistant's words is gone
  * on with: they stand at its end, and the model continues them.
- * @param {any} tokenizer
+ * @param {Tokenizer} tokenizer
  * @param {import("./worker_side.js").Message[]} messages
  * @returns {{prompt: string, begun: string}}
  */
@@ -57,7 +80,7 @@ export function promptOf(tokenizer, messages) {
 
 /**
  * Leaves out the oldest turns of a conversation until it fits.
- * @param {any} tokenizer
+ * @param {Tokenizer} tokenizer
  * @param {import("./worker_side.js").Message[]} messages
  * @param {number} tokensMax
  */
@@ -66,7 +89,7 @@ export function fit(tokenizer, messages, tokensMax) {
 	for (;;) {
 		const { prompt, begun } = promptOf(tokenizer, kept);
 		const inputs = tokenizer(prompt, { add_special_tokens: false });
-		const length = inputs.input_ids.dims.at(-1);
+		const length = inputs.input_ids.dims.at(-1) ?? 0;
 		const oldest = kept.findIndex(({ role }) => role !== "system");
 		if (length <= tokensMax || kept.length - oldest <= (begun === "" ? 1 : 2)) {
 			return { inputs, begun };
@@ -78,7 +101,7 @@ export function fit(tokenizer, messages, tokensMax) {
 /**
  * Turns tokens into text as they come. The text begins with the words that are gone on with: some
  * tokenizers only put blanks between words that they decode together.
- * @param {any} library @param {any} tokenizer @param {string} begun
+ * @param {Library} library @param {Tokenizer} tokenizer @param {string} begun
  * @param {(full: string) => void} onText
  */
 function textStreamer(library, tokenizer, begun, onText) {
@@ -114,13 +137,13 @@ function textStreamer(library, tokenizer, begun, onText) {
 }
 
 /**
- * @param {any} library the module of transformers.js
+ * @param {Library} library the module of transformers.js
  * @param {import("./worker_side.js").Start} start
  * @returns {import("./worker_side.js").Adapter}
  */
 export function transformersAdapter(library, { spec, limits, device }) {
 	const name = configure(library.env, spec);
-	/** @type {any} */
+	/** Before `load` there is none, and nothing is asked of it. @type {Pipeline} */
 	let pipe;
 
 	const task = spec.task === "chat" ? "text-generation" : "automatic-speech-recognition";
@@ -144,7 +167,7 @@ export function transformersAdapter(library, { spec, limits, device }) {
 		pipe = await library.pipeline(task, name, {
 			device,
 			dtype,
-			progress_callback: (/** @type {any} */ status) => {
+			progress_callback: (/** @type {LoadStatus} */ status) => {
 				const progress = progressOf(status);
 				if (progress) emit(progress);
 			},
@@ -188,7 +211,6 @@ export function transformersAdapter(library, { spec, limits, device }) {
 		},
 		async unload() {
 			await pipe?.dispose();
-			pipe = undefined;
 		},
 	};
 }

@@ -5,6 +5,18 @@
 import { EngineError } from "./errors.js";
 import { isThere } from "./fetch_watch.js";
 
+/**
+ * What is used of the library.
+ * @typedef {{MLCEngine: new (options: object) => WebllmEngine}} Library
+ * @typedef {object} WebllmEngine
+ * @property {(id: string) => Promise<void>} reload
+ * @property {() => Promise<void>} unload
+ * @property {() => void} interruptGenerate
+ * @property {{completions: {create(request: object): Promise<AsyncIterable<Chunk>>}}} chat
+ * @typedef {{completion_tokens: number, extra?: {decode_tokens_per_s: number}}} Usage
+ * @typedef {{choices: {delta?: {content?: string | null}}[], usage?: Usage}} Chunk
+ */
+
 /** How a model is asked to go on with an answer that was cut off. */
 const GO_ON = "Continue exactly where you stopped, without repeating anything.";
 
@@ -55,14 +67,14 @@ async function checkFiles(record, name) {
 }
 
 /**
- * @param {any} library the module of WebLLM
+ * @param {Library} library the module of WebLLM
  * @param {import("./worker_side.js").Start} start
  * @param {string} base
  * @returns {import("./worker_side.js").Adapter}
  */
 export function webllmAdapter(library, { spec, limits }, base) {
 	const record = modelRecord(spec, limits, base);
-	/** @type {any} */
+	/** @type {WebllmEngine} */
 	let engine;
 	/** The answer that is being written, for unload to wait for. @type {Promise<unknown>} */
 	let writing = Promise.resolve();
@@ -88,7 +100,7 @@ export function webllmAdapter(library, { spec, limits }, base) {
 		const onAbort = () => engine.interruptGenerate();
 		signal.addEventListener("abort", onAbort, { once: true });
 		let text = begun;
-		/** @type {any} */
+		/** @type {Usage | undefined} */
 		let usage;
 		try {
 			const stream = await engine.chat.completions.create({
@@ -131,7 +143,6 @@ export function webllmAdapter(library, { spec, limits }, base) {
 			engine?.interruptGenerate();
 			await writing;
 			await engine?.unload();
-			engine = undefined;
 		},
 	};
 }

@@ -23,7 +23,11 @@ import { watchGpu } from "./gpu_watch.js";
  *
  * @typedef {object} CallContext
  * @property {AbortSignal} signal
- * @property {(value: any) => void} emit
+ * @property {(value: unknown) => void} emit
+ *
+ * @typedef {{type: "event"|"done", id: number, value: unknown}
+ *   | {type: "failed", id: number, code: import("./errors.js").EngineErrorCode, message: string}
+ *   | {type: "lost", message: string}} Reply
  *
  * @typedef {object} Adapter A library behind the calls that an engine has.
  * @property {() => Promise<string[]>} [files] the names of what it will load, where it can tell
@@ -70,18 +74,18 @@ export function serveEngine(makeAdapter) {
 		adapter.catch(() => {}); // the first call reports it
 	};
 
-	/** @param {string} name @param {any[]} args @param {CallContext} context */
+	/** @param {string} name @param {unknown[]} args @param {CallContext} context */
 	const perform = async (name, args, context) => {
 		if (name === "memory") return { vramBytes: gpu?.bytes() ?? 0, jsBytes: jsBytes() };
 		const library = await /** @type {Promise<Adapter>} */ (adapter);
 		if (name === "unload") gpu?.quiet();
-		const method = /** @type {(...all: any[]) => Promise<any>} */ (
-			library[/** @type {keyof Adapter} */ (name)]
+		const method = /** @type {(...all: unknown[]) => Promise<unknown>} */ (
+			/** @type {unknown} */ (library[/** @type {keyof Adapter} */ (name)])
 		);
 		return method.call(library, context, ...args);
 	};
 
-	/** @param {number} id @param {string} name @param {any[]} args */
+	/** @param {number} id @param {string} name @param {unknown[]} args */
 	const answer = async (id, name, args) => {
 		const controller = new AbortController();
 		running.set(id, controller);

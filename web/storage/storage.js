@@ -26,6 +26,24 @@ import { FallbackDatabase } from "./storage_fallback.js";
  * @typedef {"conversations"|"messages"|"notes"|"thoughts"} StoreName
  */
 
+/**
+ * What is used of IndexedDB, as the library idb shows it; storage_fallback.js has the same.
+ * @typedef {import("./storage_fallback.js").Row} Row
+ * @typedef {object} Store
+ * @property {(id: string) => Promise<Row | undefined>} get
+ * @property {(row: Row) => Promise<unknown>} put
+ * @property {(id: string) => Promise<unknown>} delete
+ * @property {() => Promise<unknown>} clear
+ * @property {(field: string) => {getAllKeys(value: string): Promise<string[]>}} index
+ * @typedef {object} Database
+ * @property {(name: StoreName) => Promise<Row[]>} getAll
+ * @property {(name: StoreName, field: string, value: string) => Promise<Row[]>} getAllFromIndex
+ * @property {(names: StoreName[], mode: "readwrite", options: object) => {done: Promise<unknown>,
+ *     objectStore(name: StoreName): Store}} transaction
+ * @property {() => void} close
+ * @property {(() => void) | null} [onversionchange]
+ */
+
 const NAME = "baton";
 const VERSION = 1;
 const OPEN_MS_MAX = 4000;
@@ -66,11 +84,12 @@ export function newId() {
 
 /** Fires "problem" when the store had to leave the disk, and "change" after each write. */
 export class PageStorage extends EventTarget {
+	/** @type {Database} */
 	#db;
 	/** @type {StorageError | null} */
 	#problem;
 
-	/** @param {any} db @param {StorageError | null} problem */
+	/** @param {Database} db @param {StorageError | null} problem */
 	constructor(db, problem) {
 		super();
 		this.#db = db;
@@ -93,10 +112,8 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Conversation[]>} the latest first */
 	async conversations() {
-		const all = await this.#db.getAll("conversations");
-		return all.sort(
-			(/** @type {Conversation} */ a, /** @type {Conversation} */ b) => b.updated - a.updated,
-		);
+		const all = /** @type {Conversation[]} */ (await this.#db.getAll("conversations"));
+		return all.sort((a, b) => b.updated - a.updated);
 	}
 
 	/** @param {Conversation} conversation */
@@ -117,7 +134,7 @@ export class PageStorage extends EventTarget {
 	/** @param {string} conversation @returns {Promise<Message[]>} the oldest first */
 	async messages(conversation) {
 		const all = await this.#db.getAllFromIndex("messages", "conversation", conversation);
-		return all.sort(byAge);
+		return /** @type {Message[]} */ (all).sort(byAge);
 	}
 
 	/** A message and its conversation's time, together. @param {Message} message */
@@ -137,7 +154,7 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Note[]>} the oldest first */
 	async notes() {
-		return (await this.#db.getAll("notes")).sort(byAge);
+		return /** @type {Note[]} */ (await this.#db.getAll("notes")).sort(byAge);
 	}
 
 	/** @param {Note} note */
@@ -152,7 +169,7 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Thought[]>} the oldest first */
 	async thoughts() {
-		return (await this.#db.getAll("thoughts")).sort(byAge);
+		return /** @type {Thought[]} */ (await this.#db.getAll("thoughts")).sort(byAge);
 	}
 
 	/**
@@ -180,7 +197,7 @@ export class PageStorage extends EventTarget {
 	 * One transaction over the stores: all of `change` or nothing.
 	 * @template T
 	 * @param {StoreName[]} names
-	 * @param {(stores: any[]) => Promise<T>} change
+	 * @param {(stores: Store[]) => Promise<T>} change
 	 * @returns {Promise<T>}
 	 */
 	async #write(names, change) {
@@ -193,7 +210,7 @@ export class PageStorage extends EventTarget {
 		}
 	}
 
-	/** @template T @param {StoreName[]} names @param {(stores: any[]) => Promise<T>} change
+	/** @template T @param {StoreName[]} names @param {(stores: Store[]) => Promise<T>} change
 	 * @returns {Promise<T>} */
 	async #transact(names, change) {
 		const transaction = this.#db.transaction(names, "readwrite", { durability: "strict" });
@@ -220,7 +237,7 @@ function byAge(a, b) {
 	return a.at - b.at || (a.id < b.id ? -1 : 1);
 }
 
-/** @param {any} db */
+/** @param {import("/vendor/idb.js").IDBPDatabase} db */
 function upgrade(db) {
 	db.createObjectStore("conversations", { keyPath: "id" });
 	const messages = db.createObjectStore("messages", { keyPath: "id" });
@@ -255,10 +272,11 @@ export async function openStorage() {
 			},
 		}))();
 	try {
-		return new PageStorage(await Promise.race([opening, late]), null);
+		const opened = /** @type {unknown} */ (await Promise.race([opening, late]));
+		return new PageStorage(/** @type {Database} */ (opened), null);
 	} catch (error) {
 		opening.then(
-			(/** @type {any} */ db) => db.close(),
+			(db) => db.close(),
 			() => {},
 		);
 		const problem = error instanceof StorageError ? error : explain(error);

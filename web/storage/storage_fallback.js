@@ -3,7 +3,7 @@
 // memory: for browsers that give no storage. A transaction here writes at once; nothing of it can
 // fail. Used by storage.js only.
 
-/** @typedef {{id: string, [field: string]: any}} Row */
+/** @typedef {{id: string, [field: string]: unknown}} Row */
 
 const STORES = ["conversations", "messages", "notes", "thoughts"];
 
@@ -46,7 +46,8 @@ class FallbackStore {
 export class FallbackDatabase {
 	#stores = new Map(STORES.map((name) => [name, new FallbackStore()]));
 
-	/** What another database holds, as far as it can be read. @param {any} database */
+	/** What another database holds, as far as it can be read.
+	 * @param {{getAll(name: string): Promise<Row[]>}} database */
 	static async copyOf(database) {
 		const copy = new FallbackDatabase();
 		for (const name of STORES) {

@@ -167,7 +167,7 @@ export function pageKey() {
 /**
  * Resolves with what the broker answers; rejects in its words, with its code, where it refuses.
  * @param {"GET"|"POST"} method @param {string} path @param {object} [body]
- * @returns {Promise<any>}
+ * @returns {Promise<unknown>}
  */
 export async function call(method, path, body) {
 	const answer = await fetch(path, {

@@ -6,13 +6,13 @@ import { element, formatTime } from "./frame.js";
 
 /** @typedef {import("/sdk/index.js").Broker} Broker */
 
-const LIMITS = [
+const LIMITS = /** @type {const} */ ([
 	"maxBufferSize",
 	"maxStorageBufferBindingSize",
 	"maxComputeWorkgroupStorageSize",
 	"maxComputeInvocationsPerWorkgroup",
 	"maxStorageBuffersPerShaderStage",
-];
+]);
 
 async function browserText() {
 	if (!navigator.gpu) return "WebGPU: this browser does not offer it here.\n";
@@ -26,7 +26,7 @@ async function browserText() {
 			}${software ? " (software)" : ""}`,
 			`Features: ${[...adapter.features].sort().join(", ") || "none"}`,
 			`Clamped limits: ${clamped.join(", ") || "none"}`,
-			...LIMITS.map((name) => `${name}: ${/** @type {any} */ (adapter.limits)[name]}`),
+			...LIMITS.map((name) => `${name}: ${adapter.limits[name]}`),
 		];
 		return `${lines.join("\n")}\n`;
 	} catch (error) {

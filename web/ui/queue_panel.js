@@ -79,7 +79,10 @@ class QueuePanel {
 
 	/** @param {string} state @param {{message?: string}} [error] */
 	connected(state, error) {
-		showConnection(/** @type {any} */ (state), error?.message ?? "");
+		showConnection(
+			/** @type {import("./frame.js").Connection} */ (state),
+			error?.message ?? "",
+		);
 		if (state !== "open") return;
 		clearError();
 		this.refresh();

@@ -113,11 +113,12 @@ class AttributePart {
 					(before, after, at) => `${before}${textOf(values[at - 1])}${after}`,
 				);
 		const isLive = typeof value === "object" && value !== null && LIVE in value;
-		const wanted = isLive ? /** @type {any} */ (value)[LIVE] : value;
+		const wanted = isLive ? /** @type {{[LIVE]: unknown}} */ (value)[LIVE] : value;
 		const { element, name } = this;
-		if (wanted === (isLive ? /** @type {any} */ (element)[name] : this.#last)) return;
+		const fields = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (element));
+		if (wanted === (isLive ? fields[name] : this.#last)) return;
 		this.#last = wanted;
-		if (this.kind === ".") /** @type {any} */ (element)[name] = wanted;
+		if (this.kind === ".") fields[name] = wanted;
 		else if (this.kind === "?") element.toggleAttribute(name, Boolean(wanted));
 		else if (this.kind === "@")
 			element.addEventListener(name, this); // once: it is the same

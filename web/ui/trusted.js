@@ -17,8 +17,12 @@ function workerUrl(text) {
 	throw new TypeError(`No worker may be made of ${url.href}.`);
 }
 
-/** @type {any} */
-const { trustedTypes } = globalThis;
+/**
+ * @typedef {import("/vendor/purify.js").Config["TRUSTED_TYPES_POLICY"]} Policy
+ * @typedef {{createHTML?(text: string): string, createScriptURL(text: string): string}} Rules
+ * @typedef {{createPolicy(name: string, rules: Rules): NonNullable<Policy>}} PolicyFactory
+ */
+const { trustedTypes } = /** @type {{trustedTypes?: PolicyFactory}} */ (globalThis);
 
 /** Workers are made by the SDK and by libraries, which know no policy of ours. */
 trustedTypes?.createPolicy("default", { createScriptURL: workerUrl });
@@ -34,7 +38,7 @@ export function templateMarkup(strings, join) {
 	if (!Object.isFrozen(strings) || !Object.isFrozen(strings.raw))
 		throw new TypeError("Only a template of the source becomes markup.");
 	const text = join(strings);
-	return policy?.createHTML(text) ?? text;
+	return /** @type {string} */ (policy?.createHTML(text) ?? text);
 }
 
 /** For DOMPurify, which reads what it cleans through it. */

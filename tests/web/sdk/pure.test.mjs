@@ -180,12 +180,20 @@ test("the SDK is at most 12 kB minified and gzipped, and its models 6 kB more", 
 	assert.ok(gzipped(models) <= 6_000, `${gzipped(models)} bytes`);
 });
 
-test("`any` stands in the SDK's types at most five times, each time with its reason", () => {
+/** The modules of web/, as they are named from there. */
+const typed = ["sdk", "compat", "inference", "pages", "storage", "ui"].flatMap((room) =>
+	readdirSync(new URL(`../${room}`, SDK), { recursive: true })
+		.map((name) => `${room}/${name}`)
+		.filter((name) => /\.(js|ts)$/.test(name)),
+);
+
+test("`any` stands in the types at most five times, each time with its reason", () => {
+	assert.ok(typed.length > 60);
 	let count = 0;
-	for (const name of readdirSync(SDK).filter((file) => /\.(js|ts)$/.test(file))) {
+	for (const name of typed) {
 		const file = ts.createSourceFile(
 			name,
-			readFileSync(new URL(name, SDK), "utf8"),
+			readFileSync(new URL(`../${name}`, SDK), "utf8"),
 			ts.ScriptTarget.ESNext,
 			true,
 			name.endsWith(".ts") ? ts.ScriptKind.TS : ts.ScriptKind.JS,

@@ -14,7 +14,7 @@ import { newId } from "../../storage/storage.js";
  * @property {"waiting"|"fetching"|"loading"|"writing"} phase
  * @property {Message} message what is written so far
  * @property {import("../../inference/engine.js").Progress | null} progress
- * @property {any} queued where it is in the queue
+ * @property {import("/sdk/types.js").QueueInfo | null} queued where it is in the queue
  * @property {string | null} giveWayTo who needs the GPU, once this turn was asked to give way
  */
 

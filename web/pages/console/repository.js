@@ -62,7 +62,8 @@ export function addressOf(text) {
 	return { origin, path };
 }
 
-/** @param {string} url @param {string} origin @param {typeof fetch} get @returns {Promise<any>} */
+/** @param {string} url @param {string} origin @param {typeof fetch} get
+ * @returns {Promise<unknown>} */
 async function json(url, origin, get) {
 	const answer = await get(url).catch(() => {
 		throw new RepositoryError(
@@ -85,14 +86,14 @@ async function json(url, origin, get) {
 
 /**
  * @param {string} text the repository's name
- * @param {{get?: typeof fetch, webllmModels?: () => Promise<any[]>}} [o]
+ * @param {{get?: typeof fetch, webllmModels?: () => Promise<WebllmRecord[]>}} [o]
  * @returns {Promise<Found>}
  */
 export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm } = {}) {
 	const { origin, path } = addressOf(text);
 	const list = await json(`${origin}/api/models/${path}/tree/main?recursive=true`, origin, get);
 	if (!Array.isArray(list)) throw new RepositoryError(`${origin} gave no list of files.`);
-	const files = list
+	const files = /** @type {HubFile[]} */ (list)
 		.slice(0, LIST_FILES_MAX)
 		.filter(({ type }) => type === "file")
 		.map(fileOf);
@@ -110,17 +111,22 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 		);
 	}
 	const config = await json(`${url}/resolve/main/config.json`, origin, get);
-	return { url, name, engine: "transformers", task: taskOf(config), variants };
+	const task = taskOf(/** @type {ModelConfig} */ (config));
+	return { url, name, engine: "transformers", task, variants };
 }
 
-/** @param {any} file of the hub's list; large ones are named by their SHA-256 */
+/** @typedef {{type: string, path: string, size: number, lfs?: {oid: string, size: number}}} HubFile */
+/** @typedef {{architectures?: string[], model_type?: string}} ModelConfig */
+/** @typedef {{model_id: string, model_lib: string, vram_required_MB: number}} WebllmRecord */
+
+/** Large ones are named by their SHA-256. @param {HubFile} file of the hub's list */
 function fileOf({ path, size, lfs }) {
-	const sha256 = /^[0-9a-f]{64}$/.test(lfs?.oid) ? lfs.oid : undefined;
+	const sha256 = /^[0-9a-f]{64}$/.test(lfs?.oid ?? "") ? lfs?.oid : undefined;
 	return { path: String(path), bytes: Number(lfs?.size ?? size), sha256 };
 }
 
-/** @param {any} config @returns {ModelSpec["task"]} */
-function taskOf({ architectures = [], model_type: type }) {
+/** @param {ModelConfig} config @returns {ModelSpec["task"]} */
+function taskOf({ architectures = [], model_type: type = "" }) {
 	if (type === "whisper") return "transcribe";
 	const [architecture = type] = architectures;
 	if (/CausalLM|LMHead/.test(architecture)) return "chat";
@@ -153,7 +159,8 @@ const sized = (dtype, files) => ({
 	bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
 });
 
-/** @param {string} url @param {string} name @param {RepositoryFile[]} files @param {any[]} known
+/** @param {string} url @param {string} name @param {RepositoryFile[]} files
+ * @param {WebllmRecord[]} known
  * @returns {Found} */
 function webllmModel(url, name, files, known) {
 	const record = known.find(({ model_id: id }) => id === name);

@@ -145,7 +145,7 @@ async function start() {
 }
 
 async function anySites() {
-	const known = await call("GET", "/v1/sites");
+	const known = /** @type {import("./sites.js").Known} */ (await call("GET", "/v1/sites"));
 	return known.asking.length + known.sites.length > 0;
 }
 
@@ -164,9 +164,9 @@ function takePast() {
 	past = null;
 }
 
-/** @param {string} state @param {string} reason */
+/** @param {import("../../ui/frame.js").Connection} state @param {string} reason */
 function connected(state, reason) {
-	showConnection(/** @type {any} */ (state), reason);
+	showConnection(state, reason);
 	board.classList.toggle("stale", state !== "open");
 	if (state === "open") {
 		start();
@@ -211,7 +211,7 @@ function noticeView() {
 function draw() {
 	const { word, text } = headline(dashboard.status);
 	if (session.state === "open" && dashboard.status) {
-		setState({ word: /** @type {any} */ (word), detail: text });
+		setState({ word, detail: text });
 		announce(text.replace(/, \d+ waiting$/, ""));
 	}
 	if (document.hidden) return;

@@ -45,7 +45,8 @@ export function statePill(state) {
 	return html`<span class=${`state state-${state}`}>${word}</span>`;
 }
 
-/** A few words for the title, the header and the screen reader. @param {Status|null} status */
+/** A few words for the title, the header and the screen reader. @param {Status|null} status
+ * @returns {{word: import("../../ui/frame.js").StateWord, text: string}} */
 export function headline(status) {
 	if (!status) return { word: "idle", text: "" };
 	const computing = status.leases.filter((holder) => holder.slots > 0);

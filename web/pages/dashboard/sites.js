@@ -10,6 +10,7 @@ const LOOK_EVERY_MS = 2000;
 /**
  * @typedef {{ask: number, origin: string, since_s: number}} Asking
  * @typedef {{site: number, origin: string, allowed: string, used?: string, sessions: number}} Site
+ * @typedef {{asking: Asking[], sites: Site[]}} Known
  */
 
 /**
@@ -19,7 +20,7 @@ const LOOK_EVERY_MS = 2000;
 export function followSites(place) {
 	async function look() {
 		try {
-			if (!document.hidden) draw(await call("GET", "/v1/sites"));
+			if (!document.hidden) draw(/** @type {Known} */ (await call("GET", "/v1/sites")));
 		} catch {} // the page's session says what is wrong with the connection
 	}
 
@@ -56,7 +57,7 @@ export function followSites(place) {
 			`${site}/revoke`,
 		);
 
-	/** @param {{asking: Asking[], sites: Site[]}} said */
+	/** @param {Known} said */
 	function draw({ asking, sites }) {
 		if (asking.length + sites.length === 0) {
 			render(nothing, place);

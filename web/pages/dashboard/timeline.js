@@ -199,8 +199,10 @@ function onKey(event, rows, view) {
 export function keepFocus(view) {
 	const now = document.activeElement?.getAttribute("data-band") ?? view.focus;
 	if (now === view.focus) return;
-	for (const made of document.querySelectorAll("[data-band]")) {
-		if (made.getAttribute("data-band") === view.focus) /** @type {any} */ (made).focus();
+	/** @type {NodeListOf<SVGElement>} */
+	const all = document.querySelectorAll("[data-band]");
+	for (const made of all) {
+		if (made.getAttribute("data-band") === view.focus) made.focus();
 	}
 }
 

@@ -41,9 +41,10 @@ function options(width, measured) {
 	const value = (plot, mb, series, index) => size(index === null ? plot.data[series].at(-1) : mb);
 	/** @param {unknown} _ @param {number|null} s */
 	const time = (_, s) => (s === null ? "now" : clockText(s));
-	/** @param {unknown} _ @param {number} __ @param {number} most */
+	/** @param {unknown} _ @param {number} __ @param {number} most @returns {uPlot.Range.MinMax} */
 	const range = (_, __, most) => [0, (most || 1024) * 1.05];
-	/** A minute at least: of a single sample uPlot would make years. @param {uPlot} plot */
+	/** A minute at least: of a single sample uPlot would make years.
+	 * @param {uPlot} plot @returns {uPlot.Range.MinMax} */
 	const span = ({ data: [at] }) => {
 		const end = at.at(-1) ?? Date.now() / 1000;
 		return [Math.min(at[0] ?? end, end - 60), end];
@@ -135,8 +136,8 @@ export class VramCharts {
 		this.place.append(box);
 		const measured = data[3].some((mb) => mb !== null);
 		const plot = new uPlot(
-			/** @type {any} */ (options(this.width(), measured)),
-			/** @type {any} */ (measured ? data : data.slice(0, 3)),
+			options(this.width(), measured),
+			/** @type {uPlot.AlignedData} */ (measured ? data : data.slice(0, 3)),
 			box,
 		);
 		this.charts.set(name, { plot, data, box });
@@ -159,7 +160,9 @@ export class VramCharts {
 			if (gpu.vram_mb_used !== null && chart.plot.series.length < chart.data.length)
 				unseen = true;
 			while (times[0] < at - HOUR_S) for (const list of chart.data) list.shift();
-			chart.plot.setData(/** @type {any} */ (chart.data.slice(0, chart.plot.series.length)));
+			chart.plot.setData(
+				/** @type {uPlot.AlignedData} */ (chart.data.slice(0, chart.plot.series.length)),
+			);
 		}
 		if (unseen) this.redraw();
 	}

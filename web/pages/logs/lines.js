@@ -73,14 +73,17 @@ export function brokerLine(line) {
 	};
 }
 
+/** @param {unknown} value @returns {value is Record<string, unknown>} */
+const isFields = (value) => typeof value === "object" && value !== null;
+
 /**
  * What a page posted: {source, level or type, message or text, time}, or just a text.
- * @param {any} data
+ * @param {unknown} data
  * @returns {Line|null} null when there is nothing to show
  */
 export function pageLine(data) {
-	const said = typeof data === "object" && data !== null ? data : { message: data };
-	const inner = typeof said.payload === "object" && said.payload ? said.payload : said;
+	const said = isFields(data) ? data : { message: data };
+	const inner = isFields(said.payload) ? said.payload : said;
 	const message = inner.message ?? inner.msg ?? inner.text ?? inner.line;
 	if (message === undefined || message === null || message === "") return null;
 	return {
@@ -103,7 +106,7 @@ export class Twins {
 	}
 
 	/**
-	 * @param {string} channel @param {any} data what was posted @param {Line} line
+	 * @param {string} channel @param {unknown} data what was posted @param {Line} line
 	 * @param {number} now
 	 */
 	isNew(channel, data, line, now) {
@@ -111,7 +114,8 @@ export class Twins {
 			if (now - at < TWIN_MS) break; // they are in the order of their time
 			this.seen.delete(key);
 		}
-		const stamp = data?.timestamp ?? data?.time ?? "";
+		const { timestamp = null, time = null } = isFields(data) ? data : {};
+		const stamp = timestamp ?? time ?? "";
 		const key = `${stamp}\n${line.source}\n${line.level}\n${line.text}`;
 		const entry = this.seen.get(key) ?? { at: now, counts: new Map() };
 		const count = (entry.counts.get(channel) ?? 0) + 1;

@@ -13,8 +13,8 @@ const TOKENS_MIN = 64;
 
 /**
  * @typedef {object} Turns What a refiner stands on; a ModelHost is one.
- * @property {(options: any, fn: (engine: ChatEngine, lease: any) => Promise<string>) =>
- *     Promise<string>} turn
+ * @property {(options: import("../../inference/model_host.js").TurnOptions,
+ *     fn: (engine: ChatEngine, lease: unknown) => Promise<string>) => Promise<string>} turn
  *
  * @typedef {object} ChatEngine The part of an engine that is needed here.
  * @property {(messages: {role: string, content: string}[], options: object) =>
@@ -23,7 +23,7 @@ const TOKENS_MIN = 64;
  * @typedef {object} RefineOptions
  * @property {AbortSignal} [signal]
  * @property {(delta: string, full: string) => void} [onText]
- * @property {(queued: unknown) => void} [onQueue]
+ * @property {(queued: import("/sdk/types.js").QueueInfo) => void} [onQueue]
  * @property {(progress: {text: string, fraction?: number, file?: string}) => void} [onProgress]
  * @property {() => void} [onBegin] The GPU is ours and the model is there.
  */
@@ -36,6 +36,7 @@ const TOKENS_MIN = 64;
  */
 export async function refine(turns, text, o = {}) {
 	const { signal, onText, onQueue, onProgress } = o;
+	/** @type {import("../../inference/model_host.js").TurnOptions} */
 	const options = { key: "refine", class: "voice", signal, onQueue, onProgress };
 	const refined = await turns.turn(options, async (engine) => {
 		o.onBegin?.();
