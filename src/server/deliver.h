@@ -1,13 +1,26 @@
-/* deliver: carries effects out: answers, messages, lines, signals. */
+/* deliver: carries effects out: answers, messages, signals. */
 #pragma once
 #include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/journal_watch.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/traces.h"
+#include "server/process_tracker.h"
 
-struct server;
-struct endpoints;
+/* The pointers are borrowed. */
+struct deliver {
+	struct endpoints *endpoints;
+	struct process_tracker *tracker;
+	struct position_updates *position_updates;
+	const struct traces *traces;
+	const struct journal_watch *journal;
+	struct mono_ms keepalive_at; /* the next comment to streams */
+};
 
-/* The calls of broker_out, with the server as their context. */
-struct broker_out deliver_out(struct server *server);
-/* A SEND_QUEUED that position_updates.c found due. */
+/* The calls of broker_out. */
+struct broker_out deliver_out(struct deliver *deliver);
+/* A SEND_QUEUED that position_updates.c found due; `ctx` is struct deliver. */
 void deliver_place(void *ctx, struct party to, const struct send_effect *queued);
-/* A comment line to every stream, so that proxies keep it open. */
-void deliver_keepalive(struct endpoints *endpoints);
+/* A comment line to every stream now and then, so that proxies keep it open; returns when to call
+ * again. */
+struct mono_ms deliver_keepalive(struct deliver *deliver, struct mono_ms now);

@@ -1,18 +1,23 @@
-/* server: the parts of a running daemon, put together by serve.c. A function takes the part that it
- * works on; only callbacks and routes, which touch several, take the whole. */
+/* server: the parts of a running daemon. startup.c puts them together, serve.c runs the loop over
+ * them; nothing else sees the whole: a function takes the part that it works on, and a part borrows
+ * the few others that it needs. */
 #pragma once
 #include "server/access/access_setup.h"
 #include "server/access/site_keeper.h"
 #include "server/active_config.h"
+#include "server/addresses.h"
 #include "server/broker.h"
+#include "server/deliver.h"
+#include "server/edge.h"
 #include "server/endpoints.h"
 #include "server/gpus/gpu_sampler.h"
-#include "server/hangup.h"
 #include "server/http/exchanges.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
+#include "server/journal_watch.h"
 #include "server/logfile.h"
+#include "server/memory_trim.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/log_feed.h"
 #include "server/monitor/monitor.h"
@@ -26,6 +31,8 @@
 #include "server/reload.h"
 #include "server/session/session_list.h"
 #include "server/session/sessions.h"
+#include "server/shutdown.h"
+#include "server/signals.h"
 #include "server/sockets.h"
 
 struct loop;
@@ -61,11 +68,11 @@ struct server {
 	struct monitoring_routes monitoring_routes;
 	struct site_routes site_routes;
 	struct router router;
-	struct hangup hangup;
-	unsigned crowd_max;        /* the most claims and sessions since memory was given back */
-	struct mono_ms crowd_left; /* when it will be, for most of them have left */
-	struct mono_ms keepalive_at, drain_until;
-	bool doubt_open; /* the journal says that nothing may be granted yet */
-	bool stop;
-	char home[ACCESS_HOST_BYTES + 16]; /* http://host:port of the first listener */
+	struct signals signals;
+	struct edge edge;
+	struct deliver deliver;
+	struct journal_watch journal_watch;
+	struct shutdown shutdown;
+	struct memory_trim memory_trim;
+	char home[HOME_BYTES]; /* http://host:port of the first listener */
 };

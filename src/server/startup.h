@@ -6,7 +6,3 @@
  * enum err; `detail` then says what to do. startup_end undoes whatever was done. */
 int startup_begin(struct server *server, int argc, char **argv, char *detail, size_t detail_size);
 void startup_end(struct server *server);
-/* --check: says that options and file are good; nothing else was done. */
-void startup_checked(const struct server *server);
-/* Where it listens and what to try next. */
-void startup_announce(const struct server *server);

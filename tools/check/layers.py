@@ -48,6 +48,9 @@ ROOMS = {
                        "server/process_tracker.h", "server/reload.h", "server/respond.h", "server/run_state.h"},
 }
 
+# Who sees the whole server: it is put together, and its loop runs over it.
+WHOLE = {"server/startup.h", "server/serve.c"}
+
 # Libraries by the folders that may know them; libc and Linux headers are free but for base and core.
 LIBRARIES = [
     (re.compile(r"^(event2/|event\.h|evhttp\.h)"), {"net"}),
@@ -110,8 +113,11 @@ def check_include(folder, bracket, name):
     return None
 
 
-def check_room(room, name):
-    """The reason why a file of the folder `room` may not include `name` of the server, or None."""
+def check_room(path, name):
+    """The reason why the file may not include `name` of the server, or None."""
+    room = posixpath.dirname(path)
+    if name == "server/server.h" and path.startswith("server/") and path not in WHOLE:
+        return "take the part that it works on, not the whole"
     if room not in ROOMS or not name.startswith("server/"):
         return None
     if name.startswith(room + "/") or name in ROOMS[room] or posixpath.dirname(name) + "/" in ROOMS[room]:
@@ -153,8 +159,7 @@ def main(root):
                 continue
             text = path.read_text(encoding="utf-8")
             for match in INCLUDE.finditer(text):
-                reason = check_include(folder, match[1], match[2]) or check_room(
-                    relative.parent.as_posix(), match[2])
+                reason = check_include(folder, match[1], match[2]) or check_room(relative.as_posix(), match[2])
                 if reason:
                     line = text.count("\n", 0, match.start(2)) + 1
                     print(f"{path.relative_to(root)}:{line}: includes {match[2]}: {reason}")

@@ -132,3 +132,37 @@ void access_setup_refresh(struct access_setup *setup)
 {
 	setup->policy.page_key_count = setup->keys.count;
 }
+
+const char *access_setup_bridge_token(const struct access_setup *setup)
+{
+	const char *token = setup->bridge ? getenv("BRIDGE_TOKEN") : NULL;
+	return token && token[0] ? token : NULL;
+}
+
+int access_setup_read_tokens(struct access_setup *setup, const char *dir, bool writable,
+			     char *detail, size_t detail_size)
+{
+	const char *bridge = access_setup_bridge_token(setup);
+	int rc = credential_file(dir, "token", writable, setup->token, detail, detail_size);
+
+	if (!rc)
+		rc = credential_file(dir, "admin-token", writable, setup->admin_token, detail,
+				     detail_size);
+	if (rc || !bridge)
+		return rc;
+	if ((size_t)snprintf(setup->token, sizeof(setup->token), "%s", bridge) >=
+	    sizeof(setup->token)) {
+		snprintf(detail, detail_size, "BRIDGE_TOKEN is longer than %zu bytes",
+			 sizeof(setup->token) - 1);
+		return -ERR_CONFIG;
+	}
+
+	return 0;
+}
+
+void access_setup_keep_tokens(const struct access_setup *setup, const char *dir)
+{
+	if (!access_setup_bridge_token(setup))
+		credential_keep(dir, "token", setup->token);
+	credential_keep(dir, "admin-token", setup->admin_token);
+}

@@ -33,6 +33,15 @@ int access_setup_read_keys(const struct settings *settings, struct key_ring *ret
 /* From now on these are good, and those of before are not. */
 void access_setup_take_keys(struct access_setup *setup, const struct key_ring *ring);
 
+/* The tokens of the state folder, made if there are none; `writable` false: the disk is known to be
+ * full. 0 or a negative enum err with detail. */
+int access_setup_read_tokens(struct access_setup *setup, const char *dir, bool writable,
+			     char *detail, size_t detail_size);
+/* What stands in for the install token under --compat bridge; NULL: nothing. */
+const char *access_setup_bridge_token(const struct access_setup *setup);
+/* The folder may have been made anew: the tokens shall be in it. */
+void access_setup_keep_tokens(const struct access_setup *setup, const char *dir);
+
 /* The tokens and kept keys must be in place. Borrows itself: do not move it. */
 void access_setup_init(struct access_setup *setup, bool bridge);
 /* The Host values that name this listener: for a wildcard, all addresses of this machine. */

@@ -62,11 +62,16 @@ class Lints(unittest.TestCase):
         """The command line speaks to the daemon, it does not contain it."""
         self.expect("check/layers.py", "src/cli/a.c", '#include "server/server.h"\n', "cli may not use server")
 
-    def test_layers_see_pages_using_the_whole_server(self):
+    def test_layers_see_a_room_using_what_it_was_not_given(self):
         """A room of the server takes the parts that it is given."""
         self.write("src/server/pages/fine.c", '#include "server/pages/pages.h"\n#include "server/respond.h"\n')
-        self.expect("check/layers.py", "src/server/pages/a.c", '#include "server/server.h"\n',
+        self.expect("check/layers.py", "src/server/pages/a.c", '#include "server/broker.h"\n',
                     "server/pages may not use it")
+
+    def test_layers_see_a_part_using_the_whole_server(self):
+        """Only what puts it together and runs its loop sees all of it."""
+        self.write("src/server/serve.c", '#include "server/server.h"\n')
+        self.expect("check/layers.py", "src/server/a.c", '#include "server/server.h"\n', "not the whole")
 
     def test_layers_see_library_in_wrong_folder(self):
         """Each library has one folder that knows it."""

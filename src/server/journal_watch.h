@@ -1,0 +1,25 @@
+/* journal_watch: what people and files learn of the journal's health. */
+#pragma once
+#include "base/log.h"
+#include "config/options.h"
+#include "server/access/access_setup.h"
+#include "server/broker.h"
+#include "server/run_state.h"
+
+/* The pointers are borrowed. */
+struct journal_watch {
+	const struct broker *broker;
+	const struct access_setup *access; /* its tokens are kept in the state folder */
+	const struct paths *paths;
+	struct run_state *state;
+	struct log *log;
+	bool in_doubt; /* the journal says that nothing may be granted yet */
+};
+
+/* As the start found it; `why`: it was unreadable. */
+void journal_watch_begin(struct journal_watch *watch, const struct store_boot *boot,
+			 const char *why);
+/* It works again, or works no more. */
+void journal_watch_changed(const struct journal_watch *watch, bool ok);
+/* Once a turn: from the end of the doubt on a restart need not wait again. */
+void journal_watch_step(struct journal_watch *watch);

@@ -1,0 +1,23 @@
+/* shutdown: how the broker stops: everybody is told, and what was said last gets out. */
+#pragma once
+#include "base/log.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/run_state.h"
+#include "server/sockets.h"
+
+/* The pointers are borrowed. */
+struct shutdown {
+	struct endpoints *endpoints;
+	struct broker *broker;
+	struct run_state *state;
+	struct sockets *sockets;
+	struct log *log;
+	struct mono_ms until;
+	bool over; /* the loop may end */
+};
+
+/* Leases and places stay in the journal for the next start. No-op when it began before. */
+void shutdown_begin(struct shutdown *shutdown, struct mono_ms now);
+/* Whether all is out; returns when to look again. */
+struct mono_ms shutdown_step(struct shutdown *shutdown, struct mono_ms now);
