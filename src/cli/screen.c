@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "cli/terminal_kind.h"
 #include "cli/text_table.h"
 
 enum { RESTORE_BYTES = 128, RUN_CHARACTERS = 256 };
@@ -76,7 +77,7 @@ static void guard_terminal(void)
 bool screen_begin(void)
 {
 	(void)tcgetattr(STDIN_FILENO, &modes_before);
-	if (!newterm(NULL, stdout, stdin))
+	if (!terminal_kind_known() || !newterm(NULL, stdout, stdin))
 		return false;
 
 	guard_terminal();

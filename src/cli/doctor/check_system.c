@@ -59,7 +59,8 @@ void check_clock(const struct doctor *doctor, struct finding *finding)
 {
 	char source[40];
 	if (!check_read(doctor, "/sys/devices/system/clocksource/clocksource0/current_clocksource",
-			source, sizeof(source)))
+			source, sizeof(source)) ||
+	    !source[0])
 		check_say(finding, CHECK_NOTE, "the kernel's clock source is not told here");
 	else if (strcmp(source, "acpi_pm") == 0 || strcmp(source, "hpet") == 0 ||
 		 strcmp(source, "jiffies") == 0)
