@@ -3,6 +3,7 @@
 // emulates focus and keeps background tabs awake, so whatever is about hidden, frozen or dying tabs
 // uses cdp.mjs.
 import { chromiumPath, load } from "./packages.mjs";
+import { within } from "./until.mjs";
 
 // V8 would optimise the engines' WebAssembly for longer than the demo models compute.
 const ARGS = [
@@ -88,7 +89,8 @@ export class PageBrowser {
 	}
 
 	async close() {
-		await this.context.close();
+		// One that does not close ends with its browser.
+		await within(this.context.close(), { ms: 5000 }).catch(() => undefined);
 		leaveBrowser(this.shared);
 	}
 }
