@@ -52,6 +52,17 @@ static void view_head(const json_t *status, struct text_table *sheet)
 		text_table_add(sheet, "%cthe broker is stopping", STYLE_WARN);
 }
 
+/* Why it cannot be measured; NULL: it can, or nobody needs it now. */
+static const char *trouble_of(const json_t *gpu)
+{
+	const json_t *measured = json_object_get(gpu, "measured");
+	const char *state = field_text(measured, "state", "ok");
+
+	if (strcmp(state, "ok") == 0 || strcmp(state, "idle") == 0 || strcmp(state, "asleep") == 0)
+		return NULL;
+	return field_text(measured, "detail", field_text(measured, "text", state));
+}
+
 static void view_gpus(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {"~GPU",  ">SLOTS", ">GRANTED",
@@ -78,8 +89,14 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_mb(c, field_number(gpu, "vram_mb_total", -1)));
 
+		const char *trouble = trouble_of(gpu);
+
 		if (!healthy)
-			table_cell(&table, STYLE_BAD, "does not work");
+			table_cell(&table, STYLE_BAD, "does not work%s%s", trouble ? ": " : "",
+				   trouble ? trouble : "");
+		else if (trouble)
+			table_cell(&table, STYLE_WARN, "%s, use unknown: %s",
+				   used ? "in use" : "free", trouble);
 		else if (unmanaged > 0)
 			table_cell(&table, STYLE_WARN, "%s, %s by others", used ? "in use" : "free",
 				   units_mb(a, unmanaged));

@@ -46,6 +46,7 @@ PRINTING = {
     "help": (["help"], ["help", "run"]),
     "replay": (["replay", FLOOD], ["replay", "--json", FLOOD], ["replay", "--svg", "-", FLOOD]),
     "history": (["history"], ["history", "--json"]),
+    "gpus": (["gpus"], ["gpus", "--json"]),
 }
 
 

@@ -60,7 +60,13 @@ class Daemon:
 
     def command(self):
         return [BATON, "serve", "--listen", "127.0.0.1:0", "--socket", self.socket,
-                "--state", str(self.state), "--config", str(self.config_path), *self.args]
+                "--state", str(self.state), "--config", str(self.config_path), *self.no_gpus(), *self.args]
+
+    def no_gpus(self):
+        """The GPUs of the machine that runs the tests are none of theirs."""
+        if {"--nvml", "--fake-gpu"} & set(self.args):
+            return []
+        return ["--nvml", str(self.dir / "none.so"), "--sysfs", str(self.dir / "none")]
 
     def environment(self):
         env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",

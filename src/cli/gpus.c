@@ -1,0 +1,227 @@
+/* gpus: the GPUs as measured: memory, load, temperature, power, and the processes on them, each
+ * with its lease or none. It is read-only. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/field.h"
+#include "cli/http_client.h"
+#include "cli/table.h"
+#include "cli/units.h"
+
+struct gpus_options {
+	bool json;
+};
+
+static const struct option_spec option_specs[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: a list, as `gpus` of the broker's status",
+	 .offset = offsetof(struct gpus_options, json)},
+};
+
+/* "33 %"; "-" for what is unknown. */
+static void number_cell(struct table *table, const json_t *measured, const char *key,
+			const char *unit)
+{
+	const json_t *value = json_object_get(measured, key);
+
+	if (json_is_number(value))
+		table_cell(table, STYLE_PLAIN, "%.0f%s", json_number_value(value), unit);
+	else
+		table_cell(table, STYLE_DIM, "-");
+}
+
+static void memory_cell(struct table *table, const json_t *object, const char *key)
+{
+	char text[UNITS_BYTES];
+	const json_t *value = json_object_get(object, key);
+
+	if (json_is_number(value))
+		table_cell(table, STYLE_PLAIN, "%s", units_mb(text, json_number_value(value)));
+	else
+		table_cell(table, STYLE_DIM, "-");
+}
+
+static void state_cell(struct table *table, const json_t *gpu, const json_t *measured)
+{
+	const char *state = field_text(measured, "state", NULL);
+	const char *text = field_text(measured, "detail", field_text(measured, "text", ""));
+	double age_s = field_number(measured, "age_s", -1);
+	char age[UNITS_BYTES];
+
+	if (!state)
+		table_cell(table, STYLE_DIM, "not measured: what is declared counts");
+	else if (strcmp(state, "ok") == 0)
+		table_cell(table, STYLE_GOOD, "ok");
+	else if (age_s >= 0 && strcmp(state, "asleep") != 0)
+		table_cell(table, field_true(gpu, "healthy") ? STYLE_WARN : STYLE_BAD,
+			   "%s for %s: %s", state, units_duration(age, age_s), text);
+	else
+		table_cell(table, STYLE_WARN, "%s: %s", state, text);
+}
+
+static void view_gpus(const json_t *gpus, struct text_table *sheet)
+{
+	static const char *const titles[] = {"~GPU",  "~MODEL", "PCI",       ">USED",
+					     ">FREE", ">TOTAL", ">RESERVED", ">LOAD",
+					     ">TEMP", ">POWER", "=STATE"};
+	struct table table = {0};
+	size_t i;
+	json_t *gpu;
+
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+
+	json_array_foreach (gpus, i, gpu) {
+		const json_t *measured = json_object_get(gpu, "measured");
+
+		table_cell(&table, STYLE_BOLD, "%s", field_text(gpu, "name", "?"));
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(measured, "model", "-"));
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(measured, "pci", "-"));
+		memory_cell(&table, gpu, "vram_mb_used");
+		memory_cell(&table, measured, "vram_mb_free");
+		memory_cell(&table, gpu, "vram_mb_total");
+		memory_cell(&table, measured, "vram_mb_reserved");
+		number_cell(&table, measured, "utilisation_percent", "%");
+		number_cell(&table, measured, "temperature_c", "C");
+		number_cell(&table, measured, "power_w", "W");
+		state_cell(&table, gpu, measured);
+	}
+	table_end(&table, sheet);
+}
+
+static void process_row(struct table *table, const char *gpu, const json_t *process)
+{
+	const char *client = field_text(process, "client", NULL);
+	uint64_t pid = field_u64(process, "pid"), lease = field_u64(process, "lease");
+	char since[UNITS_BYTES];
+
+	table_cell(table, STYLE_BOLD, "%s", gpu);
+	if (pid)
+		table_cell(table, STYLE_PLAIN, "%" PRIu64, pid);
+	else
+		table_cell(table, STYLE_DIM, "-");
+	table_cell(table, STYLE_PLAIN, "%s", field_text(process, "command", "-"));
+	table_cell(table, STYLE_PLAIN, "%s", field_text(process, "use", "?"));
+	memory_cell(table, process, "vram_mb");
+	table_cell(table, STYLE_PLAIN, "%s",
+		   units_duration(since, field_number(process, "since_s", -1)));
+
+	if (client && lease)
+		table_cell(table, STYLE_GOOD, "%s, lease %" PRIu64, client, lease);
+	else if (client)
+		table_cell(table, STYLE_WARN, "%s, without a lease here", client);
+	else
+		table_cell(table, STYLE_WARN, "unmanaged");
+}
+
+static void view_processes(const json_t *gpus, struct text_table *sheet)
+{
+	static const char *const titles[] = {"~GPU",  ">PID",  "~COMMAND", "USE",
+					     ">VRAM", ">SEEN", "=HOLDER"};
+	struct table table = {0};
+	size_t i, j, rows = 0;
+	json_t *gpu, *process;
+
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+
+	json_array_foreach (gpus, i, gpu) {
+		const json_t *measured = json_object_get(gpu, "measured");
+		json_array_foreach (json_object_get(measured, "processes"), j, process) {
+			process_row(&table, field_text(gpu, "name", "?"), process);
+			rows++;
+		}
+	}
+
+	if (rows > 0)
+		text_table_add(sheet, "%s", "");
+	table_end(&table, sheet);
+}
+
+/* What the rows do not say of themselves. */
+static void view_notes(const json_t *gpus, struct text_table *sheet)
+{
+	size_t i;
+	json_t *gpu;
+
+	json_array_foreach (gpus, i, gpu) {
+		const json_t *measured = json_object_get(gpu, "measured");
+		const char *name = field_text(gpu, "name", "?");
+		if (field_u64(measured, "processes_left_off"))
+			text_table_add(sheet, "%s: %" PRIu64 " smaller processes more", name,
+				       field_u64(measured, "processes_left_off"));
+		if (field_true(measured, "processes_partial"))
+			text_table_add(sheet,
+				       "%s: processes of other users may be missing; a broker "
+				       "that runs as root sees them",
+				       name);
+		if (field_text(gpu, "vram_left_by", NULL))
+			text_table_add(sheet, "%s: some of what is unmanaged was left by %s", name,
+				       field_text(gpu, "vram_left_by", ""));
+	}
+}
+
+static json_t *rows_of(const json_t *status, const char *name)
+{
+	json_t *rows = json_array();
+	size_t i;
+	json_t *gpu;
+
+	if (!rows)
+		abort();
+	json_array_foreach (json_object_get(status, "gpus"), i, gpu)
+		if (!name || strcmp(field_text(gpu, "name", ""), name) == 0 ||
+		    strcmp(field_text(gpu, "uuid", ""), name) == 0)
+			json_array_append(rows, gpu);
+	return rows;
+}
+
+static int run_gpus(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct gpus_options options = {0};
+	json_t *status;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+	if (argc > 2)
+		return cli_fail(command, EX_USAGE, "one name at most; leave out '%.60s'", argv[2]);
+
+	rc = http_client_call(command, "GET", "/v1/gpu/status", NULL, &status);
+	if (rc > 0)
+		return rc;
+	json_t *gpus = rows_of(status, argc > 1 ? argv[1] : NULL);
+	json_decref(status);
+
+	if (json_array_size(gpus) == 0) {
+		rc = cli_fail(command, EX_NOINPUT, "no GPU is named '%.80s'; see: baton gpus",
+			      argc > 1 ? argv[1] : "");
+	} else if (options.json) {
+		json_dumpf(gpus, stdout,
+			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+		putchar('\n');
+	} else {
+		struct text_table sheet = {.columns = text_table_columns(stdout)};
+		view_gpus(gpus, &sheet);
+		view_processes(gpus, &sheet);
+		view_notes(gpus, &sheet);
+		text_table_print(&sheet, stdout, text_table_color(stdout));
+		text_table_finish(&sheet);
+	}
+	json_decref(gpus);
+	return rc;
+}
+
+const struct command command_gpus = {
+	.name = "gpus",
+	.summary = "Show the GPUs as measured, and the processes on them.",
+	.usage = "[NAME|UUID] [--json]",
+	.details = "A dash is unknown, never zero. A process without a lease is unmanaged: its\n"
+		   "memory counts as used, and nobody stops it.",
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
+	.arguments = ARGUMENTS_WORDS,
+	.run = run_gpus,
+};
