@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "gpu/drm_clients.h"
 #include "gpu/files.h"
@@ -16,7 +17,7 @@ enum {
 	CARDS_MAX = 32,
 	MEMINFO_BYTES = 4096,
 	UEVENT_BYTES = 1024,
-	WHOLE_ROUNDS = 5,      /* between two looks at all processes */
+	LOOK_S = 5,            /* between two looks at all processes */
 	MOVED_BYTES = 1 << 20, /* .. unless a card's memory moved by so much */
 };
 
@@ -37,7 +38,7 @@ struct drm {
 	struct card cards[CARDS_MAX];
 	size_t card_count;
 	struct drm_clients clients;
-	unsigned rounds;
+	time_t looked; /* 0: at nobody yet */
 };
 
 static bool driver_of(const char *name, enum driver *ret_driver)
@@ -169,7 +170,7 @@ static int drm_list(void *source, struct gpu_device *devices, size_t known_count
 	size_t count = drm->card_count < max ? drm->card_count : max;
 	for (size_t i = 0; i < count; i++)
 		devices[i] = drm->cards[i].device;
-	drm->rounds = 0;
+	drm->looked = 0;
 	return (int)count;
 }
 
@@ -252,8 +253,11 @@ static void drm_begin(void *source)
 		card->used_bytes = used;
 	}
 
-	bool whole = moved || drm->rounds % WHOLE_ROUNDS == 0;
-	drm->rounds = whole ? 1 : drm->rounds + 1;
+	struct timespec now;
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	bool whole = moved || drm->looked == 0 || now.tv_sec - drm->looked >= LOOK_S;
+	if (whole)
+		drm->looked = now.tv_sec ? now.tv_sec : 1;
 	drm_clients_read(&drm->clients, drm->paths.procfs, whole);
 }
 

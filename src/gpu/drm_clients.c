@@ -1,16 +1,14 @@
 /* drm_clients: see drm_clients.h. A descriptor is a DRM device's by its device number, whatever its
- * path; where that cannot be asked, by what its fdinfo says. */
+ * path. */
 #include "gpu/drm_clients.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 #include "gpu/files.h"
 
@@ -62,41 +60,47 @@ static bool read_place(struct drm_clients *clients, const char *procfs,
 	return true;
 }
 
-static bool may_be_drm(int fd_dir, const char *name)
+static bool is_drm(int fd_dir, const char *name)
 {
 	struct stat st;
 
-	if (fd_dir < 0 || fstatat(fd_dir, name, &st, 0) != 0)
-		return true;
-	return S_ISCHR(st.st_mode) && major(st.st_rdev) == DRM_MAJOR;
+	return fstatat(fd_dir, name, &st, 0) == 0 && S_ISCHR(st.st_mode) &&
+	       major(st.st_rdev) == DRM_MAJOR;
+}
+
+/* A tree that a test wrote has no descriptors, only what is to be read of them. */
+static DIR *open_descriptors(const char *procfs, int64_t pid, bool *ret_real)
+{
+	char path[GPU_PATH_BYTES];
+
+	(void)snprintf(path, sizeof(path), "%.400s/%lld/fd", procfs, (long long)pid);
+	DIR *folder = opendir(path);
+	*ret_real = folder || errno != ENOENT;
+	if (*ret_real)
+		return folder;
+
+	(void)snprintf(path, sizeof(path), "%.400s/%lld/fdinfo", procfs, (long long)pid);
+	return opendir(path);
 }
 
 static void look_into(struct drm_clients *clients, const char *procfs, int64_t pid)
 {
-	char path[GPU_PATH_BYTES];
 	struct dirent *entry;
+	bool real;
+	DIR *folder = open_descriptors(procfs, pid, &real);
 
-	(void)snprintf(path, sizeof(path), "%s/%lld/fdinfo", procfs, (long long)pid);
-	DIR *infos = opendir(path);
-	clients->partial |= !infos && (errno == EACCES || errno == EPERM);
-	if (!infos)
-		return;
-
-	(void)snprintf(path, sizeof(path), "%s/%lld/fd", procfs, (long long)pid);
-	int fd_dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	while ((entry = readdir(infos))) {
+	clients->partial |= !folder && (errno == EACCES || errno == EPERM);
+	while (folder && (entry = readdir(folder))) {
 		struct drm_place place = {.pid = pid, .fd = atoi(entry->d_name)};
-		if (entry->d_name[0] == '.' || !may_be_drm(fd_dir, entry->d_name) ||
+		if (entry->d_name[0] == '.' || (real && !is_drm(dirfd(folder), entry->d_name)) ||
 		    !read_place(clients, procfs, &place))
 			continue;
 		clients->places = grow_list(clients->places, clients->place_count,
 					    &clients->place_capacity, sizeof(*clients->places));
 		clients->places[clients->place_count++] = place;
 	}
-
-	if (fd_dir >= 0)
-		(void)close(fd_dir);
-	(void)closedir(infos);
+	if (folder)
+		(void)closedir(folder);
 }
 
 void drm_clients_read(struct drm_clients *clients, const char *procfs, bool whole)

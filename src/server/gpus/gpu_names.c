@@ -30,11 +30,10 @@ void gpu_names_load(struct gpu_names *names, const char *dir)
 	    private_read(path, text, sizeof(text), "", detail, sizeof(detail)) != 1)
 		return;
 
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
+	for (char *rest, *line = strtok_r(text, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest))
 		if (sscanf(line, "%7s %63s", name, key) == 2 && strncmp(name, "gpu", 3) == 0)
 			add_name(names, name, key);
-	}
 }
 
 void gpu_names_save(struct gpu_names *names, const char *dir)

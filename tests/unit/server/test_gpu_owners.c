@@ -167,7 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_tree),  TEST(test_other_start), TEST(test_orphan),
-		TEST(test_named), TEST(test_cgroup),	  TEST(test_nobody),
+		TEST(test_named), TEST(test_cgroup),      TEST(test_nobody),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* Goal: a GPU keeps its place and its name whatever devices come, go and move, and the configuration
- * gets what is known of them (REPORTS 33). Method: lists and readings as the probes report them. */
+/* Goal: a GPU keeps its place and its name whatever devices come, go and move, and the
+ * configuration gets what is known of them (REPORTS 33). Method: lists and readings as the probes
+ * report them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -105,7 +106,7 @@ static void test_filled(void **state)
 	assert_int_equal(settings.core.gpu_count, 1);
 	assert_string_equal(settings.core.gpus[0].uuid, "GPU-a");
 	assert_int_equal(settings.core.gpus[0].vram_bytes_total, UINT64_C(24576) * MIB);
-	assert_int_equal(settings.core.gpus[0].vram_bytes_kept, UINT64_C(512 + 905) * MIB);
+	assert_int_equal(settings.core.gpus[0].vram_bytes_kept, (UINT64_C(512) + 905) * MIB);
 
 	rows.changed = false;
 	read_total("nvml", &card, 24576, 930); /* what is reserved varies a little */
@@ -132,7 +133,8 @@ static void test_wakes(void **state)
 
 static void test_integrated_only_alone(void **state)
 {
-	struct gpu_device own = device("", "0000:c4:00.0", -1), card = device("GPU-a", "0000:01:00.0", 0);
+	struct gpu_device own = device("", "0000:c4:00.0", -1),
+			  card = device("GPU-a", "0000:01:00.0", 0);
 
 	(void)state;
 	own.integrated = true;
@@ -160,10 +162,9 @@ static void configure(uint32_t i, const char *name, const char *uuid)
 /* By uuid and by address; who names none gets the next; nobody else is lent; sizes are limits. */
 static void test_configured(void **state)
 {
-	struct gpu_device all[] = {device("GPU-a", "0000:01:00.0", 0),
-				   device("GPU-b", "0000:02:00.0", 1),
-				   device("GPU-c", "0000:03:00.0", 2),
-				   device("GPU-d", "0000:04:00.0", 3)};
+	struct gpu_device all[] = {
+		device("GPU-a", "0000:01:00.0", 0), device("GPU-b", "0000:02:00.0", 1),
+		device("GPU-c", "0000:03:00.0", 2), device("GPU-d", "0000:04:00.0", 3)};
 
 	(void)state;
 	configure(0, "third", "GPU-c");
@@ -245,8 +246,13 @@ static void test_names_on_the_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_places_stay), TEST(test_filled), TEST(test_wakes), TEST(test_integrated_only_alone),
-		TEST(test_configured), TEST(test_unified_keeps_more), TEST(test_names_on_the_disk),
+		TEST(test_places_stay),
+		TEST(test_filled),
+		TEST(test_wakes),
+		TEST(test_integrated_only_alone),
+		TEST(test_configured),
+		TEST(test_unified_keeps_more),
+		TEST(test_names_on_the_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
