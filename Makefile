@@ -70,7 +70,7 @@ follow-docs: build ## the SDK's README, docs/browser.md and docs/python.md follo
 
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/dev/deps.sh bench
-	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost
+	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost bench/probe_round
 	@bench/bench.py $(BUILD)
 	@bench/instructions.py $(BUILD)
 

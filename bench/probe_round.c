@@ -25,6 +25,18 @@ static double cpu_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
+static void start_processes(pid_t *pids)
+{
+	for (int i = 0; i < PROCESSES; i++) {
+		pids[i] = fork();
+		if (pids[i] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			pause();
+			_exit(0);
+		}
+	}
+}
+
 static void write_scenario(const char *path, const pid_t *pids)
 {
 	FILE *file = fopen(path, "w");
@@ -63,14 +75,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 64;
-	for (int i = 0; i < PROCESSES; i++) {
-		pids[i] = fork();
-		if (pids[i] == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			pause();
-			_exit(0);
-		}
-	}
+	start_processes(pids);
 	write_scenario(argv[2], pids);
 	setenv("BATON_NVML_SCENARIO", argv[2], 1);
 
