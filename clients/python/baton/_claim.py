@@ -244,6 +244,7 @@ class Claim:
         self.session, self.link, self.was_up = m["session"], "up", True
         self.hello_by, self.backoff_s, self.looked_at = NEVER, 0.25, now
         self.linger_s = _number(m, "linger_s") or _number(m, "session_ttl_s") or TTL_S
+        self.owes = self.owes and resumed
         if self.processes and self.state != "over":
             self.say(type="processes", **self.processes)
         if self.state == "held" and not resumed:
@@ -259,6 +260,7 @@ class Claim:
     def _on_close(self, m: Message, now: float) -> None:
         codes = {4401: "unauthorized", 4403: "forbidden", 4409: "protocol_version", 4429: "too_many_connections",
                  4503: "draining"}
+        self.owes = self.owes and m.get("code") != 1000  # the session is over there, too
         raise Broken(refusal(codes.get(m.get("code", 0), "unreachable"), m.get("reason")))
 
     def _on_queued(self, m: Message, _now: float) -> None:

@@ -14,7 +14,7 @@ import weakref
 from typing import Any, Callable
 
 from ._address import is_private
-from ._claim import NEVER, TTL_S, Broken, Claim
+from ._claim import CONNECT_S, NEVER, TTL_S, Broken, Claim
 from ._errors import BatonError, LeaseLost, refusal
 
 _LINE_BYTES = 64 * 1024
@@ -31,6 +31,7 @@ class Session:
         self.watchers: list[Callable[[], None]] = []
         self.sock: socket.socket | None = None
         self.unread = self.unsent = b""
+        self.leave_at = NEVER  # bye was said: so long its answer is waited for
         self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.thread = threading.Thread(target=self.run, name="baton", daemon=True)
         _living.add(self)
@@ -117,7 +118,7 @@ class Session:
     def settle(self) -> None:
         if self.sock and self.claim.link in ("down", "dead"):
             self.sock.close()
-            self.sock = None
+            self.sock, self.leave_at = None, NEVER
         self.flush()
         self.changed.notify_all()
         if self.wake_write >= 0 and threading.current_thread() is not self.thread:
@@ -138,16 +139,19 @@ class Session:
     # -- the thread
 
     def is_done(self) -> bool:
-        claim = self.claim
+        """Closing sooner than the broker may lose what was said last."""
+        claim, now = self.claim, time.monotonic()
         if claim.state != "over":
             return False
-        if claim.link == "up" and self.sock:
+        if claim.link == "up" and self.leave_at == NEVER:
             if claim.owes:
                 claim.say(type="release", lease=claim.lease)
             claim.say(type="bye")
             self.flush()
-            return not self.unsent
-        return claim.link == "dead" or not claim.owes or time.monotonic() >= claim.looked_at + TTL_S
+            self.leave_at = now + CONNECT_S
+        if claim.link == "up":
+            return now >= self.leave_at
+        return claim.link == "dead" or not claim.owes or now >= claim.looked_at + TTL_S
 
     def turn(self) -> bool:
         """Waits for something to do, and does it. False: there is nothing more."""
@@ -158,7 +162,7 @@ class Session:
             poll.register(self.wake_read, select.POLLIN)
             if self.sock:
                 poll.register(self.sock, select.POLLIN | (select.POLLOUT if self.unsent else 0))
-            wake_at = claim.next_at() if claim.state != "over" or claim.owes else NEVER
+            wake_at = min(claim.next_at(), self.leave_at)
             notes, claim.notes = claim.notes, []
             watchers = list(self.watchers)
         for watcher in watchers:

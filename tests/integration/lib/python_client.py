@@ -10,10 +10,10 @@ from .wait import wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
-PRELUDE = """
+PRELUDE = r"""
 import asyncio, json, os, signal, subprocess, sys, threading, time
 import baton
-def say(*words): print(*words, flush=True)
+def say(*words): sys.stdout.write(" ".join(map(str, words)) + "\n"); sys.stdout.flush()
 def hear(): return sys.stdin.readline().strip()
 """
 
