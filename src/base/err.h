@@ -74,6 +74,12 @@
 	  "The model server did not answer in time; try again, or raise its limits.")              \
 	X(ERR_UPSTREAM_BROKEN, "upstream_broken", 502, 76, 1,                                      \
 	  "The model server broke its answer off, or sent none that can be trusted; see its log.") \
+	X(ERR_MODEL_NOT_FOUND, "model_not_found", 404, 66, 0,                                      \
+	  "No model of that name is served here; GET /v1/models lists them.")                      \
+	X(ERR_MODEL_FAILED, "model_failed", 503, 69, 15,                                           \
+	  "The model could not be loaded; see the model server's log.")                            \
+	X(ERR_OUTRANKED, "outranked", 503, 75, 5,                                                  \
+	  "The GPU was given to others before the answer was complete; ask again.")                \
 	X(ERR_CONFIG, "bad_config", 400, 78, 0, "The configuration was refused; nothing changed.") \
 	X(ERR_IO, "io", 500, 74, 0, "Reading or writing failed.")                                  \
 	X(ERR_NO_MEMORY, "no_memory", 503, 71, 5, "The broker is out of memory.")                  \

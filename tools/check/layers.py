@@ -21,7 +21,7 @@ PROJECT = {
     "gpu": {"base"},
     "process": {"base"},
     "net": {"base", "process", "http"},
-    "gateway": {"base", "process", "http", "net", "wire"},
+    "gateway": {"base", "process", "http", "net", "wire", "core/send.h", "core/types.h"},
     "config": {"base", "wire"} | CORE_CONTRACT,
     "replay": {"base", "core", "wire/json.h"},
     "server": {"base", "core", "http", "wire", "store", "gpu", "process", "net", "gateway", "config"},

@@ -1,0 +1,44 @@
+/* adapter: what the gateway asks of a kind of model server: which models it has, to load one, to
+ * give its memory back, whether it still works for somebody who left. One row per kind; calls that
+ * a kind does not know are absent, and then nothing is promised that would need them. Sources: the
+ * servers' own API documents, named in docs/gateway.md. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire/text.h"
+
+/* A call: `%s` in the path or the body stands for the model, escaped for where it stands. */
+struct adapter_call {
+	const char *method, *path, *body; /* method NULL: there is no such call */
+};
+
+struct adapter_model {
+	const char *name;
+	uint64_t bytes; /* of its memory or, in `list`, its file; 0: not said */
+};
+
+/* One for each model in an answer; `ctx` as given. */
+typedef void adapter_found(void *ctx, const struct adapter_model *model);
+
+struct adapter {
+	const char *kind;
+	struct adapter_call list;   /* the models that could be served */
+	struct adapter_call loaded; /* those that are in memory now */
+	struct adapter_call load;   /* absent: the first request loads */
+	struct adapter_call unload; /* absent: it keeps its memory until its process ends */
+	struct adapter_call busy;   /* whether it works */
+	bool sizes_itself;          /* `list` and `loaded` say how large models are */
+	/* Reads the answers of `list` and `loaded`. False: it is none of that kind. */
+	bool (*read_list)(const char *body, size_t length, adapter_found *found, void *ctx);
+	bool (*read_loaded)(const char *body, size_t length, adapter_found *found, void *ctx);
+	/* 1: it works, 0: idle, -1: unreadable. */
+	int (*read_busy)(const char *body, size_t length);
+};
+
+const struct adapter *adapter_of(const char *kind); /* NULL: no such kind */
+/* "ollama, llama-server, .." */
+const char *adapter_kinds(void);
+/* The call's path or body with the model in its place. */
+void adapter_fill_path(struct text *out, const char *pattern, const char *model);
+void adapter_fill_body(struct text *out, const char *pattern, const char *model);

@@ -1,0 +1,27 @@
+/* call: one short question to a model server: the whole answer, at most 4 MiB, or an error. */
+#pragma once
+#include "net/upstream.h"
+
+enum { CALL_ANSWER_BYTES = 4 * 1024 * 1024 };
+
+struct call_answer {
+	int err; /* 0, or of base/err.h: no answer, or one that is too long */
+	int status;
+	const char *body; /* borrowed for the callback */
+	size_t length;
+	const char *what; /* of an error, in words */
+};
+
+typedef void call_done(void *ctx, const struct call_answer *answer);
+
+struct call_question {
+	const char *method, *url, *body; /* body NULL: none */
+	const char *key;                 /* shown as a bearer token; NULL: none */
+	int time_ms;                     /* until the answer begins, and between its bytes */
+};
+
+/* `done` comes once, not within call_start, unless it is cancelled. 0, or as upstream_start. */
+struct call;
+int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,
+	       void *ctx, struct call **ret_call);
+void call_cancel(struct call *call); /* takes NULL; not after `done` */

@@ -1,0 +1,312 @@
+/* catalog: see catalog.h. */
+#include "gateway/catalog.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+enum { LIST_TIME_MS = 2000, NEAREST_COUNT = 3 };
+
+/* Beside its weights a model has a context and the driver's own: a quarter more, and this. */
+#define MODEL_CONTEXT_BYTES ((uint64_t)512 << 20)
+
+static char *copy_of(const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		abort();
+	return copy;
+}
+
+struct model_server *catalog_server_after(const struct catalog *catalog,
+					  const struct model_server *server)
+{
+	const struct list *next = server ? server->in_catalog.next : catalog->servers.next;
+
+	return next == &catalog->servers ? NULL
+					 : container_of(next, struct model_server, in_catalog);
+}
+
+struct model *catalog_model_after(const struct model_server *server, const struct model *model)
+{
+	const struct list *next = model ? model->in_server.next : server->models.next;
+
+	return next == &server->models ? NULL : container_of(next, struct model, in_server);
+}
+
+static struct model *add_model(struct model_server *server, const char *name)
+{
+	struct model *model = calloc(1, sizeof(*model));
+
+	if (!model)
+		abort();
+
+	model->server = server;
+	model->name = copy_of(name);
+	model->due = MONO_NEVER;
+	list_init(&model->waiting);
+	list_init(&model->in_server);
+	list_append(&server->models, &model->in_server);
+	return model;
+}
+
+static struct model *named_model(const struct model_server *server, const char *name)
+{
+	server_models(model, server) if (!strcmp(model->name, name)) return model;
+	return NULL;
+}
+
+static void free_model(struct model *model)
+{
+	call_cancel(model->call);
+	list_remove(&model->in_server);
+	free(model->name);
+	free(model->alias);
+	free(model);
+}
+
+static void free_server(struct model_server *server)
+{
+	list_each (it, next, &server->models)
+		free_model(container_of(it, struct model, in_server));
+
+	call_cancel(server->list_call);
+	list_remove(&server->in_catalog);
+	free(server->name);
+	free(server->url);
+	if (server->key)
+		explicit_bzero(server->key, strlen(server->key));
+	free(server->key);
+	free(server);
+}
+
+void catalog_init(struct catalog *catalog, struct upstream *upstream, void (*on_change)(void *ctx),
+		  void *ctx)
+{
+	*catalog = (struct catalog){.upstream = upstream, .on_change = on_change, .ctx = ctx};
+	list_init(&catalog->servers);
+}
+
+void catalog_finish(struct catalog *catalog)
+{
+	list_each (it, next, &catalog->servers)
+		free_server(container_of(it, struct model_server, in_catalog));
+}
+
+void catalog_add(struct catalog *catalog, const struct gateway_server_config *config)
+{
+	struct model_server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		abort();
+
+	server->catalog = catalog;
+	server->name = copy_of(config->name);
+	server->url = copy_of(config->url);
+	server->key = copy_of(config->key);
+	server->adapter = adapter_of(config->kind);
+	server->on_gpu = config->on_gpu;
+	server->gpu_mask = config->gpu_mask;
+	server->vram_bytes = config->vram_bytes;
+	server->asked_at = MONO_NEVER;
+	list_init(&server->models);
+	list_init(&server->in_catalog);
+	list_append(&catalog->servers, &server->in_catalog);
+
+	for (unsigned i = 0; i < config->model_count; i++) {
+		struct model *model = add_model(server, config->models[i].name);
+		model->alias = copy_of(config->models[i].alias);
+		model->vram_bytes = config->models[i].vram_bytes;
+		model->configured = true;
+	}
+}
+
+/* "server/name" names one server's model. */
+static bool model_answers_to(const struct model *model, const char *name)
+{
+	size_t prefix = strlen(model->server->name);
+
+	if (!strcmp(model->name, name) || (model->alias && !strcmp(model->alias, name)))
+		return true;
+	return !strncmp(name, model->server->name, prefix) && name[prefix] == '/' &&
+	       !strcmp(name + prefix + 1, model->name);
+}
+
+struct model *catalog_find(const struct catalog *catalog, const char *name)
+{
+	struct model *found = NULL;
+
+	catalog_servers(server, catalog)
+	{
+		bool up = server->up || !server->asked;
+
+		server_models(model, server)
+		{
+			if (!(model->configured || model->listed) || !model_answers_to(model, name))
+				continue;
+			if (up)
+				return model;
+			found = found ? found : model;
+		}
+	}
+	return found;
+}
+
+static unsigned count_models(const struct model_server *server)
+{
+	unsigned count = 0;
+
+	server_models(model, server) count++;
+	return count;
+}
+
+static void on_found(void *ctx, const struct adapter_model *found)
+{
+	struct model_server *server = ctx;
+	struct model *model = named_model(server, found->name);
+
+	if (!model && count_models(server) >= CATALOG_MODELS_MAX)
+		return;
+
+	model = model ? model : add_model(server, found->name);
+	model->listed = true;
+	model->file_bytes = found->bytes;
+}
+
+static void on_list(void *ctx, const struct call_answer *answer)
+{
+	struct model_server *server = ctx;
+
+	server->list_call = NULL;
+	server->up = answer->err == 0 && answer->status == 200;
+	if (server->up) {
+		server_models(model, server) model->listed = false;
+		server->up =
+			server->adapter->read_list(answer->body, answer->length, on_found, server);
+	}
+	server->catalog->on_change(server->catalog->ctx);
+}
+
+static void ask_list(struct catalog *catalog, struct model_server *server, struct mono_ms now)
+{
+	const struct adapter_call *list = &server->adapter->list;
+	cleanup_text struct text url = {0};
+	struct call_question question = {
+		.method = list->method, .key = server->key, .time_ms = LIST_TIME_MS};
+
+	text_format(&url, "%s%s", server->url, list->path);
+	question.url = url.bytes;
+	server->asked = true;
+	server->asked_at = now;
+	if (call_start(catalog->upstream, &question, on_list, server, &server->list_call) != 0)
+		server->up = false;
+}
+
+bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
+{
+	catalog_servers(server, catalog)
+	{
+		bool fresh = server->asked &&
+			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
+
+		if (!server->list_call && !fresh)
+			ask_list(catalog, server, now);
+	}
+	return catalog_pending(catalog);
+}
+
+bool catalog_pending(const struct catalog *catalog)
+{
+	catalog_servers(server, catalog) if (server->list_call) return true;
+	return false;
+}
+
+/* Levenshtein's distance (1966), of names without regard to case; long ones are cut. */
+static unsigned distance_of(const char *a, const char *b)
+{
+	enum { LONGEST = 64 };
+	unsigned row[LONGEST + 1];
+	size_t length = strnlen(b, LONGEST);
+
+	for (size_t j = 0; j <= length; j++)
+		row[j] = (unsigned)j;
+
+	for (size_t i = 0; a[i] && i < LONGEST; i++) {
+		unsigned corner = row[0];
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < length; j++) {
+			unsigned above = row[j + 1];
+			unsigned change = corner + (tolower((unsigned char)a[i]) !=
+						    tolower((unsigned char)b[j]));
+			unsigned step = 1 + (above < row[j] ? above : row[j]);
+			row[j + 1] = change < step ? change : step;
+			corner = above;
+		}
+	}
+	return row[length];
+}
+
+struct near_name {
+	const char *name;
+	unsigned distance;
+};
+
+static void keep_nearest(struct near_name *best, const char *name, const char *asked)
+{
+	bool inside = strcasestr(name, asked) || strcasestr(asked, name);
+	struct near_name one = {name, inside ? 0 : distance_of(name, asked)};
+
+	if (one.distance > strlen(asked) / 2)
+		return;
+	for (int i = 0; i < NEAREST_COUNT; i++) {
+		if (best[i].name && best[i].distance <= one.distance)
+			continue;
+		struct near_name moved = best[i];
+		best[i] = one;
+		one = moved;
+		if (!one.name)
+			return;
+	}
+}
+
+void catalog_nearest(const struct catalog *catalog, const char *name, struct text *out)
+{
+	struct near_name best[NEAREST_COUNT] = {0};
+
+	catalog_servers(server, catalog)
+	{
+		server_models(model, server)
+		{
+			keep_nearest(best, model->name, name);
+			if (model->alias)
+				keep_nearest(best, model->alias, name);
+		}
+	}
+
+	for (int i = 0; i < NEAREST_COUNT && best[i].name; i++)
+		text_format(out, "%s`%s`", i ? ", " : "", best[i].name);
+}
+
+uint64_t model_vram_bytes(const struct model *model)
+{
+	if (model->vram_bytes)
+		return model->vram_bytes;
+	if (model->seen_bytes)
+		return model->seen_bytes;
+	if (model->file_bytes)
+		return model->file_bytes + model->file_bytes / 4 + MODEL_CONTEXT_BYTES;
+	return model->server->vram_bytes;
+}
+
+const char *residence_name(enum residence residence)
+{
+	static const char *const names[] = {
+		[RESIDENCE_NONE] = "not loaded", [RESIDENCE_QUEUED] = "waiting for memory",
+		[RESIDENCE_LOADING] = "loading", [RESIDENCE_READY] = "ready",
+		[RESIDENCE_LEAVING] = "leaving", [RESIDENCE_UNLOADING] = "unloading",
+	};
+	return names[residence];
+}

@@ -1,0 +1,55 @@
+/* catalog: which models can be asked for, and who serves them: those that the configuration names,
+ * and those that its servers list. Lists are asked for when somebody needs them and the last one is
+ * old; a server that does not answer keeps what it had, flagged as down. */
+#pragma once
+#include "gateway/model.h"
+#include "wire/text.h"
+
+enum { CATALOG_LIST_AGE_MS = 10000, CATALOG_MODELS_MAX = 1024 };
+
+struct gateway_model_config {
+	const char *name, *alias; /* alias may be NULL */
+	uint64_t vram_bytes;      /* 0: not said */
+};
+
+struct gateway_server_config {
+	const char *name, *kind, *url, *key;
+	bool on_gpu;
+	uint32_t gpu_mask;
+	uint64_t vram_bytes;
+	const struct gateway_model_config *models;
+	unsigned model_count;
+};
+
+struct catalog {
+	struct list servers; /* in the configuration's order */
+	struct upstream *upstream;
+	struct residences *residences; /* of its models; set by their owner */
+	void (*on_change)(void *ctx);  /* a list came, or did not come */
+	void *ctx;
+};
+
+void catalog_init(struct catalog *catalog, struct upstream *upstream, void (*on_change)(void *ctx),
+		  void *ctx);
+void catalog_finish(struct catalog *catalog);
+/* A server of the configuration; its kind was checked before. Aborts without memory. */
+void catalog_add(struct catalog *catalog, const struct gateway_server_config *config);
+/* By alias, by name, or by "server/name"; a server that is up before one that is down. NULL: none.
+ */
+struct model *catalog_find(const struct catalog *catalog, const char *name);
+/* Asks every server whose list is older than CATALOG_LIST_AGE_MS. True: some answer is awaited. */
+bool catalog_refresh(struct catalog *catalog, struct mono_ms now);
+bool catalog_pending(const struct catalog *catalog);
+/* Up to three names that are like this one, as "`a`, `b`"; nothing when none is. */
+void catalog_nearest(const struct catalog *catalog, const char *name, struct text *out);
+
+/* No model may be added in the body. */
+#define catalog_servers(it, catalog)                                                               \
+	for (struct model_server *it = catalog_server_after(catalog, NULL); it;                    \
+	     it = catalog_server_after(catalog, it))
+#define server_models(it, server)                                                                  \
+	for (struct model *it = catalog_model_after(server, NULL); it;                             \
+	     it = catalog_model_after(server, it))
+struct model_server *catalog_server_after(const struct catalog *catalog,
+					  const struct model_server *server);
+struct model *catalog_model_after(const struct model_server *server, const struct model *model);

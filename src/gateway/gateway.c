@@ -1,0 +1,213 @@
+/* gateway: creation, ticks, lists of models, and the parts joined: what happens to a model is told
+ * to the requests that wait for it. */
+#include "gateway/gateway.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+
+enum { REQUESTS_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };
+
+void gateway_defaults(struct gateway_options *ret_options)
+{
+	*ret_options = (struct gateway_options){
+		.settle_ms_max = 90 * 1000,
+		.body_bytes_max = (uint64_t)64 << 20,
+		.body_bytes_total = (uint64_t)256 << 20,
+	};
+}
+
+/* At the end of the iteration: what follows from a change may end requests, and whoever told of it
+ * may be walking over them. */
+static void flush_changes(void *ctx)
+{
+	struct gateway *gateway = ctx;
+
+	gateway->flush_deferred = false;
+	if (gateway->destroyed) {
+		free(gateway);
+		return;
+	}
+
+	catalog_servers(server, &gateway->catalog)
+	{
+		server_models(model, server)
+		{
+			if (!model->changed)
+				continue;
+			model->changed = false;
+			relay_model_changed(gateway, model);
+		}
+	}
+}
+
+static void on_model(void *ctx, struct model *model)
+{
+	struct gateway *gateway = ctx;
+
+	model->changed = true;
+	if (gateway->flush_deferred)
+		return;
+	gateway->flush_deferred = true;
+	loop_defer(gateway->loop, flush_changes, gateway);
+}
+
+/* Lists have come: those who asked for what was not known are answered. */
+static void on_lists(void *ctx)
+{
+	struct gateway *gateway = ctx;
+	struct mono_ms now = loop_now();
+
+	if (catalog_pending(&gateway->catalog))
+		return;
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->stage == RELAY_RESOLVING)
+			relay_resolve(gateway, relay, now);
+	}
+}
+
+int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
+		   struct log *log, const struct gateway_options *options,
+		   struct gateway **ret_gateway)
+{
+	struct gateway *gateway = calloc(1, sizeof(*gateway));
+	int rc;
+
+	if (!gateway)
+		return -ERR_NO_MEMORY;
+
+	gateway->loop = loop;
+	gateway->net = net;
+	gateway->port = port;
+	gateway->log = log;
+	gateway->options = *options;
+	gateway->party_next = LEASE_PARTY_FIRST;
+	hash_init(&gateway->by_conn);
+	list_init(&gateway->relays);
+	rc = upstream_create(loop, REQUESTS_MAX, &gateway->upstream);
+	if (rc != 0) {
+		free(gateway);
+		return rc;
+	}
+
+	catalog_init(&gateway->catalog, gateway->upstream, on_lists, gateway);
+	gateway->catalog.residences = &gateway->residences;
+	gateway->residences = (struct residences){
+		.catalog = &gateway->catalog,
+		.upstream = gateway->upstream,
+		.port = port,
+		.log = log,
+		.party_next = LEASE_PARTY_FIRST + 1,
+		.finish_ms = options->finish_ms,
+		.load_ms_max = options->load_ms_max,
+		.on_change = on_model,
+		.ctx = gateway,
+	};
+	for (unsigned i = 0; i < options->server_count; i++)
+		catalog_add(&gateway->catalog, &options->servers[i]);
+	*ret_gateway = gateway;
+	return 0;
+}
+
+void gateway_destroy(struct gateway *gateway)
+{
+	if (!gateway)
+		return;
+
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		relay->party = 0; /* nobody grants any more */
+		relay_abandon(gateway, relay, "stopped");
+	}
+	catalog_finish(&gateway->catalog);
+	upstream_destroy(gateway->upstream);
+	hash_finish(&gateway->by_conn);
+	gateway->destroyed = true;
+	if (!gateway->flush_deferred)
+		free(gateway);
+}
+
+void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send)
+{
+	struct relay *relay;
+
+	if (residence_news(&gateway->residences, party, send, loop_now()))
+		return;
+	relay = relay_of_party(gateway, party);
+	if (relay)
+		relay_news(gateway, relay, send);
+}
+
+static void on_busy(void *ctx, const struct call_answer *answer)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+	const struct adapter *adapter = relay->model->server->adapter;
+	bool works = answer->err == 0 && adapter->read_busy(answer->body, answer->length) == 1;
+
+	relay->busy_call = NULL;
+	if (works)
+		relay->look_at = mono_after(loop_now(), BUSY_POLL_MS);
+	else
+		relay_end(gateway, relay, "left");
+}
+
+static void look_whether_idle(struct gateway *gateway, struct relay *relay)
+{
+	const struct model_server *server = relay->model->server;
+	cleanup_text struct text url = {0};
+	struct call_question question = {.method = server->adapter->busy.method,
+					 .key = server->key,
+					 .time_ms = BUSY_TIME_MS};
+
+	text_format(&url, "%s%s", server->url, server->adapter->busy.path);
+	question.url = url.bytes;
+	relay->look_at = MONO_NEVER;
+	if (call_start(gateway->upstream, &question, on_busy, relay, &relay->busy_call) != 0)
+		relay_end(gateway, relay, "left");
+}
+
+static void wait_is_over(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->stage == RELAY_SETTLING)
+		relay_end(gateway, relay, "left");
+	else
+		relay_fail(gateway, relay, ERR_TIMEOUT,
+			   "It waited for the GPU as long as such a request may; try again, or "
+			   "ask for a stream, which may wait longer.",
+			   0);
+}
+
+static void tick_relay(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	if (mono_due(relay->due, now))
+		wait_is_over(gateway, relay);
+	else if (mono_due(relay->look_at, now))
+		look_whether_idle(gateway, relay);
+	else if (mono_due(relay->alive_at, now))
+		relay_keep_alive(gateway, relay, now);
+}
+
+void gateway_tick(struct gateway *gateway, struct mono_ms now)
+{
+	residence_tick(&gateway->residences, now);
+	list_each (it, next, &gateway->relays)
+		tick_relay(gateway, container_of(it, struct relay, link), now);
+}
+
+struct mono_ms gateway_next(const struct gateway *gateway)
+{
+	struct mono_ms next = residence_next(&gateway->residences);
+
+	list_each (it, following, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		next = mono_min(next,
+				mono_min(relay->due, mono_min(relay->look_at, relay->alive_at)));
+	}
+	return next;
+}

@@ -1,0 +1,56 @@
+/* gateway: requests of inference APIs, each a claim: the model is brought in, the turn waited for,
+ * the request forwarded, the answer passed on as it comes. Speaks to whoever grants leases by
+ * lease_port.h and to model servers by net/upstream.h; sits on the server's loop and net. */
+#pragma once
+#include "gateway/api.h"
+#include "gateway/catalog.h"
+#include "gateway/lease_port.h"
+#include "gateway/residence.h"
+#include "net/http.h"
+
+struct gateway;
+struct loop;
+
+struct gateway_options {
+	const struct gateway_server_config *servers;
+	unsigned server_count;
+	int64_t quiet_ms;       /* nothing is sent before, so that a refusal keeps its status */
+	int64_t whole_wait_ms;  /* of a request that is answered in one piece */
+	int64_t stream_wait_ms; /* of one that is streamed */
+	int64_t finish_ms;      /* what runs may go on when others need the GPU */
+	int64_t load_ms_max, settle_ms_max;
+	uint64_t body_bytes_max, body_bytes_total; /* held in memory: of one, of all */
+};
+
+/* Who asks, as access judged it; borrowed for the call. */
+struct gateway_client {
+	const char *principal, *name;
+	uint32_t classes;   /* that it may ask for: bit = enum lease_class */
+	const char *origin; /* to allow in the answer, or NULL */
+};
+
+/* Limits that nobody sets; the rest is zero. */
+void gateway_defaults(struct gateway_options *ret_options);
+/* `port` and `log` are borrowed until gateway_destroy. 0 or -ERR_NO_MEMORY. */
+int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
+		   struct log *log, const struct gateway_options *options,
+		   struct gateway **ret_gateway);
+void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
+
+/* A request on one of api.h's routes, its body streamed. */
+void gateway_request(struct gateway *gateway, const struct http_request *request,
+		     const struct gateway_client *client);
+/* GET /v1/models and what is like it: the list in that API's shape, `id` NULL, or one model. */
+void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, const char *id,
+		    const struct gateway_client *client);
+/* The callbacks of net for exchanges that came by gateway_request. True: it is one. */
+bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length);
+bool gateway_body_end(struct gateway *gateway, uint64_t conn);
+bool gateway_writable(struct gateway *gateway, uint64_t conn);
+bool gateway_gone(struct gateway *gateway, uint64_t conn);
+
+void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
+void gateway_tick(struct gateway *gateway, struct mono_ms now);
+struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */
+/* Residents and requests as JSON members: "models":[..],"requests":[..]. */
+void gateway_status(const struct gateway *gateway, struct text *out, struct mono_ms now);

@@ -1,0 +1,48 @@
+/* gateway_impl: private to gateway.c and relay_*.c. */
+#pragma once
+#include "gateway/gateway.h"
+#include "gateway/relay.h"
+
+struct gateway {
+	struct loop *loop;
+	struct net *net;
+	struct upstream *upstream;
+	const struct lease_port *port;
+	struct log *log;
+	struct gateway_options options;
+	struct catalog catalog;
+	struct residences residences;
+	struct hash by_conn;
+	struct list relays; /* oldest first */
+	unsigned relay_count;
+	uint64_t party_next; /* odd numbers */
+	uint64_t body_bytes; /* held in all */
+	bool flush_deferred, destroyed;
+};
+
+/* relay_receive.c: from the first byte of the body to the model. */
+void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+
+/* relay_wait.c: for the model and for the turn. */
+void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+void relay_model_changed(struct gateway *gateway, struct model *model);
+struct relay *relay_of_party(const struct gateway *gateway, uint64_t party);
+void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send);
+void relay_leave_queue(struct gateway *gateway, struct relay *relay); /* whatever it waits for */
+void relay_give_back(struct gateway *gateway, struct relay *relay, bool requeue);
+
+/* relay_forward.c: to the server and back. */
+void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+void relay_push_body(struct gateway *gateway, struct relay *relay);
+
+/* relay_answer.c: to the client. */
+void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
+			struct http_field_iterator fields);
+void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* Ends it with an error, in the shape that fits what was sent already. Takes it. */
+void relay_fail(struct gateway *gateway, struct relay *relay, int err, const char *message,
+		int64_t retry_ms);
+/* Logs its outcome, gives back what it holds, frees it. Takes it. */
+void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome);
+/* Its client has left, or is not to get more; the server may still work. Takes it. */
+void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome);

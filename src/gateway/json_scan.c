@@ -1,0 +1,232 @@
+/* json_scan: one byte at a time, strings that are of no interest by memchr. */
+#include "gateway/json_scan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/tree.h"
+
+static bool is_space(char byte)
+{
+	return byte == ' ' || byte == '\t' || byte == '\n' || byte == '\r';
+}
+
+static bool break_scan(struct json_scan *scan, const char *problem)
+{
+	scan->state = SCAN_BROKEN;
+	scan->problem = problem;
+	return false;
+}
+
+static bool key_is(const struct json_scan *scan, const char *key)
+{
+	return scan->key_length == strlen(key) && !memcmp(scan->key, key, scan->key_length);
+}
+
+static bool begin_value(struct json_scan *scan, char byte)
+{
+	if (is_space(byte))
+		return true;
+
+	if (key_is(scan, "model")) {
+		if (scan->raw_length > 0)
+			return break_scan(scan, "field `model` stands there twice");
+		if (byte != '"')
+			return break_scan(scan, "field `model`: expected a text");
+		scan->model_from = scan->at;
+		scan->raw[scan->raw_length++] = byte;
+	}
+
+	scan->escaped = false;
+	scan->word_length = 0;
+	if (byte == '"') {
+		scan->state = SCAN_IN_TEXT;
+	} else if (byte == '{' || byte == '[') {
+		scan->depth = 1;
+		scan->state = SCAN_IN_NEST;
+	} else {
+		scan->word[scan->word_length++] = byte;
+		scan->state = SCAN_IN_WORD;
+	}
+	return true;
+}
+
+static bool end_word(struct json_scan *scan)
+{
+	if (!key_is(scan, "stream"))
+		return true;
+	if (scan->stream_seen)
+		return break_scan(scan, "field `stream` stands there twice");
+
+	scan->stream_seen = true;
+	scan->stream = scan->word_length == 4 && !memcmp(scan->word, "true", 4);
+	return true;
+}
+
+static bool after_value(struct json_scan *scan, char byte)
+{
+	if (is_space(byte))
+		return true;
+	if (byte == ',')
+		scan->state = SCAN_KEY;
+	else if (byte == '}')
+		scan->state = SCAN_DONE;
+	else
+		return break_scan(scan, "expected `,` or `}` after a value");
+	return true;
+}
+
+static bool take_key(struct json_scan *scan, char byte)
+{
+	if (byte == '\\')
+		return break_scan(scan, "a key of the request holds an escape");
+	if (byte == '"') {
+		scan->state = SCAN_COLON;
+		return true;
+	}
+
+	/* One that is too long matches nothing. */
+	if (scan->key_length < JSON_SCAN_KEY_BYTES)
+		scan->key[scan->key_length] = byte;
+	if (scan->key_length <= JSON_SCAN_KEY_BYTES)
+		scan->key_length++;
+	return true;
+}
+
+static bool take_text(struct json_scan *scan, char byte)
+{
+	bool ends = byte == '"' && !scan->escaped;
+
+	scan->escaped = byte == '\\' && !scan->escaped;
+	if (key_is(scan, "model")) {
+		if (scan->raw_length == sizeof(scan->raw))
+			return break_scan(scan, "field `model`: longer than 510 bytes");
+		scan->raw[scan->raw_length++] = byte;
+		if (ends)
+			scan->model_to = scan->at + 1;
+	}
+
+	if (ends)
+		scan->state = SCAN_AFTER_VALUE;
+	return true;
+}
+
+static bool take_nested(struct json_scan *scan, char byte)
+{
+	if (byte == '"') {
+		scan->escaped = false;
+		scan->state = SCAN_NEST_TEXT;
+	} else if (byte == '{' || byte == '[') {
+		scan->depth++;
+	} else if ((byte == '}' || byte == ']') && --scan->depth == 0) {
+		scan->state = SCAN_AFTER_VALUE;
+	}
+	return true;
+}
+
+static bool take_byte(struct json_scan *scan, char byte)
+{
+	switch (scan->state) {
+	case SCAN_BEFORE:
+		if (is_space(byte))
+			return true;
+		if (byte != '{')
+			return break_scan(scan, "the body is not a JSON object");
+		scan->state = SCAN_KEY;
+		return true;
+	case SCAN_KEY:
+		if (is_space(byte))
+			return true;
+		scan->key_length = 0;
+		if (byte == '"')
+			scan->state = SCAN_IN_KEY;
+		else if (byte == '}')
+			scan->state = SCAN_DONE;
+		else
+			return break_scan(scan, "expected a key");
+		return true;
+	case SCAN_IN_KEY:
+		return take_key(scan, byte);
+	case SCAN_COLON:
+		if (byte == ':')
+			scan->state = SCAN_VALUE;
+		else if (!is_space(byte))
+			return break_scan(scan, "expected `:` after a key");
+		return true;
+	case SCAN_VALUE:
+		return begin_value(scan, byte);
+	case SCAN_IN_TEXT:
+		return take_text(scan, byte);
+	case SCAN_IN_WORD:
+		if (byte == ',' || byte == '}' || is_space(byte)) {
+			scan->state = SCAN_AFTER_VALUE;
+			return end_word(scan) && after_value(scan, byte);
+		}
+		if (scan->word_length < sizeof(scan->word))
+			scan->word[scan->word_length++] = byte;
+		return true;
+	case SCAN_IN_NEST:
+		return take_nested(scan, byte);
+	case SCAN_NEST_TEXT:
+		if (byte == '"' && !scan->escaped)
+			scan->state = SCAN_IN_NEST;
+		scan->escaped = byte == '\\' && !scan->escaped;
+		return true;
+	case SCAN_AFTER_VALUE:
+		return after_value(scan, byte);
+	case SCAN_DONE:
+		return is_space(byte) || break_scan(scan, "something follows the JSON object");
+	case SCAN_BROKEN:
+		return false;
+	}
+	return false;
+}
+
+/* How many of these bytes of a nested string neither end it nor escape anything. */
+static size_t plain_bytes(const char *bytes, size_t length)
+{
+	const char *quote = memchr(bytes, '"', length);
+	size_t plain = quote ? (size_t)(quote - bytes) : length;
+	const char *slash = memchr(bytes, '\\', plain);
+
+	return slash ? (size_t)(slash - bytes) : plain;
+}
+
+bool json_scan_take(struct json_scan *scan, const char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length;) {
+		if (scan->state == SCAN_NEST_TEXT && !scan->escaped) {
+			size_t plain = plain_bytes(bytes + i, length - i);
+			i += plain;
+			scan->at += plain;
+			if (i == length)
+				break;
+		}
+
+		if (!take_byte(scan, bytes[i]))
+			return false;
+		i++;
+		scan->at++;
+	}
+	return true;
+}
+
+bool json_scan_model(const struct json_scan *scan, char *ret_name)
+{
+	size_t at;
+	const char *words;
+	struct json *value;
+	bool found;
+
+	if (scan->model_to == 0)
+		return false;
+
+	value = tree_read(scan->raw, scan->raw_length, &at, &words);
+	found = json_is(value, TREE_TEXT) && value->count > 0 &&
+		value->count < JSON_SCAN_MODEL_BYTES;
+	if (found)
+		snprintf(ret_name, JSON_SCAN_MODEL_BYTES, "%s", value->text);
+	free(value);
+	return found;
+}

@@ -1,0 +1,32 @@
+/* lease_port: what the gateway needs of whoever grants leases: four calls, and news that come back
+ * by gateway_lease_news. It knows parties by numbers of its own, each for one claim, never used
+ * twice; so the gateway runs in tests against a fake. */
+#pragma once
+#include "core/send.h"
+
+enum { LEASE_PARTY_FIRST = 1 }; /* numbers count up from here */
+
+struct lease_ask {
+	uint64_t party;
+	const char *name, *principal, *label; /* borrowed for the call */
+	enum lease_class cls;
+	uint32_t slots;      /* 0: a model that is kept loaded */
+	uint64_t vram_bytes; /* of it */
+	uint32_t gpu_mask;   /* 0: any */
+	bool preemptible, evictable, loads;
+	int64_t uninterruptible_ms; /* it finishes what it does, that long at most */
+	int64_t load_ms;            /* what loading again costs */
+	int64_t waited_ms;          /* before this ask, for the same */
+	int64_t timeout_ms;         /* <0: none */
+};
+
+struct lease_port {
+	void (*acquire)(void *ctx, const struct lease_ask *ask);
+	/* What it loads is there. */
+	void (*ready)(void *ctx, uint64_t party, const struct token *token);
+	/* It stopped using the GPU; `requeue`: and comes back to its place. */
+	void (*release)(void *ctx, uint64_t party, const struct token *token, bool requeue);
+	/* Whoever waited or held by this number is gone, and uses nothing. */
+	void (*gone)(void *ctx, uint64_t party);
+	void *ctx;
+};

@@ -1,0 +1,62 @@
+/* model: model servers, the models that each has, and where each model stands. Values only; what
+ * happens to them is in catalog.h and residence.h. */
+#pragma once
+#include "base/list.h"
+#include "base/mono.h"
+#include "core/types.h"
+#include "gateway/adapter.h"
+#include "gateway/call.h"
+
+/* Where a model's memory stands. */
+enum residence {
+	RESIDENCE_NONE,    /* not loaded, as far as Baton is concerned */
+	RESIDENCE_QUEUED,  /* its memory is waited for */
+	RESIDENCE_LOADING, /* granted; the server loads it */
+	RESIDENCE_READY,
+	RESIDENCE_LEAVING, /* asked to make room: what runs is finished, nothing begins */
+	RESIDENCE_UNLOADING,
+};
+
+struct catalog;
+
+struct model_server {
+	struct catalog *catalog;
+	struct list in_catalog;
+	struct list models;     /* struct model */
+	char *name, *url, *key; /* key NULL: none is shown */
+	const struct adapter *adapter;
+	bool on_gpu;         /* false: it takes no lease, it is not on this machine's GPUs */
+	uint32_t gpu_mask;   /* 0: any */
+	uint64_t vram_bytes; /* of a model that says nothing; 0: not said */
+	bool asked, up;      /* its list was asked for; it answered last time */
+	struct mono_ms asked_at;
+	struct call *list_call;
+};
+
+struct model {
+	struct list in_server;
+	struct list waiting; /* relays that wait for it, oldest first */
+	struct model_server *server;
+	char *name, *alias;      /* as the server says it; as clients may say it, or NULL */
+	bool configured, listed; /* it stands in the configuration; in the server's list */
+	uint64_t vram_bytes;     /* configured; 0: not */
+	uint64_t file_bytes;     /* as listed; 0: not said */
+	uint64_t seen_bytes;     /* as the server said when it was loaded; 0: never */
+	enum residence residence;
+	enum lease_class cls;  /* of the claim for its memory */
+	uint64_t party, lease; /* of that; 0: none */
+	struct token token;
+	uint32_t gpus;             /* where it is */
+	struct mono_ms since, due; /* of the state; when something is done about it, or never */
+	int64_t load_ms;           /* what loading took last; 0: not known */
+	unsigned running;          /* relays that it works for */
+	bool changed;              /* who waits for it was not told yet */
+	struct call *call;         /* to its server, about it */
+	unsigned failures;         /* to load it, in a row */
+	struct mono_ms retry_at;   /* not tried before */
+	char failure[160];         /* the last, in words */
+};
+
+/* What its memory is reckoned to be; 0: not known. */
+uint64_t model_vram_bytes(const struct model *model);
+const char *residence_name(enum residence residence);

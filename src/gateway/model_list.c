@@ -1,0 +1,172 @@
+/* model_list: the models that can be asked for, in the shapes that clients list them in, and what
+ * people see of them. From what is known: a server that does not answer holds nothing up. */
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+
+static const char *shown_name(const struct model *model)
+{
+	return model->alias ? model->alias : model->name;
+}
+
+static void add_openai(struct text *out, const struct model *model)
+{
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "id", shown_name(model));
+	text_json_str(out, "object", "model");
+	text_json_u64(out, "created", 0);
+	text_json_str(out, "owned_by", model->server->name);
+	text_json_bool(out, "down", model->server->asked && !model->server->up);
+	text_char(out, '}');
+}
+
+static void add_ollama(struct text *out, const struct model *model)
+{
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "name", shown_name(model));
+	text_json_str(out, "model", shown_name(model));
+	text_json_u64(out, "size", model->file_bytes);
+	text_char(out, '}');
+}
+
+/* The first of a name stands for all that have it. */
+static bool is_first_of_name(const struct catalog *catalog, const struct model *model)
+{
+	catalog_servers(server, catalog) server_models(
+		other, server) if (!strcmp(shown_name(other), shown_name(model))) return other ==
+		model;
+	return false;
+}
+
+static void add_models(struct text *out, const struct catalog *catalog, enum api_wire wire)
+{
+	catalog_servers(server, catalog)
+	{
+		server_models(model, server)
+		{
+			if (!(model->configured || model->listed) ||
+			    !is_first_of_name(catalog, model))
+				continue;
+			if (wire == API_OLLAMA)
+				add_ollama(out, model);
+			else
+				add_openai(out, model);
+		}
+	}
+}
+
+static void reply_json(struct gateway *gateway, uint64_t conn, int status, const struct text *body,
+		       const struct gateway_client *client)
+{
+	struct http_header headers[3] = {{"Content-Type", "application/json"}};
+	size_t count = 1;
+
+	if (client->origin) {
+		headers[count++] =
+			(struct http_header){"Access-Control-Allow-Origin", client->origin};
+		headers[count++] = (struct http_header){"Vary", "Origin"};
+	}
+	http_reply(gateway->net, conn, status, headers, count, body->bytes, body->length);
+}
+
+static void reply_one(struct gateway *gateway, uint64_t conn, const char *id,
+		      const struct gateway_client *client)
+{
+	cleanup_text struct text body = {0}, words = {0};
+	const struct model *model = catalog_find(&gateway->catalog, id);
+
+	if (model) {
+		add_openai(&body, model);
+		reply_json(gateway, conn, 200, &body, client);
+		return;
+	}
+
+	text_format(&words, "No model `%s` is served here. GET /v1/models lists all.", id);
+	api_error_body(&body, API_OPENAI,
+		       &(struct api_error){.err = ERR_MODEL_NOT_FOUND, .message = words.bytes});
+	reply_json(gateway, conn, 404, &body, client);
+}
+
+void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, const char *id,
+		    const struct gateway_client *client)
+{
+	cleanup_text struct text body = {0};
+
+	catalog_refresh(&gateway->catalog, loop_now());
+	if (id) {
+		reply_one(gateway, conn, id, client);
+		return;
+	}
+
+	text_str(&body, wire == API_OLLAMA ? "{\"models\":[" : "{\"object\":\"list\",\"data\":[");
+	add_models(&body, &gateway->catalog, wire);
+	text_str(&body, "]}");
+	reply_json(gateway, conn, 200, &body, client);
+}
+
+static void add_model_state(struct text *out, const struct model *model, struct mono_ms now)
+{
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "model", model->name);
+	text_json_str(out, "alias", model->alias);
+	text_json_str(out, "server", model->server->name);
+	text_json_bool(out, "down", model->server->asked && !model->server->up);
+
+	text_json_str(out, "state", residence_name(model->residence));
+	text_json_u64(out, "vram_mb", model_vram_bytes(model) >> 20);
+	text_json_u64(out, "running", model->running);
+	text_json_u64(out, "lease", model->lease);
+
+	text_json_seconds_or_null(out, "load_s", model->load_ms > 0 ? model->load_ms : -1);
+	text_json_str(out, "failure", model->failures ? model->failure : NULL);
+	text_json_seconds_or_null(out, "retry_in_s",
+				  model->failures && mono_before(now, model->retry_at)
+					  ? mono_since(model->retry_at, now)
+					  : -1);
+	text_char(out, '}');
+}
+
+static void add_request_state(struct text *out, const struct relay *relay, struct mono_ms now)
+{
+	static const char *const stages[] = {
+		[RELAY_RECEIVING] = "receiving",       [RELAY_RESOLVING] = "resolving",
+		[RELAY_MODEL] = "waits for its model", [RELAY_TURN] = "waits for its turn",
+		[RELAY_FORWARDED] = "running",         [RELAY_SETTLING] = "left",
+	};
+	bool granted = relay->granted.v != MONO_NEVER.v;
+
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "client", relay->name);
+	text_json_str(out, "path", relay->route->path);
+	text_json_str(out, "model", relay->model ? relay->model->name : relay->model_name);
+	text_json_str(out, "class", lease_class_name(relay->cls));
+	text_json_str(out, "state", stages[relay->stage]);
+	text_json_u64(out, "lease", relay->lease);
+	text_json_seconds(out, "waited_s",
+			  mono_since(granted ? relay->granted : now, relay->since));
+	text_json_seconds_or_null(out, "running_s", granted ? mono_since(now, relay->granted) : -1);
+	text_char(out, '}');
+}
+
+void gateway_status(const struct gateway *gateway, struct text *out, struct mono_ms now)
+{
+	text_json_key(out, "models");
+	text_char(out, '[');
+	catalog_servers(server, &gateway->catalog)
+		server_models(model, server) if (model->configured || model->listed)
+			add_model_state(out, model, now);
+	text_char(out, ']');
+
+	text_json_key(out, "requests");
+	text_char(out, '[');
+	list_each (it, next, &gateway->relays)
+		add_request_state(out, container_of(it, struct relay, link), now);
+	text_char(out, ']');
+}

@@ -1,0 +1,57 @@
+/* relay: one client's request on its way: received, waiting for its model and its turn, forwarded,
+ * answered. It ends once: answered, cut, or left by its client, and gives back what it held. */
+#pragma once
+#include "base/hash.h"
+#include "gateway/form_scan.h"
+#include "gateway/json_scan.h"
+#include "gateway/model.h"
+#include "gateway/stream_watch.h"
+#include "net/http.h"
+
+enum relay_stage {
+	RELAY_RECEIVING, /* its body, until the model is known */
+	RELAY_RESOLVING, /* servers are asked for their models */
+	RELAY_MODEL,     /* waits for the model's memory */
+	RELAY_TURN,      /* waits for its turn */
+	RELAY_FORWARDED, /* the server works */
+	RELAY_SETTLING,  /* its client left; the turn is kept until the server is idle */
+};
+
+struct relay {
+	struct hash_node by_conn; /* gateway.by_conn until it settles */
+	struct list link;         /* gateway.relays */
+	struct list in_model;     /* model.waiting, while RELAY_MODEL */
+	uint64_t conn;
+	const struct api_route *route;
+	enum relay_stage stage;
+	enum lease_class cls;
+	char *principal, *name, *origin, *query; /* origin may be NULL */
+	char *fields;                            /* of the request, "name\0value\0.." */
+	size_t fields_size;
+
+	struct buf body; /* what has come and was not sent */
+	bool body_complete, body_paused;
+	int64_t body_bytes; /* as announced; -1: not */
+	size_t body_sent;
+	struct json_scan scan;
+	struct form_scan form;
+	bool streams; /* the client reads events as they come */
+
+	struct model *model;
+	char model_name[JSON_SCAN_MODEL_BYTES];
+	uint64_t party, lease, fence; /* of its turn; 0: none */
+	struct token token;
+	bool outranked; /* was asked to give way */
+
+	uint64_t request; /* to the server; 0: none */
+	int status;
+	bool begun;    /* something was sent to the client */
+	bool answered; /* of the server's answer */
+	struct stream_watch watch;
+	struct call *busy_call;
+
+	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */
+	struct mono_ms alive_at; /* when something is sent next, to keep it warm */
+	struct mono_ms due;      /* when it waited, or settles, too long */
+	struct mono_ms look_at;  /* RELAY_SETTLING: whether the server is idle */
+};

@@ -1,0 +1,304 @@
+/* relay_answer: what the client hears: the server's answer as it comes, signs of life before it, an
+ * error in the shape that it reads; and how a request ends. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+
+enum { HEADER_COUNT_MAX = 48, HEADER_TEXT_BYTES = 16 * 1024 };
+
+struct headers {
+	struct http_header v[HEADER_COUNT_MAX];
+	size_t count;
+	char text[HEADER_TEXT_BYTES];
+	size_t used;
+};
+
+static void add_header(struct headers *headers, const char *name, size_t name_length,
+		       const char *value, size_t value_length)
+{
+	char *at = headers->text + headers->used;
+
+	if (headers->count == HEADER_COUNT_MAX ||
+	    headers->used + name_length + value_length + 2 > sizeof(headers->text))
+		return;
+
+	memcpy(at, name, name_length);
+	at[name_length] = '\0';
+	memcpy(at + name_length + 1, value, value_length);
+	at[name_length + 1 + value_length] = '\0';
+	headers->v[headers->count++] = (struct http_header){at, at + name_length + 1};
+	headers->used += name_length + value_length + 2;
+}
+
+static void add_text(struct headers *headers, const char *name, const char *value)
+{
+	add_header(headers, name, strlen(name), value, strlen(value));
+}
+
+static void add_number(struct headers *headers, const char *name, int64_t number)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%" PRId64, number);
+	add_text(headers, name, digits);
+}
+
+/* What of the server's answer is about its connection to Baton, or is Baton's to say. */
+static bool is_kept_back(const struct http_field *field)
+{
+	static const char *const kept_back[] = {"connection",
+						"keep-alive",
+						"transfer-encoding",
+						"content-length",
+						"trailer",
+						"upgrade",
+						"date",
+						"server",
+						"set-cookie",
+						"vary",
+						"alt-svc",
+						"location",
+						"proxy-authenticate"};
+
+	for (size_t i = 0; i < sizeof(kept_back) / sizeof(kept_back[0]); i++)
+		if (http_field_is(field, kept_back[i]))
+			return true;
+	return (field->name_length > 15 && !strncasecmp(field->name, "access-control-", 15)) ||
+	       (field->name_length > 8 && !strncasecmp(field->name, "x-baton-", 8));
+}
+
+static void add_cors(struct headers *headers, const struct relay *relay)
+{
+	if (!relay->origin)
+		return;
+	add_text(headers, "Access-Control-Allow-Origin", relay->origin);
+	add_text(headers, "Vary", "Origin");
+}
+
+static void add_baton(struct headers *headers, const struct relay *relay)
+{
+	if (relay->lease) {
+		add_number(headers, "x-baton-lease", (int64_t)relay->lease);
+		add_number(headers, "x-baton-fence", (int64_t)relay->fence);
+	}
+	if (relay->granted.v != MONO_NEVER.v)
+		add_number(headers, "x-baton-wait-ms", mono_since(relay->granted, relay->since));
+	if (relay->model)
+		add_text(headers, "x-baton-served-by", relay->model->server->name);
+}
+
+/* The stream has begun with 200; whatever else the server says is an error now. */
+static void refuse_late(struct gateway *gateway, struct relay *relay, int status)
+{
+	char words[160];
+
+	snprintf(words, sizeof(words), "The model server `%.40s` answered with status %d.",
+		 relay->model->server->name, status);
+	relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, words, 0);
+}
+
+void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
+			struct http_field_iterator fields)
+{
+	struct headers headers = {.count = 0};
+	struct http_field field;
+
+	if (relay->begun) {
+		if (status != 200)
+			refuse_late(gateway, relay, status);
+		return;
+	}
+
+	while (http_field_next(&fields, &field))
+		if (!is_kept_back(&field))
+			add_header(&headers, field.name, field.name_length, field.value,
+				   field.value_length);
+	add_baton(&headers, relay);
+	add_cors(&headers, relay);
+	relay->begun = true;
+	http_stream_begin(gateway->net, relay->conn, status, headers.v, headers.count);
+}
+
+/* Lines that clients pass over: a comment with one newline, since an empty line would be an event
+ * without data to some (openai-python before 2.37); a ping where events are counted. */
+static void write_sign(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	cleanup_text struct text sign = {0};
+
+	if (relay->route->wire == API_ANTHROPIC)
+		text_str(&sign, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
+	else if (relay->stage == RELAY_FORWARDED)
+		text_str(&sign, ": working\n");
+	else
+		text_format(&sign, ": %s for %" PRId64 " s\n",
+			    relay->stage == RELAY_MODEL ? residence_name(relay->model->residence)
+							: "waiting for a turn",
+			    mono_since(now, relay->since) / 1000);
+	http_stream_write(gateway->net, relay->conn, sign.bytes, sign.length);
+}
+
+void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	struct headers headers = {.count = 0};
+
+	relay->alive_at = mono_after(now, gateway->options.quiet_ms);
+	if (relay->route->wire == API_OLLAMA || relay->watch.in_line)
+		return;
+
+	if (!relay->begun) {
+		add_text(&headers, "Content-Type", "text/event-stream");
+		add_text(&headers, "Cache-Control", "no-store");
+		add_cors(&headers, relay);
+		relay->begun = true;
+		http_stream_begin(gateway->net, relay->conn, 200, headers.v, headers.count);
+	}
+	write_sign(gateway, relay, now);
+}
+
+static void answer_error(struct gateway *gateway, struct relay *relay,
+			 const struct api_error *error)
+{
+	cleanup_text struct text body = {0};
+	struct headers headers = {.count = 0};
+	enum api_wire wire = relay->route->wire;
+	int retry_s = api_error_retry_s(error);
+
+	api_error_body(&body, wire, error);
+	add_text(&headers, "Content-Type", api_error_content_type(wire));
+	if (retry_s > 0)
+		add_number(&headers, "Retry-After", retry_s);
+	else
+		add_text(&headers, "x-should-retry", "false");
+	add_cors(&headers, relay);
+	http_reply(gateway->net, relay->conn, api_error_status(error), headers.v, headers.count,
+		   body.bytes, body.length);
+}
+
+static void end_stream_with(struct gateway *gateway, struct relay *relay,
+			    const struct api_error *error)
+{
+	cleanup_text struct text event = {0};
+
+	if (relay->watch.in_line)
+		text_char(&event, '\n');
+	if (relay->watch.in_line && relay->route->wire != API_OLLAMA)
+		text_char(&event, '\n');
+	api_error_event(&event, relay->route->wire, error, &relay->watch.position);
+	http_stream_write(gateway->net, relay->conn, event.bytes, event.length);
+	http_stream_end(gateway->net, relay->conn);
+}
+
+void relay_fail(struct gateway *gateway, struct relay *relay, int err, const char *message,
+		int64_t retry_ms)
+{
+	const struct api_error error = {.err = err, .message = message, .retry_ms = retry_ms};
+
+	if (!relay->begun)
+		answer_error(gateway, relay, &error);
+	else if (relay->streams)
+		end_stream_with(gateway, relay, &error);
+	else
+		http_stream_abort(gateway->net, relay->conn);
+	relay_abandon(gateway, relay, err_name(err));
+}
+
+static void log_outcome(const struct gateway *gateway, const struct relay *relay,
+			const char *outcome)
+{
+	struct mono_ms now = loop_now();
+	bool granted = relay->granted.v != MONO_NEVER.v;
+	bool answered = relay->first_byte.v != MONO_NEVER.v;
+
+	log_event(gateway->log, LOG_INFO, "request", log_str("path", relay->route->path),
+		  log_str("client", relay->name), log_str("class", lease_class_name(relay->cls)),
+		  log_str("model", relay->model ? relay->model->name : ""),
+		  log_str("outcome", outcome), log_int("status", relay->status),
+		  log_int("waited_ms", mono_since(granted ? relay->granted : now, relay->since)),
+		  log_int("first_byte_ms",
+			  answered ? mono_since(relay->first_byte, relay->granted) : -1),
+		  log_int("total_ms", mono_since(now, relay->since)));
+}
+
+static void forget_client(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->conn == 0)
+		return;
+	hash_remove(&gateway->by_conn, &relay->by_conn);
+	relay->conn = 0;
+}
+
+static void free_relay(struct gateway *gateway, struct relay *relay)
+{
+	list_remove(&relay->link);
+	gateway->relay_count--;
+	gateway->body_bytes -= relay->body.length;
+	if (relay->body.bytes)
+		explicit_bzero(relay->body.bytes, relay->body.capacity);
+	buf_finish(&relay->body);
+	stream_watch_finish(&relay->watch);
+	call_cancel(relay->busy_call);
+	free(relay->principal);
+	free(relay->name);
+	free(relay->origin);
+	free(relay->query);
+	free(relay->fields);
+	free(relay);
+}
+
+void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome)
+{
+	struct model *model = relay->model;
+	bool ran = relay->stage == RELAY_FORWARDED || relay->stage == RELAY_SETTLING;
+
+	if (relay->stage != RELAY_SETTLING)
+		log_outcome(gateway, relay, outcome);
+	forget_client(gateway, relay);
+	relay_give_back(gateway, relay, false);
+	free_relay(gateway, relay);
+
+	if (!ran)
+		return;
+	model->running--;
+	residence_worked(&gateway->residences, model, loop_now());
+}
+
+/* The server may go on computing for one who left; where it can be asked, the turn is kept until it
+ * says that it is idle (REPORTS: up to 83 s in the prompt phase). */
+static bool must_settle(const struct relay *relay)
+{
+	return relay->stage == RELAY_FORWARDED && relay->party &&
+	       relay->model->server->adapter->busy.method && !relay->outranked;
+}
+
+void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome)
+{
+	struct mono_ms now = loop_now();
+
+	if (relay->request) {
+		upstream_cancel(gateway->upstream, relay->request);
+		relay->request = 0;
+	} else if (relay->stage == RELAY_FORWARDED) {
+		relay_end(gateway, relay, outcome); /* the server was done, or is gone */
+		return;
+	}
+
+	relay_leave_queue(gateway, relay);
+	if (!must_settle(relay)) {
+		relay_end(gateway, relay, outcome);
+		return;
+	}
+
+	log_outcome(gateway, relay, outcome);
+	forget_client(gateway, relay);
+	relay->stage = RELAY_SETTLING;
+	relay->alive_at = MONO_NEVER;
+	relay->due = mono_after(now, gateway->options.settle_ms_max);
+	relay->look_at = now;
+}

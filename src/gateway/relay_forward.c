@@ -1,0 +1,192 @@
+/* relay_forward: the request to its server. The body goes as the very bytes that came, but for the
+ * model's name where the client said an alias; it stays in memory until the answer begins, so that
+ * a request that had to give way can be sent again. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+
+enum { FIELD_COUNT_MAX = 64, CONNECT_MS = 5000, PIECE_BYTES = 32 * 1024 };
+
+static bool is_renamed(const struct relay *relay)
+{
+	return relay->route->body == API_BODY_JSON &&
+	       strcmp(relay->model_name, relay->model->name) != 0;
+}
+
+/* The body with the server's own name of the model. */
+static void rename_model(struct gateway *gateway, struct relay *relay)
+{
+	cleanup_text struct text body = {0};
+	const char *bytes = buf_data(&relay->body);
+	size_t from = relay->scan.model_from, to = relay->scan.model_to;
+
+	text_add(&body, bytes, from);
+	text_json_string(&body, relay->model->name);
+	text_add(&body, bytes + to, relay->body.length - to);
+
+	gateway->body_bytes += body.length;
+	gateway->body_bytes -= relay->body.length;
+	buf_clear(&relay->body, 0);
+	if (buf_append(&relay->body, body.bytes, body.length) != 0)
+		relay->body.length = 0;
+	explicit_bzero(body.bytes, body.length);
+	snprintf(relay->model_name, sizeof(relay->model_name), "%s", relay->model->name);
+}
+
+static size_t gather_fields(const struct relay *relay, const char *bearer,
+			    struct http_header *ret_fields)
+{
+	size_t count = 0;
+	const char *at = relay->fields, *end = at + relay->fields_size;
+
+	while (at < end && count < FIELD_COUNT_MAX - 2) {
+		const char *value = at + strlen(at) + 1;
+		ret_fields[count++] = (struct http_header){at, value};
+		at = value + strlen(value) + 1;
+	}
+	ret_fields[count++] = (struct http_header){"Accept-Encoding", "identity"};
+	if (bearer[0])
+		ret_fields[count++] = (struct http_header){"Authorization", bearer};
+	return count;
+}
+
+static void on_head(void *ctx, uint64_t request, int status, struct http_field_iterator fields)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+	(void)request;
+
+	relay->status = status;
+	relay->answered = true;
+	relay->first_byte = loop_now();
+	if (relay->body_complete) { /* it cannot be sent again any more */
+		explicit_bzero(buf_data(&relay->body), relay->body.length);
+		gateway->body_bytes -= relay->body.length;
+		buf_finish(&relay->body);
+	}
+	relay_begin_answer(gateway, relay, status, fields);
+}
+
+static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+
+	if (relay->streams) {
+		stream_watch_take(&relay->watch, bytes, length);
+		relay->alive_at = mono_after(loop_now(), gateway->options.quiet_ms);
+	}
+	if (!http_stream_write(gateway->net, relay->conn, bytes, length))
+		upstream_pause(gateway->upstream, request, true);
+}
+
+static void on_writable(void *ctx, uint64_t request)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+	(void)request;
+
+	relay_push_body(gateway, relay);
+}
+
+static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+	char words[320];
+	(void)request;
+
+	relay->request = 0;
+	if (end->err == 0) {
+		http_stream_end(gateway->net, relay->conn);
+		relay_end(gateway, relay, relay->status < 400 ? "ok" : "refused");
+		return;
+	}
+
+	if (end->err == ERR_UPSTREAM_UNREACHABLE)
+		relay->model->server->up = false;
+	snprintf(words, sizeof(words), "The model server `%.40s`: %s (%.160s).",
+		 relay->model->server->name, err_text(end->err), end->what);
+	relay_fail(gateway, relay, end->err, words, 0);
+}
+
+void relay_push_body(struct gateway *gateway, struct relay *relay)
+{
+	while (relay->body_sent < relay->body.length) {
+		size_t left = relay->body.length - relay->body_sent;
+		size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+		const char *bytes = buf_data(&relay->body) + relay->body_sent;
+
+		relay->body_sent += piece;
+		if (!upstream_write(gateway->upstream, relay->request, bytes, piece))
+			return; /* on_writable goes on */
+	}
+
+	if (relay->body_complete) {
+		upstream_write_end(gateway->upstream, relay->request);
+		return;
+	}
+
+	/* What is still to come is not kept: it could not be sent again anyway. */
+	gateway->body_bytes -= relay->body.length;
+	buf_clear(&relay->body, PIECE_BYTES);
+	relay->body_sent = 0;
+	if (relay->body_paused) {
+		relay->body_paused = false;
+		http_pause_body(gateway->net, relay->conn, false);
+	}
+}
+
+static int start_request(struct gateway *gateway, struct relay *relay)
+{
+	static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
+	const struct model_server *server = relay->model->server;
+	struct http_header fields[FIELD_COUNT_MAX];
+	cleanup_text struct text url = {0}, bearer = {0};
+	struct upstream_request request = {
+		.method = "POST",
+		.fields = fields,
+		.streamed = true,
+		.body_bytes =
+			relay->body_complete ? (int64_t)relay->body.length : relay->body_bytes,
+		.connect_time_ms = CONNECT_MS,
+	};
+	int rc;
+
+	text_format(&url, "%s%s%s%s", server->url, relay->route->path, relay->query[0] ? "?" : "",
+		    relay->query);
+	text_str(&bearer, "");
+	if (server->key)
+		text_format(&bearer, "Bearer %s", server->key);
+
+	request.url = url.bytes;
+	request.field_count = gather_fields(relay, bearer.bytes, fields);
+	rc = upstream_start(gateway->upstream, &request, &handlers, relay, &relay->request);
+	explicit_bzero(bearer.bytes, bearer.length);
+	return rc;
+}
+
+void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	int rc;
+
+	if (is_renamed(relay))
+		rename_model(gateway, relay);
+
+	relay->stage = RELAY_FORWARDED;
+	relay->granted = now;
+	relay->due = MONO_NEVER;
+	relay->model->running++;
+
+	rc = start_request(gateway, relay);
+	if (rc != 0) {
+		relay_fail(gateway, relay, -rc, err_text(rc), 0);
+		return;
+	}
+	relay_push_body(gateway, relay);
+}

@@ -1,0 +1,375 @@
+/* relay_receive: the request as it comes: which model it names, and the rest kept until it can be
+ * sent on. A form whose model is known need not be held whole: it stops being read while it waits.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+#include "wire/route.h"
+
+enum { FORM_AHEAD_BYTES = 1024 * 1024 };
+
+static char *copy_text(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
+static bool field_is_any(const struct http_field *field, const char *const *names)
+{
+	for (; *names; names++)
+		if (http_field_is(field, *names))
+			return true;
+	return false;
+}
+
+/* Which of the client's fields the server gets: none that is about this connection, about the
+ * browser, or Baton's own, and no secret that was shown to Baton. */
+static bool field_goes_on(const struct http_field *field)
+{
+	static const char *const kept_back[] = {"connection",
+						"keep-alive",
+						"proxy-connection",
+						"te",
+						"trailer",
+						"transfer-encoding",
+						"upgrade",
+						"host",
+						"content-length",
+						"expect",
+						"authorization",
+						"x-api-key",
+						"api-key",
+						"cookie",
+						"origin",
+						"referer",
+						"accept-encoding",
+						"forwarded",
+						"via",
+						"proxy-authorization",
+						"x-forwarded-for",
+						NULL};
+
+	return !field_is_any(field, kept_back) && strncasecmp(field->name, "sec-", 4) != 0 &&
+	       strncasecmp(field->name, "x-baton-", 8) != 0 &&
+	       strncasecmp(field->name, "access-control-", 15) != 0;
+}
+
+static void keep_fields(struct relay *relay, const struct http_request *request)
+{
+	struct http_field_iterator all = request->fields;
+	struct http_field field;
+	struct buf kept = {0};
+
+	while (http_field_next(&all, &field)) {
+		if (!field_goes_on(&field))
+			continue;
+		if (buf_append(&kept, field.name, field.name_length) || buf_append(&kept, "", 1) ||
+		    buf_append(&kept, field.value, field.value_length) || buf_append(&kept, "", 1))
+			abort();
+	}
+	relay->fields_size = kept.length;
+	relay->fields = kept.bytes;
+}
+
+/* The value of a field that Baton reads itself; false: absent or too long. */
+static bool take_field(const struct http_request *request, const char *name, char *ret, size_t size)
+{
+	struct http_field_iterator all = request->fields;
+	struct http_field field;
+
+	while (http_field_next(&all, &field)) {
+		if (!http_field_is(&field, name) || field.value_length >= size)
+			continue;
+		memcpy(ret, field.value, field.value_length);
+		ret[field.value_length] = '\0';
+		return true;
+	}
+	return false;
+}
+
+static struct relay *open_relay(struct gateway *gateway, const struct http_request *request,
+				const struct api_route *route, const struct gateway_client *client)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+
+	if (!relay)
+		abort();
+
+	relay->conn = request->conn;
+	relay->route = route;
+	relay->cls = route->cls;
+	relay->streams = route->streams;
+	relay->principal = copy_text(client->principal);
+	relay->name = copy_text(client->name);
+	relay->origin = client->origin ? copy_text(client->origin) : NULL;
+	relay->query = copy_text(request->query);
+	relay->body_bytes = request->body_bytes;
+	relay->since = loop_now();
+	relay->granted = relay->first_byte = MONO_NEVER;
+	relay->due = relay->alive_at = relay->look_at = MONO_NEVER;
+	keep_fields(relay, request);
+	stream_watch_begin(&relay->watch);
+
+	list_init(&relay->in_model);
+	list_init(&relay->link);
+	list_append(&gateway->relays, &relay->link);
+	hash_add(&gateway->by_conn, &relay->by_conn, hash_u64(relay->conn));
+	gateway->relay_count++;
+	return relay;
+}
+
+/* The header `x-baton-class`, or the route's class, lowered to one that the client may ask for. */
+static int take_class(struct relay *relay, const struct http_request *request, uint32_t classes)
+{
+	char name[16];
+	int cls;
+
+	if (!take_field(request, "x-baton-class", name, sizeof(name))) {
+		for (cls = relay->cls; cls < LEASE_CLASS_COUNT - 1 && !(classes >> cls & 1); cls++)
+			;
+		relay->cls = (enum lease_class)cls;
+		return 0;
+	}
+
+	cls = lease_class_from_name(name);
+	if (cls < 0)
+		return ERR_BAD_FIELD;
+	relay->cls = (enum lease_class)cls;
+	return classes >> cls & 1 ? 0 : ERR_CLASS;
+}
+
+/* A form may say its model beside its body: `?model=` or `x-baton-model`. */
+static void take_model_aside(struct relay *relay, const struct http_request *request)
+{
+	if (relay->route->body != API_BODY_FORM)
+		return;
+	if (route_query_text(request->query, "model", relay->model_name,
+			     sizeof(relay->model_name)) != 1 &&
+	    !take_field(request, "x-baton-model", relay->model_name, sizeof(relay->model_name)))
+		relay->model_name[0] = '\0';
+}
+
+void gateway_request(struct gateway *gateway, const struct http_request *request,
+		     const struct gateway_client *client)
+{
+	const struct api_route *route = api_route_of(request->path);
+	struct relay *relay = open_relay(gateway, request, route, client);
+	struct mono_ms now = relay->since;
+	int err;
+
+	err = take_class(relay, request, client->classes);
+	if (err != 0) {
+		relay_fail(gateway, relay, err,
+			   err == ERR_CLASS ? err_text(err)
+					    : "header `x-baton-class`: expected voice, chat, "
+					      "normal or background",
+			   0);
+		return;
+	}
+	if (request->body_bytes > (int64_t)gateway->options.body_bytes_max &&
+	    route->body == API_BODY_JSON) {
+		relay_fail(gateway, relay, ERR_TOO_LARGE, err_text(ERR_TOO_LARGE), 0);
+		return;
+	}
+	if (route->body == API_BODY_FORM && !form_scan_begin(&relay->form, request->content_type)) {
+		relay_fail(gateway, relay, ERR_MEDIA_TYPE,
+			   "This route takes multipart/form-data with a boundary.", 0);
+		return;
+	}
+
+	take_model_aside(relay, request);
+	if (relay->model_name[0])
+		relay_resolve(gateway, relay, now);
+	if (!request->streamed) /* it has no body */
+		gateway_body_end(gateway, request->conn);
+}
+
+static struct relay *relay_of(const struct gateway *gateway, uint64_t conn)
+{
+	for (struct hash_node *node = hash_first(&gateway->by_conn, hash_u64(conn)); node;
+	     node = hash_next(node)) {
+		struct relay *relay = container_of(node, struct relay, by_conn);
+		if (relay->conn == conn)
+			return relay;
+	}
+	return NULL;
+}
+
+/* Holds what came. False: the relay ended. */
+static bool keep_bytes(struct gateway *gateway, struct relay *relay, const char *bytes,
+		       size_t length)
+{
+	uint64_t most = gateway->options.body_bytes_max;
+
+	if (relay->body.length + length > most) {
+		relay_fail(gateway, relay, ERR_TOO_LARGE,
+			   relay->route->body == API_BODY_FORM
+				   ? "The form is larger than the limit and names no model at its "
+				     "beginning; put the field `model` first, or say ?model=."
+				   : err_text(ERR_TOO_LARGE),
+			   0);
+		return false;
+	}
+	if (gateway->body_bytes + length > gateway->options.body_bytes_total ||
+	    buf_append(&relay->body, bytes, length) != 0) {
+		relay_fail(gateway, relay, ERR_NO_MEMORY,
+			   "The requests that wait hold all the memory there is for them; try "
+			   "again later.",
+			   0);
+		return false;
+	}
+	gateway->body_bytes += length;
+	return true;
+}
+
+/* What can be learned from the body so far. False: the relay ended. */
+static bool look_at_json(struct gateway *gateway, struct relay *relay, const char *bytes,
+			 size_t length)
+{
+	char words[160];
+
+	if (json_scan_take(&relay->scan, bytes, length))
+		return true;
+
+	snprintf(words, sizeof(words), "The body cannot be read: %s.", relay->scan.problem);
+	relay_fail(gateway, relay, ERR_BAD_JSON, words, 0);
+	return false;
+}
+
+static void look_at_form(struct gateway *gateway, struct relay *relay)
+{
+	enum form_result found =
+		form_scan_look(&relay->form, buf_data(&relay->body), relay->body.length,
+			       relay->body_complete, relay->model_name);
+
+	if (found == FORM_BROKEN)
+		relay_fail(gateway, relay, ERR_BAD_REQUEST, "The form cannot be read.", 0);
+	else if (found == FORM_FOUND)
+		relay_resolve(gateway, relay, loop_now());
+	else if (found == FORM_NONE)
+		relay_fail(gateway, relay, ERR_BAD_FIELD,
+			   "The form has no field `model`; say which model is meant.", 0);
+}
+
+bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length)
+{
+	struct relay *relay = relay_of(gateway, conn);
+
+	if (!relay)
+		return false;
+	if (!keep_bytes(gateway, relay, bytes, length))
+		return true;
+
+	if (relay->route->body == API_BODY_JSON) {
+		look_at_json(gateway, relay, bytes, length);
+		return true;
+	}
+
+	if (relay->stage == RELAY_RECEIVING) {
+		look_at_form(gateway, relay);
+	} else if (relay->stage == RELAY_FORWARDED) {
+		relay_push_body(gateway, relay);
+	} else if (relay->body.length >= FORM_AHEAD_BYTES) {
+		relay->body_paused = true;
+		http_pause_body(gateway->net, conn, true);
+	}
+	return true;
+}
+
+/* A JSON body is complete: its fields are known. */
+static void json_ended(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->scan.state != SCAN_DONE) {
+		relay_fail(gateway, relay, ERR_BAD_JSON,
+			   "The body is not one complete JSON object.", 0);
+		return;
+	}
+	if (!json_scan_model(&relay->scan, relay->model_name)) {
+		relay_fail(gateway, relay, ERR_BAD_FIELD,
+			   "field `model`: required; GET /v1/models lists them", 0);
+		return;
+	}
+
+	if (relay->scan.stream_seen)
+		relay->streams = relay->scan.stream;
+	relay_resolve(gateway, relay, loop_now());
+}
+
+bool gateway_body_end(struct gateway *gateway, uint64_t conn)
+{
+	struct relay *relay = relay_of(gateway, conn);
+
+	if (!relay)
+		return false;
+
+	relay->body_complete = true;
+	if (relay->route->body == API_BODY_JSON)
+		json_ended(gateway, relay);
+	else if (relay->stage == RELAY_RECEIVING)
+		look_at_form(gateway, relay);
+	else if (relay->stage == RELAY_FORWARDED)
+		relay_push_body(gateway, relay);
+	return true;
+}
+
+static void refuse_unknown(struct gateway *gateway, struct relay *relay)
+{
+	cleanup_text struct text words = {0}, near = {0};
+
+	catalog_nearest(&gateway->catalog, relay->model_name, &near);
+	text_format(&words, "No model `%s` is served here", relay->model_name);
+	if (near.length)
+		text_format(&words, "; near it: %s", near.bytes);
+	text_str(&words, ". GET /v1/models lists all.");
+	relay_fail(gateway, relay, ERR_MODEL_NOT_FOUND, words.bytes, 0);
+}
+
+void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	int64_t wait_ms =
+		relay->streams ? gateway->options.stream_wait_ms : gateway->options.whole_wait_ms;
+
+	relay->stage = RELAY_RESOLVING;
+	relay->due = mono_after(relay->since, wait_ms);
+	if (relay->streams && relay->route->wire != API_OLLAMA)
+		relay->alive_at = mono_after(relay->since, gateway->options.quiet_ms);
+	relay->model = catalog_find(&gateway->catalog, relay->model_name);
+	if (!relay->model && catalog_refresh(&gateway->catalog, now))
+		return; /* until the lists have come */
+
+	if (relay->model)
+		relay_want_model(gateway, relay, now);
+	else
+		refuse_unknown(gateway, relay);
+}
+
+bool gateway_writable(struct gateway *gateway, uint64_t conn)
+{
+	struct relay *relay = relay_of(gateway, conn);
+
+	if (!relay)
+		return false;
+	if (relay->request)
+		upstream_pause(gateway->upstream, relay->request, false);
+	return true;
+}
+
+bool gateway_gone(struct gateway *gateway, uint64_t conn)
+{
+	struct relay *relay = relay_of(gateway, conn);
+
+	if (!relay)
+		return false;
+	relay_abandon(gateway, relay, relay->watch.finished ? "ok" : "left");
+	return true;
+}

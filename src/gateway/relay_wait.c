@@ -1,0 +1,211 @@
+/* relay_wait: until the model is in memory and the turn is there. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/loop.h"
+
+static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	struct lease_ask ask = {
+		.party = gateway->party_next,
+		.name = relay->name,
+		.principal = relay->principal,
+		.label = relay->model->name,
+		.cls = relay->cls,
+		.slots = 1,
+		.gpu_mask = relay->model->gpus,
+		.preemptible = !relay->route->whole,
+		.uninterruptible_ms = gateway->options.finish_ms,
+		.waited_ms = mono_since(now, relay->since),
+		.timeout_ms = -1, /* relay.due is its own */
+	};
+
+	gateway->party_next += 2;
+	relay->party = ask.party;
+	relay->stage = RELAY_TURN;
+	gateway->port->acquire(gateway->port->ctx, &ask);
+}
+
+static void refuse_failed(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	const struct model *model = relay->model;
+	char words[360];
+
+	snprintf(words, sizeof(words), "The model `%.100s` of `%.40s` failed: %s.", model->name,
+		 model->server->name, model->failure);
+	relay_fail(gateway, relay, ERR_MODEL_FAILED, words, mono_since(model->retry_at, now));
+}
+
+void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	struct model *model = relay->model;
+
+	if (!model->server->on_gpu) {
+		relay_forward(gateway, relay, now);
+		return;
+	}
+	if (model->residence == RESIDENCE_READY) {
+		want_turn(gateway, relay, now);
+		return;
+	}
+
+	/* In the list first: a load may end at once. */
+	relay->stage = RELAY_MODEL;
+	list_append(&model->waiting, &relay->in_model);
+	if (residence_want(&gateway->residences, model, relay->cls, now) != 0) {
+		list_remove(&relay->in_model);
+		refuse_failed(gateway, relay, now);
+	}
+}
+
+static void turns_for_all(struct gateway *gateway, struct model *model, struct mono_ms now)
+{
+	list_each (it, next, &model->waiting) {
+		struct relay *relay = container_of(it, struct relay, in_model);
+		list_remove(&relay->in_model);
+		want_turn(gateway, relay, now);
+	}
+}
+
+/* Who waits for its turn waits for the model again: it is on its way out. */
+static void back_to_the_model(struct gateway *gateway, struct model *model)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->model != model || relay->stage != RELAY_TURN)
+			continue;
+		gateway->port->gone(gateway->port->ctx, relay->party);
+		relay->party = relay->lease = 0;
+		relay->stage = RELAY_MODEL;
+		list_append(&model->waiting, &relay->in_model);
+	}
+}
+
+/* Its time to finish is over. */
+static void cut_running(struct gateway *gateway, struct model *model)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->model != model)
+			continue;
+		if (relay->stage == RELAY_FORWARDED)
+			relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
+		else if (relay->stage == RELAY_SETTLING)
+			relay_end(gateway, relay, "left");
+	}
+}
+
+/* Nobody has it in memory: whoever waits asks anew, or hears why not. */
+static void ask_again(struct gateway *gateway, struct model *model, struct mono_ms now)
+{
+	while (!list_empty(&model->waiting) && model->residence == RESIDENCE_NONE) {
+		struct relay *relay = container_of(model->waiting.next, struct relay, in_model);
+
+		list_remove(&relay->in_model);
+		relay_want_model(gateway, relay, now);
+	}
+}
+
+void relay_model_changed(struct gateway *gateway, struct model *model)
+{
+	struct mono_ms now = loop_now();
+
+	if (model->residence == RESIDENCE_READY) {
+		turns_for_all(gateway, model, now);
+	} else if (model->residence == RESIDENCE_LEAVING) {
+		back_to_the_model(gateway, model);
+		if (model->due.v == MONO_NEVER.v)
+			cut_running(gateway, model);
+	} else if (model->residence == RESIDENCE_NONE) {
+		back_to_the_model(gateway, model);
+		ask_again(gateway, model, now);
+	}
+}
+
+struct relay *relay_of_party(const struct gateway *gateway, uint64_t party)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->party == party)
+			return relay;
+	}
+	return NULL;
+}
+
+static void begin_turn(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
+{
+	relay->lease = send->lease;
+	relay->fence = send->fence;
+	relay->token = send->token;
+	relay_forward(gateway, relay, loop_now());
+}
+
+/* One that has not answered yet can be asked again later, in its old place; one that has goes on
+ * for as long as its grace lets it. */
+static void give_way(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
+{
+	bool first = !relay->outranked;
+
+	relay->outranked = true;
+	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !relay->body_complete ||
+	    send->reason != YIELD_PREEMPTED)
+		return;
+
+	upstream_cancel(gateway->upstream, relay->request);
+	relay->request = 0;
+	relay->body_sent = 0;
+	relay->model->running--;
+	relay->stage = RELAY_TURN;
+	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, true);
+}
+
+static void turn_refused(struct gateway *gateway, struct relay *relay,
+			 const struct send_effect *send)
+{
+	int err = send->msg == SEND_DENIED ? send->err : ERR_RELEASED;
+	char words[LIMIT_REASON_BYTES + 128];
+
+	relay->party = relay->lease = 0;
+	snprintf(words, sizeof(words), "%s%s%s", err_text(err), send->detail[0] ? " " : "",
+		 send->detail);
+	relay_fail(gateway, relay, err, words, 0);
+}
+
+void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
+{
+	enum send_kind msg = send->msg;
+
+	if (msg == SEND_GRANTED)
+		begin_turn(gateway, relay, send);
+	else if (msg == SEND_YIELD)
+		give_way(gateway, relay, send);
+	else if (msg == SEND_REVOKED && relay->stage == RELAY_SETTLING)
+		relay_end(gateway, relay, "left");
+	else if (msg == SEND_REVOKED)
+		relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
+	else if (msg == SEND_DENIED || msg == SEND_TIMEOUT ||
+		 (msg == SEND_RELEASED && send->end != END_NONE)) /* not of its own `requeue` */
+		turn_refused(gateway, relay, send);
+}
+
+void relay_leave_queue(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->stage == RELAY_MODEL) {
+		list_remove(&relay->in_model);
+		if (list_empty(&relay->model->waiting))
+			residence_unwanted(&gateway->residences, relay->model);
+	} else if (relay->stage == RELAY_TURN && relay->party) {
+		gateway->port->gone(gateway->port->ctx, relay->party);
+		relay->party = 0;
+	}
+}
+
+void relay_give_back(struct gateway *gateway, struct relay *relay, bool requeue)
+{
+	if (!relay->party)
+		return;
+	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, requeue);
+	relay->party = relay->lease = 0;
+}

@@ -1,0 +1,415 @@
+/* residence: one model's way from absent to ready and back. Each answer of a server is judged by
+ * what it says is loaded, where it says so, not by its status alone. */
+#include "gateway/residence.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "net/loop.h"
+
+enum {
+	RETRY_MS = 15 * 1000,
+	RETRY_MS_MAX = 5 * 60 * 1000,
+	UNLOAD_POLL_MS = 250,
+	UNLOAD_MS_MAX = 10 * 1000,
+	CALL_MS = 10 * 1000,
+};
+
+static void enter_state(struct model *model, enum residence residence, struct mono_ms now)
+{
+	model->residence = residence;
+	model->since = now;
+	model->due = MONO_NEVER;
+}
+
+static int64_t retry_delay_ms(unsigned failures)
+{
+	int64_t delay_ms = RETRY_MS;
+
+	for (unsigned i = 1; i < failures && delay_ms < RETRY_MS_MAX; i++)
+		delay_ms *= 2;
+	return delay_ms < RETRY_MS_MAX ? delay_ms : RETRY_MS_MAX;
+}
+
+static void note_failure(struct residences *residences, struct model *model, struct mono_ms now,
+			 const char *what)
+{
+	model->failures++;
+	model->retry_at = mono_after(now, retry_delay_ms(model->failures));
+	snprintf(model->failure, sizeof(model->failure), "%s", what);
+	log_event(residences->log, LOG_WARN, "model failed", log_str("model", model->name),
+		  log_str("server", model->server->name), log_str("why", what),
+		  log_int("retry_ms", retry_delay_ms(model->failures)));
+}
+
+static void forget_claim(struct model *model)
+{
+	model->party = model->lease = 0;
+	model->gpus = 0;
+	memset(&model->token, 0, sizeof(model->token));
+}
+
+static void tell_change(struct residences *residences, struct model *model)
+{
+	residences->on_change(residences->ctx, model);
+}
+
+static int start_call(struct residences *residences, struct model *model,
+		      const struct adapter_call *pattern, int64_t time_ms, call_done *done)
+{
+	const struct model_server *server = model->server;
+	cleanup_text struct text url = {0}, body = {0};
+	struct call_question question = {
+		.method = pattern->method, .key = server->key, .time_ms = (int)time_ms};
+
+	text_str(&url, server->url);
+	adapter_fill_path(&url, pattern->path, model->name);
+	question.url = url.bytes;
+	if (pattern->body) {
+		adapter_fill_body(&body, pattern->body, model->name);
+		question.body = body.bytes;
+	}
+	return call_start(residences->upstream, &question, done, model, &model->call);
+}
+
+static struct residences *residences_of(const struct model *model)
+{
+	return model->server->catalog->residences;
+}
+
+/* Its memory is free, as far as can be known: what its claim kept goes to others. */
+static void give_back(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	uint64_t party = model->party;
+	struct token token = model->token;
+
+	forget_claim(model);
+	enter_state(model, RESIDENCE_NONE, now);
+	if (party)
+		residences->port->release(residences->port->ctx, party, &token, false);
+	tell_change(residences, model);
+}
+
+struct loaded_search {
+	const struct model *model;
+	uint64_t bytes;
+	bool found;
+};
+
+static void look_for(void *ctx, const struct adapter_model *found)
+{
+	struct loaded_search *search = ctx;
+
+	if (strcmp(found->name, search->model->name) != 0)
+		return;
+	search->found = true;
+	search->bytes = found->bytes;
+}
+
+static void on_unload_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct loaded_search search = {.model = model};
+	struct mono_ms now = loop_now();
+	bool readable;
+
+	model->call = NULL;
+	readable = answer->err == 0 && model->server->adapter->read_loaded(
+					       answer->body, answer->length, look_for, &search);
+	/* A server that is gone has no memory. */
+	if (answer->err == ERR_UPSTREAM_UNREACHABLE || (readable && !search.found)) {
+		give_back(residences, model, now);
+		return;
+	}
+
+	if (mono_since(now, model->since) < UNLOAD_MS_MAX) {
+		model->due = mono_after(now, UNLOAD_POLL_MS);
+		return;
+	}
+	log_event(residences->log, LOG_WARN, "model still in memory after its unload",
+		  log_str("model", model->name), log_str("server", model->server->name));
+	give_back(residences, model, now);
+}
+
+static void look_whether_unloaded(struct residences *residences, struct model *model,
+				  struct mono_ms now)
+{
+	model->due = MONO_NEVER;
+	if (start_call(residences, model, &model->server->adapter->loaded, CALL_MS,
+		       on_unload_seen) != 0)
+		give_back(residences, model, now);
+}
+
+static void on_unloaded(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct mono_ms now = loop_now();
+
+	model->call = NULL;
+	if (answer->err || answer->status >= 400)
+		log_event(residences->log, LOG_WARN, "model server did not unload",
+			  log_str("model", model->name), log_str("server", model->server->name),
+			  log_int("status", answer->status), log_str("why", answer->what));
+
+	if (model->server->adapter->loaded.method)
+		look_whether_unloaded(residences, model, now);
+	else
+		give_back(residences, model, now);
+}
+
+static void begin_unload(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct adapter_call *unload = &model->server->adapter->unload;
+
+	call_cancel(model->call);
+	model->call = NULL;
+	enter_state(model, RESIDENCE_UNLOADING, now);
+	if (!unload->method ||
+	    start_call(residences, model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
+		give_back(residences, model, now);
+}
+
+static void begin_leaving(struct residences *residences, struct model *model, int64_t grace_ms,
+			  struct mono_ms now)
+{
+	if (model->residence == RESIDENCE_UNLOADING)
+		return;
+
+	enter_state(model, RESIDENCE_LEAVING, now);
+	model->due = mono_after(now, grace_ms);
+	if (model->running == 0)
+		begin_unload(residences, model, now);
+	else
+		tell_change(residences, model);
+}
+
+static void on_size_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct loaded_search search = {.model = model};
+
+	model->call = NULL;
+	if (answer->err == 0 && answer->status == 200)
+		model->server->adapter->read_loaded(answer->body, answer->length, look_for,
+						    &search);
+	if (search.bytes)
+		model->seen_bytes = search.bytes;
+}
+
+static void become_ready(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct adapter *adapter = model->server->adapter;
+
+	model->load_ms = mono_since(now, model->since);
+	model->failures = 0;
+	model->failure[0] = '\0';
+	enter_state(model, RESIDENCE_READY, now);
+	residences->port->ready(residences->port->ctx, model->party, &model->token);
+	if (adapter->sizes_itself)
+		start_call(residences, model, &adapter->loaded, CALL_MS, on_size_seen);
+	tell_change(residences, model);
+}
+
+static void on_loaded(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct mono_ms now = loop_now();
+	char what[160];
+
+	model->call = NULL;
+	if (answer->err == 0 && answer->status < 400) {
+		become_ready(residences, model, now);
+		return;
+	}
+
+	if (answer->err)
+		snprintf(what, sizeof(what), "%s", answer->what);
+	else
+		snprintf(what, sizeof(what), "the server answered its load with status %d",
+			 answer->status);
+	note_failure(residences, model, now, what);
+	begin_unload(residences, model, now); /* a load that failed may have left memory behind */
+}
+
+static void begin_load(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct adapter_call *load = &model->server->adapter->load;
+
+	enter_state(model, RESIDENCE_LOADING, now);
+	if (!load->method) {
+		become_ready(residences, model, now);
+		return;
+	}
+	if (start_call(residences, model, load, residences->load_ms_max, on_loaded) != 0) {
+		note_failure(residences, model, now, "the call could not be made");
+		give_back(residences, model, now);
+	}
+}
+
+static void ask_memory(struct residences *residences, struct model *model, enum lease_class cls,
+		       int64_t waited_ms, struct mono_ms now)
+{
+	const struct model_server *server = model->server;
+	struct lease_ask ask = {
+		.party = residences->party_next,
+		.name = server->name,
+		.principal = "gateway",
+		.label = model->name,
+		.cls = cls,
+		.vram_bytes = model_vram_bytes(model),
+		.gpu_mask = server->gpu_mask,
+		.evictable = server->adapter->unload.method != NULL,
+		.preemptible = true,
+		.loads = true,
+		.uninterruptible_ms = residences->finish_ms,
+		.load_ms = model->load_ms,
+		.waited_ms = waited_ms,
+		.timeout_ms = -1,
+	};
+
+	residences->party_next += 2;
+	model->party = ask.party;
+	model->cls = cls;
+	enter_state(model, RESIDENCE_QUEUED, now);
+	residences->port->acquire(residences->port->ctx, &ask);
+}
+
+int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
+		   struct mono_ms now)
+{
+	if (model->residence == RESIDENCE_QUEUED && cls < model->cls) {
+		int64_t waited_ms = mono_since(now, model->since);
+		residences->port->gone(residences->port->ctx, model->party);
+		ask_memory(residences, model, cls, waited_ms, now);
+		return 0;
+	}
+	if (model->residence != RESIDENCE_NONE)
+		return 0;
+
+	if (model->failures > 0 && mono_before(now, model->retry_at))
+		return -ERR_MODEL_FAILED;
+	if (model_vram_bytes(model) == 0) {
+		note_failure(residences, model, now,
+			     "how much memory it needs is not known; set vram_mb in the "
+			     "configuration");
+		return -ERR_MODEL_FAILED;
+	}
+
+	ask_memory(residences, model, cls, 0, now);
+	return 0;
+}
+
+void residence_unwanted(struct residences *residences, struct model *model)
+{
+	if (model->residence != RESIDENCE_QUEUED)
+		return;
+	residences->port->gone(residences->port->ctx, model->party);
+	forget_claim(model);
+	enter_state(model, RESIDENCE_NONE, model->since);
+}
+
+void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->residence == RESIDENCE_LEAVING && model->running == 0)
+		begin_unload(residences, model, now);
+}
+
+int residence_unload(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->residence != RESIDENCE_READY)
+		return -ERR_STATE;
+	begin_leaving(residences, model, residences->finish_ms, now);
+	return 0;
+}
+
+static struct model *model_of_party(const struct residences *residences, uint64_t party)
+{
+	catalog_servers(server, residences->catalog)
+		server_models(model, server) if (model->party == party) return model;
+	return NULL;
+}
+
+/* Its claim is over without its doing. */
+static void claim_ended(struct residences *residences, struct model *model,
+			const struct send_effect *send, struct mono_ms now)
+{
+	bool waited = model->residence == RESIDENCE_QUEUED;
+
+	forget_claim(model);
+	if (!waited) {
+		begin_unload(residences, model, now);
+		return;
+	}
+
+	note_failure(residences, model, now,
+		     send->msg == SEND_DENIED ? err_text(send->err) : "an operator ended its wait");
+	enter_state(model, RESIDENCE_NONE, now);
+	tell_change(residences, model);
+}
+
+static void begin_tenure(struct residences *residences, struct model *model,
+			 const struct send_effect *send, struct mono_ms now)
+{
+	model->lease = send->lease;
+	model->token = send->token;
+	model->gpus = send->gpus;
+	begin_load(residences, model, now);
+}
+
+/* Whoever needed the room has left. */
+static void stay_after_all(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->residence != RESIDENCE_LEAVING)
+		return;
+	enter_state(model, RESIDENCE_READY, now);
+	tell_change(residences, model);
+}
+
+bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
+		    struct mono_ms now)
+{
+	struct model *model = model_of_party(residences, party);
+	enum send_kind msg = send->msg;
+
+	if (!model)
+		return false;
+
+	if (msg == SEND_GRANTED)
+		begin_tenure(residences, model, send, now);
+	else if (msg == SEND_YIELD || msg == SEND_REVOKED)
+		begin_leaving(residences, model, msg == SEND_YIELD ? send->grace_ms : 0, now);
+	else if (msg == SEND_KEEP)
+		stay_after_all(residences, model, now);
+	else if (msg == SEND_RELEASED || msg == SEND_TIMEOUT || msg == SEND_DENIED)
+		claim_ended(residences, model, send, now);
+	return true;
+}
+
+static void act_when_due(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	model->due = MONO_NEVER;
+	if (model->residence == RESIDENCE_UNLOADING)
+		look_whether_unloaded(residences, model, now);
+	else if (model->residence == RESIDENCE_LEAVING)
+		tell_change(residences, model); /* what still runs is cut */
+}
+
+void residence_tick(struct residences *residences, struct mono_ms now)
+{
+	catalog_servers(server, residences->catalog)
+		server_models(model, server) if (mono_due(model->due, now))
+			act_when_due(residences, model, now);
+}
+
+struct mono_ms residence_next(const struct residences *residences)
+{
+	struct mono_ms next = MONO_NEVER;
+
+	catalog_servers(server, residences->catalog) server_models(model, server) next =
+		mono_min(next, model->due);
+	return next;
+}

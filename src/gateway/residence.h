@@ -1,0 +1,37 @@
+/* residence: the memory of models: asked for, loaded, given back when others need it. One claim
+ * without a turn stands for each model that is in memory; it can be evicted where its server can
+ * unload. A model whose load fails is not tried again at once: after 15 s, doubling to 5 minutes.
+ */
+#pragma once
+#include "base/log.h"
+#include "gateway/catalog.h"
+#include "gateway/lease_port.h"
+
+struct residences {
+	struct catalog *catalog;
+	struct upstream *upstream;
+	const struct lease_port *port;
+	struct log *log;
+	uint64_t party_next; /* even numbers; relays have odd ones */
+	int64_t finish_ms;   /* how long what runs may go on when it is asked to leave */
+	int64_t load_ms_max; /* for one load */
+	/* It is ready, or will not be: see model_failed; or what runs there must stop. */
+	void (*on_change)(void *ctx, struct model *model);
+	void *ctx;
+};
+
+/* Somebody of this class waits for the model. 0, or what hinders: -ERR_MODEL_FAILED until
+ * model->retry_at. */
+int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
+		   struct mono_ms now);
+/* Nobody waits any more. What is loading goes on. */
+void residence_unwanted(struct residences *residences, struct model *model);
+/* One that ran is done. */
+void residence_worked(struct residences *residences, struct model *model, struct mono_ms now);
+/* True: the party is a model's. */
+bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
+		    struct mono_ms now);
+void residence_tick(struct residences *residences, struct mono_ms now);
+struct mono_ms residence_next(const struct residences *residences); /* when it wants a tick */
+/* An operator wants it out of memory. -ERR_STATE: it is not ready. */
+int residence_unload(struct residences *residences, struct model *model, struct mono_ms now);

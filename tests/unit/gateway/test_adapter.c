@@ -1,0 +1,109 @@
+/* Goal: the configuration's kinds and the adapters are the same; servers' answers are read as they
+ * write them, and anything else is none; a model's name cannot leave its place in a call. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "config/settings.h"
+#include "gateway/adapter_read.h"
+
+static void test_kinds(void **state)
+{
+	char all[256] = "";
+	(void)state;
+
+	for (const char *const *kind = settings_upstream_kinds; *kind; kind++) {
+		assert_non_null(adapter_of(*kind));
+		snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s%s", all[0] ? ", " : "",
+			 *kind);
+	}
+	assert_string_equal(all, adapter_kinds());
+	assert_null(adapter_of("bard"));
+}
+
+static void test_fill(void **state)
+{
+	cleanup_text struct text body = {0}, path = {0};
+	(void)state;
+
+	adapter_fill_body(&body, "{\"model\":%s,\"keep_alive\":0}", "a\"b\\");
+	assert_string_equal(body.bytes, "{\"model\":\"a\\\"b\\\\\",\"keep_alive\":0}");
+	adapter_fill_path(&path, "/unload/%s?x=1", "org/m:7b ?#%");
+	assert_string_equal(path.bytes, "/unload/org%2Fm%3A7b%20%3F%23%25?x=1");
+}
+
+struct seen {
+	char text[256];
+};
+
+static void note(void *ctx, const struct adapter_model *model)
+{
+	struct seen *seen = ctx;
+	size_t at = strlen(seen->text);
+
+	snprintf(seen->text + at, sizeof(seen->text) - at, "%s=%llu;", model->name,
+		 (unsigned long long)model->bytes);
+}
+
+static void check_read(bool (*read)(const char *, size_t, adapter_found *, void *),
+		       const char *body, const char *want)
+{
+	struct seen seen = {""};
+	bool good = read(body, strlen(body), note, &seen);
+
+	assert_int_equal(good, want != NULL);
+	if (want)
+		assert_string_equal(seen.text, want);
+}
+
+static void test_reads(void **state)
+{
+	(void)state;
+
+	check_read(adapter_read_openai, "{\"data\":[{\"id\":\"a\"},{\"id\":7},{},{\"id\":\"\"}]}",
+		   "a=0;");
+	check_read(adapter_read_ollama,
+		   "{\"models\":[{\"name\":\"a\",\"size\":5},"
+		   "{\"name\":\"b\",\"size\":5,\"size_vram\":3}]}",
+		   "a=5;b=3;");
+	check_read(adapter_read_router,
+		   "{\"data\":[{\"id\":\"a\",\"status\":{\"value\":\"loaded\"}},"
+		   "{\"id\":\"b\",\"status\":{\"value\":\"unloaded\"}}]}",
+		   "a=0;");
+	check_read(adapter_read_swap, "{\"running\":[{\"model\":\"a\",\"state\":\"ready\"}]}",
+		   "a=0;");
+	check_read(adapter_read_openai, "{\"data\":{}}", NULL);
+	check_read(adapter_read_openai, "[]", NULL);
+	check_read(adapter_read_ollama, "<html>", NULL);
+	check_read(adapter_read_ollama, "", NULL);
+}
+
+static int busy_of(const char *body)
+{
+	return adapter_read_slots(body, strlen(body));
+}
+
+static void test_busy(void **state)
+{
+	(void)state;
+
+	assert_int_equal(busy_of("[{\"is_processing\":false},{\"is_processing\":true}]"), 1);
+	assert_int_equal(busy_of("[{\"is_processing\":false}]"), 0);
+	assert_int_equal(busy_of("{\"error\":{}}"), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_reads),
+		cmocka_unit_test(test_busy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,99 @@
+/* Goal: the two fields are found wherever they stand and however the body is cut, offsets name the
+ * very bytes, and what two readers could read differently is refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/json_scan.h"
+
+struct json_case {
+	const char *body, *model; /* model NULL: none */
+	int stream;               /* -1: not said */
+	bool broken;
+};
+
+static const struct json_case cases[] = {
+	{"{\"model\":\"m\",\"stream\":true}", "m", 1, false},
+	{" {\n\"messages\":[{\"role\":\"user\",\"content\":\"\\\"model\\\":\\\"x\\\"}]\"}], "
+	 "\"stream\" : false , \"model\" : \"org/m:7b\" }\r\n",
+	 "org/m:7b", 0, false},
+	{"{\"a\":{\"model\":\"inner\",\"stream\":true},\"model\":\"outer\"}", "outer", -1, false},
+	{"{\"a\":[[],{},\"]\",[{\"b\":\"{\"}]],\"model\":\"m\"}", "m", -1, false},
+	{"{\"stream\":null,\"model\":\"\\u5317\\n\"}", "\xe5\x8c\x97\n", 0, false},
+	{"{\"model_name\":\"x\",\"models\":\"y\",\"n\":-1.5e3}", NULL, -1, false},
+	{"{\"a key that is much longer than any of ours\":1,\"model\":\"m\"}", "m", -1, false},
+	{"{}", NULL, -1, false},
+	{"{\"model\":\"\"}", NULL, -1, false},
+	{"{\"model\":\"\\ud800\"}", NULL, -1, false},
+	{"{\"model\":\"a\",\"model\":\"b\"}", NULL, -1, true},
+	{"{\"stream\":true,\"stream\":false}", NULL, 1, true},
+	{"{\"mod\\u0065l\":\"b\"}", NULL, -1, true},
+	{"{\"model\":7}", NULL, -1, true},
+	{"[{\"model\":\"a\"}]", NULL, -1, true},
+	{"{\"model\":\"a\"} x", "a", -1, true},
+	{"{\"model\" \"a\"}", NULL, -1, true},
+	{"", NULL, -1, false},
+};
+
+static void check_case(const struct json_case *one, size_t piece)
+{
+	struct json_scan scan = {0};
+	char name[JSON_SCAN_MODEL_BYTES];
+	size_t length = strlen(one->body);
+	bool good = true, found;
+
+	for (size_t at = 0; at < length && good; at += piece)
+		good = json_scan_take(&scan, one->body + at,
+				      at + piece > length ? length - at : piece);
+
+	assert_int_equal(good, !one->broken);
+	if (one->broken) {
+		assert_non_null(scan.problem);
+		return;
+	}
+
+	found = json_scan_model(&scan, name);
+	assert_int_equal(found, one->model != NULL);
+	assert_int_equal(scan.stream_seen ? scan.stream : -1, one->stream);
+	assert_int_equal(scan.state == SCAN_DONE, length > 0);
+	if (!found)
+		return;
+	assert_string_equal(name, one->model);
+	assert_int_equal(one->body[scan.model_from], '"');
+	assert_int_equal(one->body[scan.model_to - 1], '"');
+	assert_memory_equal(one->body + scan.model_from, scan.raw, scan.raw_length);
+}
+
+static void test_cases(void **state)
+{
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		for (size_t piece = 1; piece <= strlen(cases[i].body) + 1; piece++)
+			check_case(&cases[i], piece);
+}
+
+static void test_long_model(void **state)
+{
+	char body[2048];
+	struct json_scan scan = {0};
+	(void)state;
+
+	snprintf(body, sizeof(body), "{\"model\":\"%0600d\"}", 1);
+	assert_false(json_scan_take(&scan, body, strlen(body)));
+	assert_string_equal(scan.problem, "field `model`: longer than 510 bytes");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_long_model),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
