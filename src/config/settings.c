@@ -20,7 +20,15 @@ void settings_defaults(struct settings *ret_settings)
 		{"Root-Console*", LEASE_CHAT},
 		{"Dreamer*", LEASE_BACKGROUND},
 	};
-	struct settings s = {.connections_max = LIMIT_CONNECTIONS, .log_level = LOG_INFO};
+	struct settings s = {
+		.connections_max = LIMIT_CONNECTIONS,
+		.log_level = LOG_INFO,
+		/* Some clients give up an answer in one piece after 300 s, and ask again. */
+		.gateway = {.quiet_ms = 10 * 1000,
+			    .whole_wait_ms = 240 * 1000,
+			    .stream_wait_ms = 1800 * 1000,
+			    .finish_ms = 15 * 1000},
+	};
 	core_config_defaults(&s.core);
 	snprintf(s.listen[0], sizeof(s.listen[0]), "127.0.0.1:8470");
 	s.listen_count = 1;
@@ -278,6 +286,16 @@ static bool lists_differ(const void *a, uint32_t a_count, const void *b, uint32_
 	return false;
 }
 
+/* Rows are zeroed before they are filled. */
+static bool upstreams_differ(const struct settings *a, const struct settings *b)
+{
+	return a->upstream_count != b->upstream_count ||
+	       a->upstream_model_count != b->upstream_model_count ||
+	       memcmp(a->upstreams, b->upstreams, a->upstream_count * sizeof(a->upstreams[0])) ||
+	       memcmp(a->upstream_models, b->upstream_models,
+		      a->upstream_model_count * sizeof(a->upstream_models[0]));
+}
+
 void settings_compare(const struct settings *from, const struct settings *to,
 		      struct settings_change *ret_change)
 {
@@ -317,6 +335,8 @@ void settings_compare(const struct settings *from, const struct settings *to,
 			      sizeof(from->listen[0])),
 		 true},
 		{"socket", strcmp(from->socket_path, to->socket_path) != 0, true},
+		{"gateway", memcmp(&from->gateway, &to->gateway, sizeof(to->gateway)) != 0, true},
+		{"upstreams", upstreams_differ(from, to), true},
 		{"connections", from->connections_max != to->connections_max, true},
 		{"connections_per_process",
 		 from->connections_per_process_max != to->connections_per_process_max, true},

@@ -12,6 +12,8 @@ enum {
 	SETTINGS_KEY_NAME_BYTES = 40,
 	SETTINGS_KEY_PATH_BYTES = 255,
 	SETTINGS_MODEL_ORIGIN_COUNT = 16,
+	SETTINGS_UPSTREAM_COUNT = 16,
+	SETTINGS_UPSTREAM_MODEL_COUNT = 64, /* of all together */
 	SETTINGS_ADDRESS_BYTES = 127,
 	SETTINGS_ORIGIN_BYTES = 255,
 	SETTINGS_PATH_BYTES = 4095,
@@ -45,6 +47,29 @@ enum gpus_from {
 	GPUS_FAKE,  /* the command line; nothing is measured */
 };
 
+/* A model server that requests are forwarded to. */
+struct settings_upstream {
+	char name[SETTINGS_KEY_NAME_BYTES + 1], kind[SETTINGS_KEY_NAME_BYTES + 1];
+	char url[SETTINGS_ORIGIN_BYTES + 1];        /* without a path */
+	char key_file[SETTINGS_KEY_PATH_BYTES + 1]; /* what it wants to be shown; "": nothing */
+	char gpu[LIMIT_GPU_NAME_BYTES + 1];         /* "": any; "none": it takes no lease */
+	uint64_t vram_bytes;                        /* of its models; 0: not said */
+};
+
+/* How long requests to model servers may take; see docs/gateway.md. */
+struct settings_gateway {
+	int64_t quiet_ms, whole_wait_ms, stream_wait_ms, finish_ms;
+};
+
+/* What `kind` may be, ending with NULL: the gateway's adapters. */
+extern const char *const settings_upstream_kinds[];
+
+struct settings_upstream_model {
+	uint32_t upstream;                                        /* whose */
+	char name[LIMIT_ID_BYTES + 1], alias[LIMIT_ID_BYTES + 1]; /* alias "": none */
+	uint64_t vram_bytes;
+};
+
 struct settings {
 	struct core_config core;
 	enum gpus_from gpus_from;
@@ -59,6 +84,10 @@ struct settings {
 	char model_origins[SETTINGS_MODEL_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
 	char models_dir[SETTINGS_PATH_BYTES + 1]; /* "": none */
 	struct settings_rule rules[SETTINGS_RULE_COUNT];
+	uint32_t upstream_count, upstream_model_count;
+	struct settings_gateway gateway;
+	struct settings_upstream upstreams[SETTINGS_UPSTREAM_COUNT];
+	struct settings_upstream_model upstream_models[SETTINGS_UPSTREAM_MODEL_COUNT];
 	char browser_gpu[LIMIT_GPU_NAME_BYTES + 1]; /* name or uuid; "": the first */
 	uint32_t connections_max;
 	uint32_t connections_per_process_max; /* 0: half of all */

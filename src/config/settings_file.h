@@ -51,6 +51,19 @@ struct file_principal {
 struct file_key {
 	char *name, *file;
 };
+struct file_gateway {
+	double *quiet_s, *whole_wait_s, *stream_wait_s, *finish_s;
+};
+struct file_upstream_model {
+	char *name, *alias;
+	uint64_t *vram_mb;
+};
+struct file_upstream {
+	char *name, *kind, *url, *gpu, *key_file;
+	uint64_t *vram_mb;
+	struct file_upstream_model *models;
+	unsigned models_count;
+};
 struct file_gpu {
 	char *name, *uuid;
 	uint64_t *vram_mb;
@@ -67,12 +80,14 @@ struct file_queue {
 struct settings_file {
 	char **listen, **origins, **model_origins, *socket, *models, *browser_gpu;
 	unsigned listen_count, origins_count, model_origins_count, rules_count, gpus_count;
-	unsigned principals_count, keys_count;
+	unsigned principals_count, keys_count, upstreams_count;
 	struct file_classes *classes;
 	struct file_rule *rules;
 	struct file_principal *principals;
 	struct file_key *keys;
 	struct file_gpu *gpus;
+	struct file_upstream *upstreams;
+	struct file_gateway *gateway;
 	struct file_timing *timing;
 	struct file_queue *queue;
 	uint64_t *vram_headroom_mb;
@@ -83,6 +98,10 @@ struct settings_file {
 /* Principals and keys. NULL, or what is wrong, in words, and `key`: with which one. */
 const char *settings_take_who(const struct settings_file *from, struct settings *to, char *key,
 			      size_t key_size);
+
+/* Model servers, once the GPUs are known. As above. */
+const char *settings_take_upstreams(const struct settings_file *from, struct settings *to,
+				    char *key, size_t key_size);
 
 extern const cyaml_schema_value_t settings_schema;
 

@@ -170,6 +170,32 @@ static int take_timing(const struct loading *l, const struct file_timing *from,
 	return 0;
 }
 
+static int take_gateway(const struct loading *l, const struct file_gateway *from,
+			struct settings_gateway *to)
+{
+	if (!from)
+		return 0;
+
+	const struct {
+		const char *key;
+		const double *from;
+		int64_t *to;
+		double min, max;
+	} rows[] = {
+		{"gateway/quiet_s", from->quiet_s, &to->quiet_ms, 0.05, 240},
+		{"gateway/whole_wait_s", from->whole_wait_s, &to->whole_wait_ms, 0.1, 3600},
+		{"gateway/stream_wait_s", from->stream_wait_s, &to->stream_wait_ms, 0.1, 86400},
+		{"gateway/finish_s", from->finish_s, &to->finish_ms, 0, 600},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int rc = take_seconds(l, rows[i].key, rows[i].from, rows[i].min, rows[i].max,
+				      rows[i].to);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
 static int take_gpus(const struct loading *l, const struct settings_file *from,
 		     struct settings *settings)
 {
@@ -345,6 +371,8 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 {
 	char key[64] = "";
 	const char *problem = settings_take_who(from, to, key, sizeof(key));
+	if (!problem)
+		problem = settings_take_upstreams(from, to, key, sizeof(key));
 	if (problem)
 		return refuse(l, key, "%s", problem);
 	int rc = take_lists(l, from, to);
@@ -357,6 +385,8 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 	if (!rc)
 		rc = take_gpus(l, from, to);
 	take_browser_gpu(from, to);
+	if (!rc)
+		rc = take_gateway(l, from->gateway, &to->gateway);
 	if (!rc)
 		rc = take_queue(l, from->queue, &to->core);
 	if (!rc)

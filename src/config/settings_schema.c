@@ -62,6 +62,37 @@ static const cyaml_schema_field_t gpu_fields[] = {
 static const cyaml_schema_value_t gpu_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_gpu, gpu_fields)};
 
+static const cyaml_schema_field_t gateway_fields[] = {
+	CYAML_FIELD_FLOAT_PTR("quiet_s", OPT, struct file_gateway, quiet_s),
+	CYAML_FIELD_FLOAT_PTR("whole_wait_s", OPT, struct file_gateway, whole_wait_s),
+	CYAML_FIELD_FLOAT_PTR("stream_wait_s", OPT, struct file_gateway, stream_wait_s),
+	CYAML_FIELD_FLOAT_PTR("finish_s", OPT, struct file_gateway, finish_s), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t upstream_model_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_upstream_model, name, 1,
+			       LIMIT_ID_BYTES),
+	CYAML_FIELD_STRING_PTR("alias", OPT, struct file_upstream_model, alias, 1, LIMIT_ID_BYTES),
+	CYAML_FIELD_UINT_PTR("vram_mb", OPT, struct file_upstream_model, vram_mb), CYAML_FIELD_END};
+static const cyaml_schema_value_t upstream_model_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_upstream_model, upstream_model_fields)};
+
+static const cyaml_schema_field_t upstream_fields[] = {
+	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_upstream, name, 1,
+			       SETTINGS_KEY_NAME_BYTES),
+	CYAML_FIELD_STRING_PTR("kind", CYAML_FLAG_POINTER, struct file_upstream, kind, 1,
+			       SETTINGS_KEY_NAME_BYTES),
+	CYAML_FIELD_STRING_PTR("url", CYAML_FLAG_POINTER, struct file_upstream, url, 1,
+			       SETTINGS_ORIGIN_BYTES),
+	CYAML_FIELD_STRING_PTR("gpu", OPT, struct file_upstream, gpu, 1, LIMIT_GPU_NAME_BYTES),
+	CYAML_FIELD_STRING_PTR("key_file", OPT, struct file_upstream, key_file, 1,
+			       SETTINGS_KEY_PATH_BYTES),
+	CYAML_FIELD_UINT_PTR("vram_mb", OPT, struct file_upstream, vram_mb),
+	CYAML_FIELD_SEQUENCE("models", OPT, struct file_upstream, models, &upstream_model_schema, 0,
+			     SETTINGS_UPSTREAM_MODEL_COUNT),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t upstream_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_upstream, upstream_fields)};
+
 static const cyaml_schema_field_t timing_fields[] = {
 #define X(key, member, min, max) CYAML_FIELD_FLOAT_PTR(#key, OPT, struct file_timing, key),
 	SETTINGS_TIMING(X)
@@ -103,6 +134,9 @@ static const cyaml_schema_field_t file_fields[] = {
 	CYAML_FIELD_SEQUENCE("keys", OPT, struct settings_file, keys, &key_schema, 0,
 			     SETTINGS_KEY_COUNT),
 	CYAML_FIELD_SEQUENCE("gpus", OPT, struct settings_file, gpus, &gpu_schema, 1, LIMIT_GPUS),
+	CYAML_FIELD_MAPPING_PTR("gateway", OPT, struct settings_file, gateway, gateway_fields),
+	CYAML_FIELD_SEQUENCE("upstreams", OPT, struct settings_file, upstreams, &upstream_schema, 0,
+			     SETTINGS_UPSTREAM_COUNT),
 	CYAML_FIELD_STRING_PTR("browser_gpu", OPT, struct settings_file, browser_gpu, 1,
 			       LIMIT_GPU_NAME_BYTES),
 	CYAML_FIELD_MAPPING_PTR("timing", OPT, struct settings_file, timing, timing_fields),
