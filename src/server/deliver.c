@@ -13,7 +13,9 @@ enum { KEEPALIVE_MS = 15 * 1000 };
 static void on_send(void *ctx, struct party to, const struct send_effect *send)
 {
 	const struct deliver *deliver = ctx;
-	if (to.kind != PARTY_GATEWAY) /* nothing is forwarded yet */
+	if (to.kind == PARTY_GATEWAY)
+		inference_send(deliver->inference, to, send);
+	else
 		endpoints_send(deliver->endpoints, to.id, send);
 }
 

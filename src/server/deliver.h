@@ -2,6 +2,7 @@
 #pragma once
 #include "server/broker.h"
 #include "server/endpoints.h"
+#include "server/inference/inference.h"
 #include "server/journal_watch.h"
 #include "server/monitor/position_updates.h"
 #include "server/monitor/traces.h"
@@ -10,6 +11,7 @@
 /* The pointers are borrowed. */
 struct deliver {
 	struct endpoints *endpoints;
+	struct inference *inference;
 	struct process_tracker *tracker;
 	struct position_updates *position_updates;
 	const struct traces *traces;

@@ -9,10 +9,35 @@ static void on_request(void *ctx, const struct http_request *request)
 	router_on_request(edge->router, request);
 }
 
+static void on_head(void *ctx, const struct http_request *request, struct http_body_rule *rule)
+{
+	(void)ctx;
+	router_on_head(request, rule);
+}
+
+static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
+{
+	const struct edge *edge = ctx;
+	inference_body(edge->inference, conn, bytes, length);
+}
+
+static void on_body_end(void *ctx, uint64_t conn)
+{
+	const struct edge *edge = ctx;
+	inference_body_end(edge->inference, conn);
+}
+
+static void on_writable(void *ctx, uint64_t conn)
+{
+	const struct edge *edge = ctx;
+	inference_writable(edge->inference, conn);
+}
+
 static void on_gone(void *ctx, uint64_t conn)
 {
 	const struct edge *edge = ctx;
-	endpoints_gone(edge->endpoints, conn);
+	if (!inference_gone(edge->inference, conn))
+		endpoints_gone(edge->endpoints, conn);
 }
 
 static void on_delivered(void *ctx, uint64_t conn)
@@ -57,4 +82,8 @@ const struct net_handlers edge_handlers = {
 	.on_message = on_message,
 	.on_closed = on_closed,
 	.on_protocol_error = on_protocol_error,
+	.on_head = on_head,
+	.on_body = on_body,
+	.on_body_end = on_body_end,
+	.on_writable = on_writable,
 };

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "server/endpoints.h"
 #include "server/http/router.h"
+#include "server/inference/inference.h"
 #include "server/session/sessions.h"
 
 /* All is borrowed. */
@@ -10,6 +11,7 @@ struct edge {
 	const struct router *router;
 	struct sessions *sessions;
 	struct endpoints *endpoints;
+	struct inference *inference;
 	struct log *log;
 };
 

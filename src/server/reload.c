@@ -18,6 +18,13 @@ static void keep_running(const struct settings *running, struct settings *next)
 	memcpy(next->socket_path, running->socket_path, sizeof(next->socket_path));
 	next->connections_max = running->connections_max;
 	next->connections_per_process_max = running->connections_per_process_max;
+
+	next->gateway = running->gateway;
+	next->upstream_count = running->upstream_count;
+	memcpy(next->upstreams, running->upstreams, sizeof(next->upstreams));
+	next->upstream_model_count = running->upstream_model_count;
+	memcpy(next->upstream_models, running->upstream_models, sizeof(next->upstream_models));
+
 	if (settings_gpus_moved(running, next)) {
 		memcpy(next->core.gpus, running->core.gpus, sizeof(next->core.gpus));
 		next->core.gpu_count = running->core.gpu_count;

@@ -15,6 +15,7 @@
 #include "server/http/monitoring_routes.h"
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
+#include "server/inference/inference.h"
 #include "server/journal_watch.h"
 #include "server/logfile.h"
 #include "server/memory_trim.h"
@@ -61,6 +62,7 @@ struct server {
 	struct gpu_sampler gpus;
 	struct reload reload;
 	struct sockets sockets;
+	struct inference inference;
 	struct live_reload live_reload;
 	struct page_links page_links;
 	struct sessions sessions;

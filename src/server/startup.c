@@ -150,7 +150,8 @@ static void connect_routes(struct server *server)
 			  .pages = &server->pages,
 			  .sites = &server->site_routes,
 			  .sessions = &server->sessions.greeting,
-			  .config = &server->reload},
+			  .config = &server->reload,
+			  .inference = &server->inference},
 	};
 }
 
@@ -169,6 +170,7 @@ static void connect_broker(struct server *server)
 						       .state = &server->state,
 						       .log = log};
 	server->deliver = (struct deliver){.endpoints = &server->endpoints,
+					   .inference = &server->inference,
 					   .tracker = &server->tracker,
 					   .position_updates = &server->position_updates,
 					   .traces = &server->traces,
@@ -176,6 +178,7 @@ static void connect_broker(struct server *server)
 	server->edge = (struct edge){.router = &server->router,
 				     .sessions = &server->sessions,
 				     .endpoints = &server->endpoints,
+				     .inference = &server->inference,
 				     .log = log};
 
 	server->reload = (struct reload){.active = &server->active,
@@ -273,6 +276,10 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 		rc = find_gpus(&server->gpus, active, detail, detail_size);
 	if (!rc)
 		rc = open_state(server, detail, detail_size);
+	if (!rc)
+		rc = inference_open(&server->inference, server->loop, server->endpoints.net,
+				    &server->broker.queue, &server->log_ring.log, &active->wire,
+				    &active->settings, detail, detail_size);
 	if (rc)
 		return rc;
 
@@ -294,6 +301,7 @@ void startup_end(struct server *server)
 	position_updates_finish(&server->position_updates);
 
 	gpu_sampler_end(&server->gpus);
+	inference_close(&server->inference);
 	net_destroy(server->endpoints.net);
 	endpoints_finish(&server->endpoints);
 	if (server->broker.core) {

@@ -206,16 +206,20 @@ static void find_rights(const struct access_policy *policy, const struct request
 			struct access_verdict *verdict)
 {
 	static const char scheme[] = "Bearer ";
+	bool reads = strcmp(facts->method, "GET") == 0;
 	const char *token = facts->authorization;
-	if (!token) {
+
+	if (!token && !facts->api_key) {
 		verdict->rights = access_token_rights(policy, NULL, &verdict->who);
 		return;
 	}
-	if (strncasecmp(token, scheme, sizeof(scheme) - 1) == 0) {
+
+	if (!token) {
+		verdict->rights = shown_rights(policy, facts->api_key, reads, &verdict->who);
+	} else if (strncasecmp(token, scheme, sizeof(scheme) - 1) == 0) {
 		token += sizeof(scheme) - 1;
 		token += strspn(token, " ");
-		verdict->rights = shown_rights(policy, token, strcmp(facts->method, "GET") == 0,
-					       &verdict->who);
+		verdict->rights = shown_rights(policy, token, reads, &verdict->who);
 	}
 	verdict->bad_token = verdict->rights == ACCESS_NONE;
 }
@@ -228,6 +232,18 @@ static int check_rights(const struct access_verdict *verdict)
 	if (verdict->rights >= needed)
 		return 0;
 	return verdict->rights == ACCESS_NONE ? -ERR_UNAUTHORIZED : -ERR_FORBIDDEN;
+}
+
+/* Browser builds of the inference APIs' clients send a dozen headers of their own, and new ones
+ * with each version: an allowed origin may send what it asks for. */
+static const char *headers_to_allow(const struct request_facts *facts)
+{
+	bool inference =
+		strncmp(facts->path, "/v1/gpu/", 8) != 0 &&
+		(strncmp(facts->path, "/v1/", 4) == 0 || strncmp(facts->path, "/api/", 5) == 0);
+
+	return inference && facts->asked_headers ? facts->asked_headers
+						 : "Authorization, Content-Type, Last-Event-ID";
 }
 
 static int judge_request(const struct access_policy *policy, const struct request_facts *facts,
@@ -250,6 +266,7 @@ static int judge_request(const struct access_policy *policy, const struct reques
 
 	if (strcmp(facts->method, "OPTIONS") == 0) {
 		verdict->preflight = true;
+		verdict->allow_headers = headers_to_allow(facts);
 		return 0;
 	}
 
@@ -326,8 +343,8 @@ size_t access_headers(const struct access_verdict *verdict,
 	}
 
 	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Methods", "GET, POST"};
-	ret_headers[count++] = (struct access_header){"Access-Control-Allow-Headers",
-						      "Authorization, Content-Type, Last-Event-ID"};
+	ret_headers[count++] =
+		(struct access_header){"Access-Control-Allow-Headers", verdict->allow_headers};
 	ret_headers[count++] = (struct access_header){"Access-Control-Max-Age", "600"};
 	return count;
 }

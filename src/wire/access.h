@@ -10,6 +10,8 @@
 struct request_facts {
 	const char *method, *path;
 	const char *host, *origin, *authorization, *accept, *content_type, *cookie, *sec_fetch_site;
+	const char *api_key;       /* x-api-key: shown where there is no Authorization */
+	const char *asked_headers; /* of a preflight: Access-Control-Request-Headers */
 	size_t body_length;
 	bool is_unix; /* came over a Unix socket .. */
 	int64_t uid;  /* .. from this user; -1: unknown */
@@ -53,12 +55,13 @@ struct access_verdict {
 	struct route_match match; /* route is NULL when the path is unknown */
 	enum access_right rights; /* what the caller has, not what the route needs */
 	struct access_who who;
-	const char *allow_origin; /* the request's own Origin if allowed, "*" of an open route,
-				     else NULL; borrowed */
-	bool browser;             /* has an Origin */
-	bool paired;              /* the Origin is allowed as a site's only */
-	bool signed_in;           /* has the cookie: its page has a key, or had one */
-	bool preflight;           /* answer 204 with the CORS headers and nothing else */
+	const char *allow_origin;  /* the request's own Origin if allowed, "*" of an open route,
+				      else NULL; borrowed */
+	bool browser;              /* has an Origin */
+	bool paired;               /* the Origin is allowed as a site's only */
+	bool signed_in;            /* has the cookie: its page has a key, or had one */
+	bool preflight;            /* answer 204 with the CORS headers and nothing else */
+	const char *allow_headers; /* of a preflight; borrowed */
 	bool bad_token; /* something was shown and was wrong: count it (access_throttle) */
 };
 

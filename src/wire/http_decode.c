@@ -50,7 +50,7 @@ int gpu_index(const struct core_config *config, const char *name)
 	return index < (int)config->gpu_count ? index : -1;
 }
 
-static const struct class_rights *rights_of(const struct wire_context *ctx)
+const struct class_rights *class_rights_of(const struct wire_context *ctx)
 {
 	for (size_t i = 0; ctx->principal && i < ctx->right_count; i++)
 		if (glob_matches(ctx->rights[i].glob, ctx->principal))
@@ -58,8 +58,7 @@ static const struct class_rights *rights_of(const struct wire_context *ctx)
 	return NULL;
 }
 
-/* The nearest class that is allowed, rather a lower one. */
-static enum lease_class nearest_class(uint32_t allowed, enum lease_class cls)
+enum lease_class class_nearest(uint32_t allowed, enum lease_class cls)
 {
 	for (int lower = cls; lower < LEASE_CLASS_COUNT; lower++)
 		if (allowed & 1u << lower)
@@ -74,7 +73,7 @@ static enum lease_class nearest_class(uint32_t allowed, enum lease_class cls)
 static int judge_class(struct parsed *parsed, const struct wire_context *ctx, bool named,
 		       struct ev_acquire *acquire)
 {
-	const struct class_rights *rights = rights_of(ctx);
+	const struct class_rights *rights = class_rights_of(ctx);
 	int used;
 
 	if (!rights)
@@ -85,7 +84,7 @@ static int judge_class(struct parsed *parsed, const struct wire_context *ctx, bo
 		return 0;
 
 	if (!named) {
-		acquire->cls = nearest_class(rights->classes, acquire->cls);
+		acquire->cls = class_nearest(rights->classes, acquire->cls);
 		return 0;
 	}
 

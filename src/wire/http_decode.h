@@ -27,6 +27,11 @@ struct wire_context {
 	const char *principal; /* of the caller; NULL: not checked */
 };
 
+/* NULL: whom no row matches. */
+const struct class_rights *class_rights_of(const struct wire_context *ctx);
+/* The nearest class that is allowed, rather a lower one. */
+enum lease_class class_nearest(uint32_t allowed, enum lease_class cls);
+
 /* All return 0 or a negative enum err with parsed->detail in words for the client. */
 
 /* The body of POST /v1/gpu/lock: protocol/http/lock.json. */

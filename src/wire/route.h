@@ -29,6 +29,7 @@ enum route_flag {
 				     another row */
 	ROUTE_RESERVED = 1 << 4, /* served on the last connections too: it frees something, or shows
 				    what is wrong */
+	ROUTE_STREAMED = 1 << 5, /* its body, of any size, is passed on as it comes */
 };
 
 struct route {

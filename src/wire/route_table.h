@@ -76,6 +76,44 @@
 	  route_logs, "the same as `/logs`")                                                       \
 	X(ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,   \
 	  config, route_reload, "read the configuration again")                                    \
+	X(ROUTE_CHAT_COMPLETIONS, "POST", "/v1/chat/completions", ACCESS_TOKEN, ROUTE_STREAMED,    \
+	  inference, inference_request, "chat (OpenAI)")                                           \
+	X(ROUTE_COMPLETIONS, "POST", "/v1/completions", ACCESS_TOKEN, ROUTE_STREAMED, inference,   \
+	  inference_request, "text (OpenAI)")                                                      \
+	X(ROUTE_RESPONSES, "POST", "/v1/responses", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
+	  inference_request, "responses (OpenAI)")                                                 \
+	X(ROUTE_MESSAGES, "POST", "/v1/messages", ACCESS_TOKEN, ROUTE_STREAMED, inference,         \
+	  inference_request, "messages (Anthropic)")                                               \
+	X(ROUTE_COUNT_TOKENS, "POST", "/v1/messages/count_tokens", ACCESS_TOKEN, ROUTE_STREAMED,   \
+	  inference, inference_request, "how many tokens (Anthropic)")                             \
+	X(ROUTE_EMBEDDINGS, "POST", "/v1/embeddings", ACCESS_TOKEN, ROUTE_STREAMED, inference,     \
+	  inference_request, "embeddings (OpenAI)")                                                \
+	X(ROUTE_RERANK, "POST", "/v1/rerank", ACCESS_TOKEN, ROUTE_STREAMED, inference,             \
+	  inference_request, "ranking")                                                            \
+	X(ROUTE_TRANSCRIPTIONS, "POST", "/v1/audio/transcriptions", ACCESS_TOKEN, ROUTE_STREAMED,  \
+	  inference, inference_request, "speech to text (OpenAI)")                                 \
+	X(ROUTE_TRANSLATIONS, "POST", "/v1/audio/translations", ACCESS_TOKEN, ROUTE_STREAMED,      \
+	  inference, inference_request, "speech to English text (OpenAI)")                         \
+	X(ROUTE_SPEECH, "POST", "/v1/audio/speech", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
+	  inference_request, "text to speech (OpenAI)")                                            \
+	X(ROUTE_IMAGE_GENERATIONS, "POST", "/v1/images/generations", ACCESS_TOKEN, ROUTE_STREAMED, \
+	  inference, inference_request, "pictures (OpenAI)")                                       \
+	X(ROUTE_IMAGE_EDITS, "POST", "/v1/images/edits", ACCESS_TOKEN, ROUTE_STREAMED, inference,  \
+	  inference_request, "pictures of pictures (OpenAI)")                                      \
+	X(ROUTE_OLLAMA_CHAT, "POST", "/api/chat", ACCESS_TOKEN, ROUTE_STREAMED, inference,         \
+	  inference_request, "chat (Ollama)")                                                      \
+	X(ROUTE_OLLAMA_GENERATE, "POST", "/api/generate", ACCESS_TOKEN, ROUTE_STREAMED, inference, \
+	  inference_request, "text (Ollama)")                                                      \
+	X(ROUTE_OLLAMA_EMBED, "POST", "/api/embed", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
+	  inference_request, "embeddings (Ollama)")                                                \
+	X(ROUTE_MODELS, "GET", "/v1/models", ACCESS_TOKEN, 0, inference, inference_models,         \
+	  "models that can be asked")                                                              \
+	X(ROUTE_MODEL, "GET", "/v1/models/{path}", ACCESS_TOKEN, 0, inference, inference_models,   \
+	  "one of them")                                                                           \
+	X(ROUTE_OLLAMA_TAGS, "GET", "/api/tags", ACCESS_TOKEN, 0, inference, inference_models,     \
+	  "models (Ollama)")                                                                       \
+	X(ROUTE_MODEL_STATES, "GET", "/v1/gpu/models", ACCESS_TOKEN, ROUTE_RESERVED, inference,    \
+	  inference_status, "where each model stands, and requests on their way")                  \
 	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, sites, route_pair, \
 	  "a page of another origin asks to queue")                                                \
 	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \

@@ -36,8 +36,10 @@ PROJECT = {
 ROOMS = {
     "server/access": {"server/random_pool.h"},
     "server/gpus": {"server/access/credentials.h", "server/event_queue.h"},
-    "server/http": {"server/access/", "server/monitor/", "server/pages/", "server/session/", "server/broker.h",
-                    "server/endpoint_ops.h", "server/endpoints.h", "server/message_context.h", "server/reload.h",
+    "server/inference": {"server/access/", "server/event_queue.h", "server/respond.h"},
+    "server/http": {"server/access/", "server/inference/", "server/monitor/", "server/pages/", "server/session/",
+                    "server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/message_context.h",
+                    "server/reload.h",
                     "server/respond.h", "server/run_state.h"},
     "server/monitor": {"server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/gpus/gpu_board.h",
                        "server/message_context.h",

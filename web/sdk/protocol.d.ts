@@ -29,7 +29,8 @@ export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
 	"draining" | "journal_unavailable" | "in_doubt" | "no_such_gpu" | "never_fits" | "no_room"
 	| "deadlock" | "host_over" | "wrong_state" | "protocol" | "protocol_version" |
 	"already_running" | "unreachable" | "upstream_unreachable" | "upstream_slow" |
-	"upstream_broken" | "bad_config" | "io" | "no_memory" | "internal";
+	"upstream_broken" | "model_not_found" | "model_failed" | "outranked" | "bad_config" | "io"
+	| "no_memory" | "internal";
 
 export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
 	"lock-delay" | "detached" | "vram" | "pinned" | "evicting" | "behind" | "reserved" |

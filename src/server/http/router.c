@@ -2,6 +2,8 @@
  * wire/route_table.h names. Counts wrong tokens. */
 #include "server/http/router.h"
 
+#include <string.h>
+
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "server/http/config_route.h"
@@ -9,6 +11,7 @@
 #include "server/http/monitoring_routes.h"
 #include "server/http/page_routes.h"
 #include "server/http/site_routes.h"
+#include "server/inference/inference.h"
 #include "server/session/greeting.h"
 
 static void call_handler(const struct route_parts *parts, enum route_id id,
@@ -67,9 +70,36 @@ static void dispatch_request(const struct router *router, const struct request_c
 		call_handler(&router->parts, route->id, context);
 }
 
+void router_on_head(const struct http_request *request, struct http_body_rule *rule)
+{
+	struct route_match match;
+
+	if (route_find(request->method, request->path, false, &match) == 0 &&
+	    (match.route->flags & ROUTE_STREAMED))
+		*rule = (struct http_body_rule){.streamed = true, .bytes_max = UINT64_MAX};
+}
+
+/* NULL: absent, or longer than any that counts. */
+static const char *take_field(const struct http_request *request, const char *name, char *ret,
+			      size_t size)
+{
+	struct http_field_iterator all = request->fields;
+	struct http_field field;
+
+	while (http_field_next(&all, &field)) {
+		if (!http_field_is(&field, name) || field.value_length >= size)
+			continue;
+		memcpy(ret, field.value, field.value_length);
+		ret[field.value_length] = '\0';
+		return ret;
+	}
+	return NULL;
+}
+
 void router_on_request(const struct router *router, const struct http_request *request)
 {
 	struct request_context context = {.net = router->net, .request = request};
+	char key[256], asked[1024];
 	const struct request_facts facts = {
 		.method = request->method,
 		.path = request->path,
@@ -80,6 +110,9 @@ void router_on_request(const struct router *router, const struct http_request *r
 		.content_type = request->content_type,
 		.cookie = request->cookie,
 		.sec_fetch_site = request->sec_fetch_site,
+		.api_key = take_field(request, "x-api-key", key, sizeof(key)),
+		.asked_headers =
+			take_field(request, "access-control-request-headers", asked, sizeof(asked)),
 		.body_length = request->body_length,
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,

@@ -7,6 +7,7 @@
 
 struct exchanges;
 struct greeting;
+struct inference;
 struct monitoring_routes;
 struct pages;
 struct reload;
@@ -20,6 +21,7 @@ struct route_parts {
 	struct site_routes *sites;
 	struct greeting *sessions;
 	struct reload *config;
+	struct inference *inference;
 };
 
 /* The pointers are borrowed. */
@@ -31,5 +33,7 @@ struct router {
 	struct route_parts parts;
 };
 
+/* How the route of a request takes its body. */
+void router_on_head(const struct http_request *request, struct http_body_rule *rule);
 /* Each request is answered at once, or an endpoint is opened for the effect that will. */
 void router_on_request(const struct router *router, const struct http_request *request);

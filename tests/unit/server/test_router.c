@@ -18,6 +18,7 @@
 #include "server/http/page_routes.h"
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
+#include "server/inference/inference.h"
 #include "server/session/greeting.h"
 
 #define TOKEN "the-install-token"
@@ -53,6 +54,9 @@ HANDLER(route_logs, struct monitoring_routes)
 HANDLER(route_logs_clear, struct monitoring_routes)
 HANDLER(route_history, struct monitoring_routes)
 HANDLER(route_page, struct pages)
+HANDLER(inference_request, struct inference)
+HANDLER(inference_models, struct inference)
+HANDLER(inference_status, struct inference)
 HANDLER(route_file, struct pages)
 HANDLER(route_pair, struct site_routes)
 HANDLER(route_sites, struct site_routes)

@@ -66,6 +66,8 @@ static const char *example_path(const struct route *route)
 	if (strstr(route->path, "{lease}"))
 		return strstr(route->path, "yield") ? "/v1/gpu/leases/1/yield"
 						    : "/v1/gpu/leases/1/revoke";
+	if (!strcmp(route->path, "/v1/models/{path}"))
+		return "/v1/models/org/m";
 	return strstr(route->path, "{path}") ? "/pages/x.js" : route->path;
 }
 

@@ -32,6 +32,8 @@ def tag(route):
 
 
 def operation_id(route):
+    if "operation" in route:  # the path's words are another route's too
+        return route["operation"]
     words = [word for word in re.findall(r"[a-z]+", route["path"].replace("/v1/", "/")) if word not in ("gpu", "json")]
     return route["method"].lower() + "".join(word.capitalize() for word in words or ["dashboard"])
 

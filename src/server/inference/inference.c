@@ -1,0 +1,353 @@
+/* inference: see inference.h. Decides nothing: translates. */
+#include "server/inference/inference.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "gateway/json_scan.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+#include "server/access/credentials.h"
+#include "wire/name.h"
+
+/* The gateway counts its parties by itself; net's numbers never come so far. */
+#define PARTY_BASE ((uint64_t)1 << 62)
+
+static struct party party_of_number(uint64_t number)
+{
+	return party_of(PARTY_GATEWAY, PARTY_BASE + number);
+}
+
+static void on_acquire(void *ctx, const struct lease_ask *ask)
+{
+	struct inference *inference = ctx;
+	struct queued_event *queued = event_queue_new(inference->queue);
+	struct event *event = &queued->in.event;
+	struct wire_context wire = *inference->wire;
+	const struct class_rights *rights;
+
+	snprintf(queued->who, sizeof(queued->who), "%s", ask->principal);
+	snprintf(queued->name, sizeof(queued->name), "%s", ask->name);
+	snprintf(queued->label, sizeof(queued->label), "%s", ask->label);
+	wire.principal = queued->who;
+	rights = class_rights_of(&wire);
+	event->type = EVENT_ACQUIRE;
+	event->from = party_of_number(ask->party);
+	event->acquire = (struct ev_acquire){
+		.binding = BIND_PROXIED,
+		.cls = ask->cls,
+		.need = {.slots = ask->slots,
+			 .vram_bytes = ask->vram_bytes,
+			 .gpu_mask = ask->gpu_mask,
+			 .gpu_count = 1},
+		.preemptible = ask->preemptible,
+		.evictable = ask->evictable,
+		.loads = ask->loads,
+		.uninterruptible_ms = ask->uninterruptible_ms,
+		.load_ms = ask->load_ms,
+		.waited_ms = ask->waited_ms,
+		.timeout_ms = ask->timeout_ms,
+		.name = queued->name,
+		.label = queued->label,
+		.principal = queued->who,
+		.waiting_max = rights ? rights->waiting_max : 0,
+		.held_max = rights ? rights->held_max : 0,
+	};
+	event_queue_push(inference->queue, queued);
+}
+
+/* An event about the lease with this token. */
+static struct queued_event *new_event(struct inference *inference, enum event_type type,
+				      uint64_t party, const struct token *token)
+{
+	struct queued_event *queued = event_queue_new(inference->queue);
+
+	queued->in.event.type = type;
+	queued->in.event.from = party_of_number(party);
+	queued->in.parsed.token = *token;
+	return queued;
+}
+
+static void on_ready(void *ctx, uint64_t party, const struct token *token)
+{
+	struct inference *inference = ctx;
+	struct queued_event *queued = new_event(inference, EVENT_READY, party, token);
+
+	queued->in.event.renew.token = &queued->in.parsed.token;
+	event_queue_push(inference->queue, queued);
+}
+
+static void on_release(void *ctx, uint64_t party, const struct token *token, bool requeue)
+{
+	struct inference *inference = ctx;
+	struct queued_event *queued = new_event(inference, EVENT_RELEASE, party, token);
+
+	queued->in.event.release.token = &queued->in.parsed.token;
+	queued->in.event.release.requeue = requeue;
+	event_queue_push(inference->queue, queued);
+}
+
+static void on_gone(void *ctx, uint64_t party)
+{
+	struct inference *inference = ctx;
+
+	event_queue_event(inference->queue, EVENT_CONN_CLOSED, party_of_number(party));
+}
+
+static uint32_t gpu_mask_of(const struct core_config *core, const char *name)
+{
+	for (uint32_t gpu = 0; gpu < core->gpu_count; gpu++)
+		if (!strcmp(core->gpus[gpu].name, name) || !strcmp(core->gpus[gpu].uuid, name))
+			return 1u << gpu;
+	return 0;
+}
+
+/* What the gateway is given of the configuration, with the texts that its rows point to. */
+struct server_rows {
+	struct gateway_server_config servers[SETTINGS_UPSTREAM_COUNT];
+	struct gateway_model_config models[SETTINGS_UPSTREAM_MODEL_COUNT];
+	char keys[SETTINGS_UPSTREAM_COUNT][SECRET_TEXT_BYTES];
+};
+
+static int fill_server(const struct settings *settings, uint32_t index, struct server_rows *rows,
+		       char *detail, size_t detail_size)
+{
+	const struct settings_upstream *from = &settings->upstreams[index];
+	struct gateway_server_config *to = &rows->servers[index];
+	bool any = from->gpu[0] == '\0';
+	char why[SETTINGS_KEY_PATH_BYTES * 2 + 128];
+
+	*to = (struct gateway_server_config){.name = from->name,
+					     .kind = from->kind,
+					     .url = from->url,
+					     .on_gpu = strcmp(from->gpu, "none") != 0,
+					     .vram_bytes = from->vram_bytes};
+	if (to->on_gpu && !any)
+		to->gpu_mask = gpu_mask_of(&settings->core, from->gpu);
+	if (to->on_gpu && !any && to->gpu_mask == 0) {
+		snprintf(detail, detail_size, "upstreams: %s: no GPU is named '%s'", from->name,
+			 from->gpu);
+		return -ERR_CONFIG;
+	}
+
+	if (!from->key_file[0])
+		return 0;
+	if (credential_read(from->key_file, rows->keys[index], why, sizeof(why)) != 0) {
+		snprintf(detail, detail_size, "upstreams: %s: %s", from->name, why);
+		return -ERR_CONFIG;
+	}
+	to->key = rows->keys[index];
+	return 0;
+}
+
+/* Models stand in the settings by server, in order. */
+static void fill_models(const struct settings *settings, struct server_rows *rows)
+{
+	for (uint32_t i = 0; i < settings->upstream_model_count; i++) {
+		const struct settings_upstream_model *from = &settings->upstream_models[i];
+		struct gateway_server_config *server = &rows->servers[from->upstream];
+
+		rows->models[i] =
+			(struct gateway_model_config){.name = from->name,
+						      .alias = from->alias[0] ? from->alias : NULL,
+						      .vram_bytes = from->vram_bytes};
+		if (server->model_count++ == 0)
+			server->models = &rows->models[i];
+	}
+}
+
+int inference_open(struct inference *inference, struct loop *loop, struct net *net,
+		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
+		   const struct settings *settings, char *detail, size_t detail_size)
+{
+	struct server_rows rows = {0};
+	struct gateway_options options;
+	int rc;
+
+	*inference = (struct inference){
+		.port = {on_acquire, on_ready, on_release, on_gone, inference},
+		.queue = queue,
+		.wire = wire,
+	};
+	if (settings->upstream_count == 0)
+		return 0;
+
+	for (uint32_t i = 0; i < settings->upstream_count; i++) {
+		rc = fill_server(settings, i, &rows, detail, detail_size);
+		if (rc != 0) {
+			explicit_bzero(&rows, sizeof(rows));
+			return rc;
+		}
+	}
+	fill_models(settings, &rows);
+
+	gateway_defaults(&options);
+	options.quiet_ms = settings->gateway.quiet_ms;
+	options.whole_wait_ms = settings->gateway.whole_wait_ms;
+	options.stream_wait_ms = settings->gateway.stream_wait_ms;
+	options.finish_ms = settings->gateway.finish_ms;
+	options.load_ms_max = settings->core.load_ms_max;
+	options.servers = rows.servers;
+	options.server_count = settings->upstream_count;
+	rc = gateway_create(loop, net, &inference->port, log, &options, &inference->gateway);
+	if (rc != 0)
+		snprintf(detail, detail_size, "the gateway cannot be made: %s", err_text(rc));
+	explicit_bzero(&rows, sizeof(rows));
+	return rc;
+}
+
+void inference_close(struct inference *inference)
+{
+	gateway_destroy(inference->gateway);
+	inference->gateway = NULL;
+}
+
+/* What people see as the client: the program that asks, by its User-Agent's first product. */
+static void name_client(const struct http_request *request, const char *principal,
+			char ret_name[LIMIT_ID_BYTES + 1])
+{
+	const char *agent = request->user_agent ? request->user_agent : "";
+	size_t length = strcspn(agent, " ");
+
+	if (name_problem(agent, length, LIMIT_ID_BYTES))
+		snprintf(ret_name, LIMIT_ID_BYTES + 1, "%s", principal);
+	else
+		snprintf(ret_name, LIMIT_ID_BYTES + 1, "%.*s", (int)length, agent);
+}
+
+struct client_names {
+	char principal[LIMIT_PRINCIPAL_BYTES + 1], name[LIMIT_ID_BYTES + 1];
+};
+
+static struct gateway_client client_of(const struct inference *inference,
+				       const struct request_context *context,
+				       struct client_names *names)
+{
+	struct wire_context wire = *inference->wire;
+	const struct class_rights *rights;
+
+	access_principal(&context->verdict.who, names->principal);
+	name_client(context->request, names->principal, names->name);
+	wire.principal = names->principal;
+	rights = class_rights_of(&wire);
+	return (struct gateway_client){.principal = names->principal,
+				       .name = names->name,
+				       .classes = rights ? rights->classes : UINT32_MAX,
+				       .origin = context->verdict.allow_origin};
+}
+
+static bool refused_closed(const struct inference *inference, const struct request_context *context)
+{
+	if (inference->gateway)
+		return false;
+	respond_error(context, ERR_MODEL_NOT_FOUND,
+		      "no model server is configured; name one under upstreams");
+	return true;
+}
+
+void inference_request(struct inference *inference, const struct request_context *context)
+{
+	struct client_names names;
+	struct gateway_client client = client_of(inference, context, &names);
+
+	if (!refused_closed(inference, context))
+		gateway_request(inference->gateway, context->request, &client);
+}
+
+/* "/v1/models/ID", percent-decoded: identifiers hold slashes, colons, percents. False: not text. */
+static bool take_id(const char *path, char *ret_id, size_t size)
+{
+	static const char prefix[] = "/v1/models/";
+	const char *at = path + strlen(prefix);
+	size_t length = 0;
+
+	for (; *at && length < size - 1; at++) {
+		if (*at != '%') {
+			ret_id[length++] = *at;
+			continue;
+		}
+		int high = name_hex_value(at[1]), low = high < 0 ? -1 : name_hex_value(at[2]);
+		if (low < 0 || (high == 0 && low == 0))
+			return false;
+		ret_id[length++] = (char)(high * 16 + low);
+		at += 2;
+	}
+	ret_id[length] = '\0';
+	return *at == '\0';
+}
+
+void inference_models(struct inference *inference, const struct request_context *context)
+{
+	const char *path = context->request->path;
+	struct client_names names;
+	struct gateway_client client = client_of(inference, context, &names);
+	bool one = !strncmp(path, "/v1/models/", strlen("/v1/models/"));
+	char id[JSON_SCAN_MODEL_BYTES];
+
+	if (refused_closed(inference, context))
+		return;
+	if (one && !take_id(path, id, sizeof(id)))
+		respond_error(context, ERR_NOT_FOUND, NULL);
+	else
+		gateway_models(inference->gateway, context->request->conn,
+			       strncmp(path, "/api/", 5) ? API_OPENAI : API_OLLAMA, one ? id : NULL,
+			       &client);
+}
+
+void inference_status(struct inference *inference, const struct request_context *context)
+{
+	cleanup_text struct text body = {0};
+
+	text_char(&body, '{');
+	if (inference->gateway)
+		gateway_status(inference->gateway, &body, loop_now());
+	else
+		text_str(&body, "\"models\":[],\"requests\":[]");
+	text_char(&body, '}');
+	respond_json(context, 200, &body);
+}
+
+void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length)
+{
+	if (inference->gateway)
+		gateway_body(inference->gateway, conn, bytes, length);
+}
+
+void inference_body_end(struct inference *inference, uint64_t conn)
+{
+	if (inference->gateway)
+		gateway_body_end(inference->gateway, conn);
+}
+
+void inference_writable(struct inference *inference, uint64_t conn)
+{
+	if (inference->gateway)
+		gateway_writable(inference->gateway, conn);
+}
+
+bool inference_gone(struct inference *inference, uint64_t conn)
+{
+	return inference->gateway && gateway_gone(inference->gateway, conn);
+}
+
+void inference_send(struct inference *inference, struct party to, const struct send_effect *send)
+{
+	if (inference->gateway)
+		gateway_lease_news(inference->gateway, to.id - PARTY_BASE, send);
+}
+
+struct mono_ms inference_step(struct inference *inference, struct mono_ms now)
+{
+	struct mono_ms next;
+
+	if (!inference->gateway)
+		return MONO_NEVER;
+
+	next = gateway_next(inference->gateway);
+	if (!mono_due(next, now))
+		return next;
+	gateway_tick(inference->gateway, now);
+	return gateway_next(inference->gateway);
+}

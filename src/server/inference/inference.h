@@ -1,0 +1,39 @@
+/* inference: the gateway inside the server: its requests become events, effects for its claims
+ * become its news, and its routes are served. Without model servers in the configuration it is
+ * closed, and its routes say so. */
+#pragma once
+#include "gateway/gateway.h"
+#include "server/event_queue.h"
+#include "server/respond.h"
+
+struct settings;
+
+struct inference {
+	struct gateway *gateway; /* NULL: no model server is configured */
+	struct lease_port port;
+	struct event_queue *queue;
+	const struct wire_context *wire; /* who may ask for which class */
+};
+
+/* All but `inference` are borrowed until inference_close. 0 or -ERR_CONFIG, -ERR_NO_MEMORY with
+ * `detail`. */
+int inference_open(struct inference *inference, struct loop *loop, struct net *net,
+		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
+		   const struct settings *settings, char *detail, size_t detail_size);
+void inference_close(struct inference *inference);
+
+/* Handlers of the routes. */
+void inference_request(struct inference *inference, const struct request_context *context);
+void inference_models(struct inference *inference, const struct request_context *context);
+void inference_status(struct inference *inference, const struct request_context *context);
+
+/* The callbacks of net, for requests that came by inference_request. */
+void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length);
+void inference_body_end(struct inference *inference, uint64_t conn);
+void inference_writable(struct inference *inference, uint64_t conn);
+bool inference_gone(struct inference *inference, uint64_t conn); /* true: it was one of them */
+
+/* An effect for a claim of the gateway. */
+void inference_send(struct inference *inference, struct party to, const struct send_effect *send);
+/* What is due; returns when to look again. */
+struct mono_ms inference_step(struct inference *inference, struct mono_ms now);

@@ -1,0 +1,191 @@
+"""Model servers by hand: Ollama, llama-server and plain OpenAI ones as docs/gateway.md describes them, each
+with a small model of what it keeps in memory, and with the misbehaviours that tests ask for."""
+import json
+import socket
+import socketserver
+import threading
+import time
+
+
+class ModelServer:
+    """Answers on a free port of the loopback until it is closed. What it was asked is in `requests`."""
+
+    def __init__(self, kind="openai", models=("m",), size_mb=1000):
+        self.kind, self.models, self.size = kind, list(models), size_mb << 20
+        self.loaded = set()
+        self.requests = []      # (method, path, headers, body)
+        self.running = 0        # answers that are being made
+        self.most_running = 0   # at once
+        self.cut = 0            # clients that left in the middle
+        self.load_status = 200
+        self.load_delay = threading.Event()
+        self.load_delay.set()   # clear it, and a load waits
+        self.gate = threading.Event()
+        self.gate.set()         # clear it, and answers stop before their first byte
+        self.pieces = None      # of an answer: bytes, or a callable that waits
+        self.answer = None      # (status, headers, body) for inference routes, in place of the usual
+        self.slots_busy = False
+        self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
+        self.lock = threading.Lock()
+        self.closing = False
+        outer = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                outer.serve(self)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            allow_reuse_address = True
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def close(self):
+        self.closing = True
+        self.gate.set()
+        self.load_delay.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def asked(self, path):
+        return [row for row in self.requests if row[1].split("?")[0] == path]
+
+    # -- HTTP
+
+    def serve(self, handler):
+        while self.serve_one(handler):
+            pass
+
+    def serve_one(self, handler):
+        line = handler.rfile.readline()
+        if not line:
+            return False
+        method, path, _ = line.decode().split(" ")
+        headers = {}
+        while (field := handler.rfile.readline()) not in (b"\r\n", b""):
+            name, _, value = field.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        body = self.read_body(handler, headers)
+        with self.lock:
+            self.requests.append((method, path, headers, body))
+        try:
+            return self.reply(handler, method, path.split("?")[0], body)
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+
+    @staticmethod
+    def read_body(handler, headers):
+        if headers.get("transfer-encoding") == "chunked":
+            body = b""
+            while size := int(handler.rfile.readline(), 16):
+                body += handler.rfile.read(size)
+                handler.rfile.readline()
+            handler.rfile.readline()
+            return body
+        return handler.rfile.read(int(headers.get("content-length", 0)))
+
+    @staticmethod
+    def send(handler, status, body, headers=()):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body).encode()
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers)
+        handler.wfile.write(head.encode() + b"\r\n" + body)
+        return True
+
+    # -- what each kind knows
+
+    def reply(self, handler, method, path, body):
+        if method == "GET":
+            return self.reply_about(handler, path)
+        if self.kind == "ollama" and path == "/api/generate" and b"keep_alive" in body and b"prompt" not in body:
+            return self.keep_alive(handler, json.loads(body))
+        return self.infer(handler, path, body)
+
+    def reply_about(self, handler, path):
+        if path == "/v1/models":
+            return self.send(handler, 200, {"object": "list", "data": [{"id": name} for name in self.models]})
+        if path == "/api/tags":
+            return self.send(handler, 200, {"models": [{"name": name, "size": self.size} for name in self.models]})
+        if path == "/api/ps":
+            rows = [{"name": name, "size_vram": self.size} for name in sorted(self.loaded)]
+            return self.send(handler, 200, {"models": rows})
+        if path == "/slots":
+            return self.send(handler, 200, [{"is_processing": self.slots_busy}])
+        return self.send(handler, 404, {"error": "no such path"})
+
+    def keep_alive(self, handler, asked):
+        if asked["keep_alive"] == 0:
+            self.loaded.discard(asked["model"])
+            return self.send(handler, 200, {"done_reason": "unload"})
+        self.load_delay.wait(30)
+        if self.load_status == 200:
+            self.loaded.add(asked["model"])
+        return self.send(handler, self.load_status, {"done_reason": "load"})
+
+    def infer(self, handler, path, body):
+        with self.lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        try:
+            return self.answer_inference(handler, path, body)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+    def answer_inference(self, handler, path, body):
+        if not self.wait_for_gate(handler):
+            return False
+        if self.answer:
+            status, headers, text = self.answer
+            return self.send(handler, status, text, headers)
+        asked = json.loads(body) if body.startswith(b"{") else {}
+        self.loaded.add(asked.get("model", self.models[0]))
+        if asked.get("stream"):
+            return self.stream(handler)
+        self.begins()
+        time.sleep(0.01)  # it computes
+        self.ends()
+        return self.send(handler, 200, {"model": asked.get("model"), "path": path, "bytes": len(body),
+                                        "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]})
+
+    def wait_for_gate(self, handler):
+        """False: the client left first."""
+        while not self.gate.wait(0.02):
+            if self.client_left(handler):
+                return False
+        return True
+
+    def client_left(self, handler):
+        try:
+            left = handler.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            left = False
+        except OSError:
+            left = True
+        if left:
+            with self.lock:
+                self.cut += 1
+        return left
+
+    def stream(self, handler):
+        pieces = self.pieces or [
+            b'data: {"choices":[{"index":0,"delta":{"content":"hel"}}]}\n\n',
+            b'data: {"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n',
+            b"data: [DONE]\n\n"]
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for piece in pieces:
+            if callable(piece):
+                while not piece():
+                    if self.client_left(handler):
+                        return False
+                    time.sleep(0.01)
+                continue
+            if piece is None:  # it breaks off
+                handler.connection.shutdown(socket.SHUT_RDWR)
+                return False
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        handler.wfile.write(b"0\r\n\r\n")
+        return True

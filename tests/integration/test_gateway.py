@@ -1,0 +1,554 @@
+"""Model servers behind Baton: one GPU, one model in memory, requests of any client as claims in the queue."""
+import json
+import re
+import threading
+import unittest
+
+from lib.daemon import DaemonTest, in_thread
+from lib.model_server import ModelServer
+from lib.wait import wait_until
+
+GPU = [{"name": "gpu0", "vram_mb": 8000}]
+CHAT = "/v1/chat/completions"
+
+
+def upstream(server, name, **fields):
+    return {"name": name, "kind": server.kind, "url": server.url, **fields}
+
+
+class GatewayTest(DaemonTest):
+    def server(self, *args, **options):
+        server = ModelServer(*args, **options)
+        self.addCleanup(server.close)
+        return server
+
+    def behind(self, *upstreams, timing=None, gpus=GPU, gateway=None, **options):
+        config = {"gpus": gpus, "vram_headroom_mb": 0, "upstreams": list(upstreams), **options.pop("config", {})}
+        if gateway:
+            config["gateway"] = gateway
+        return self.daemon(timing=timing, config=config, **options)
+
+    def ask(self, daemon, model, path=CHAT, headers=None, **fields):
+        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **fields}
+        return daemon.http("POST", path, body, headers)
+
+    def begin(self, daemon, model, path=CHAT, headers=None, **fields):
+        """Sends a request and leaves it on its way; the connection."""
+        connection = daemon.connect()
+        self.addCleanup(connection.close)
+        connection.send(daemon.request("POST", path, {"model": model, "messages": [], **fields}, headers))
+        return connection
+
+    def models(self, daemon):
+        return daemon.http("GET", "/v1/gpu/models").json()
+
+    def state_of(self, daemon, model):
+        return next(row["state"] for row in self.models(daemon)["models"] if row["model"] == model)
+
+
+class First(GatewayTest):
+    def test_one_answer(self):
+        ollama = self.server("ollama", ["a", "b"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        answer = self.ask(daemon, "a", temperature=0)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json()["choices"][0]["message"]["content"], "hello")
+        self.assertEqual(answer.headers["x-baton-served-by"], "ollama")
+        self.assertGreater(int(answer.headers["x-baton-fence"]), 0)
+        self.assertIn("x-baton-wait-ms", answer.headers)
+        # It stays in memory, by a lease of its own; its turn is over.
+        self.assertEqual(self.state_of(daemon, "a"), "ready")
+        wait_until(lambda: [row["slots"] for row in daemon.status()["leases"]] == [0], "only the model is held")
+        self.assertEqual(daemon.status()["leases"][0]["label"], "a")
+
+    def test_bytes_are_the_clients(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        body = b'{ "model":"m",\t"x":1.0, "x2":[1e5,-0],"messages":[{"content":"\xc3\xa9 \\u00e9"}] }'
+        answer = daemon.http("POST", CHAT, body)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(plain.asked(CHAT)[0][3], body)
+        headers = plain.asked(CHAT)[0][2]
+        self.assertEqual(headers["accept-encoding"], "identity")
+        self.assertNotIn("authorization", headers)
+        self.assertEqual(headers["content-length"], str(len(body)))
+
+    def test_alias(self):
+        plain = self.server("openai", ["org/m:7b"])
+        daemon = self.behind(upstream(plain, "plain", models=[{"name": "org/m:7b", "alias": "gpt-4o", "vram_mb": 500}]))
+        body = b'{"stream" : false,"model" : "gpt-4o" , "a":1}'
+        self.assertEqual(daemon.http("POST", CHAT, body).status, 200)
+        self.assertEqual(plain.asked(CHAT)[0][3], b'{"stream" : false,"model" : "org/m:7b" , "a":1}')
+        for name in ("org/m:7b", "plain/org/m:7b"):
+            self.assertEqual(self.ask(daemon, name).status, 200)
+            self.assertEqual(json.loads(plain.asked(CHAT)[-1][3])["model"], "org/m:7b")
+        ids = [row["id"] for row in daemon.http("GET", "/v1/models").json()["data"]]
+        self.assertEqual(ids, ["gpt-4o"])
+        for path in ("/v1/models/gpt-4o", "/v1/models/org/m:7b", "/v1/models/org%2Fm%3A7b"):
+            self.assertEqual(daemon.http("GET", path).status, 200, path)
+
+    def test_stream(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        answer = self.ask(daemon, "m", stream=True)
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer.headers["content-type"], "text/event-stream")
+        self.assertTrue(answer.body.endswith(b"data: [DONE]\n\n"))
+
+    def test_upstream_key_and_no_gpu(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.daemon(start=False)
+        key = daemon.dir / "key"
+        key.write_text("upstream-secret-0123456789\n", encoding="ascii")
+        key.chmod(0o600)
+        daemon.write_config({**daemon.config, "gpus": GPU,
+                             "upstreams": [upstream(plain, "far", gpu="none", key_file=str(key))]})
+        daemon.start()
+        holder = daemon.lock("somebody")
+        self.assertEqual(holder.status, 200)
+        self.assertEqual(self.ask(daemon, "m").status, 200)  # it needs no turn
+        self.assertEqual(plain.asked(CHAT)[0][2]["authorization"], "Bearer upstream-secret-0123456789")
+        self.assertNotIn("upstream-secret", daemon.log())
+
+
+class Turns(GatewayTest):
+    def test_one_at_a_time(self):
+        one, two = self.server("openai", ["a"]), self.server("openai", ["b"])
+        daemon = self.behind(upstream(one, "one", vram_mb=1000), upstream(two, "two", vram_mb=1000))
+        both = {"running": 0, "most": 0}
+        lock = threading.Lock()
+
+        def count(change):
+            with lock:
+                both["running"] += change
+                both["most"] = max(both["most"], both["running"])
+
+        for server in (one, two):
+            server.begins, server.ends = (lambda: count(1)), (lambda: count(-1))
+        jobs = [in_thread(self.ask, daemon, "ab"[i % 2]) for i in range(12)]
+        self.assertEqual([job.result().status for job in jobs], [200] * 12)
+        self.assertEqual(both["most"], 1)
+
+    def test_voice_goes_first(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.gate.clear()
+        first = self.begin(daemon, "m")
+        wait_until(lambda: plain.running == 1, "the first one runs")
+        later = [self.begin(daemon, "m", headers={"x-baton-class": cls, "User-Agent": cls})
+                 for cls in ("background", "normal", "voice")]
+        # The voice asks the first one to make room: it has not answered, and comes back later.
+        wait_until(lambda: any(row[2].get("user-agent") == "voice" for row in plain.asked(CHAT)), "the voice is served")
+        wait_until(lambda: plain.cut == 1, "the first one is taken back")
+        plain.gate.set()
+        self.assertEqual([c.read_answer().status for c in [first, *later]], [200] * 4)
+        order = [row[2].get("user-agent", "") for row in plain.asked(CHAT)]
+        self.assertEqual(order[1], "voice")
+        self.assertEqual(order.count("background"), 1)
+        self.assertLess(order.index("normal"), order.index("background"))
+
+    def test_waits_for_a_holder(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        holder = daemon.lock("game").json()["token"]
+        waiting = self.begin(daemon, "m")
+        wait_until(lambda: daemon.waiting(), "it stands in the queue")
+        self.assertEqual(plain.asked(CHAT), [])
+        daemon.unlock(holder)
+        self.assertEqual(waiting.read_answer().status, 200)
+
+    def test_queue_shows_it(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        daemon.lock("game")
+        self.begin(daemon, "m", headers={"User-Agent": "OpenAI/JS 6.49", "x-baton-class": "voice"})
+        wait_until(lambda: daemon.waiting() == ["OpenAI/JS"], "it is named")
+        row = daemon.status()["waiting"][0]
+        self.assertEqual((row["class"], row["label"]), ("voice", "m"))
+        self.assertEqual(self.models(daemon)["requests"][0]["state"], "waits for its turn")
+
+
+class Memory(GatewayTest):
+    def test_switch(self):
+        ollama = self.server("ollama", ["a", "b"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        self.assertEqual(ollama.loaded, {"a"})
+        self.assertEqual(self.ask(daemon, "b").status, 200)
+        self.assertEqual(ollama.loaded, {"b"})
+        self.assertEqual(self.state_of(daemon, "a"), "not loaded")
+        self.assertEqual(self.state_of(daemon, "b"), "ready")
+
+    def test_makes_room_for_a_program(self):
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        answer = daemon.lock("training", vram_mb=7000, timeout_s=10)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(ollama.loaded, set())
+
+    def test_running_is_finished_first(self):
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        done = threading.Event()
+        ollama.pieces = [b'data: {"delta":"x"}\n\n', done.is_set, b"data: [DONE]\n\n"]
+        running = self.begin(daemon, "a", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        training = daemon.park("training", vram_mb=7000, slots=0, timeout_s=20)
+        wait_until(lambda: self.state_of(daemon, "a") == "leaving", "it is asked to leave")
+        self.assertEqual(ollama.loaded, {"a"})
+        done.set()
+        self.assertTrue(b"".join(running.chunks()).endswith(b"data: [DONE]\n\n"))
+        self.assertEqual(training.read_answer().status, 200)
+        self.assertEqual(ollama.loaded, set())
+
+    def test_one_load_for_all_who_wait(self):
+        ollama = self.server("ollama", ["a"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.ask(daemon, "none")  # its list is known
+        ollama.load_delay.clear()
+        waiting = [self.begin(daemon, "a") for _ in range(3)]
+        wait_until(lambda: self.state_of(daemon, "a") == "loading", "it loads")
+        waiting[0].close()
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "one has left")
+        ollama.load_delay.set()
+        self.assertEqual([c.read_answer().status for c in waiting[1:]], [200, 200])
+        loads = [row for row in ollama.asked("/api/generate") if b'"keep_alive":-1' in row[3]]
+        self.assertEqual(len(loads), 1)
+
+    def test_all_leave_a_load(self):
+        ollama = self.server("ollama", ["a"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.ask(daemon, "none")  # its list is known
+        ollama.load_delay.clear()
+        waiting = [self.begin(daemon, "a") for _ in range(2)]
+        wait_until(lambda: self.state_of(daemon, "a") == "loading", "it loads")
+        for connection in waiting:
+            connection.close()
+        wait_until(lambda: not self.models(daemon)["requests"], "all have left")
+        ollama.load_delay.set()
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        loads = [row for row in ollama.asked("/api/generate") if b'"keep_alive":-1' in row[3]]
+        self.assertEqual(len(loads), 1)
+
+    def test_load_fails(self):
+        ollama = self.server("ollama", ["a", "b"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        ollama.load_status = 500
+        answer = self.ask(daemon, "a")
+        self.assertEqual(answer.status, 503, answer)
+        self.assertEqual(answer.json()["error"]["code"], "model_failed")
+        self.assertIn("status 500", answer.json()["error"]["message"])
+        self.assertLessEqual(int(answer.headers["retry-after"]), 15)
+        loads = len(ollama.asked("/api/generate"))
+        self.assertEqual(self.ask(daemon, "a").status, 503)  # at once, and nobody is asked
+        self.assertEqual(len(ollama.asked("/api/generate")), loads)
+        ollama.load_status = 200
+        self.assertEqual(self.ask(daemon, "b").status, 200)
+        self.assertEqual(daemon.http("POST", "/v1/gpu/lock", {"id": "x", "vram_mb": 6000}).status, 200)
+
+    def test_no_room_ever(self):
+        ollama = self.server("ollama", ["huge"], size_mb=20000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        answer = self.ask(daemon, "huge")
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "model_failed"))
+
+    def test_unknown_size(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain"))
+        answer = self.ask(daemon, "m")
+        self.assertEqual(answer.status, 503)
+        self.assertIn("vram_mb", answer.json()["error"]["message"])
+
+
+class Leaving(GatewayTest):
+    """The client goes away, at each moment."""
+
+    def ready(self, kind="openai"):
+        server = self.server(kind, ["m"])
+        daemon = self.behind(upstream(server, "s", vram_mb=1000))
+        return server, daemon
+
+    def idle(self, daemon):
+        wait_until(lambda: not self.models(daemon)["requests"], "no request is left")
+        wait_until(lambda: all(row["slots"] == 0 for row in daemon.status()["leases"]), "no turn is held")
+        self.assertEqual(daemon.waiting(), [])
+
+    def test_while_queued(self):
+        server, daemon = self.ready()
+        token = daemon.lock("game").json()["token"]
+        waiting = self.begin(daemon, "m")
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 1 and daemon.waiting(), "it waits")
+        waiting.close()
+        wait_until(lambda: not self.models(daemon)["requests"], "it is gone")
+        daemon.unlock(token)
+        self.idle(daemon)
+        self.assertEqual(server.asked(CHAT), [])
+
+    def test_before_headers(self):
+        server, daemon = self.ready()
+        server.gate.clear()
+        running = self.begin(daemon, "m")
+        wait_until(lambda: server.running == 1, "it runs")
+        running.close()
+        wait_until(lambda: server.cut == 1, "the server hears of it")
+        self.idle(daemon)
+
+    def test_mid_stream(self):
+        server, daemon = self.ready()
+        server.pieces = [b"data: {}\n\n", lambda: False]
+        running = self.begin(daemon, "m", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        running.close()
+        wait_until(lambda: server.cut == 1, "the server hears of it")
+        self.idle(daemon)
+
+    def test_the_turn_is_kept_while_it_works(self):
+        server, daemon = self.ready("llama-server")
+        server.gate.clear()
+        server.slots_busy = True
+        running = self.begin(daemon, "m")
+        wait_until(lambda: server.running == 1, "it runs")
+        running.close()
+        wait_until(lambda: server.asked("/slots"), "the server is asked")
+        self.assertEqual([row["slots"] for row in daemon.status()["leases"]].count(1), 1)
+        self.assertEqual(self.models(daemon)["requests"][0]["state"], "left")
+        server.slots_busy = False
+        self.idle(daemon)
+        self.assertIn("outcome=\"left\"", daemon.log().replace("outcome=left", "outcome=\"left\""))
+
+
+class Errors(GatewayTest):
+    def test_unknown_model(self):
+        ollama = self.server("ollama", ["qwen3:8b", "llama3.2:3b"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        answer = self.ask(daemon, "qwen3:7b")
+        self.assertEqual(answer.status, 404)
+        error = answer.json()["error"]
+        self.assertEqual((error["code"], error["param"]), ("model_not_found", "model"))
+        self.assertIn("`qwen3:8b`", error["message"])
+        self.assertNotIn("llama3.2", error["message"])
+        self.assertEqual(answer.headers["x-should-retry"], "false")
+        shapes = {"/v1/messages": ["error", "type"], "/api/chat": ["error"], "/v1/responses": ["error", "code"]}
+        for path, keys in shapes.items():
+            value = self.ask(daemon, "none", path).json()
+            for key in keys:
+                value = value[key]
+            self.assertIsInstance(value, str)
+
+    def test_bad_bodies(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        for body, code in ((b"", "bad_json"), (b"[]", "bad_json"), (b'{"model":"m"', "bad_json"), (b"{}", "bad_field"),
+                           (b'{"model":"m","model":"n"}', "bad_json"), (b'{"model":7}', "bad_json"),
+                           (b'{"mod\\u0065l":"m"}', "bad_json")):
+            answer = daemon.http("POST", CHAT, body)
+            self.assertEqual((answer.status, answer.json()["error"]["code"]), (400, code), body)
+        answer = self.ask(daemon, "m", headers={"x-baton-class": "royal"})
+        self.assertError(answer, 400, "bad_field")
+        self.assertEqual(plain.asked(CHAT), [])
+
+    def test_the_servers_own_refusal_passes(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.answer = (429, [("Retry-After", "7"), ("Access-Control-Allow-Origin", "*"), ("Set-Cookie", "a=b")],
+                        {"error": {"message": "slow down"}})
+        answer = self.ask(daemon, "m")
+        self.assertEqual((answer.status, answer.headers["retry-after"]), (429, "7"))
+        self.assertEqual(answer.json(), {"error": {"message": "slow down"}})
+        self.assertNotIn("access-control-allow-origin", answer.headers)
+        self.assertNotIn("set-cookie", answer.headers)
+
+    def test_server_down(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", models=[{"name": "m", "vram_mb": 1000}]))
+        plain.close()
+        answer = self.ask(daemon, "m")
+        self.assertError(answer, 502, "upstream_unreachable")
+        self.assertIn("`plain`", answer.json()["error"]["message"])
+
+    def test_breaks_off(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.pieces = [b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"cho', None]
+        for path, mark in ((CHAT, b'data: {"error":{'), ("/v1/messages", b"event: error\ndata: "),
+                           ("/v1/responses", b"event: response.failed\ndata: "), ("/api/chat", b'{"error":"')):
+            answer = self.ask(daemon, "m", path, stream=True)
+            self.assertEqual(answer.status, 200)
+            head, _, tail = answer.body.partition(mark)
+            self.assertTrue(tail, (path, answer.body))
+            self.assertTrue(head.endswith(b"\n"), head)
+            self.assertNotIn(b"[DONE]", tail)
+            self.assertIn(b"upstream_broken", tail)
+
+    def test_revoked(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.pieces = [b"data: {}\n\n", lambda: False]
+        running = self.begin(daemon, "m", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        lease = next(row["lease"] for row in daemon.status()["leases"] if row["slots"] == 1)
+        self.assertEqual(daemon.http("POST", f"/v1/gpu/leases/{lease}/revoke", {}, unix=True).status, 200)
+        self.assertIn(b'"code":"outranked"', b"".join(running.chunks()))
+        wait_until(lambda: plain.cut == 1, "the server hears of it")
+
+    def test_no_model_server(self):
+        daemon = self.daemon()
+        self.assertError(self.ask(daemon, "m"), 404, "model_not_found")
+        self.assertEqual(daemon.http("GET", "/v1/gpu/models").json(), {"models": [], "requests": []})
+
+    def test_token_is_asked_for(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        for token in (None, "wrong"):
+            answer = daemon.http("POST", CHAT, {"model": "m"}, token=token)
+            self.assertEqual(answer.status, 401)
+        self.assertEqual(plain.asked(CHAT), [])
+
+    def test_configuration(self):
+        for row, word in (({"name": "a", "kind": "bard", "url": "http://h"}, "kind"),
+                          ({"name": "a", "kind": "openai", "url": "http://h/v1"}, "path"),
+                          ({"name": "a", "kind": "openai", "url": "ftp://h"}, "http://"),
+                          ({"name": "a b", "kind": "openai", "url": "http://h"}, "name"),
+                          ({"name": "a", "kind": "openai", "url": "http://h", "key_file": "rel"}, "whole path")):
+            daemon = self.daemon(start=False, config={"upstreams": [row]})
+            answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
+            self.assertNotEqual(answer.returncode, 0)
+            self.assertIn("upstreams/0", answer.stderr)
+            self.assertIn(word, answer.stderr)
+
+
+class Waiting(GatewayTest):
+    """What a client hears before its answer."""
+
+    def waits(self, path=CHAT, **fields):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.1, "whole_wait_s": 1})
+        token = daemon.lock("game").json()["token"]
+        return plain, daemon, token, self.begin(daemon, "m", path, **fields)
+
+    def test_comments(self):
+        plain, daemon, token, waiting = self.waits(stream=True)
+        self.assertEqual(waiting.read_head()[0], 200)
+        chunks = waiting.chunks()
+        for _ in range(3):
+            sign = next(chunks)
+            self.assertRegex(sign, rb"^: [a-z ]+ for \d+ s\n$")  # one newline: no empty event
+        daemon.unlock(token)
+        rest = b"".join(chunks)
+        self.assertTrue(rest.endswith(b"data: [DONE]\n\n"), rest)
+        self.assertNotIn(b"id:", rest)
+
+    def test_pings(self):
+        plain, daemon, token, waiting = self.waits("/v1/messages", stream=True)
+        self.assertEqual(waiting.read_head()[0], 200)
+        self.assertEqual(next(waiting.chunks()), b'event: ping\ndata: {"type":"ping"}\n\n')
+
+    def test_whole_answers_get_nothing_early(self):
+        plain, daemon, token, waiting = self.waits()
+        answer = waiting.read_answer()
+        self.assertError(answer, 503, "timeout")
+        self.assertIn("retry-after", answer.headers)
+        wait_until(lambda: not daemon.waiting(), "its place is gone")
+        self.assertEqual(plain.asked(CHAT), [])
+
+    def test_refused_after_a_comment(self):
+        ollama = self.server("ollama", ["a"])
+        daemon = self.behind(upstream(ollama, "ollama"), gateway={"quiet_s": 0.1})
+        ollama.load_delay.clear()
+        ollama.load_status = 500
+        waiting = self.begin(daemon, "a", stream=True)
+        self.assertEqual(waiting.read_head()[0], 200)
+        chunks = waiting.chunks()
+        self.assertTrue(next(chunks).startswith(b": "))
+        ollama.load_delay.set()
+        self.assertIn(b'"code":"model_failed"', b"".join(chunks))
+
+    def test_nothing_inside_a_line(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.05})
+        stop = threading.Event()
+        texts = [b"data: {\"a", b"\":\"\xe5", b"\x8c\x97\"}\r", b"\n\r\n", b"data: [DONE]\n\n"]
+        plain.pieces = [texts[0], lambda: stop.wait(0.3) or True, texts[1], lambda: stop.wait(0.3) or True, *texts[2:]]
+        answer = self.ask(daemon, "m", stream=True)
+        signs, texts = re.sub(rb"(?m)^: working\n", b"", answer.body), b"".join(texts)
+        self.assertEqual(signs, texts)
+
+    def test_signs_while_it_works(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.05})
+        go_on = threading.Event()
+        plain.pieces = [b"data: {}\n\n", go_on.is_set, b"data: [DONE]\n\n"]
+        running = self.begin(daemon, "m", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        chunks = running.chunks()
+        self.assertEqual(next(chunks), b"data: {}\n\n")
+        self.assertEqual(next(chunks), b": working\n")
+        go_on.set()
+        self.assertTrue(b"".join(chunks).endswith(b"data: [DONE]\n\n"))
+
+
+class Doors(GatewayTest):
+    def test_api_key(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        answer = daemon.http("POST", "/v1/messages", {"model": "m"}, {"x-api-key": daemon.token}, token=None)
+        self.assertEqual(answer.status, 200)
+        self.assertNotIn("x-api-key", plain.asked("/v1/messages")[0][2])
+        answer = daemon.http("POST", "/v1/messages", {"model": "m"}, {"x-api-key": "wrong-wrong-wrong"}, token=None)
+        self.assertEqual(answer.status, 401)
+
+    def test_preflight(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), config={"origins": ["http://app.example"]})
+        asked = "authorization,content-type,x-stainless-os,http-referer,x-title"
+        headers = {"Origin": "http://app.example", "Access-Control-Request-Method": "POST",
+                   "Access-Control-Request-Headers": asked}
+        answer = daemon.http("OPTIONS", CHAT, headers=headers, token=None)
+        self.assertEqual((answer.status, answer.headers["access-control-allow-headers"]), (204, asked))
+        answer = daemon.http("OPTIONS", "/v1/gpu/lock", headers=headers, token=None)
+        self.assertNotIn("x-title", answer.headers["access-control-allow-headers"])
+        answer = daemon.http("OPTIONS", CHAT, headers={**headers, "Origin": "http://evil.example"}, token=None)
+        self.assertEqual(answer.status, 403)
+        self.assertNotIn("access-control-allow-headers", answer.headers)
+        plain.answer = (200, [("Access-Control-Allow-Origin", "*")], {"ok": True})
+        answer = self.ask(daemon, "m", headers={"Origin": "http://app.example"})
+        self.assertEqual(answer.headers["access-control-allow-origin"], "http://app.example")
+
+    def test_principal_and_class(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000),
+                             config={"principals": [{"match": "token", "classes": ["normal", "background"]}]})
+        answer = self.ask(daemon, "m", headers={"x-baton-class": "voice"})
+        self.assertError(answer, 403, "class_not_allowed")
+        self.assertEqual(self.ask(daemon, "m", headers={"x-baton-class": "normal"}).status, 200)
+
+
+class Forms(GatewayTest):
+    def form(self, *parts, end=True):
+        body = b""
+        for name, value in parts:
+            extra = b'; filename="a.wav"\r\nContent-Type: audio/wav' if name == "file" else b""
+            body += b'--XX\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), extra, value)
+        return body + (b"--XX--\r\n" if end else b"")
+
+    def transcribe(self, daemon, body, path="/v1/audio/transcriptions"):
+        return daemon.http("POST", path, body, {"Content-Type": "multipart/form-data; boundary=XX"})
+
+    def test_either_order(self):
+        whisper = self.server("openai", ["whisper-1"])
+        daemon = self.behind(upstream(whisper, "whisper", vram_mb=1000))
+        audio = b"RIFF" + bytes(range(256)) * 4000
+        for parts in ((("model", b"whisper-1"), ("file", audio)), (("file", audio), ("model", b"whisper-1"))):
+            body = self.form(*parts)
+            answer = self.transcribe(daemon, body)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(whisper.asked("/v1/audio/transcriptions")[-1][3], body)
+        answer = self.transcribe(daemon, self.form(("file", audio)), "/v1/audio/transcriptions?model=whisper-1")
+        self.assertEqual(answer.status, 200)
+        self.assertError(self.transcribe(daemon, self.form(("file", audio))), 400, "bad_field")
+        self.assertError(daemon.http("POST", "/v1/audio/transcriptions", b"{}"), 415)
+
+
+if __name__ == "__main__":
+    unittest.main()
