@@ -11,7 +11,7 @@
 static void set_words(struct finding *finding, enum check_state state, const char *words)
 {
 	static const char mark[] = "; fix: ";
-	const char *fix = strstr(words, mark);
+	const char *fix = words[0] ? strstr(words + 1, mark) : NULL; /* no text is only a cure */
 	size_t length = fix ? (size_t)(fix - words) : strlen(words);
 	if (finding->text[0] && state <= finding->state)
 		return;
