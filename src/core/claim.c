@@ -67,6 +67,8 @@ static void take_room(struct core *core, struct claim *claim)
 	ledger_take(core, claim);
 	session_took_room(claim);
 
+	if (claim->rec.would_wait)
+		ledger_recap(core, claim->rec.granted_mask);
 	mask_each (gpu, claim->rec.granted_mask) {
 		POST(core->gpus[gpu].slots_used <= core->gpus[gpu].slots_cap);
 		POST(core->gpus[gpu].vram_declared <= core->gpus[gpu].vram_cap);
@@ -127,6 +129,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 
 	if (to == CLAIM_QUEUED) {
 		claim->rec.granted_mask = 0;
+		claim->rec.observed = claim->rec.would_wait = false;
 		if (claim->rec.need.all_slots)
 			claim->rec.need.slots = 1;
 		/* A borrower that inherited a turn had its lender's place only for that turn. */

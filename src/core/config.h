@@ -49,6 +49,7 @@ struct core_config {
 	uint32_t queue_per_principal_max, held_per_principal_max;
 	uint32_t gpu_count;
 	struct gpu_config gpus[LIMIT_GPUS];
+	bool observe; /* everything is granted at once, nobody is made to leave (observe.h) */
 	uint32_t browser_gpu; /* of a WebSocket session that holds nothing and names none */
 };
 
@@ -57,6 +58,12 @@ struct core_config {
 int64_t core_linger_ms(const struct core_config *config, enum binding binding);
 /* The defaults, with one GPU `gpu0` of unknown VRAM and one slot. */
 void core_config_defaults(struct core_config *ret_config);
+/* It as bytes, for whoever replays what happened under it. `bytes`: room for
+ * CORE_CONFIG_BYTES_MAX. Returns the length. */
+enum { CORE_CONFIG_BYTES_MAX = 16384 };
+size_t core_config_write(const struct core_config *config, uint8_t *bytes);
+/* Over the defaults. False: these are not such bytes. */
+bool core_config_read(struct core_config *config, const uint8_t *bytes, size_t size);
 /* Why the guarantees of docs/states.md would not hold under it, in words that name the setting;
  * NULL: they hold. */
 const char *core_config_flaw(const struct core_config *config);

@@ -47,6 +47,8 @@ struct send_effect *emit_at(struct core *core, struct party to, const struct cla
 		INVARIANT(claim->rec.granted_mask != 0);
 		send->fence = claim->rec.fence;
 		send->gpus = claim->rec.granted_mask;
+		send->observed = claim->rec.observed;
+		send->would_wait = claim->rec.would_wait;
 	}
 	return send;
 }

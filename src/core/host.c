@@ -9,6 +9,7 @@
 #include "core/drain.h"
 #include "core/emit.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -44,7 +45,7 @@ static int judge_host(const struct core *core, const struct claim *host,
 		return ERR_BAD_FIELD;
 
 	mask = claim_has_room(host) ? host->rec.granted_mask : host->mask;
-	mask &= ledger_eligible(core, &rec->need);
+	mask &= observe_eligible(core, &rec->need);
 	return mask_count(mask) < rec->need.gpu_count ? ERR_NEVER_FITS : 0;
 }
 
@@ -74,8 +75,10 @@ uint32_t host_gpus(const struct core *core, const struct claim *host, const stru
 	if (host->rec.state != CLAIM_HELD)
 		return 0;
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if ((mask & (1u << gpu)) && core->gpus[gpu].healthy &&
-		    ledger_vram_fits(core, claim->session, gpu, beyond) &&
+		if ((mask & (1u << gpu)) &&
+		    (core->config.observe ||
+		     (core->gpus[gpu].healthy &&
+		      ledger_vram_fits(core, claim->session, gpu, beyond))) &&
 		    mask_count(gpus) < claim->rec.need.gpu_count)
 			gpus |= 1u << gpu;
 
@@ -139,6 +142,8 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 		struct mono_ms due;
 		if (!claim_is_held(guest))
 			return; /* a place is being freed already */
+		if (observe_stays(core, guest))
+			continue;
 		due = preempt_hold_until(core, guest, 0);
 		if (mono_before(due, oldest_due)) {
 			oldest = guest;
@@ -165,6 +170,29 @@ static bool could_be_inside(const struct core *core, const struct claim *host,
 	return mask_count(mask) >= claim->rec.need.gpu_count;
 }
 
+static uint64_t bytes_beyond(const struct claim *claim)
+{
+	return claim->rec.need.vram_bytes - ledger_vram_inside(claim->host, &claim->rec.need);
+}
+
+/* Memory beyond its host's must not be taken ahead of those waiting for it. */
+static bool memory_is_kept(const struct core *core, const struct claim *claim, uint32_t gpus)
+{
+	return bytes_beyond(claim) > 0 && (queue_wanted(core, true) & gpus);
+}
+
+bool host_lacks_memory(const struct core *core, const struct claim *claim, uint32_t gpus)
+{
+	uint64_t beyond = bytes_beyond(claim);
+
+	PRE(claim->host != NULL);
+	PRE(gpus != 0);
+	mask_each (gpu, gpus)
+		if (!ledger_vram_fits(core, claim->session, gpu, beyond))
+			return true;
+	return false;
+}
+
 static void serve_guests(struct core *core, struct group *group)
 {
 	struct claim *host = group->host;
@@ -187,10 +215,7 @@ static void serve_guests(struct core *core, struct group *group)
 		}
 
 		gpus = host_gpus(core, host, claim);
-		/* Memory beyond its host's must not be taken ahead of those waiting for it. */
-		if (gpus == 0 ||
-		    (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
-		     (queue_wanted(core, true) & gpus)))
+		if (gpus == 0 || (memory_is_kept(core, claim, gpus) && !core->config.observe))
 			return;
 		schedule_grant(core, claim, gpus);
 	}
@@ -309,6 +334,8 @@ void host_inherit(struct core *core, struct claim *lender)
 	}
 
 	heir->turn_cls = lender->turn_cls;
+	heir->rec.observed |= lender->rec.observed;
+	heir->rec.would_wait |= lender->rec.would_wait;
 	ledger_take(core, heir);
 
 	heir->rec.turn_since = lender->rec.turn_since;

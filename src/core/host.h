@@ -14,6 +14,8 @@ int host_judge(const struct core *core, struct claim_record *rec, const struct s
 	       const char **ret_detail);
 /* The GPUs of the host on which the claim could run now; 0: it has to wait. */
 uint32_t host_gpus(const struct core *core, const struct claim *host, const struct claim *claim);
+/* Beyond its host's it needs memory that these GPUs have not. */
+bool host_lacks_memory(const struct core *core, const struct claim *claim, uint32_t gpus);
 /* The queue that the waiting guest joins; created if it is not there. */
 struct group *host_queue(struct core *core, const struct claim *guest);
 /* Admits the guests that fit. At a full host, guests past their hold limit are asked to leave for

@@ -223,6 +223,7 @@ static const char *join_references(struct core *core)
 
 	ledger_recap(core, UINT32_MAX);
 	placement_settle(core);
+	queue_sweep(core); /* groups that guests have left for their hosts' queues */
 	return NULL;
 }
 

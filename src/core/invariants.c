@@ -3,6 +3,7 @@
 #include "core/claim.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
@@ -107,6 +108,12 @@ static void check_holder(const struct core *core, const struct claim *claim)
 
 	check_inside(claim);
 
+	INVARIANT(claim->rec.observed || !claim->rec.would_wait);
+	/* Nobody but an operator asked it. */
+	if (core->config.observe && schedule_may_grant(core) && !claim->host)
+		INVARIANT(claim->rec.state != CLAIM_YIELDING || claim->rec.revoked ||
+			  claim->rec.yield_reason == YIELD_OPERATOR);
+
 	/* I3: a live binding, or a running deadline that ends it */
 	if (claim_is_held(claim) && claim->session) {
 		bool bound = claim->session->conn != 0 || heap_has(&claim->session->timer);
@@ -208,7 +215,17 @@ static void check_waiter(const struct core *core, const struct claim *claim)
 		return;
 	}
 
-	if (!schedule_may_grant(core) || claim->group->oversized || queue_withheld(core, claim))
+	if (!schedule_may_grant(core) || queue_withheld(core, claim))
+		return;
+
+	/* I5 in observe mode: nobody waits but for a place inside a lease, or a GPU that is gone.
+	 */
+	if (core->config.observe) {
+		INVARIANT(claim->host || mask_count(observe_eligible(core, &claim->rec.need)) <
+						 claim->rec.need.gpu_count);
+		return;
+	}
+	if (claim->group->oversized)
 		return;
 
 	if (claim->host)

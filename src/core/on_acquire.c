@@ -11,6 +11,7 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/lost_waiters.h"
+#include "core/observe.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/refusal.h"
@@ -140,7 +141,7 @@ static int judge_room(const struct core *core, const struct claim_record *rec, u
 	if (!(rec->need.gpu_mask & configured))
 		return ERR_NO_GPU;
 
-	*ret_mask = ledger_eligible(core, &rec->need);
+	*ret_mask = observe_eligible(core, &rec->need);
 	if (mask_count(*ret_mask) < rec->need.gpu_count)
 		return ERR_NEVER_FITS;
 	return 0;
@@ -282,7 +283,10 @@ static int judge_request(struct core *core, const struct event *event,
 	if (err)
 		return err;
 
-	return rec->parent && deadlock_found(core, rec, *ret_mask, detail, size) ? ERR_DEADLOCK : 0;
+	/* Where nobody waits, nobody waits for himself. */
+	if (!rec->parent || core->config.observe)
+		return 0;
+	return deadlock_found(core, rec, *ret_mask, detail, size) ? ERR_DEADLOCK : 0;
 }
 
 void on_acquire(struct core *core, const struct event *event)

@@ -5,6 +5,7 @@
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/owner.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -83,8 +84,7 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	core->queue_changed = true;
 }
 
-static int judge_change(const struct core *core, const struct claim *claim, const struct need *need,
-			const char **ret_detail)
+static int judge_change(const struct core *core, const struct claim *claim, const struct need *need)
 {
 	if (claim->rec.revoked)
 		return ERR_REVOKED;
@@ -99,14 +99,31 @@ static int judge_change(const struct core *core, const struct claim *claim, cons
 	if (need->vram_bytes > VRAM_BYTES_MAX)
 		return ERR_BAD_FIELD;
 
-	return judge_growth(core, claim, need, ret_detail);
+	return 0;
+}
+
+/* In observe mode it grows beside the others. */
+static int judge_or_note(const struct core *core, struct claim *claim, const struct need *need,
+			 const char **ret_detail)
+{
+	int err = judge_change(core, claim, need);
+
+	if (err)
+		return err;
+
+	err = judge_growth(core, claim, need, ret_detail);
+	if (!err || !core->config.observe || need->slots > OBSERVE_SLOTS_MAX)
+		return err;
+
+	claim->rec.observed = claim->rec.would_wait = true;
+	return 0;
 }
 
 void on_change(struct core *core, const struct event *event)
 {
 	struct claim *claim = owner_claim(core, event->from.id, event->change.lease);
 	const char *detail = NULL;
-	int err = claim ? judge_change(core, claim, &event->change.need, &detail) : ERR_STALE;
+	int err = claim ? judge_or_note(core, claim, &event->change.need, &detail) : ERR_STALE;
 
 	if (err) {
 		emit_denied(core, event->from, claim ? claim->rec.ref : 0, event->change.lease, err,

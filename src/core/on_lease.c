@@ -49,6 +49,18 @@ void on_cancel(struct core *core, const struct event *event)
 	emit_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
 }
 
+/* Nothing else remembers its earlier turns. */
+static void note_turn(const struct core *core, struct claim *claim)
+{
+	struct claim_record *rec = &claim->rec;
+
+	PRE(claim_has_room(claim));
+	rec->turns_ms += rec->used_ms + ms_longer(0, mono_since(core->now, rec->turn_since));
+	if (rec->first_wall.v == 0)
+		rec->first_wall = rec->arrival_wall;
+	POST(rec->turns_ms >= 0);
+}
+
 /* Requeues the claim, to wait as long as it first said. It keeps its place if its turn was cut
  * short for a claim that goes first. After a full turn it counts as a new arrival: otherwise it
  * would overtake the waiters, and the claim that it made way for. */
@@ -68,6 +80,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	if (cut_short && claim->rec.need.slots > 0) {
 		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
 	} else if (!cut_short) {
+		note_turn(core, claim);
 		claim->rec.used_ms = claim->rec.loaded_ms = 0;
 		claim->rec.arrival = core->now;
 		claim->rec.tag = queue_behind(core, claim->rec.cls, claim->yield_for);

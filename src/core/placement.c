@@ -3,6 +3,7 @@
 #include "core/placement.h"
 
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -59,6 +60,8 @@ uint32_t placement_find(const struct core *core, const struct claim *claim, uint
 
 bool placement_can_leave(const struct claim *claim)
 {
+	if (claim->rec.observed && !claim_leaves(claim))
+		return false;
 	return claim->slots_charged > 0 || claim->rec.evictable || claim_leaves(claim) ||
 	       claim->host;
 }
@@ -87,17 +90,21 @@ static uint64_t undeclared_bytes(const struct core *core, const struct claim *cl
 	return vram->observed - vram->declared;
 }
 
-/* The memory that cannot be reclaimed, summed once after each change of holders. */
+/* What cannot be reclaimed, summed once after each change of holders. */
 static void settle_gpu(struct core *core, uint32_t gpu)
 {
 	struct gpu *state = &core->gpus[gpu];
 
 	state->pinned_bytes = 0;
-	gpu_holders (holder, core, gpu, HOLDER_KEEPS) {
-		if (placement_can_leave(holder))
-			continue;
-		state->pinned_bytes += holder->vram_charged + undeclared_bytes(core, holder, gpu);
-	}
+	state->pinned_slots = 0;
+	for (int kind = 0; kind < HOLDER_KIND_COUNT; kind++)
+		gpu_holders (holder, core, gpu, (enum holder_kind)kind) {
+			if (placement_can_leave(holder))
+				continue;
+			state->pinned_slots += holder->slots_charged;
+			state->pinned_bytes +=
+				holder->vram_charged + undeclared_bytes(core, holder, gpu);
+		}
 	state->settled = true;
 }
 
@@ -107,10 +114,14 @@ bool placement_settle(struct core *core)
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		uint64_t before_bytes = core->gpus[gpu].pinned_bytes;
+		uint32_t before_slots = core->gpus[gpu].pinned_slots;
 		if (core->gpus[gpu].settled)
 			continue;
 		settle_gpu(core, gpu);
-		changed |= core->gpus[gpu].pinned_bytes != before_bytes;
+		changed |= core->gpus[gpu].pinned_bytes != before_bytes ||
+			   core->gpus[gpu].pinned_slots != before_slots;
+		if (before_slots > 0 && core->gpus[gpu].pinned_slots == 0)
+			core->unpinned |= 1u << gpu;
 	}
 	return changed;
 }
@@ -127,6 +138,9 @@ bool placement_possible(const struct core *core, const struct session *session,
 	const struct gpu *state = &core->gpus[gpu];
 	uint64_t total = core->config.gpus[gpu].vram_bytes_total, taken;
 
+	if (need->slots > 0 && state->pinned_slots > 0 &&
+	    state->pinned_slots + need_slots(core, need, gpu) > core->config.gpus[gpu].slots)
+		return false;
 	if (need->vram_bytes == 0)
 		return true;
 
@@ -148,7 +162,7 @@ uint32_t placement_possible_gpus(const struct core *core, const struct session *
 {
 	uint32_t possible = mask & schedule_open(core, need->vram_bytes > 0);
 
-	for (uint32_t gpu = 0; need->vram_bytes > 0 && gpu < core->config.gpu_count; gpu++)
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if ((possible & (1u << gpu)) && !placement_possible(core, session, need, gpu))
 			possible &= ~(1u << gpu);
 	return mask_count(possible) >= need->gpu_count ? possible : 0;

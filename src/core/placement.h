@@ -21,5 +21,6 @@ uint32_t placement_possible_gpus(const struct core *core, const struct session *
 bool placement_settle(struct core *core);
 /* The holders there, or what they may keep, changed. */
 void placement_unsettle(struct core *core, uint32_t gpus);
-/* Compute turns end, and evictable residents can be moved; only other residents stay. */
+/* Compute turns end, and evictable residents can be moved; other residents stay, and what was
+ * granted in observe mode. */
 bool placement_can_leave(const struct claim *holder);

@@ -5,6 +5,7 @@
 #include "core/claim.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -66,7 +67,7 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, enum yield_reason *ret_reason)
 {
 	PRE(gpu < core->config.gpu_count);
-	if (!claim_is_held(holder) || holder->slots_charged == 0)
+	if (!claim_is_held(holder) || holder->slots_charged == 0 || observe_stays(core, holder))
 		return MONO_NEVER;
 	return turn_when(core, head, holder, gpu, ret_reason);
 }
@@ -79,7 +80,7 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *r
 
 	PRE(core->started);
 	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
-	    resident->rec.need.slots > 0)
+	    resident->rec.need.slots > 0 || observe_stays(core, resident))
 		return MONO_NEVER;
 
 	/* With guests it has a turn, as long as any other. */
@@ -274,7 +275,8 @@ static void judge_silence(struct core *core, struct claim *holder)
 	struct mono_ms silent_at;
 
 	if (binding_of(holder->rec.binding)->silence != SILENCE_WANTED || session->conn == 0 ||
-	    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED)
+	    holder->rec.revoked || holder->rec.state == CLAIM_OFFERED ||
+	    observe_stays(core, holder))
 		return;
 
 	silent_at = mono_after(session->last_seen, session_ttl_ms(core, session));

@@ -50,6 +50,8 @@ struct claim_record {
 	bool guests_open; /* from anybody, not only its principal */
 	bool loads;       /* reports when its model is loaded; only then its turn begins */
 	bool loading;     /* .. and has not reported so since its newest grant */
+	bool observed;    /* granted in observe mode: nobody but an operator makes it leave */
+	bool would_wait;  /* .. and the rules would have let it wait then */
 	bool revoked; /* YIELDING: the grace is over, the token refused, the capacity not yet free
 		       */
 	struct need need;
@@ -74,6 +76,10 @@ struct claim_record {
 	struct mono_ms turn_since; /* when its present compute turn began */
 	struct mono_ms due_since;  /* when that was granted, or became a due one */
 	struct wall_ms arrival_wall, held_wall, ended_wall;
+	/* For who replays the past: before it came back as a new arrival it was this; 0: it never
+	 * did. */
+	struct wall_ms first_wall;
+	int64_t turns_ms; /* .. and had so much of a GPU, after first_wall and before arrival */
 	char name[LIMIT_ID_BYTES + 1];
 	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
 	char label[LIMIT_LABEL_BYTES + 1];

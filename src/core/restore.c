@@ -8,6 +8,7 @@
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -72,7 +73,7 @@ static void join_session(struct core *core, struct claim *claim)
 
 static void restore_waiter(struct core *core, struct claim *claim)
 {
-	uint32_t mask = ledger_eligible(core, &claim->rec.need);
+	uint32_t mask = observe_eligible(core, &claim->rec.need);
 
 	claim->rec.state = CLAIM_QUEUED;
 	claim->rec.granted_mask = 0;

@@ -6,6 +6,7 @@
 #include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
@@ -19,7 +20,7 @@ bool schedule_may_grant(const struct core *core)
 
 bool schedule_in_doubt(const struct core *core, struct mono_ms now)
 {
-	return mono_before(now, core->in_doubt_until);
+	return !core->config.observe && mono_before(now, core->in_doubt_until);
 }
 
 uint32_t schedule_open(const struct core *core, bool vram)
@@ -49,6 +50,7 @@ void schedule_hold(struct core *core, struct claim *claim)
 	claim->rec.acks_missed = 0;
 	claim_move(core, claim, claim->rec.loads ? CLAIM_LOADING : CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
+	core->stats.would_wait[claim->rec.cls] += claim->rec.would_wait;
 	emit_standing(core, claim);
 }
 
@@ -70,6 +72,9 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 
 	claim->rec.fence = fence;
 	claim->rec.granted_mask = gpus;
+	claim->rec.observed = core->config.observe;
+	if (core->config.observe && claim->host)
+		claim->rec.would_wait = host_lacks_memory(core, claim, gpus);
 	claim->turn_cls = claim->rec.cls;
 
 	claim->deadline = mono_after(core->now, core->config.ack_ms);
@@ -78,6 +83,8 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 					  : MONO_NEVER;
 
 	claim_move(core, claim, CLAIM_OFFERED);
+	if (claim->rec.would_wait)
+		observe_collided(core, claim);
 
 	if (binding_of(claim->rec.binding)->ack)
 		emit_standing(core, claim);
@@ -99,6 +106,8 @@ void schedule_run(struct core *core)
 		again |= placement_settle(core);
 	}
 
+	if (schedule_may_grant(core) && core->config.observe)
+		observe_rest(core);
 	if (schedule_may_grant(core))
 		preempt_heads(core);
 	placement_settle(core);

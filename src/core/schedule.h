@@ -5,7 +5,7 @@
 #include "core/state.h"
 
 void schedule_run(struct core *core);
-/* OFFERED, and for plain claims at once HELD. The need must fit. */
+/* OFFERED, and for plain claims at once HELD. The need must fit, unless it says `would_wait`. */
 void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus);
 /* OFFERED -> HELD. */
 void schedule_hold(struct core *core, struct claim *claim);

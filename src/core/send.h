@@ -39,6 +39,7 @@ struct send_effect {
 	enum yield_reason reason;
 	int err; /* enum err, positive */
 	bool flag;
+	bool observed, would_wait; /* OFFERED, GRANTED, CLAIM: as in the record */
 	struct token token;
 	int64_t expires_ms, grace_ms;
 	char detail[LIMIT_REASON_BYTES + 1];

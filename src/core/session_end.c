@@ -4,6 +4,7 @@
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/lost_waiters.h"
+#include "core/observe.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/timer.h"
@@ -86,17 +87,41 @@ void session_detach(struct core *core, struct session *session, bool peer_gone)
 		timer_arm_session(core, session);
 }
 
+/* Some of its leases stay as long as one of its processes lives. */
+static bool stays_on(const struct core *core, const struct session *session)
+{
+	list_each (it, next, &session->claims) {
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim_has_room(claim) && !claim->rec.revoked && observe_stays(core, claim))
+			return true;
+	}
+	return false;
+}
+
+/* Looks again after a while; the end of its processes is seen at once. */
+static void stay_on(struct core *core, struct session *session)
+{
+	PRE(session->conn == 0);
+	PRE(!session->ended);
+	session->detach_deadline = mono_after(core->now, session_ttl_ms(core, session));
+	session->place_deadline = session->detach_deadline;
+	timer_arm_session(core, session);
+}
+
 /* Nobody is left to resume; its children are killed at once, which frees its capacity. */
 static void stop_rest(struct core *core, struct session *session)
 {
-	session->ended = true;
-	timer_arm_session(core, session);
+	session->ended = !stays_on(core, session);
+	if (session->ended)
+		timer_arm_session(core, session);
+	else
+		stay_on(core, session);
 
 	end_waiting(core, session, END_DISCONNECTED);
 
 	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
+		if (claim_has_room(claim) && !observe_stays(core, claim))
 			revoke_kill(core, claim, END_DISCONNECTED);
 	}
 
@@ -147,7 +172,7 @@ static void tab_expired(struct core *core, struct session *session)
 
 	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
+		if (claim_has_room(claim) && !observe_stays(core, claim))
 			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 	}
 }
@@ -166,12 +191,14 @@ static void linger_over(struct core *core, struct session *session)
 		return;
 	}
 
-	session->ended = true;
+	session->ended = !stays_on(core, session);
+	if (!session->ended)
+		stay_on(core, session);
 	session_claim_ended(core, session);
 
 	list_each (it, next, &session->claims) {
 		struct claim *claim = container_of(it, struct claim, in_session);
-		if (claim_has_room(claim))
+		if (claim_has_room(claim) && !observe_stays(core, claim))
 			revoke_begin(core, claim, YIELD_UNRESPONSIVE, END_DISCONNECTED);
 	}
 }

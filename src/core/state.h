@@ -155,6 +155,7 @@ struct gpu {
 							   the last grant */
 	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
 	uint64_t pinned_bytes; /* charged to claims that cannot be made to leave (placement.c) */
+	uint32_t pinned_slots; /* of turns that cannot */
 	bool settled;          /* that is true */
 	uint8_t waiting;       /* bit per class: it has a waiter that a turn here could serve */
 	bool head_due;         /* the turn head is there because its class is due */
@@ -186,6 +187,8 @@ struct core {
 	bool tick_unfinished;
 	bool importing;    /* core_import is running */
 	bool promise_anew; /* all promises must be computed again */
+	uint32_t unpinned; /* GPUs where nothing granted in observe mode is left: who waits for
+			      them can be promised something */
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,

@@ -75,7 +75,7 @@ const struct field_table session_fields = FIELD_TABLE(session_rows);
 
 #define T struct gpu
 /* Made anew: slots_used, slots_cap, class_slots, takers, vram_sessions, vram_plain, vram_unseen,
- * vram_declared, vram_cap, pinned_bytes, settled. */
+ * vram_declared, vram_cap, pinned_bytes, pinned_slots, settled. */
 static const struct field gpu_rows[] = {
 	ROW_UINT(T, 1, vram_used),
 	ROW_UINT(T, 2, vram_outside),
@@ -167,12 +167,27 @@ static const struct field config_rows[] = {
 	ROW_INT(T, 29, sample_ms_max),
 	ROW_INT(T, 40, load_ms_max),
 	ROW_LESS(T, 41, browser_gpu, LIMIT_GPUS),
+	ROW_LESS(T, 50, observe, 2),
 };
 static const struct field_table config_fields = FIELD_TABLE(config_rows);
 #undef T
 
+static const struct fields_how as_it_is;
+
+size_t core_config_write(const struct core_config *config, uint8_t *bytes)
+{
+	PRE(fields_bytes_max(&config_fields) <= CORE_CONFIG_BYTES_MAX);
+	return (size_t)(fields_write(&config_fields, config, &as_it_is, bytes) - bytes);
+}
+
+bool core_config_read(struct core_config *config, const uint8_t *bytes, size_t size)
+{
+	return fields_read(&config_fields, config, &as_it_is, bytes, size) &&
+	       config->gpu_count <= LIMIT_GPUS;
+}
+
 #define T struct core_stats
-/* Made anew: epoch, fence, waiting, held, sessions, paused, journal_ok. */
+/* Made anew: epoch, fence, waiting, held, sessions, paused, journal_ok, observe. */
 static const struct field stats_rows[] = {
 	ROW_OF(T, 1, FIELD_UINT, granted, SENSE_NOISE, NULL),
 	ROW_OF(T, 2, FIELD_UINT, ended, SENSE_NOISE, NULL),
@@ -180,6 +195,7 @@ static const struct field stats_rows[] = {
 	ROW_MARK(T, 4, revokes, SENSE_NOISE),
 	ROW_MARK(T, 5, acks_missed, SENSE_NOISE),
 	ROW_MARK(T, 6, stale, SENSE_NOISE),
+	ROW_OF(T, 7, FIELD_UINT, would_wait, SENSE_NOISE, NULL),
 };
 static const struct field_table stats_fields = FIELD_TABLE(stats_rows);
 #undef T
@@ -209,7 +225,7 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, lost, work, restarting, queue_changed, promise_anew, importing,
+/* Made anew: hash_seed, lost, work, restarting, queue_changed, promise_anew, unpinned, importing,
  * loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),

@@ -26,6 +26,8 @@ void on_config(struct core *core, const struct event *event)
 	if (!core->configured)
 		memcpy(&core->hash_seed, event->random.b, sizeof(core->hash_seed));
 
+	if (core->started && core->config.observe != event->config->observe)
+		trace_event(core, event->config->observe ? TRACE_OBSERVING : TRACE_ENFORCING, NULL);
 	core->config = *event->config;
 
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
@@ -276,7 +278,10 @@ static void promise_new(struct core *core)
 {
 	if (core->promise_anew)
 		wait_bound_promise_all(core);
+	else if (core->unpinned)
+		wait_bound_promise_on(core, core->unpinned);
 	core->promise_anew = false;
+	core->unpinned = 0;
 
 	list_each (it, next, &core->dirty_claims) {
 		struct claim *claim = container_of(it, struct claim, in_dirty);

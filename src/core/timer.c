@@ -6,6 +6,7 @@
 #include "core/drain.h"
 #include "core/emit.h"
 #include "core/lost_waiters.h"
+#include "core/observe.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
@@ -116,6 +117,14 @@ static void offer_missed(struct core *core, struct claim *claim)
 	}
 }
 
+/* It may take as long as it likes. */
+static void load_on(struct core *core, struct claim *claim)
+{
+	PRE(claim->rec.loading);
+	claim->deadline = mono_after(core->now, core->config.load_ms_max);
+	timer_arm_claim(core, claim);
+}
+
 static void claim_due(struct core *core, struct claim *claim)
 {
 	switch (claim->rec.state) {
@@ -132,7 +141,9 @@ static void claim_due(struct core *core, struct claim *claim)
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 		break;
 	case CLAIM_LOADING:
-		if (mono_due(claim->deadline, core->now))
+		if (observe_stays(core, claim) && mono_due(claim->deadline, core->now))
+			load_on(core, claim);
+		else if (mono_due(claim->deadline, core->now))
 			revoke_begin(core, claim, YIELD_LOAD_MAX, END_REVOKED);
 		else
 			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);

@@ -16,7 +16,10 @@
 	X(TRACE_LEFTOVER, "leftover")                                                              \
 	X(TRACE_ENDED, "ended")                                                                    \
 	X(TRACE_CHANGED, "changed")                                                                \
+	X(TRACE_COLLIDES, "collides")                                                              \
 	X(TRACE_LENT, "lent")                                                                      \
+	X(TRACE_OBSERVING, "observing")                                                            \
+	X(TRACE_ENFORCING, "enforcing")                                                            \
 	X(TRACE_ATTACHED, "attached")                                                              \
 	X(TRACE_DETACHED, "detached")                                                              \
 	X(TRACE_UNWATCHED, "unwatched")                                                            \

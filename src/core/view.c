@@ -131,6 +131,7 @@ void core_stats(const struct core *core, struct core_stats *ret_stats)
 	ret_stats->waiting = rank_tree_count(&core->places);
 	ret_stats->held = rank_tree_count(&core->holders);
 	ret_stats->sessions = rank_tree_count(&core->sessions);
+	ret_stats->observe = core->config.observe;
 	ret_stats->paused = core->paused;
 	ret_stats->journal_ok = core->journal_ok;
 }

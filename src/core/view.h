@@ -51,6 +51,8 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_PINNED, "pinned",                                                                    \
 	  "{holder} keeps {held} of VRAM on {gpu} and ends only by itself; {want} do not fit "     \
 	  "beside it.")                                                                            \
+	X(WHY_OBSERVED, "observed",                                                                \
+	  "{holder} has {gpu} since before the rules were enforced, and ends only by itself.")     \
 	X(WHY_EVICTING, "evicting", "{holder} is asked to unload from {gpu} to make room.")        \
 	X(WHY_BEHIND, "behind", "{ahead} before it in the queue{front}.")                          \
 	X(WHY_RESERVED, "reserved", "{gpu} is kept for {holder}, which came before it.")           \
@@ -107,6 +109,8 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 	  "Its own earlier claims stand before it, and others may pass those that come after "     \
 	  "them.")                                                                                 \
 	X(BOUND_HOST, "host", "It waits for a place inside another lease.")                        \
+	X(BOUND_OBSERVED, "observed",                                                              \
+	  "A lease from before the rules were enforced holds what it needs, and ends by itself.")  \
 	X(BOUND_LATER, "later", "What it depended on has changed; a wait is told once it is next.")
 
 enum bound_none {
@@ -177,10 +181,12 @@ bool core_in_doubt(const struct core *core, struct mono_ms now);
 
 struct core_stats {
 	uint64_t epoch, fence;
-	uint64_t granted[LEASE_CLASS_COUNT], ended[END_REASON_COUNT], yields, revokes, acks_missed,
-		stale;
+	uint64_t granted[LEASE_CLASS_COUNT];
+	uint64_t would_wait[LEASE_CLASS_COUNT]; /* of granted: in observe mode, beside others */
+	uint64_t ended[END_REASON_COUNT], yields, revokes, acks_missed, stale;
 	uint32_t waiting, held, sessions;
 	bool paused, journal_ok;
+	bool observe; /* nothing is enforced */
 };
 void core_stats(const struct core *core, struct core_stats *ret_stats);
 /* Sessions by rising id; false: no more. `conn` is 0 while detached. */

@@ -284,6 +284,15 @@ static uint32_t possible_now(const struct core *core, const struct claim *claim)
 	return placement_possible_gpus(core, claim->session, &claim->rec.need, claim->mask);
 }
 
+/* Whom nobody asks to leave has part of it: what is promised counts on the whole. */
+static bool is_pinned(const struct core *core, uint32_t gpus)
+{
+	mask_each (gpu, gpus)
+		if (core->gpus[gpu].pinned_slots > 0)
+			return true;
+	return false;
+}
+
 static enum bound_none why_none(const struct core *core, const struct claim *claim)
 {
 	if (!schedule_may_grant(core) || queue_withheld(core, claim))
@@ -293,6 +302,8 @@ static enum bound_none why_none(const struct core *core, const struct claim *cla
 	if (claim->host)
 		return BOUND_HOST;
 
+	if (is_pinned(core, claim->mask))
+		return BOUND_OBSERVED;
 	if (queue_oversized(core, claim) || possible_now(core, claim) == 0)
 		return BOUND_BLOCKED;
 
@@ -333,6 +344,15 @@ void wait_bound_promise_all(struct core *core)
 		claim_of_place(node)->promise = MONO_NEVER;
 		wait_bound_promise(core, claim_of_place(node));
 	}
+}
+
+void wait_bound_promise_on(struct core *core, uint32_t gpus)
+{
+	PRE(gpus != 0);
+	for (struct rank_node *node = rank_tree_first(&core->places); node;
+	     node = rank_tree_next(node))
+		if (claim_of_place(node)->mask & gpus)
+			wait_bound_promise(core, claim_of_place(node));
 }
 
 void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,

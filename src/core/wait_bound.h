@@ -8,3 +8,5 @@ void wait_bound_promise(struct core *core, struct claim *claim);
 /* The conditions of all promises have changed: a reload, or grants go on after they were stopped.
  */
 void wait_bound_promise_all(struct core *core);
+/* On these GPUs something has become certain. */
+void wait_bound_promise_on(struct core *core, uint32_t gpus);

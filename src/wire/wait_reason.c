@@ -132,6 +132,7 @@ static bool is_served_in_time(enum why_code code)
 		return true;
 	case WHY_NEXT:
 	case WHY_PINNED:
+	case WHY_OBSERVED:
 	case WHY_UNKNOWN:
 	case WHY_UNHEALTHY:
 	case WHY_PAUSED:
