@@ -96,6 +96,8 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 	int64_t lock_ms = want->browser || want->binding != BIND_STREAM ? config->lock_delay_ms : 0;
 	switch (want->binding) {
 	case BIND_NATIVE:
+		if (rec->observed && !want->by_operator) /* nobody stops it */
+			excuse(w, want, w->t);
 		if (fault_unwatched(&w->clients[want->client], want->life)) /* nothing reaches it */
 			excuse(w, want,
 			       want->lost_t == INT64_MAX
@@ -173,7 +175,8 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 		want->inside = 0;
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED;
-		excuse(w, want, w->t + in_doubt_ms);
+		/* Who enforces nothing waits for nobody. */
+		excuse(w, want, w->t + (w->broker.config.observe ? 0 : in_doubt_ms));
 		told_drop(want);
 		want->now.state = CLAIM_ENDED;
 	}
@@ -247,6 +250,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
 	want->lender = rec->lender;
 	want->was_lent |= rec->lender != 0;
+	check_observe_record(w, want, rec);
 	if (claim_has_fence(rec))
 		observe_fence(w, want, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
@@ -301,6 +305,7 @@ static void observe(struct world *w, const struct effect *fx)
 		observe_signal(w, fx);
 	if (fx->type == EFFECT_SEND)
 		check_rules(w, fx);
+	check_observe(w, fx);
 	if (fx->type != EFFECT_APPEND)
 		return;
 	if (fx->record.type == RECORD_CLAIM_PUT || fx->record.type == RECORD_CLAIM_END)

@@ -13,4 +13,7 @@ void check_rules(struct world *w, const struct effect *fx);
 void check_place(struct world *w, struct want *want, const struct claim_record *rec);
 void check_settling(struct world *w, struct want *want, const struct record *record);
 void check_linger(struct world *w, const struct want *want, const struct claim_record *rec);
+/* The same, in observe mode (check_observe.c); and what a record says of it. */
+void check_observe(struct world *w, const struct effect *fx);
+void check_observe_record(struct world *w, struct want *want, const struct claim_record *rec);
 void check_sent_finish(struct check *check);

@@ -128,7 +128,9 @@ static void check_silence(struct world *w, struct mono_ms now)
 	     id = view.rec->id) {
 		const struct conn *conn = net_conn(w, view.conn);
 		int64_t silent_ms = conn ? w->t - w->stalled_ms - conn->heard_ms : 0;
-		if (view.rec->binding == BIND_TAB && !view.rec->revoked &&
+		bool alone = view.rec->observed || config->observe ||
+			     w->t - w->check.config_t < config->session_ttl_ms;
+		if (view.rec->binding == BIND_TAB && !view.rec->revoked && !alone &&
 		    silent_ms > config->session_ttl_ms + config->settle_ms + 10)
 			sim_fail(w, "S7: claim %llu is held, silent for %lld ms", (ull)view.rec->id,
 				 (long long)silent_ms);
@@ -217,7 +219,8 @@ static void check_restored(struct world *w, const struct claim_record *rec)
 		return; /* it is over, and may be gone with what it waited for */
 	if (rec->binding == BIND_STREAM || (rec->binding == BIND_HTTP && rec->state < CLAIM_HELD))
 		return;
-	if (!lives && rec->state == CLAIM_QUEUED && w->plan.every_ms[FAULT_REGPU] > 0)
+	if (!lives && rec->state == CLAIM_QUEUED &&
+	    w->plan.every_ms[FAULT_REGPU] + w->plan.every_ms[FAULT_OBSERVE] > 0)
 		return; /* it needs more than there is since a reload */
 	if (!lives && rec->state == CLAIM_QUEUED && rec->host != 0 &&
 	    (!core_claim(w->broker.core, rec->host, broker_now(w), &view) ||

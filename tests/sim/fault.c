@@ -216,6 +216,12 @@ static void strike_stalls(struct world *w, struct client *client)
 	stall_again(w);
 }
 
+static void strike_wall(struct world *w)
+{
+	w->wall_offset_ms += rng_between(&w->rng, -86400, 86400) * 1000;
+	world_count(w, FAULT_WALL);
+}
+
 static void strike(struct world *w, enum fault fault)
 {
 	struct client *client = &w->clients[rng_below(&w->rng, w->plan.client_count)];
@@ -239,6 +245,7 @@ static void strike(struct world *w, enum fault fault)
 	case FAULT_UNHEALTHY:
 	case FAULT_UNMANAGED:
 	case FAULT_CONFIG:
+	case FAULT_OBSERVE:
 	case FAULT_REGPU:
 		fault_machine_strike(w, fault);
 		return;
@@ -271,8 +278,7 @@ static void strike(struct world *w, enum fault fault)
 		strike_flag(w, fault, &w->fds_exhausted, 60000);
 		return;
 	case FAULT_WALL:
-		w->wall_offset_ms += rng_between(&w->rng, -86400, 86400) * 1000;
-		world_count(w, fault);
+		strike_wall(w);
 		return;
 	case FAULT_DELAY:
 	case FAULT_DUPLICATE:

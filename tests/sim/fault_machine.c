@@ -45,8 +45,12 @@ static void post_config(struct world *w)
 
 static void strike_config(struct world *w, enum fault fault)
 {
+	bool observe = w->broker.config.observe != (fault == FAULT_OBSERVE);
+
 	world_count(w, fault);
-	if (fault == FAULT_REGPU) {
+	if (fault == FAULT_OBSERVE) {
+		w->config_next = w->broker.config;
+	} else if (fault == FAULT_REGPU) {
 		plan_redraw_gpus(&w->plan, &w->config_next, &w->unkind_rng);
 	} else {
 		plan_redraw_config(&w->plan, &w->config_next, &w->rng);
@@ -54,14 +58,18 @@ static void strike_config(struct world *w, enum fault fault)
 			w->config_next.gpus[gpu] = w->broker.config.gpus[gpu];
 		w->config_next.gpu_count = w->broker.config.gpu_count;
 	}
+	w->config_next.observe = observe;
 	post_config(w);
 }
 
 void fault_restore_config(struct world *w)
 {
-	if (w->plan.every_ms[FAULT_REGPU] == 0)
+	if (w->plan.every_ms[FAULT_REGPU] == 0 && w->plan.every_ms[FAULT_OBSERVE] == 0)
 		return;
-	plan_widen_gpus(&w->plan, &w->config_next);
+	w->config_next = w->broker.config;
+	if (w->plan.every_ms[FAULT_REGPU] > 0)
+		plan_widen_gpus(&w->plan, &w->config_next);
+	w->config_next.observe = w->plan.config.observe;
 	if (w->broker.state == BROKER_DOWN)
 		w->broker.config = w->config_next;
 	else
@@ -122,7 +130,7 @@ static void heal_pidfd(struct world *w, struct client *client)
 
 void fault_machine_strike(struct world *w, enum fault fault)
 {
-	if (fault == FAULT_CONFIG || fault == FAULT_REGPU)
+	if (fault == FAULT_CONFIG || fault == FAULT_REGPU || fault == FAULT_OBSERVE)
 		strike_config(w, fault);
 	else
 		strike_gpu(w, fault);

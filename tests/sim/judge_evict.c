@@ -32,7 +32,7 @@ static bool may_be_evicted(struct world *w, const struct want *want)
 {
 	if (broker_now(w).v - want->now.held_ms < w->broker.config.quantum_ms)
 		return false;
-	return want->live && want->now.state == CLAIM_HELD && want->evictable &&
+	return want->live && !want->observed && want->now.state == CLAIM_HELD && want->evictable &&
 	       want->now.slots == 0 && want->inside == 0 && !want->lends &&
 	       !inside_anybody(w, want) &&
 	       broker_now(w).v - want->now.held_ms >= residence_ms(w, want) &&

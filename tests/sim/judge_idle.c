@@ -145,7 +145,10 @@ void idle_turn(struct world *w)
 	if (w->t < w->check.looked_t + LOOK_EVERY_MS)
 		return;
 	w->check.looked_t = w->t;
-	if (judge_is_on(w, JUDGE_ROOM) && !core_in_doubt(w->broker.core, broker_now(w)))
+	/* Who enforces nothing goes on without knowing who ran before. */
+	bool doubts = core_in_doubt(w->broker.core, broker_now(w)) ||
+		      (w->broker.config.observe && w->plan.permille[FAULT_LOST] > 0);
+	if (judge_is_on(w, JUDGE_ROOM) && !doubts)
 		judge_room(w);
 	outside_count(w, &outside);
 	for (size_t i = 0; i < w->wants.active_count; i++) {

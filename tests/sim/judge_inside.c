@@ -137,7 +137,8 @@ static void note_guest(struct world *w, const struct want *want, const struct cl
 				   house ? claim_state_name((int)house->state) : "gone");
 	}
 	struct want_places *places = &host->places;
-	int64_t due_t = turn_over_t(w, want, rec);
+	int64_t due_t =
+		rec->observed || w->broker.config.observe ? INT64_MAX : turn_over_t(w, want, rec);
 	places->inside++;
 	places->need_bytes += rec->need.vram_bytes;
 	places->comes_free |= rec->state == CLAIM_YIELDING || rec->state == CLAIM_DRAINING ||

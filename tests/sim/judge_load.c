@@ -88,7 +88,7 @@ void load_turn(struct world *w)
 	for (size_t i = 0; i < w->wants.active_count && w->plan.uses_loads; i++) {
 		const struct want *want = want_of(w, w->wants.active[i]);
 		if (!want->load.on || want->now.state != CLAIM_LOADING ||
-		    !judge_is_on(w, JUDGE_LOAD))
+		    !judge_is_on(w, JUDGE_LOAD) || want->observed)
 			continue;
 		/* A stall moves every deadline; a crash gives who held a moment more; and one that
 		 * is let go when its time is over is judged by the next tick. */

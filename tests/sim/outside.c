@@ -46,9 +46,12 @@ bool outside_attached(struct world *w, const struct want *want)
 	return conn && conn->broker_open && conn->client_open;
 }
 
-/* A lease that computes ends by its limit, a resident only if it may be evicted. */
+/* A lease that computes ends by its limit, a resident only if it may be evicted; what was granted
+ * in observe mode by itself. */
 static bool can_leave(const struct claim_record *rec)
 {
+	if (rec->observed && rec->state != CLAIM_YIELDING && rec->state != CLAIM_DRAINING)
+		return false;
 	return rec->need.slots > 0 || rec->evictable || rec->state == CLAIM_YIELDING ||
 	       rec->state == CLAIM_DRAINING || rec->lender != 0 || rec->host != 0;
 }
@@ -87,6 +90,7 @@ static void add(const struct world *w, struct outside *outside, const struct wan
 		g->takers += bytes > 0;
 		if (!has || can_leave(rec))
 			continue;
+		g->staying_slots += slots;
 		g->staying_bytes += bytes;
 		g->staying_takers += bytes > 0;
 	}
@@ -160,7 +164,9 @@ uint32_t outside_possible(const struct outside *outside, const struct need *need
 		bool fits = need->vram_bytes == 0 ||
 			    (g->vram_known ? g->staying_bytes + need->vram_bytes <= g->room_bytes
 					   : g->staying_takers == 0);
-		if (named(need, gpu) && g->healthy && fits && need->slots <= g->slots)
+		uint32_t slots = need->all_slots ? g->slots : need->slots;
+		fits &= slots == 0 || g->staying_slots + slots <= g->slots;
+		if (named(need, gpu) && g->healthy && fits)
 			mask |= UINT32_C(1) << gpu;
 	}
 	return mask;

@@ -4,7 +4,7 @@
 #include "world.h"
 
 struct outside_gpu {
-	uint32_t slots, slots_used;
+	uint32_t slots, slots_used, staying_slots;
 	uint32_t takers, staying_takers;
 	uint64_t room_bytes, used_bytes; /* meaningless unless vram_known */
 	uint64_t staying_bytes;          /* .. by who leaves only by himself */

@@ -35,6 +35,7 @@
 	X(FAULT_STUCK, "stuck")       /* a killed process goes late, past kill_wait perhaps */     \
 	X(FAULT_LOST, "journal-lost") /* a restart finds no record of who holds */                 \
 	X(FAULT_PIDFD, "pidfd")       /* a process cannot be watched for a time */                 \
+	X(FAULT_OBSERVE, "observe")   /* a reload begins or ends observe mode */                   \
 	X(FAULT_REGPU, "regpu")       /* a reload changes GPUs, slots, VRAM */
 
 enum fault {
@@ -130,6 +131,8 @@ void plan_widen_gpus(const struct plan *plan, struct core_config *config);
 void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng);
 /* plan_inside.c: who loads and who hosts, over all that was drawn before. */
 void plan_draw_inside(struct plan *plan, struct rng *rng);
+/* Observe mode: in some seeds from the start, in some switched while they run. */
+void plan_draw_observe(struct plan *plan, struct rng *rng);
 /* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */
 void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng);
 /* A reloaded configuration: the same GPUs, other timings within sane ranges. */

@@ -46,3 +46,12 @@ void plan_draw_inside(struct plan *plan, struct rng *rng)
 			draw_trick(plan, &plan->clients[i], rng);
 	}
 }
+
+void plan_draw_observe(struct plan *plan, struct rng *rng)
+{
+	if (!rng_chance(rng, 200))
+		return;
+	plan->config.observe = rng_chance(rng, 500);
+	if (!plan->calm)
+		plan->every_ms[FAULT_OBSERVE] = rng_between(rng, 60, 600) * 1000;
+}

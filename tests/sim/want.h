@@ -78,10 +78,12 @@ struct want {
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
 	bool listed;
-	bool stopping;  /* told to stop; the work needs a moment */
-	bool ignores;   /* a fault: it goes on whatever it is told */
-	bool changed;   /* it asked for a change, whose answer may be lost */
-	bool retried;   /* under the same request id: limits may count from the first */
+	bool stopping;             /* told to stop; the work needs a moment */
+	bool ignores;              /* a fault: it goes on whatever it is told */
+	bool changed;              /* it asked for a change, whose answer may be lost */
+	bool retried;              /* under the same request id: limits may count from the first */
+	bool observed, would_wait; /* by the newest record */
+	bool by_operator;          /* one made it leave once */
 	bool live;      /* by the newest record; a crash takes back what was not committed */
 	bool active;    /* in wants.active */
 	bool queued;    /* since its last request: a place is recorded */

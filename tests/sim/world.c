@@ -71,6 +71,8 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	plan_draw(&w->plan, options->trick, &w->rng, &w->unkind_rng);
 	rng_seed(&w->inside_rng, seed ^ UINT64_C(0x696e73696465));
 	plan_draw_inside(&w->plan, &w->inside_rng);
+	rng_seed(&w->observe_rng, seed ^ UINT64_C(0x6f627365727665));
+	plan_draw_observe(&w->plan, &w->observe_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))

@@ -52,7 +52,7 @@ struct world_session {
 struct world {
 	uint64_t seed;
 	struct plan plan;
-	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng;
+	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng, observe_rng;
 	struct trace trace;
 	struct agenda agenda;
 	struct net net;
