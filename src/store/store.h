@@ -75,4 +75,12 @@ bool store_is_degraded(const struct store *store);
  * left out. */
 int store_history(struct store *store, uint64_t before, unsigned limit,
 		  void (*each)(void *ctx, uint64_t row, const struct record *record), void *ctx);
+/* The rules that claims are granted by from now on, as bytes of their owner; kept for who replays
+ * the past, and no promise: what cannot be written is left. */
+void store_put_rules(struct store *store, const void *bytes, size_t length);
+/* The last of them. Returns their length; 0: none, of an older broker, or too long for `bytes`. */
+size_t store_rules(struct store *store, void *bytes, size_t size);
+/* Copies a state folder into another (0700, empty), while a broker may run on it: of the moment in
+ * which it was called, or a little later. Only reads, takes no lock. 0, or -ERR_IO with detail. */
+int store_copy(const char *dir, const char *to, char *detail, size_t detail_size);
 void store_close(struct store *store); /* takes NULL; commits what is queued */

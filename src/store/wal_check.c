@@ -90,6 +90,39 @@ static size_t count_lost_commits(int fd, struct wal *wal, uint8_t *frame)
 	}
 }
 
+/* Where its first bad frame begins. */
+static off_t find_end(int fd, struct wal *wal, uint8_t *frame)
+{
+	size_t frame_bytes = FRAME_HEADER_BYTES + wal->page_bytes;
+	off_t at = HEADER_BYTES;
+
+	for (; pread(fd, frame, frame_bytes, at) == (ssize_t)frame_bytes;
+	     at += (off_t)frame_bytes) {
+		add_to_sum(wal, frame, 8);
+		add_to_sum(wal, frame + FRAME_HEADER_BYTES, wal->page_bytes);
+		if (word_be(frame + 8) != wal->salt[0] || word_be(frame + 12) != wal->salt[1] ||
+		    !sum_is(wal, frame + 16))
+			break;
+	}
+	return at;
+}
+
+bool wal_cut(const char *path)
+{
+	uint8_t header[HEADER_BYTES], frame[FRAME_HEADER_BYTES + PAGE_BYTES_MAX];
+	struct wal wal;
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+
+	bool done = true;
+	if (pread(fd, header, sizeof(header), 0) == sizeof(header))
+		done = ftruncate(fd, read_header(&wal, header) ? find_end(fd, &wal, frame) : 0) ==
+		       0;
+	close(fd);
+	return done;
+}
+
 bool wal_is_whole(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

@@ -1,0 +1,118 @@
+/* copy: a state folder as it is now, for reading, while its broker goes on. The files are read and
+ * never opened by SQLite, whose locks are the broker's. Three files make up the journal: the
+ * database, its log and the latest turns. Each of them only grows, but at two moments: the turns
+ * are folded into the log, and the log into the database. So they are copied in that order, turns
+ * first: what was folded meanwhile is in the copy twice, which its reader knows by the round, never
+ * lost. If the log began anew meanwhile, all is copied again; and of its copy counts what is
+ * whole, for its end was written while it was read. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "store/batches.h"
+#include "store/store.h"
+#include "store/wal_check.h"
+
+enum { TRIES_MAX = 50, PAUSE_MS = 20, LOG_HEAD_BYTES = 32, PATH_BYTES = 4096 };
+
+static const char database_name[] = "journal.db", log_name[] = "journal.db-wal";
+
+static int open_in(const char *dir, const char *name, int flags)
+{
+	char path[PATH_BYTES + 32];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static bool write_whole(int fd, const uint8_t *bytes, size_t length)
+{
+	while (length > 0) {
+		ssize_t done = write(fd, bytes, length);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0)
+			return false;
+		bytes += done;
+		length -= (size_t)done;
+	}
+	return true;
+}
+
+/* False with errno. A file that is not there is copied as an empty one, if it may be. */
+static bool copy_file(const char *dir, const char *to, const char *name, bool needed)
+{
+	uint8_t bytes[64 * 1024];
+	cleanup_close int in = open_in(dir, name, O_RDONLY);
+	cleanup_close int out = -1;
+	ssize_t got;
+
+	if (in < 0 && (needed || errno != ENOENT))
+		return false;
+	out = open_in(to, name, O_WRONLY | O_CREAT | O_TRUNC);
+	if (out < 0 || in < 0)
+		return out >= 0;
+
+	while ((got = read(in, bytes, sizeof(bytes))) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 || !write_whole(out, bytes, (size_t)got))
+			return false;
+	}
+	return true;
+}
+
+/* It has another salt after each new beginning. */
+static void read_log_head(const char *dir, uint8_t *ret_head)
+{
+	cleanup_close int fd = open_in(dir, log_name, O_RDONLY);
+
+	memset(ret_head, 0, LOG_HEAD_BYTES);
+	if (fd >= 0 && read(fd, ret_head, LOG_HEAD_BYTES) != LOG_HEAD_BYTES)
+		memset(ret_head, 0, LOG_HEAD_BYTES);
+}
+
+static bool copy_once(const char *dir, const char *to, bool *ret_again)
+{
+	uint8_t before[LOG_HEAD_BYTES], after[LOG_HEAD_BYTES];
+	char log[PATH_BYTES + 32];
+
+	read_log_head(dir, before);
+	if (!copy_file(dir, to, turns_name, false) || !copy_file(dir, to, database_name, true) ||
+	    !copy_file(dir, to, log_name, false))
+		return false;
+	if ((size_t)snprintf(log, sizeof(log), "%s/%s", to, log_name) >= sizeof(log) ||
+	    !wal_cut(log))
+		return false;
+	read_log_head(dir, after);
+	*ret_again = memcmp(before, after, sizeof(before)) != 0;
+	return true;
+}
+
+int store_copy(const char *dir, const char *to, char *detail, size_t detail_size)
+{
+	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+	bool again = true;
+
+	for (int i = 0; i < TRIES_MAX && again; i++) {
+		if (i > 0)
+			nanosleep(&pause, NULL);
+		if (copy_once(dir, to, &again))
+			continue;
+		snprintf(detail, detail_size, "%s/%s: %s", dir, database_name, strerror(errno));
+		return -ERR_IO;
+	}
+
+	if (!again)
+		return 0;
+	snprintf(detail, detail_size, "%s changes too fast to be copied; try again", dir);
+	return -ERR_IO;
+}

@@ -1,0 +1,169 @@
+/* Goal: a copy of a journal that is being written is a whole journal of some moment: each claim
+ * that ended before it is in it once, and no later copy has fewer. The broker is not kept from its
+ * work. Method: a child writes turns as fast as it can, through many checkpoints of the turns and
+ * of SQLite's log, while copies are taken and opened. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/err.h"
+#include "journal_model.h"
+
+enum { COPIES = 20, FEW = 1500 };
+
+static struct store *open_journal(const char *dir, struct store_boot *ret_boot)
+{
+	const struct store_place place = {.dir = dir, .boot_id = "boot", .ttl_ms_max = 1};
+	struct store *store = NULL;
+	char detail[512] = "";
+
+	int rc = store_open(&place, &store, ret_boot, detail, sizeof(detail));
+	if (rc != 0 || ret_boot->quarantined)
+		fprintf(stderr, "%s\n", detail);
+	return rc == 0 ? store : NULL;
+}
+
+static void write_claim(struct store *store, uint64_t id)
+{
+	struct record record = {.type = RECORD_CLAIM_END};
+
+	record.claim.id = id;
+	record.claim.state = CLAIM_ENDED;
+	record.claim.end = END_RELEASED;
+	snprintf(record.claim.name, sizeof(record.claim.name), "client");
+	snprintf(record.claim.label, sizeof(record.claim.label), "%060d", (int)id);
+	if (store_append(store, &record) != 0 || store_commit(store) != 0)
+		_exit(3);
+}
+
+static pid_t begin_writing(const char *dir)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
+	struct store_boot boot;
+	struct store *store = open_journal(dir, &boot);
+	for (uint64_t id = 1; store; id++)
+		write_claim(store, id);
+	_exit(2);
+}
+
+struct seen {
+	uint64_t newest, next; /* rows come newest first: the id that must come now */
+	bool gap;
+};
+
+static void see_row(void *ctx, uint64_t row, const struct record *record)
+{
+	struct seen *seen = ctx;
+
+	(void)row;
+	if (seen->newest == 0)
+		seen->newest = seen->next = record->claim.id;
+	seen->gap |= record->claim.id != seen->next;
+	seen->next--;
+}
+
+/* The newest claim in a copy, 0: none. */
+static uint64_t read_copy(const char *dir)
+{
+	char *copy = model_folder_create(), detail[512] = "";
+	struct seen seen = {0};
+	struct store_boot boot;
+
+	if (store_copy(dir, copy, detail, sizeof(detail)) != 0)
+		fail_msg("%s", detail);
+	struct store *store = open_journal(copy, &boot);
+	assert_non_null(store);
+	assert_false(boot.quarantined);
+	assert_int_equal(store_history(store, 0, UINT32_MAX, see_row, &seen), 0);
+	assert_false(seen.gap);
+	assert_true(seen.newest == 0 || seen.next == 0 || seen.newest > LIMIT_HISTORY);
+	store_close(store);
+	model_folder_destroy(copy);
+	return seen.newest;
+}
+
+static void test_while_it_is_written(void **state)
+{
+	char *dir = model_folder_create();
+	uint64_t newest = 0, before = 0, first = 0;
+	pid_t pid = begin_writing(dir);
+
+	(void)state;
+	while (newest == 0) {
+		char path[4200];
+		snprintf(path, sizeof(path), "%s/journal.db", dir);
+		if (access(path, F_OK) == 0)
+			newest = read_copy(dir);
+		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	}
+	first = newest;
+	for (int i = 0; i < COPIES || newest - first < FEW; i++) {
+		before = newest;
+		newest = read_copy(dir);
+		assert_true(newest >= before);
+		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* Of a broker that died, too. */
+	assert_true(read_copy(dir) >= newest);
+	model_folder_destroy(dir);
+}
+
+static void test_nothing_there(void **state)
+{
+	char *dir = model_folder_create(), *to = model_folder_create(), detail[512];
+
+	(void)state;
+	assert_int_equal(store_copy(dir, to, detail, sizeof(detail)), -ERR_IO);
+	assert_non_null(strstr(detail, "journal.db"));
+	assert_int_equal(store_copy("/nowhere", to, detail, sizeof(detail)), -ERR_IO);
+	model_folder_destroy(dir);
+	model_folder_destroy(to);
+}
+
+/* Kept over restarts, the last of them. */
+static void test_rules(void **state)
+{
+	char *dir = model_folder_create(), bytes[64];
+	struct store_boot boot;
+	struct store *store = open_journal(dir, &boot);
+
+	(void)state;
+	assert_int_equal(store_rules(store, bytes, sizeof(bytes)), 0);
+	store_put_rules(store, "one", 3);
+	store_put_rules(store, "two", 3);
+	store_close(store);
+	store = open_journal(dir, &boot);
+	assert_int_equal(store_rules(store, bytes, sizeof(bytes)), 3);
+	assert_memory_equal(bytes, "two", 3);
+	assert_int_equal(store_rules(store, bytes, 2), 0);
+	store_close(store);
+	model_folder_destroy(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_while_it_is_written),
+		cmocka_unit_test(test_nothing_there),
+		cmocka_unit_test(test_rules),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
