@@ -44,6 +44,11 @@ static void view_head(const json_t *status, struct text_table *sheet)
 		       field_u64(status, "epoch"), field_u64(status, "held"),
 		       field_u64(status, "queue_depth"));
 
+	if (strcmp(field_text(status, "mode", ""), "observe") == 0)
+		text_table_add(sheet,
+			       "%cobserve: nothing is enforced and nobody is protected. To "
+			       "enforce: mode: enforce in the configuration, then baton reload",
+			       STYLE_WARN);
 	if (field_true(status, "paused"))
 		text_table_add(sheet, "%cpaused: nothing is granted. %s", STYLE_WARN,
 			       field_text(status, "paused_reason", ""));
@@ -125,12 +130,14 @@ static void stopping_cell(struct table *table, const json_t *lease)
 
 static void state_cell(struct table *table, const json_t *lease)
 {
-	const char *state = field_text(lease, "state", "?");
+	char state[64];
 	const json_t *yield = json_object_get(lease, "yield");
 	double detached = field_number(lease, "detached_left_s", -1);
 	double expires = field_number(lease, "expires_in_s", -1);
 	char left[UNITS_BYTES];
 
+	snprintf(state, sizeof(state), "%.40s%s", field_text(lease, "state", "?"),
+		 field_true(lease, "would_wait") ? ", would wait" : "");
 	if (field_true(yield, "revoked"))
 		stopping_cell(table, lease);
 	else if (yield)

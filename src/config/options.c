@@ -18,6 +18,7 @@ enum option_id {
 	OPTION_FAKE_GPU,
 	OPTION_LOG_LEVEL,
 	OPTION_COMPAT,
+	OPTION_OBSERVE,
 	OPTION_WEB,
 	OPTION_MODELS,
 	OPTION_DEV,
@@ -48,6 +49,9 @@ static const struct option_row {
 	{"log-level", "LEVEL", OPTION_LOG_LEVEL, "error, warn, info or debug (info)"},
 	{"compat", "bridge", OPTION_COMPAT,
 	 "stand in for the predecessor: 127.0.0.1:$BRIDGE_PORT (8080), $BRIDGE_TOKEN"},
+	{"observe", NULL, OPTION_OBSERVE,
+	 "enforce nothing: grant everything at once and record it for baton replay; where the file "
+	 "names a mode, that counts"},
 	{"web", "DIR", OPTION_WEB,
 	 "large libraries and demo models of the pages (beside the executable, else as installed)"},
 	{"models", "DIR", OPTION_MODELS, "your own models: DIR/x/y is /models/x/y for the pages"},
@@ -85,10 +89,18 @@ static bool take_descriptor(const char *text, int *ret_fd)
 	return fcntl(*ret_fd, F_GETFD) >= 0;
 }
 
-static int take_option(struct options *o, int id, const char *value, char *detail, size_t size)
+static bool take_level(const char *name, int *ret_level)
 {
 	enum log_level level;
 
+	if (!log_level_from_name(name, &level))
+		return false;
+	*ret_level = (int)level;
+	return true;
+}
+
+static int take_option(struct options *o, int id, const char *value, char *detail, size_t size)
+{
 	switch (id) {
 	case OPTION_LISTEN:
 		if (o->listen_count == SETTINGS_LISTEN_COUNT)
@@ -110,14 +122,14 @@ static int take_option(struct options *o, int id, const char *value, char *detai
 		o->config_path = value;
 		break;
 	case OPTION_LOG_LEVEL:
-		if (!log_level_from_name(value, &level))
-			return refuse_option(detail, size, "--log-level: unknown level", value);
-		o->log_level = (int)level;
-		break;
+		if (take_level(value, &o->log_level))
+			return 0;
+		return refuse_option(detail, size, "--log-level: unknown level", value);
 	case OPTION_COMPAT:
-		if (strcmp(value, "bridge") != 0)
-			return refuse_option(detail, size, "--compat: unknown mode", value);
-		o->bridge = true;
+		o->bridge = strcmp(value, "bridge") == 0;
+		return o->bridge ? 0 : refuse_option(detail, size, "--compat: unknown mode", value);
+	case OPTION_OBSERVE:
+		o->observe = true;
 		break;
 	case OPTION_WEB:
 		o->web_dir = value;
@@ -141,9 +153,9 @@ static int take_option(struct options *o, int id, const char *value, char *detai
 		o->allow_remote = true;
 		break;
 	case OPTION_READY_FD:
-		if (!take_descriptor(value, &o->ready_fd))
-			return refuse_option(detail, size, "--ready-fd: no open descriptor", value);
-		break;
+		if (take_descriptor(value, &o->ready_fd))
+			return 0;
+		return refuse_option(detail, size, "--ready-fd: no open descriptor", value);
 	case OPTION_CHECK:
 		o->check = true;
 		break;
@@ -265,6 +277,8 @@ int options_apply(const struct options *options, struct settings *settings, char
 			 options->models_dir);
 	}
 
+	if (options->observe && !settings->mode_said)
+		settings->core.observe = true;
 	if (options->log_level >= 0)
 		settings->log_level = options->log_level;
 	/* Those of the machine are not known yet. */

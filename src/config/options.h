@@ -15,7 +15,7 @@ struct options {
 		*procfs; /* of tests: where GPUs are looked for; NULL: not given */
 	int log_level;   /* -1: not given */
 	int ready_fd;    /* -1: not given */
-	bool bridge, allow_remote, dev, check, help;
+	bool bridge, observe, allow_remote, dev, check, help;
 };
 
 /* 0 or -ERR_BAD_FIELD; `detail` then says what is wrong. */
@@ -38,6 +38,8 @@ struct paths {
 };
 int paths_find(const struct options *options, struct paths *ret_paths, char *detail,
 	       size_t detail_size);
+/* No file was there at the start; looks again. */
+void paths_find_config(struct paths *paths);
 /* The default socket, when neither the command line nor the file names one. */
 int paths_socket(struct settings *settings, char *detail, size_t detail_size);
 /* A folder and its parents; the last one 0700. 0 or -ERR_IO with detail. */

@@ -71,6 +71,18 @@ static int find_pages(const struct options *options, struct paths *p, char *deta
 	return 0;
 }
 
+void paths_find_config(struct paths *paths)
+{
+	char *config = paths->config;
+
+	if (config[0])
+		return;
+	if (!find_path(config, sizeof(paths->config), "XDG_CONFIG_HOME", ".config",
+		       "baton/config.yaml") ||
+	    access(config, F_OK) != 0)
+		config[0] = 0;
+}
+
 int paths_find(const struct options *options, struct paths *ret_paths, char *detail,
 	       size_t detail_size)
 {
@@ -91,10 +103,8 @@ int paths_find(const struct options *options, struct paths *ret_paths, char *det
 
 	if (options->config_path)
 		snprintf(p.config, sizeof(p.config), "%s", options->config_path);
-	else if (!find_path(p.config, sizeof(p.config), "XDG_CONFIG_HOME", ".config",
-			    "baton/config.yaml") ||
-		 access(p.config, F_OK) != 0)
-		p.config[0] = 0;
+	else
+		paths_find_config(&p);
 
 	int rc = find_pages(options, &p, detail, detail_size);
 	if (rc)

@@ -304,6 +304,7 @@ void settings_compare(const struct settings *from, const struct settings *to,
 		const char *name;
 		bool differs, restart;
 	} rows[] = {
+		{"mode", from->core.observe != to->core.observe, false},
 		{"classes", memcmp(from->core.classes, to->core.classes, sizeof(to->core.classes)),
 		 false},
 		{"class_rules", rules_differ(from, to), false},

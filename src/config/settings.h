@@ -92,6 +92,7 @@ struct settings {
 	uint32_t connections_max;
 	uint32_t connections_per_process_max; /* 0: half of all */
 	int log_level;                        /* enum log_level */
+	bool mode_said; /* by the file: it goes before --observe, so that a reload can switch */
 };
 
 /* DESIGN.md section 12, and the predecessor's names as class rules. */

@@ -77,7 +77,9 @@ struct file_timing {
 struct file_queue {
 	uint32_t *max, *per_session_max, *per_principal_max, *held_per_principal_max;
 };
+enum file_mode { FILE_ENFORCE, FILE_OBSERVE };
 struct settings_file {
+	enum file_mode *mode;
 	char **listen, **origins, **model_origins, *socket, *models, *browser_gpu;
 	unsigned listen_count, origins_count, model_origins_count, rules_count, gpus_count;
 	unsigned principals_count, keys_count, upstreams_count;

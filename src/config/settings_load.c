@@ -364,6 +364,9 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 
 	if (from->log_level)
 		to->log_level = (int)*from->log_level;
+	if (from->mode)
+		to->core.observe = *from->mode == FILE_OBSERVE;
+	to->mode_said = from->mode != NULL;
 	return 0;
 }
 

@@ -10,6 +10,7 @@ static const cyaml_strval_t class_names[] = {{"voice", LEASE_VOICE},
 					     {"background", LEASE_BACKGROUND}};
 static const cyaml_strval_t level_names[] = {
 	{"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+static const cyaml_strval_t mode_names[] = {{"enforce", FILE_ENFORCE}, {"observe", FILE_OBSERVE}};
 
 static const cyaml_schema_field_t class_fields[] = {
 	CYAML_FIELD_FLOAT_PTR("offset_s", OPT, struct file_class, offset_s),
@@ -113,6 +114,8 @@ static const cyaml_schema_value_t origin_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, SETTINGS_ORIGIN_BYTES)};
 
 static const cyaml_schema_field_t file_fields[] = {
+	CYAML_FIELD_ENUM_PTR("mode", OPT | CYAML_FLAG_STRICT, struct settings_file, mode,
+			     mode_names, CYAML_ARRAY_LEN(mode_names)),
 	CYAML_FIELD_SEQUENCE("listen", OPT, struct settings_file, listen, &address_schema, 1,
 			     SETTINGS_LISTEN_COUNT),
 	CYAML_FIELD_SEQUENCE("origins", OPT, struct settings_file, origins, &origin_schema, 0,

@@ -35,6 +35,7 @@ static void keep_running(const struct settings *running, struct settings *next)
 void reload_apply(struct reload *reload)
 {
 	struct active_config *active = reload->active;
+	uint8_t rules[CORE_CONFIG_BYTES_MAX];
 
 	for (uint32_t i = 0; i < active->settings.rule_count; i++)
 		active->rules[i] = (struct class_rule){active->settings.rules[i].match,
@@ -50,6 +51,8 @@ void reload_apply(struct reload *reload)
 					     .rule_count = active->settings.rule_count,
 					     .rights = active->rights,
 					     .right_count = active->settings.principal_count};
+	store_put_rules(reload->broker->store, rules,
+			core_config_write(&active->settings.core, rules));
 	access_setup_set_origins(reload->access, &active->settings);
 	content_policies_set(reload->policies, &active->settings);
 
@@ -112,6 +115,7 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 
 	detail[0] = 0;
 	reload->due = MONO_NEVER;
+	paths_find_config(&reload->active->paths);
 	int rc = read_again(reload->active, &reload->gpus->rows, &next, detail, detail_size);
 	if (!rc)
 		rc = access_setup_read_keys(&next, &ring, detail, detail_size);

@@ -8,6 +8,8 @@
 void encode_gpus(struct text *out, uint32_t mask, const struct core_config *config);
 /* position, ahead, what encode_told adds, sentence, why. */
 void encode_place(struct text *out, const struct encode_context *facts);
+/* "observed" and "would_wait", each where it is so. */
+void encode_observed(struct text *out, bool observed, bool would_wait);
 /* "token": 32 hex digits, unless it is all zero. */
 void encode_token(struct text *out, const struct token *token);
 /* code, message, detail?, retry_after_s?. `err` with or without minus. */

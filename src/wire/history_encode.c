@@ -3,6 +3,8 @@
 #include "wire/history_encode.h"
 #include <assert.h>
 
+#include "wire/encode_common.h"
+
 static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {
 	text_json_key(out, key);
@@ -43,6 +45,7 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 		text_json_seconds(out, "held_s", rec->used_ms + last_ms);
 	if (rec->fence)
 		text_json_u64(out, "fence", rec->fence);
+	encode_observed(out, rec->observed, rec->would_wait);
 }
 
 struct wall_ms history_time(const struct record *record)

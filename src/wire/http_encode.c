@@ -59,6 +59,7 @@ static void add_grant(struct text *body, const struct send_effect *send,
 	text_json_u64(body, "lease", send->lease);
 	text_json_u64(body, "fence", send->fence);
 	encode_gpus(body, send->gpus, facts->config);
+	encode_observed(body, send->observed, send->would_wait);
 	if (send->expires_ms > 0)
 		text_json_seconds(body, "expires_in_s", send->expires_ms);
 }

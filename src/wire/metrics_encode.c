@@ -47,12 +47,20 @@ static void add_metric(struct text *out, const char *name, const char *type, con
 
 void metrics_encode(struct text *out, const struct core_stats *stats)
 {
-	static const char granted[] = "baton_granted_total", ended[] = "baton_ended_total";
+	static const char granted[] = "baton_granted_total", ended[] = "baton_ended_total",
+			  would_wait[] = "baton_would_wait_total";
 
 	metrics_encode_head(out, granted, "counter", "Leases granted, by class.");
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		metrics_encode_value(out, granted, "class", lease_class_name(cls),
 				     (double)stats->granted[cls]);
+
+	metrics_encode_head(out, would_wait, "counter",
+			    "Of these, granted in observe mode though the rules would have let "
+			    "them wait, by class.");
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		metrics_encode_value(out, would_wait, "class", lease_class_name(cls),
+				     (double)stats->would_wait[cls]);
 
 	metrics_encode_head(out, ended, "counter", "Claims ended, by reason.");
 	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
@@ -69,6 +77,8 @@ void metrics_encode(struct text *out, const struct core_stats *stats)
 	add_metric(out, "baton_waiting", "gauge", "Claims in the queue.", stats->waiting);
 	add_metric(out, "baton_held", "gauge", "Leases held.", stats->held);
 	add_metric(out, "baton_sessions", "gauge", "Sessions known.", stats->sessions);
+	add_metric(out, "baton_observe", "gauge", "1 in observe mode: nothing is enforced.",
+		   stats->observe);
 	add_metric(out, "baton_paused", "gauge", "1 while an operator paused grants.",
 		   stats->paused);
 	add_metric(out, "baton_journal_ok", "gauge", "0 while the journal cannot be written.",

@@ -73,6 +73,14 @@ void encode_place(struct text *out, const struct encode_context *facts)
 	}
 }
 
+void encode_observed(struct text *out, bool observed, bool would_wait)
+{
+	if (observed)
+		text_json_bool(out, "observed", true);
+	if (would_wait)
+		text_json_bool(out, "would_wait", true);
+}
+
 void encode_token(struct text *out, const struct token *token)
 {
 	static const struct token none;
@@ -148,6 +156,7 @@ static void add_claim(struct text *out, const struct send_effect *send,
 	if (send->fence)
 		text_json_u64(out, "fence", send->fence);
 	encode_gpus(out, send->gpus, facts->config);
+	encode_observed(out, send->observed, send->would_wait);
 	encode_token(out, &send->token);
 }
 
@@ -156,6 +165,7 @@ static void add_grant(struct text *out, const struct send_effect *send,
 {
 	text_json_u64(out, "fence", send->fence);
 	encode_gpus(out, send->gpus, facts->config);
+	encode_observed(out, send->observed, send->would_wait);
 	encode_token(out, &send->token);
 	if (send->expires_ms > 0)
 		text_json_seconds(out, "expires_in_s", send->expires_ms);

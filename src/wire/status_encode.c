@@ -35,6 +35,12 @@ static void add_counters(struct text *out, const struct core_stats *stats)
 		text_json_u64(out, lease_class_name(cls), stats->granted[cls]);
 	text_char(out, '}');
 
+	text_json_key(out, "would_wait");
+	text_char(out, '{');
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		text_json_u64(out, lease_class_name(cls), stats->would_wait[cls]);
+	text_char(out, '}');
+
 	text_json_key(out, "ended");
 	text_char(out, '{');
 	for (int end = END_NONE + 1; end < END_REASON_COUNT; end++)
@@ -96,6 +102,7 @@ void status_encode_begin(struct status_encoder *encoder, struct text *out,
 	text_json_seconds(out, "uptime_s", head->uptime_ms);
 	text_json_u64(out, "epoch", stats->epoch);
 	text_json_u64(out, "fence", stats->fence);
+	text_json_str(out, "mode", stats->observe ? "observe" : "enforce");
 	text_json_bool(out, "locked", head->owner != NULL);
 	text_json_str(out, "owner", head->owner);
 	text_json_u64(out, "queue_depth", stats->waiting);
@@ -312,6 +319,7 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 	add_claim(out, holder);
 	text_json_u64(out, "fence", rec->fence);
 	encode_gpus(out, rec->granted_mask, config);
+	encode_observed(out, rec->observed, rec->would_wait);
 
 	if (rec->state != CLAIM_OFFERED) {
 		text_json_seconds(out, "held_s", mono_since(now, rec->held_since));

@@ -33,19 +33,20 @@ export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
 	| "no_memory" | "internal";
 
 export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
-	"lock-delay" | "detached" | "vram" | "pinned" | "evicting" | "behind" | "reserved" |
-	"unknown" | "unhealthy" | "paused" | "journal" | "authority" | "in_doubt" | "beyond" |
-	"host" | "draining" | "disconnected";
+	"lock-delay" | "detached" | "vram" | "pinned" | "observed" | "evicting" | "behind" |
+	"reserved" | "unknown" | "unhealthy" | "paused" | "journal" | "authority" | "in_doubt" |
+	"beyond" | "host" | "draining" | "disconnected";
 
 export type BoundCode = "stopped" | "disconnected" | "blocked" | "memory" | "set" |
-	"own_claims" | "host" | "later";
+	"own_claims" | "host" | "observed" | "later";
 
 export type GrantsCode = "draining" | "journal" | "in_doubt" | "paused";
 
 export type EventWhat = "queued" | "offered" | "loading" | "held" | "yield" | "kept" |
-	"revoked" | "killed" | "draining" | "leftover" | "ended" | "changed" | "lent" | "attached"
-	| "detached" | "unwatched" | "exited" | "gone" | "bye" | "started" | "paused" | "resumed" |
-	"reset" | "force-release-all" | "journal-ok" | "journal-failed" | "clock-jump";
+	"revoked" | "killed" | "draining" | "leftover" | "ended" | "changed" | "collides" | "lent"
+	| "observing" | "enforcing" | "attached" | "detached" | "unwatched" | "exited" | "gone" |
+	"bye" | "started" | "paused" | "resumed" | "reset" | "force-release-all" | "journal-ok" |
+	"journal-failed" | "clock-jump";
 
 export type AdminAct = "yield" | "revoke" | "cancel" | "pause" | "resume" | "reset" |
 	"force-release-all";
@@ -134,6 +135,10 @@ export interface Grant {
 	gpu?: string;
 	/** `index`, `name`, `uuid` of each */
 	gpus?: Gpu[];
+	/** Granted in observe mode: others may use the GPU beside it */
+	observed?: true;
+	/** And the rules would have let it wait */
+	would_wait?: true;
 }
 
 /** How long a waiter waits, and why. */
@@ -204,6 +209,8 @@ export interface ByClass {
 
 export interface Counters {
 	granted: ByClass;
+	/** Of these, granted in observe mode though the rules would have let them wait */
+	would_wait: ByClass;
 	ended: Partial<Record<EndReason, number>>;
 	yields: number;
 	revokes: number;
@@ -334,6 +341,8 @@ export interface StatusFields {
 	uptime_s: number;
 	epoch: number;
 	fence: number;
+	/** `observe`: nothing is enforced, and nobody is protected */
+	mode: "enforce" | "observe";
 	locked: boolean;
 	owner: string | null;
 	queue_depth: number;
@@ -371,6 +380,8 @@ export interface HistoryClaim {
 	waited_s: number;
 	held_s?: number;
 	fence?: number;
+	observed?: true;
+	would_wait?: true;
 }
 
 export interface HistoryAct {
@@ -609,6 +620,10 @@ export namespace FromBroker {
 		gpu?: string;
 		/** As in `granted` */
 		gpus?: Gpu[];
+		/** As in `granted` */
+		observed?: true;
+		/** As in `granted` */
+		would_wait?: true;
 		/** Of a granted one, as in `granted` */
 		token?: string;
 	}
@@ -678,12 +693,14 @@ export namespace FromBroker {
 		/** UTC */
 		time: string;
 		/** Of a claim: `queued`, `offered`, `loading` (granted, its model is not there yet),
-		 * `held`, `yield`, `kept` (the yield was taken back), `changed`, `lent`, `revoked` (being
-		 * stopped from here on), `killed`, `draining` (over, its room not free yet), `leftover`
-		 * (nor did it become free in time), `ended`; of a session: `attached`, `detached` (its
-		 * connection broke), `bye`, `gone` (all its processes are), `exited` (its own, and what it
-		 * named lives), `unwatched`; of the broker: `started`, `paused`, `resumed`, `reset`,
-		 * `force-release-all`, `journal-failed`, `journal-ok`, `clock-jump` */
+		 * `held`, `yield`, `kept` (the yield was taken back), `changed`, `lent`, `collides`
+		 * (granted in observe mode beside others, where it would have had to wait), `revoked`
+		 * (being stopped from here on), `killed`, `draining` (over, its room not free yet),
+		 * `leftover` (nor did it become free in time), `ended`; of a session: `attached`,
+		 * `detached` (its connection broke), `bye`, `gone` (all its processes are), `exited` (its
+		 * own, and what it named lives), `unwatched`; of the broker: `started`, `paused`,
+		 * `resumed`, `reset`, `force-release-all`, `journal-failed`, `journal-ok`, `clock-jump`,
+		 * `observing` and `enforcing` (the mode was switched) */
 		what: EventWhat;
 		/** Whose */
 		lease?: number;
@@ -929,6 +946,10 @@ export namespace Http {
 		/** The first GPU's name */
 		gpu: string;
 		gpus: Gpu[];
+		/** Granted in observe mode: others may use the GPU beside it */
+		observed?: true;
+		/** And the rules would have let it wait */
+		would_wait?: true;
 		/** Unless renewed */
 		expires_in_s: number;
 	}
@@ -962,6 +983,7 @@ export namespace Http {
 		version: string;
 		journal: boolean;
 		paused: boolean;
+		mode: "enforce" | "observe";
 		grants: Grants;
 		epoch: number;
 	}

@@ -58,6 +58,7 @@ void route_health(struct monitoring_routes *routes, const struct request_context
 	text_json_str(&body, "version", BATON_VERSION);
 	text_json_bool(&body, "journal", stats.journal_ok);
 	text_json_bool(&body, "paused", stats.paused);
+	text_json_str(&body, "mode", stats.observe ? "observe" : "enforce");
 
 	int64_t left_ms;
 	enum grants grants = core_grants(broker->core, broker->now, &left_ms);

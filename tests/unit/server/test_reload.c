@@ -21,6 +21,7 @@
 static struct {
 	int gpus_rc;
 	uint64_t vram_bytes;
+	int64_t rules_settle_ms;
 	unsigned names_saved, gpus_configured, gpus_asked, policies_set, lines, trails;
 	enum log_level line;
 	void (*changed)(void *ctx);
@@ -35,6 +36,17 @@ int store_gpus(struct store *store, const char *const *names, uint32_t count, bo
 	assert_false(may_move);
 	seen.gpus_asked++;
 	return seen.gpus_rc;
+}
+
+/* What it will be replayed by is what is in force. */
+void store_put_rules(struct store *store, const void *bytes, size_t length)
+{
+	struct core_config config;
+
+	(void)store;
+	core_config_defaults(&config);
+	assert_true(core_config_read(&config, bytes, length));
+	seen.rules_settle_ms = config.settle_ms;
 }
 
 /* One GPU, which grows when more of it is known. */
@@ -154,6 +166,7 @@ static void test_a_good_file_is_taken_whole(void **state)
 	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
 
 	assert_int_equal(active.settings.core.settle_ms, 7000);
+	assert_int_equal(seen.rules_settle_ms, 7000);
 	assert_int_equal(logger.level, LOG_DEBUG);
 	assert_int_equal(access_setup.policy.origin_count, 1);
 	assert_int_equal(seen.policies_set, 1);
@@ -163,6 +176,28 @@ static void test_a_good_file_is_taken_whole(void **state)
 	assert_int_equal(broker.queue.count, 1);
 	assert_int_equal(broker.queue.head->in.event.type, EVENT_CONFIG);
 	assert_ptr_equal(broker.queue.head->in.event.config, &active.settings.core);
+}
+
+/* The flag counts where the file names no mode; a file that does takes it back without a restart.
+ */
+static void test_the_mode_is_switched(void **state)
+{
+	(void)state;
+	active.options.observe = true;
+	write_config("log_level: info\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+	assert_true(active.settings.core.observe);
+	assert_non_null(strstr(change.applied, "mode"));
+
+	write_config("mode: enforce\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+	assert_false(active.settings.core.observe);
+	assert_non_null(strstr(change.applied, "mode"));
+
+	active.options.observe = false;
+	write_config("mode: observe\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+	assert_true(active.settings.core.observe);
 }
 
 static void test_a_bad_file_changes_nothing(void **state)
@@ -257,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_a_good_file_is_taken_whole, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_mode_is_switched, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_bad_file_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
 						set_up, tear_down),

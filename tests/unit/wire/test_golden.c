@@ -435,6 +435,11 @@ static void test_granted(void **state)
 	assert_true(r.has_token);
 	assert_memory_equal(r.token.b, token().b, 16);
 	client_decode_finish(&r);
+
+	send.observed = send.would_wait = true;
+	said(&send, &facts, "broker-granted-observed.json", &r);
+	assert_int_equal(r.type, RECEIVED_GRANTED);
+	client_decode_finish(&r);
 }
 
 /* yield, revoked, released, timeout: how a lease or a wait ends, and why. */

@@ -172,6 +172,7 @@ static void all_rows(struct status_encoder *render, void (*between)(struct text 
 	holder.session = 17;
 	holder.fence = 1001;
 	holder.granted_mask = 1;
+	holder.observed = holder.would_wait = true;
 	holder.held_since = (struct mono_ms){2500};
 	holder.held_wall = (struct wall_ms){1766446999000};
 	held.yield_reason = YIELD_PREEMPTED;
