@@ -12,14 +12,23 @@
 
 #include "base/err.h"
 #include "replay/replay_result.h"
+#include "replay/replay_state.h"
+#include "replay/replay_time.h"
 
 enum { EXIT_USAGE = 64, EXIT_BAD_TRACE = 65, EXIT_NO_INPUT = 66, EXIT_CANNOT_WRITE = 73 };
 
 static const char help_text[] =
-	"usage: baton replay [OPTION]... FILE\n\n"
-	"Runs a recorded trace through the broker's core in virtual time and prints, by class,\n"
-	"grants, timeouts and waits. No daemon is needed. FILE '-' is standard input.\n"
+	"usage: baton replay [OPTION]... FILE\n"
+	"       baton replay [OPTION]... --state DIR\n\n"
+	"Runs a recorded trace, or what a broker's state folder remembers, through the broker's\n"
+	"core in virtual time and prints, by class, grants, timeouts and waits, and what else\n"
+	"the rules make of it. No daemon is needed, and one that runs is not disturbed. FILE '-'\n"
+	"is standard input.\n"
 	"\n"
+	"  --state DIR      the past of the broker whose state this is\n"
+	"  --config FILE    by these rules instead of those that it ran by\n"
+	"  --from, --to TIME  only what was between: 2026-11-22, 2026-11-22T08:30 (local time,\n"
+	"                   with Z UTC), or so long ago: 7d, 36h, 90m\n"
 	"  --policy POLICY  baton (the default), or predecessor: a wait ends after 60 seconds,\n"
 	"                   and nobody notices that a holder died\n"
 	"  --json           one JSON object instead of the table\n"
@@ -32,8 +41,43 @@ static const char help_text[] =
 
 struct options {
 	bool predecessor, json, help;
-	const char *svg, *file;
+	const char *svg, *file, *state, *config;
+	struct replay_period period;
 };
+
+static bool take_time(struct options *o, bool from)
+{
+	int64_t *ret_ms = from ? &o->period.from_ms : &o->period.to_ms;
+
+	if (replay_time_parse(optarg, (int64_t)time(NULL) * 1000, ret_ms))
+		return true;
+	fprintf(stderr,
+		"baton: replay: --%s '%.60s' is no time; write 2026-11-22, 2026-11-22T08:30 or 7d "
+		"(ago)\n",
+		from ? "from" : "to", optarg);
+	return false;
+}
+
+/* A trace or a state, and of a state what belongs to it. */
+static bool judge_source(const struct options *o, int left)
+{
+	bool period = o->period.from_ms != INT64_MIN || o->period.to_ms != INT64_MAX;
+
+	if (left != (o->state ? 0 : 1)) {
+		fprintf(stderr, "baton: replay: name one trace%s; try: baton replay --help\n",
+			o->state ? ", or --state" : "");
+		return false;
+	}
+	if (!o->state && (o->config || period)) {
+		fprintf(stderr, "baton: replay: %s is for --state; a trace has its own\n",
+			o->config ? "--config" : "--from or --to");
+		return false;
+	}
+	if (o->period.from_ms < o->period.to_ms)
+		return true;
+	fprintf(stderr, "baton: replay: --from is not before --to\n");
+	return false;
+}
 
 static int parse_options(int argc, char **argv, struct options *o)
 {
@@ -41,11 +85,15 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"policy", required_argument, NULL, 'p'},
 		{"json", no_argument, NULL, 'j'},
 		{"svg", required_argument, NULL, 's'},
+		{"state", required_argument, NULL, 'S'},
+		{"config", required_argument, NULL, 'c'},
+		{"from", required_argument, NULL, 'f'},
+		{"to", required_argument, NULL, 't'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 
-	*o = (struct options){0};
+	*o = (struct options){.period = {INT64_MIN, INT64_MAX}};
 	optind = 0; /* the command table may have parsed before */
 	opterr = 0;
 	for (int c; (c = getopt_long(argc, argv, ":h", known, NULL)) != -1;) {
@@ -53,6 +101,13 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->json = true;
 		} else if (c == 's') {
 			o->svg = optarg;
+		} else if (c == 'S') {
+			o->state = optarg;
+		} else if (c == 'c') {
+			o->config = optarg;
+		} else if (c == 'f' || c == 't') {
+			if (!take_time(o, c == 'f'))
+				return -1;
 		} else if (c == 'h') {
 			o->help = true;
 		} else if (c == 'p' && strcmp(optarg, "predecessor") == 0) {
@@ -77,18 +132,29 @@ static int parse_options(int argc, char **argv, struct options *o)
 	if (o->help)
 		return 0;
 
-	if (optind != argc - 1) {
-		fprintf(stderr, "baton: replay: name one trace; try: baton replay --help\n");
+	if (!judge_source(o, argc - optind))
 		return -1;
-	}
 
-	o->file = argv[optind];
+	o->file = o->state ? o->state : argv[optind];
 	if (o->json && o->svg && strcmp(o->svg, "-") == 0) {
 		fprintf(stderr, "baton: replay: --json and --svg - both want standard output\n");
 		return -1;
 	}
 
 	return 0;
+}
+
+static int read_state(const struct options *o, struct replay_trace *trace)
+{
+	char detail[1024];
+	int rc = replay_state_read(o->state, o->config, &o->period, trace, detail, sizeof(detail));
+
+	if (rc == 0)
+		return 0;
+	fprintf(stderr, "baton: replay: %s\n", detail);
+	return rc == -ERR_CONFIG      ? EXIT_BAD_TRACE
+	       : rc == -ERR_NOT_FOUND ? EXIT_NO_INPUT
+				      : err_exit_code(rc);
 }
 
 static int read_trace(const struct options *o, struct replay_trace *trace)
@@ -199,7 +265,7 @@ int replay_main(int argc, char **argv)
 		return 0;
 	}
 
-	int status = read_trace(&o, &trace);
+	int status = o.state ? read_state(&o, &trace) : read_trace(&o, &trace);
 	if (status)
 		return status;
 

@@ -10,12 +10,16 @@
 #include "base/heap.h"
 #include "core/binding.h"
 #include "core/core.h"
+#include "core/view.h"
 #include "replay/replay_result.h"
 
 /* What a client does next; among equal times in this order. */
+enum { TTL_MS = 7 * 24 * 3600 * 1000, SERVE_MS = 60 * 1000 };
+
 enum act {
 	ACT_LIVE, /* replies due at once: accept, alive */
 	ACT_ARRIVE,
+	ACT_READY, /* what it brings in is there */
 	ACT_DIE,
 	ACT_FINISH, /* has used the GPU for as long as it wanted */
 	ACT_YIELD,
@@ -38,11 +42,13 @@ struct stage {
 	const struct replay_trace *trace;
 	struct replay_result *result;
 	struct core *core;
+	struct core_config config;
 	struct effects fx;
 	struct heap agenda;
 	struct actor *actors;
 	int64_t now_ms, wake_ms;
 	uint64_t random;
+	size_t ended; /* claims */
 };
 
 static void plan_act(struct stage *s, struct actor *a, enum act act, int64_t at_ms)
@@ -113,6 +119,19 @@ static void say_bye(struct stage *s, struct actor *a)
 	step_core(s, &event);
 }
 
+/* What it is told when it begins to wait; -1: nothing. */
+static int64_t bound_of(const struct stage *s, const struct actor *a)
+{
+	for (size_t i = 0; i < s->fx.count; i++) {
+		const struct effect *effect = &s->fx.v[i];
+		const struct claim_record *claim = &effect->record.claim;
+		if (effect->type == EFFECT_APPEND && effect->record.type == RECORD_CLAIM_PUT &&
+		    claim->ref == a->index + 1)
+			return core_bound_ms(s->core, claim->id, (struct mono_ms){s->now_ms});
+	}
+	return -1;
+}
+
 static void send_claim(struct stage *s, struct actor *a)
 {
 	const struct replay_request *q = a->request;
@@ -125,6 +144,7 @@ static void send_claim(struct stage *s, struct actor *a)
 		open.session.browser = browser;
 		open.session.name = q->id;
 		open.session.uid = -1;
+		open.session.principal = q->principal;
 		if (q->binding == BIND_NATIVE)
 			open.session.pid = (int64_t)a->index + 1;
 		step_core(s, &open);
@@ -133,15 +153,21 @@ static void send_claim(struct stage *s, struct actor *a)
 	struct event event = event_of(s, a, EVENT_ACQUIRE);
 	event.acquire.binding = q->binding;
 	event.acquire.browser = browser;
-	event.acquire.preemptible =
-		binding_of(q->binding)->ears; /* else a yield could not reach it */
+	event.acquire.preemptible = q->preemptible;
+	event.acquire.evictable = q->evictable;
+	event.acquire.loads = q->load_ms > 0;
+	event.acquire.load_ms = q->load_ms;
+	event.acquire.uninterruptible_ms = q->uninterruptible_ms;
+	event.acquire.principal = q->principal;
 	event.acquire.cls = q->cls;
 	event.acquire.ref = a->index + 1;
-	event.acquire.need = (struct need){.slots = 1, .gpu_count = 1, .vram_bytes = q->vram_bytes};
+	event.acquire.need = q->need;
+	event.acquire.ttl_ms = TTL_MS; /* it renews as long as it lives */
 	event.acquire.timeout_ms =
 		q->timeout_ms ? q->timeout_ms : 1; /* 0 would be no wait at all */
 	event.acquire.name = q->id;
 	step_core(s, &event);
+	replay_result_told(s->result, a->index, bound_of(s, a));
 }
 
 /* The connection closes without a goodbye; for a native program the process exit is seen too. */
@@ -159,9 +185,10 @@ static void die_silently(struct stage *s, struct actor *a)
 
 static void give_back(struct stage *s, struct actor *a, bool comes_back)
 {
-	if (a->runs)
+	if (a->runs && s->now_ms > a->run_since_ms)
 		a->used_ms += s->now_ms - a->run_since_ms;
 	a->runs = false;
+	cancel_act(s, a, ACT_READY);
 	cancel_act(s, a, ACT_FINISH);
 	cancel_act(s, a, ACT_YIELD);
 	cancel_act(s, a, ACT_DIE);
@@ -197,6 +224,16 @@ static void say_what_is_due(struct stage *s, struct actor *a)
 	a->alive = a->accepts = false;
 }
 
+static void say_ready(struct stage *s, struct actor *a)
+{
+	struct event event = event_of(s, a, EVENT_READY);
+	if (has_session(a))
+		event.renew.lease = a->lease;
+	else
+		event.renew.token = &a->token;
+	step_core(s, &event);
+}
+
 static void act_now(struct stage *s, struct actor *a, enum act act)
 {
 	switch (act) {
@@ -205,6 +242,9 @@ static void act_now(struct stage *s, struct actor *a, enum act act)
 		break;
 	case ACT_ARRIVE:
 		send_claim(s, a);
+		break;
+	case ACT_READY:
+		say_ready(s, a);
 		break;
 	case ACT_DIE:
 		die_silently(s, a);
@@ -229,10 +269,12 @@ static void begin_run(struct stage *s, struct actor *a)
 	if (a->runs)
 		return;
 	a->runs = true;
-	a->run_since_ms = s->now_ms;
+	a->run_since_ms = s->now_ms + q->load_ms;
+	if (q->load_ms > 0)
+		plan_act(s, a, ACT_READY, a->run_since_ms);
 	int64_t wants_ms = q->dies_ms < 0 ? q->hold_ms : q->dies_ms;
 	int64_t left_ms = wants_ms > a->used_ms ? wants_ms - a->used_ms : 0;
-	plan_act(s, a, q->dies_ms < 0 ? ACT_FINISH : ACT_DIE, s->now_ms + left_ms);
+	plan_act(s, a, q->dies_ms < 0 ? ACT_FINISH : ACT_DIE, a->run_since_ms + left_ms);
 }
 
 /* A message from the core reaches its client. Replies are planned, not stepped here. */
@@ -313,9 +355,12 @@ static void note_record(struct stage *s, const struct record *record)
 	size_t i = claim->ref - 1;
 	assert(i < s->trace->count);
 	struct replay_verdict *verdict = &s->result->verdicts[i];
+	s->ended += record->type == RECORD_CLAIM_END;
 	if (record->type == RECORD_CLAIM_END)
 		replay_result_end(s->result, i, ending_of(verdict, claim->end), s->now_ms);
 	else if (verdict->phase != PHASE_LOST)
+		replay_result_place(s->result, i, claim->granted_mask, claim->need.slots);
+	if (record->type == RECORD_CLAIM_PUT && verdict->phase != PHASE_LOST)
 		replay_result_phase(s->result, i, phases[claim->state], s->now_ms);
 }
 
@@ -368,7 +413,10 @@ static void set_up(struct stage *s)
 	}
 
 	struct event config = event_of(s, NULL, EVENT_CONFIG);
-	config.config = &s->trace->config;
+	s->config = s->trace->config;
+	s->config.observe = false;
+	s->config.http_ttl_ms_max = TTL_MS;
+	config.config = &s->config;
 	step_core(s, &config);
 	struct event start = event_of(s, NULL, EVENT_START);
 	start.start.epoch = 1;
@@ -376,17 +424,31 @@ static void set_up(struct stage *s)
 	step_core(s, &start);
 }
 
+/* A trace says when it is over. What a state's claims did is known, and under other rules it may
+ * take longer: then until all are served, each after the other at worst. */
+static int64_t last_ms(const struct replay_trace *trace)
+{
+	int64_t sum_ms = trace->end_ms;
+
+	if (!trace->is_state)
+		return trace->end_ms;
+	for (size_t i = 0; i < trace->count; i++)
+		sum_ms += trace->requests[i].hold_ms + trace->requests[i].load_ms + SERVE_MS;
+	return sum_ms;
+}
+
 void replay_baton(const struct replay_trace *trace, struct replay_result *result,
 		  replay_progress *progress, void *ctx)
 {
 	struct stage s = {.trace = trace, .result = result};
 
+	int64_t limit_ms = last_ms(trace);
 	set_up(&s);
 	deliver_effects(&s);
 	for (;;) {
 		struct heap_node *node = heap_first(&s.agenda);
 		int64_t next_ms = node && node->key < s.wake_ms ? node->key : s.wake_ms;
-		if (next_ms > trace->end_ms)
+		if (next_ms > limit_ms || (next_ms > trace->end_ms && s.ended == trace->count))
 			break;
 		s.now_ms = next_ms > s.now_ms ? next_ms : s.now_ms;
 		run_moment(&s);
@@ -395,9 +457,11 @@ void replay_baton(const struct replay_trace *trace, struct replay_result *result
 			progress(ctx, s.now_ms);
 	}
 
+	if (s.now_ms > result->end_ms)
+		result->end_ms = s.now_ms;
 	core_destroy(s.core);
 	effects_finish(&s.fx);
 	heap_finish(&s.agenda);
 	free(s.actors);
-	replay_result_close(result, trace);
+	replay_result_close(result, trace->count);
 }

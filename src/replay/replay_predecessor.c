@@ -103,5 +103,5 @@ void replay_predecessor(const struct replay_trace *trace, struct replay_result *
 	}
 
 	free(b.queue);
-	replay_result_close(result, trace);
+	replay_result_close(result, trace->count);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "replay/replay_result.h"
+#include "replay/replay_figures.h"
 
 struct figures {
 	size_t requests, granted, timeouts, pending, died, other, yields;
@@ -86,6 +86,85 @@ static void print_row(FILE *out, const char *name, const struct figures *f, bool
 		fprintf(out, "%11s %11s %11s\n", "-", "-", "-");
 }
 
+static const char *share_text(double share, char buf[32])
+{
+	if (share < 0)
+		return "-";
+	snprintf(buf, 32, "%.1f %%", share * 100);
+	return buf;
+}
+
+static const char *ratio_text(double ratio, char buf[32])
+{
+	if (ratio < 0)
+		return "-";
+	snprintf(buf, 32, "%.2f", ratio);
+	return buf;
+}
+
+static void print_pair(FILE *out, const char *name, const char *past, const char *now)
+{
+	fprintf(out, "%-32s %12s %12s\n", name, past, now);
+}
+
+/* Beside what was recorded, where that is known. */
+static void print_figures(FILE *out, const struct replay_trace *trace,
+			  const struct replay_result *result, const struct replay_view *view)
+{
+	const char *bold = view->colour ? "\033[1m" : "", *plain = view->colour ? "\033[0m" : "";
+	struct replay_figures now, past;
+	char a[32], b[32];
+	bool known = trace->is_state;
+
+	replay_figures(trace, result, &now);
+	if (known)
+		replay_figures_past(trace, &past);
+	else
+		past = now;
+
+	fprintf(out, "\n%s%-32s %12s %12s%s\n", bold, "", known ? "RECORDED" : "", "REPLAYED",
+		plain);
+	snprintf(a, sizeof(a), "%zu", past.collisions);
+	snprintf(b, sizeof(b), "%zu", now.collisions);
+	print_pair(out, "collisions", known ? a : "", b);
+	print_pair(out, "time in collision", known ? duration_text(past.overlap_ms, a) : "",
+		   duration_text(now.overlap_ms, b));
+	snprintf(a, sizeof(a), "%zu", past.switches);
+	snprintf(b, sizeof(b), "%zu", now.switches);
+	print_pair(out, "switches between clients", known ? a : "", b);
+	print_pair(out, "idle", known ? share_text(past.idle_share, a) : "",
+		   share_text(now.idle_share, b));
+	print_pair(out, "fairness between users (Jain)", known ? ratio_text(past.jain, a) : "",
+		   ratio_text(now.jain, b));
+	print_pair(out, "worst wait / promised", known ? "-" : "", ratio_text(now.worst, b));
+}
+
+/* What the record does not tell is said, not guessed. */
+static void print_gaps(FILE *out, const struct replay_gaps *gaps)
+{
+	if (gaps->rules_unknown)
+		fputs("\nThe state does not say by which rules and GPUs it ran (an older broker "
+		      "wrote it): the defaults, unless --config names others.\n",
+		      out);
+	if (gaps->older)
+		fputs("\nThe history begins later than --from.\n", out);
+
+	if (gaps->unknown_holds)
+		fprintf(out,
+			"\n%zu never held a GPU; for how long they would have is unknown: 20 s "
+			"each.\n",
+			gaps->unknown_holds);
+	if (gaps->earlier_turns)
+		fprintf(out,
+			"\n%zu had several turns; of the earlier ones the record has the length, "
+			"not the times.\n",
+			gaps->earlier_turns);
+	if (gaps->inside)
+		fprintf(out, "\n%zu ran inside other leases and are left out.\n", gaps->inside);
+	if (gaps->running)
+		fprintf(out, "\n%zu were not over yet.\n", gaps->running);
+}
+
 void replay_print_table(FILE *out, const struct replay_trace *trace,
 			const struct replay_result *result, const struct replay_view *view)
 {
@@ -105,12 +184,15 @@ void replay_print_table(FILE *out, const struct replay_trace *trace,
 	}
 
 	print_row(out, "all", &all, view->colour);
+	print_figures(out, trace, result, view);
 	if (all.died || all.other)
 		fprintf(out, "\n%zu died holding; %zu denied or revoked.\n", all.died, all.other);
 	if (trace->recorded[RECORDED_GRANTED] || trace->recorded[RECORDED_TIMEOUT])
 		fprintf(out, "\nAs recorded: %zu granted, %zu timeouts, %zu pending.\n",
 			trace->recorded[RECORDED_GRANTED], trace->recorded[RECORDED_TIMEOUT],
 			trace->recorded[RECORDED_PENDING]);
+	if (trace->is_state)
+		print_gaps(out, &trace->gaps);
 }
 
 static json_t *json_seconds(int64_t ms)
@@ -140,6 +222,37 @@ static json_t *figures_json(const struct figures *f)
 	return object;
 }
 
+static json_t *number_or_null(double value)
+{
+	return value < 0 ? json_null() : json_real(value);
+}
+
+static void add_figures(json_t *object, const struct replay_figures *f)
+{
+	json_object_set_new(object, "collisions", json_integer((json_int_t)f->collisions));
+	json_object_set_new(object, "overlap_s", json_seconds(f->overlap_ms));
+	json_object_set_new(object, "switches", json_integer((json_int_t)f->switches));
+	json_object_set_new(object, "idle_share", number_or_null(f->idle_share));
+	json_object_set_new(object, "jain", number_or_null(f->jain));
+}
+
+static json_t *past_json(const struct replay_trace *trace)
+{
+	const struct replay_gaps *gaps = &trace->gaps;
+	json_t *past = json_object();
+	struct replay_figures f;
+
+	replay_figures_past(trace, &f);
+	add_figures(past, &f);
+	json_object_set_new(past, "unknown_holds", json_integer((json_int_t)gaps->unknown_holds));
+	json_object_set_new(past, "earlier_turns", json_integer((json_int_t)gaps->earlier_turns));
+	json_object_set_new(past, "inside", json_integer((json_int_t)gaps->inside));
+	json_object_set_new(past, "running", json_integer((json_int_t)gaps->running));
+	json_object_set_new(past, "rules_unknown", json_boolean(gaps->rules_unknown));
+	json_object_set_new(past, "begins_later", json_boolean(gaps->older));
+	return past;
+}
+
 void replay_print_json(FILE *out, const struct replay_trace *trace,
 		       const struct replay_result *result, const struct replay_view *view)
 {
@@ -159,6 +272,12 @@ void replay_print_json(FILE *out, const struct replay_trace *trace,
 		json_object_set_new(recorded, names[i],
 				    json_integer((json_int_t)trace->recorded[i]));
 	json_object_set_new(root, "recorded", recorded);
+	struct replay_figures f;
+	replay_figures(trace, result, &f);
+	add_figures(root, &f);
+	json_object_set_new(root, "worst_wait_by_bound", number_or_null(f.worst));
+	if (trace->is_state)
+		json_object_set_new(root, "past", past_json(trace));
 	json_dumpf(root, out, JSON_REAL_PRECISION(12));
 	fputc('\n', out);
 	json_decref(root);

@@ -14,6 +14,8 @@ void replay_result_init(struct replay_result *result, const struct replay_trace 
 {
 	*result = (struct replay_result){.end_ms = trace->end_ms};
 	result->verdicts = check_memory(calloc(trace->count, sizeof(*result->verdicts)));
+	for (size_t i = 0; i < trace->count; i++)
+		result->verdicts[i].told_ms = -1;
 }
 
 void replay_result_finish(struct replay_result *result)
@@ -38,8 +40,8 @@ void replay_result_phase(struct replay_result *result, size_t request, enum repl
 			result->spans = check_memory(realloc(
 				result->spans, result->span_capacity * sizeof(*result->spans)));
 		}
-		result->spans[result->span_count++] =
-			(struct replay_span){request, v->phase, v->since_ms, now_ms};
+		result->spans[result->span_count++] = (struct replay_span){
+			request, v->phase, v->since_ms, now_ms, v->gpus, v->slots};
 	}
 
 	if (phase == PHASE_HOLDING && !v->granted) {
@@ -53,6 +55,23 @@ void replay_result_phase(struct replay_result *result, size_t request, enum repl
 	v->since_ms = now_ms;
 }
 
+/* The span until now ran where it ran. */
+void replay_result_place(struct replay_result *result, size_t request, uint32_t gpus,
+			 uint32_t slots)
+{
+	struct replay_verdict *v = &result->verdicts[request];
+
+	if (gpus == 0 && v->phase != PHASE_WAITING)
+		return;
+	v->gpus = gpus;
+	v->slots = slots;
+}
+
+void replay_result_told(struct replay_result *result, size_t request, int64_t bound_ms)
+{
+	result->verdicts[request].told_ms = bound_ms;
+}
+
 void replay_result_end(struct replay_result *result, size_t request, enum replay_end end,
 		       int64_t now_ms)
 {
@@ -61,9 +80,9 @@ void replay_result_end(struct replay_result *result, size_t request, enum replay
 	result->verdicts[request].ended_ms = now_ms;
 }
 
-void replay_result_close(struct replay_result *result, const struct replay_trace *trace)
+void replay_result_close(struct replay_result *result, size_t count)
 {
-	for (size_t i = 0; i < trace->count; i++)
+	for (size_t i = 0; i < count; i++)
 		if (result->verdicts[i].end == ENDING_NONE)
-			replay_result_end(result, i, ENDING_NONE, trace->end_ms);
+			replay_result_end(result, i, ENDING_NONE, result->end_ms);
 }

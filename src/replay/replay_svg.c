@@ -441,7 +441,7 @@ void replay_print_svg(FILE *out, const struct replay_trace *trace,
 	struct drawing d = {.out = out,
 			    .trace = trace,
 			    .result = result,
-			    .length_ms = trace->end_ms > 0 ? trace->end_ms : 1};
+			    .length_ms = result->end_ms > 0 ? result->end_ms : 1};
 
 	bands_init(&d.bands, trace, result);
 	int height = PLOT_TOP + (int)d.bands.count * BAND_HEIGHT + AXIS_HEIGHT;

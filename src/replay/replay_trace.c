@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "core/binding.h"
 #include "wire/json.h"
 
 enum {
@@ -215,6 +216,8 @@ static int take_request(struct reader *r, json_t *object, struct replay_request 
 				     .hold_ms = HOLD_MS,
 				     .dies_ms = -1,
 				     .yield_ms = YIELD_MS,
+				     .recorded_wait_ms = -1,
+				     .need = {.slots = 1, .gpu_count = 1},
 				     .line = r->line};
 
 	int rc = check_names(r, object);
@@ -240,7 +243,7 @@ static int take_request(struct reader *r, json_t *object, struct replay_request 
 			4);
 	if (rc)
 		return rc;
-	rc = take_vram(r, object, "vram_mb", &q->vram_bytes);
+	rc = take_vram(r, object, "vram_mb", &q->need.vram_bytes);
 	if (rc)
 		return rc;
 	rc = take_choice(r, object, "binding", binding_name, BIND_HTTP + 1, &binding);
@@ -254,6 +257,7 @@ static int take_request(struct reader *r, json_t *object, struct replay_request 
 		return rc;
 
 	q->binding = (enum binding)binding;
+	q->preemptible = binding_of(q->binding)->ears; /* else a yield could not reach it */
 	r->trace->recorded[q->recorded]++;
 	last_ms = q->at_ms > last_ms ? q->at_ms : last_ms;
 	if (last_ms > r->trace->end_ms)
@@ -400,6 +404,11 @@ static int read_lines(struct reader *r, FILE *file)
 	return 0;
 }
 
+void replay_trace_sort(struct replay_trace *trace)
+{
+	qsort(trace->requests, trace->count, sizeof(*trace->requests), by_time);
+}
+
 int replay_trace_read(FILE *file, const char *name, struct replay_trace *ret_trace, char *detail,
 		      size_t detail_size)
 {
@@ -431,15 +440,18 @@ int replay_trace_read(FILE *file, const char *name, struct replay_trace *ret_tra
 		return rc;
 	}
 
-	qsort(trace.requests, trace.count, sizeof(*trace.requests), by_time);
+	replay_trace_sort(&trace);
 	*ret_trace = trace;
 	return 0;
 }
 
 void replay_trace_finish(struct replay_trace *trace)
 {
-	for (size_t i = 0; i < trace->count; i++)
+	for (size_t i = 0; i < trace->count; i++) {
 		free(trace->requests[i].id);
+		free(trace->requests[i].principal);
+	}
 	free(trace->requests);
+	free(trace->holds);
 	*trace = (struct replay_trace){0};
 }
