@@ -40,6 +40,9 @@ void announce_ready(const struct active_config *active, const struct access_setu
 		fprintf(stderr, ", %u slot%s\n", gpu->slots, gpu->slots == 1 ? "" : "s");
 	}
 
+	if (active->settings.core.observe)
+		fprintf(stderr, "%s  observe mode: nothing is enforced and nobody is protected%s\n",
+			bold, plain);
 	fprintf(stderr,
 		"  state in %s\n"
 		"  try: baton status, or in a browser: baton open\n"
