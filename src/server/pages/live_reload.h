@@ -24,7 +24,7 @@ struct live_reload {
 	int fd;
 	struct {
 		int wd;                        /* of inotify; 0: free */
-		char path[DEV_PATH_BYTES + 1]; /* "" for the root, else "pages/shared" */
+		char path[DEV_PATH_BYTES + 1]; /* "" for the root, else "pages/mic" */
 	} * folders;
 	unsigned folder_count, change_count;
 	char changes[DEV_CHANGES_MAX][DEV_PATH_BYTES + 1]; /* as in URLs */
