@@ -373,11 +373,25 @@ void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as)
 		escalate_from(core, claim, RUNG_KILL);
 }
 
+/* A holder that cannot be signalled any more, and is away, was told that what it has is kept until
+ * its linger ends. */
+static bool is_kept_while_away(const struct core *core, const struct claim *claim)
+{
+	const struct session *session = claim->session;
+
+	return claim_proof(claim) == PROOF_EXIT && !claim->killed && session->conn == 0 &&
+	       !session_stoppable(session) && mono_before(core->now, session->detach_deadline);
+}
+
 void revoke_due(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_YIELDING);
-	if (!claim->rec.revoked)
+	if (!claim->rec.revoked) {
 		grace_over(core, claim);
-	else
+	} else if (is_kept_while_away(core, claim)) {
+		claim->deadline = claim->session->detach_deadline;
+		timer_arm_claim(core, claim);
+	} else {
 		escalate_from(core, claim, claim->killed ? RUNG_COUNT : RUNG_KILL);
+	}
 }

@@ -105,6 +105,29 @@ static void test_unknown_is_revoked(void **state)
 	assert_int_equal(fixture_end(fixture, held), END_REVOKED);
 }
 
+/* It lost its connection while it had its grace: as one that was away before. */
+static void test_unknown_leaves_in_its_grace(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_NATIVE, "a"),
+		 b = fixture_session(fixture, BIND_NATIVE, "b");
+	uint64_t held = fixture_hold(fixture, a, LEASE_CHAT), next;
+
+	next = fixture_wait(fixture, b, LEASE_CHAT);
+	fixture_admin(fixture, ADMIN_REVOKE, held);
+	assert_non_null(fixture_signal(fixture, SIGTERM));
+	peer_reach(fixture, fixture_session_id(fixture, a), PEER_UNKNOWN, "no pidfd");
+	fixture_pass(fixture, fixture->config.grace_ms - 100);
+	fixture_close(fixture, a);
+	fixture_pass(fixture, core_linger_ms(&fixture->config, BIND_NATIVE) - 1);
+	fixture_alive(fixture, b);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+	assert_null(fixture_signal(fixture, SIGKILL));
+	fixture_pass(fixture, 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_ENDED);
+	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
+}
+
 /* One that is not connected may not know of the revoke: its linger counts. */
 static void test_unknown_is_revoked_unheard(void **state)
 {
@@ -290,12 +313,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_unknown_is_alive),       TEST(test_unknown_waits),
-		TEST(test_unknown_is_revoked),     TEST(test_unknown_is_revoked_unheard),
-		TEST(test_reached_later),          TEST(test_watched_only),
-		TEST(test_wrapper_dies),           TEST(test_rest_is_stuck),
-		TEST(test_declared_grace),         TEST(test_grace_is_had_once),
-		TEST(test_revoked_while_yielding), TEST(test_told_apart),
+		TEST(test_unknown_is_alive),
+		TEST(test_unknown_waits),
+		TEST(test_unknown_is_revoked),
+		TEST(test_unknown_is_revoked_unheard),
+		TEST(test_unknown_leaves_in_its_grace),
+		TEST(test_reached_later),
+		TEST(test_watched_only),
+		TEST(test_wrapper_dies),
+		TEST(test_rest_is_stuck),
+		TEST(test_declared_grace),
+		TEST(test_grace_is_had_once),
+		TEST(test_revoked_while_yielding),
+		TEST(test_told_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
