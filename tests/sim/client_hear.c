@@ -1,5 +1,7 @@
 /* client_hear: what clients do about what the broker tells them. An honest one stops when it must;
  * faults make it deaf, slow or stubborn. Called by client.c for each letter that arrives. */
+#include <string.h>
+
 #include "base/err.h"
 #include "base/margin.h"
 #include "trick.h"
@@ -146,8 +148,9 @@ static void hear_denied(struct world *w, struct want *want, const struct effect 
 		return;
 	}
 	int err = fx->send.err;
-	if (err == ERR_STATE && want->requeueing && want->stage == WANT_HELD) {
-		/* It has guests: it may only go for good. Some stay for now. */
+	if (err == ERR_STATE && want->requeueing && want->stage == WANT_HELD &&
+	    strcmp(fx->send.detail, "guests") == 0) { /* not of a cancel that came too late */
+		/* It may only go for good. Some stay for now. */
 		want->requeueing = want->done = false;
 		if (w->healed || rng_chance(&w->inside_rng, 700))
 			client_release(w, want, false);
