@@ -10,6 +10,8 @@
 #include "cli/table.h"
 #include "cli/units.h"
 
+enum { IDLE_SHOWN_S = 60 };
+
 struct gpus_options {
 	bool json;
 };
@@ -49,10 +51,13 @@ static void state_cell(struct table *table, const json_t *gpu, const json_t *mea
 	const char *state = field_text(measured, "state", NULL);
 	const char *text = field_text(measured, "detail", field_text(measured, "text", ""));
 	double age_s = field_number(measured, "age_s", -1);
+	double idle_s = field_number(measured, "idle_s", 0);
 	char age[UNITS_BYTES];
 
 	if (!state)
 		table_cell(table, STYLE_DIM, "not measured: what is declared counts");
+	else if (strcmp(state, "ok") == 0 && idle_s >= IDLE_SHOWN_S && field_u64(gpu, "slots_used"))
+		table_cell(table, STYLE_WARN, "held, and idle for %s", units_duration(age, idle_s));
 	else if (strcmp(state, "ok") == 0)
 		table_cell(table, STYLE_GOOD, "ok");
 	else if (age_s >= 0 && strcmp(state, "asleep") != 0)

@@ -182,7 +182,7 @@ static void name_cell(struct table *table, const json_t *claim)
 static void view_leases(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {">LEASE", "~HOLDER", "CLASS", "~GPU",
-					     ">VRAM",  ">HELD",   "=STATE"};
+					     ">VRAM",  ">USES",   ">HELD", "=STATE"};
 	struct table table = {0};
 	size_t i;
 	json_t *lease;
@@ -202,6 +202,9 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s", field_text(lease, "class", "?"));
 		gpu_cell(&table, lease);
 		table_cell(&table, STYLE_PLAIN, "%s", mb > 0 ? units_mb(text, mb) : "-");
+		double uses_mb = field_number(lease, "vram_mb_measured", -1);
+		table_cell(&table, mb > 0 && uses_mb > mb ? STYLE_WARN : STYLE_PLAIN, "%s",
+			   uses_mb >= 0 ? units_mb(text, uses_mb) : "-");
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_duration(text, field_number(lease, "held_s", -1)));
 		state_cell(&table, lease);

@@ -8,7 +8,24 @@
 #include "core/schedule.h"
 #include "core/session.h"
 
-static void fill_view(const struct claim *claim, struct mono_ms now, struct claim_view *ret_view)
+/* Of tabs and plain leases nobody can tell. */
+static void measure_view(const struct core *core, const struct claim *claim,
+			 struct claim_view *ret_view)
+{
+	if (!claim->session || !session_has_process(claim->session) || !claim_has_room(claim))
+		return;
+
+	ret_view->measured = true;
+	mask_each (gpu, claim->rec.granted_mask) {
+		const struct gpu *state = &core->gpus[gpu];
+		ret_view->measured &= gpu < core->config.gpu_count && state->sampled &&
+				      ledger_vram_known(core, gpu);
+		ret_view->vram_bytes_measured += claim->session->vram[gpu].observed;
+	}
+}
+
+static void fill_view(const struct core *core, const struct claim *claim, struct mono_ms now,
+		      struct claim_view *ret_view)
 {
 	bool waits_plain = !claim->session && claim->rec.state == CLAIM_QUEUED;
 
@@ -25,6 +42,8 @@ static void fill_view(const struct claim *claim, struct mono_ms now, struct clai
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
 	};
+
+	measure_view(core, claim, ret_view);
 
 	if (claim->session && claim->session->conn == 0 && !claim_over(claim))
 		ret_view->detach_deadline = claim->rec.state == CLAIM_QUEUED
@@ -55,7 +74,7 @@ bool core_claim(const struct core *core, uint64_t claim_id, struct mono_ms now,
 
 	if (!claim)
 		return false;
-	fill_view(claim, now, ret_view);
+	fill_view(core, claim, now, ret_view);
 	return true;
 }
 
@@ -67,7 +86,7 @@ bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_m
 
 	if (!node)
 		return false;
-	fill_view(claim_of_place(node), now, ret_view);
+	fill_view(core, claim_of_place(node), now, ret_view);
 	POST(ret_view->rec->id > claim_id);
 	return true;
 }
@@ -79,7 +98,7 @@ bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms n
 
 	if (!node)
 		return false;
-	fill_view(claim_of_place(node), now, ret_view);
+	fill_view(core, claim_of_place(node), now, ret_view);
 	POST(ret_view->rec->state == CLAIM_QUEUED);
 	return true;
 }

@@ -17,6 +17,8 @@ struct claim_view {
 	struct mono_ms
 		kill_at;       /* revoked and native: when it gets SIGKILL, or got it; else NEVER */
 	const char *unwatched; /* native: why its process cannot be watched; else NULL */
+	uint64_t vram_bytes_measured; /* native: what its session uses on the GPUs of the lease */
+	bool measured;                /* .. if that is known now */
 	bool ripe;
 };
 

@@ -97,6 +97,8 @@ void gpu_encode_measured(struct text *out, const struct gpu_figures *figures, st
 		   (int64_t)(figures->reserved_bytes / MIB));
 	add_number(out, "utilisation_percent", figures->utilisation_known,
 		   figures->utilisation_percent);
+	if (figures->utilisation_known)
+		text_json_seconds(out, "idle_s", figures->idle_ms);
 	add_number(out, "temperature_c", figures->temperature_known, figures->temperature_c);
 	add_watts(out, figures->power_known, figures->power_mw);
 	if (!own)

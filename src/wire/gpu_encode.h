@@ -27,6 +27,7 @@ struct gpu_figures {
 	bool memory_known, reserved_known, utilisation_known, temperature_known, power_known;
 	uint64_t free_bytes, reserved_bytes;
 	uint32_t utilisation_percent, power_mw;
+	int64_t idle_ms; /* for how long it has been seen to do nothing */
 	int32_t temperature_c;
 	bool processes_known, processes_partial;
 	size_t process_count, left_off;

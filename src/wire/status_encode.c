@@ -332,6 +332,8 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 			add_left(out, "expires_in_s", rec->ttl_deadline, now);
 	}
 
+	if (holder->measured)
+		add_mb(out, "vram_mb_measured", holder->vram_bytes_measured, true);
 	text_json_bool(out, "preemptible", rec->preemptible);
 	text_json_bool(out, "evictable", rec->evictable);
 	if (rec->lender)

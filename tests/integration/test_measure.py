@@ -104,7 +104,8 @@ class Processes(MeasureTest):
         mine = rows[child]
         self.assertEqual((mine["command"], mine["vram_mb"], mine["client"], mine["use"]),
                          ("sleep", 1500, "train", "compute"))
-        self.assertEqual(mine["lease"], d.status()["leases"][0]["lease"])
+        lease = d.status()["leases"][0]
+        self.assertEqual((mine["lease"], lease["vram_mb"], lease["vram_mb_measured"]), (lease["lease"], 2048, 1500))
         self.assertEqual((rows[stranger.pid]["command"], rows[stranger.pid]["vram_mb"]), ("sleep", 700))
         self.assertNotIn("client", rows[stranger.pid])
         self.assertEqual((rows[gone.pid]["command"], rows[gone.pid]["vram_mb"]), (None, 100))

@@ -251,6 +251,7 @@ export interface StatusMeasured {
 	vram_mb_free: number | null;
 	vram_mb_reserved: number | null;
 	utilisation_percent: number | null;
+	idle_s?: number;
 	temperature_c: number | null;
 	power_w: number | null;
 	processes_known?: boolean;
@@ -304,6 +305,7 @@ export interface StatusYield {
 export interface StatusLease extends StatusClaim, Grant {
 	held_s?: number;
 	expires_in_s?: number;
+	vram_mb_measured?: number;
 	preemptible: boolean;
 	evictable: boolean;
 	lender?: number;

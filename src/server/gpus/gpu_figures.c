@@ -141,6 +141,7 @@ void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms n
 	figures->cuda_index = row->device.cuda_index;
 	figures->unified = row->device.unified;
 	figures->read_at = row->measured;
+	figures->idle_ms = mono_since(now, row->busy);
 	set_values(figures, &row->reading);
 	set_processes(sampler, gpu, now);
 }

@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TOTAL_SLACK = 64 << 20 }; /* what a driver reserves varies by less */
+enum {
+	TOTAL_SLACK = 64 << 20, /* what a driver reserves varies by less */
+	IDLE_PERCENT = 3,       /* below it a GPU does nothing worth holding it for */
+	GAP_MS = 5000,          /* not seen for longer, it may have computed */
+};
 
 /* Of memory that is the machine's, others must have some, too. */
 static const uint64_t unified_kept_bytes = (uint64_t)4 << 30;
@@ -204,6 +208,10 @@ void gpu_rows_take_reading(struct gpu_rows *rows, uint32_t index, struct gpu_rep
 	report->reading.processes = NULL;
 	report->reading.process_count = 0;
 
+	bool gap = mono_before(mono_after(row->measured, GAP_MS), report->measured);
+	if (gap || !(row->reading.known & GPU_UTILISATION) ||
+	    row->reading.utilisation_percent >= IDLE_PERCENT)
+		row->busy = now;
 	if (row->reading.state == GPU_OK || row->reading.state == GPU_ASLEEP)
 		row->measured = report->measured;
 	if (row->reading.known & GPU_TOTAL &&

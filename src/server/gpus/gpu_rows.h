@@ -14,6 +14,7 @@ struct gpu_row {
 	struct gpu_reading reading; /* the newest, owned; GPU_FAILED before the first */
 	struct mono_ms measured;    /* of the newest good one; PAST: none yet */
 	struct mono_ms since;       /* of its state */
+	struct mono_ms busy;        /* when it was last seen to compute, or not seen at all */
 	uint64_t total_bytes;       /* as last seen; 0: unknown */
 	uint64_t reserved_bytes;
 };

@@ -209,6 +209,7 @@ static int find_gpu(const void *handle, struct gpu **ret)
 	return code
 
 int nvmlInit_v2(void);
+int nvmlInitWithFlags(unsigned flags);
 int nvmlShutdown(void);
 const char *nvmlErrorString(int code);
 int nvmlSystemGetDriverVersion(char *out, unsigned size);
@@ -233,6 +234,12 @@ int nvmlInit_v2(void)
 	int code = init_code;
 	note_call("init");
 	DONE();
+}
+
+int nvmlInitWithFlags(unsigned flags)
+{
+	(void)flags;
+	return nvmlInit_v2();
 }
 
 int nvmlShutdown(void)

@@ -195,6 +195,35 @@ static void test_configured(void **state)
 	assert_string_equal(rows.v[0].device.uuid, "GPU-c");
 }
 
+static void read_load(const struct gpu_device *d, int64_t at_ms, uint32_t percent)
+{
+	struct gpu_report report = {.measured = {at_ms}};
+
+	report.reading.known = GPU_UTILISATION;
+	report.reading.utilisation_percent = percent;
+	gpu_rows_take_reading(&rows, gpu_rows_find(&rows, "nvml", d), &report,
+			      (struct mono_ms){at_ms});
+}
+
+/* Idle is what was seen to be idle, without a gap. */
+static void test_idle_since(void **state)
+{
+	struct gpu_device card = device("GPU-a", "0000:01:00.0", 0);
+
+	(void)state;
+	list("nvml", &card, 1);
+	read_load(&card, 1000, 0); /* what was before is not known */
+	assert_int_equal(rows.v[0].busy.v, 1000);
+	read_load(&card, 2000, 2);
+	read_load(&card, 3000, 0);
+	assert_int_equal(rows.v[0].busy.v, 1000);
+	read_load(&card, 4000, 3);
+	assert_int_equal(rows.v[0].busy.v, 4000);
+	read_load(&card, 5000, 0);
+	read_load(&card, 15000, 0);
+	assert_int_equal(rows.v[0].busy.v, 15000);
+}
+
 static void test_unified_keeps_more(void **state)
 {
 	struct gpu_device own = device("GPU-a", "0000:01:00.0", 0);
@@ -246,13 +275,10 @@ static void test_names_on_the_disk(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_places_stay),
-		TEST(test_filled),
-		TEST(test_wakes),
-		TEST(test_integrated_only_alone),
-		TEST(test_configured),
-		TEST(test_unified_keeps_more),
-		TEST(test_names_on_the_disk),
+		TEST(test_places_stay), TEST(test_filled),
+		TEST(test_wakes),       TEST(test_integrated_only_alone),
+		TEST(test_configured),  TEST(test_unified_keeps_more),
+		TEST(test_idle_since),  TEST(test_names_on_the_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,6 +175,8 @@ static void all_rows(struct status_encoder *render, void (*between)(struct text 
 	holder.observed = holder.would_wait = true;
 	holder.held_since = (struct mono_ms){2500};
 	holder.held_wall = (struct wall_ms){1766446999000};
+	held.measured = true;
+	held.vram_bytes_measured = UINT64_C(100) << 20;
 	held.yield_reason = YIELD_PREEMPTED;
 	held.yield_for = 7;
 	held.yield_deadline = (struct mono_ms){6000};
