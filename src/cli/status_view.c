@@ -179,6 +179,28 @@ static void name_cell(struct table *table, const json_t *claim)
 		   label ? label : "", label ? ")" : "");
 }
 
+/* Tabs and plain HTTP are not; where nothing is, there is no column. */
+static bool is_any_measured(const json_t *status)
+{
+	size_t i;
+	json_t *lease;
+
+	json_array_foreach (json_object_get(status, "leases"), i, lease)
+		if (json_object_get(lease, "vram_mb_measured"))
+			return true;
+	return false;
+}
+
+static void uses_cell(struct table *table, const json_t *lease, double declared_mb)
+{
+	double uses_mb = field_number(lease, "vram_mb_measured", -1);
+	bool over = declared_mb > 0 && uses_mb > declared_mb;
+	char text[UNITS_BYTES];
+
+	table_cell(table, over ? STYLE_WARN : STYLE_PLAIN, "%s",
+		   uses_mb >= 0 ? units_mb(text, uses_mb) : "-");
+}
+
 static void view_leases(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {">LEASE", "~HOLDER", "CLASS", "~GPU",
@@ -190,8 +212,10 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 	if (json_array_size(json_object_get(status, "leases")) == 0)
 		return;
 
+	bool measured = is_any_measured(status);
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
-		table_column(&table, titles[i]);
+		if (measured || strcmp(titles[i], ">USES") != 0)
+			table_column(&table, titles[i]);
 
 	json_array_foreach (json_object_get(status, "leases"), i, lease) {
 		char text[UNITS_BYTES];
@@ -202,9 +226,8 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 		table_cell(&table, STYLE_PLAIN, "%s", field_text(lease, "class", "?"));
 		gpu_cell(&table, lease);
 		table_cell(&table, STYLE_PLAIN, "%s", mb > 0 ? units_mb(text, mb) : "-");
-		double uses_mb = field_number(lease, "vram_mb_measured", -1);
-		table_cell(&table, mb > 0 && uses_mb > mb ? STYLE_WARN : STYLE_PLAIN, "%s",
-			   uses_mb >= 0 ? units_mb(text, uses_mb) : "-");
+		if (measured)
+			uses_cell(&table, lease, mb);
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_duration(text, field_number(lease, "held_s", -1)));
 		state_cell(&table, lease);

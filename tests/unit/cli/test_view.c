@@ -111,6 +111,32 @@ static void little_to_say(void **state)
 	}
 }
 
+/* What is measured has a column where anything is, and a GPU that cannot be measured says why. */
+static void measured_gpus(void **state)
+{
+	struct text_table sheet = {0};
+	json_t *status =
+		load("{'gpus':[{'name':'gpu0','slots':1,'healthy':true,'vram_mb_used':null,"
+		     "'measured':{'state':'hung','text':'The driver does not answer about it.'}},"
+		     "{'name':'gpu1','slots':1,'healthy':false,'measured':{'state':'lost',"
+		     "'text':'The driver lost it.','detail':'NVML: GPU is lost (15)'}},"
+		     "{'name':'gpu2','slots':1,'healthy':true,'measured':{'state':'asleep'}}],"
+		     "'leases':[{'lease':1,'id':'train','state':'held','vram_mb':2048,"
+		     "'vram_mb_measured':3072,'held_s':1},{'lease':2,'id':'tab','state':'held'}]}");
+
+	(void)state;
+	status_view(status, &sheet);
+	char *plain = print(&sheet, false);
+	assert_non_null(strstr(plain, "free, use unknown: The driver does not answer about it."));
+	assert_non_null(strstr(plain, "does not work: NVML: GPU is lost (15)"));
+	assert_null(strstr(plain, "asleep"));
+	assert_non_null(strstr(plain, "VRAM  USES"));
+	assert_non_null(strstr(plain, "2.0G  3.0G"));
+	free(plain);
+	text_table_finish(&sheet);
+	json_decref(status);
+}
+
 static char *shown(json_t *status, const char *who)
 {
 	struct text_table sheet = {0};
@@ -214,8 +240,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_status),  cmocka_unit_test(little_to_say),
-		cmocka_unit_test(ends_by_force), cmocka_unit_test(one_in_full),
-		cmocka_unit_test(find),          cmocka_unit_test(wide_names),
+		cmocka_unit_test(measured_gpus), cmocka_unit_test(ends_by_force),
+		cmocka_unit_test(one_in_full),   cmocka_unit_test(find),
+		cmocka_unit_test(wide_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
