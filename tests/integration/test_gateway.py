@@ -524,6 +524,47 @@ class Doors(GatewayTest):
         self.assertEqual(self.ask(daemon, "m", headers={"x-baton-class": "normal"}).status, 200)
 
 
+class Seeing(GatewayTest):
+    def test_models(self):
+        ollama = self.server("ollama", ["a", "b"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        shown = self.run_cli(daemon, "models")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        ollama.load_status = 500
+        self.assertEqual(self.ask(daemon, "b").status, 503)
+        text = self.run_cli(daemon, "models").stdout
+        self.assertRegex(text, r"a +- +ollama +not loaded|a +- +ollama +ready")
+        self.assertRegex(text, r"failed: the server answered its load with status 500; tried again in \d+")
+        rows = json.loads(self.run_cli(daemon, "models", "--json").stdout)["models"]
+        self.assertEqual([row["model"] for row in rows], ["a", "b"])
+
+    def test_nothing_configured(self):
+        daemon = self.daemon()
+        self.assertIn("name model servers under upstreams", self.run_cli(daemon, "models").stdout)
+
+    def test_release_unloads(self):
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        lease = self.models(daemon)["models"][0]["lease"]
+        self.assertEqual(self.run_cli(daemon, "release", str(lease)).returncode, 0)
+        wait_until(lambda: self.state_of(daemon, "a") == "not loaded", "it is unloaded")
+        self.assertEqual(ollama.loaded, set())
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+
+    def test_log(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        self.ask(daemon, "m", messages=[{"role": "user", "content": "a secret prompt"}])
+        wait_until(lambda: "outcome=" in daemon.log(), "it is logged")
+        line = next(line for line in daemon.log().splitlines() if "outcome=" in line)
+        for word in ("model=m", "class=chat", "outcome=ok", "status=200", "waited_ms=", "first_byte_ms="):
+            self.assertIn(word, line)
+        self.assertNotIn("secret prompt", daemon.log())
+        self.assertNotIn(daemon.token, daemon.log())
+
+
 class Forms(GatewayTest):
     def form(self, *parts, end=True):
         body = b""

@@ -1,0 +1,168 @@
+/* models: the models that can be asked for by the gateway, where each stands, and the requests on
+ * their way. It is read-only: a model in memory is a lease, and is taken out by `baton release`. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/field.h"
+#include "cli/http_client.h"
+#include "cli/table.h"
+#include "cli/units.h"
+
+struct models_options {
+	bool json;
+};
+
+static const struct option_spec option_specs[] = {
+	{.name = "json",
+	 .kind = OPTION_FLAG,
+	 .help = "for programs: `models` and `requests`, as the broker answers",
+	 .offset = offsetof(struct models_options, json)},
+};
+
+/* What there is to say of a model besides its state. */
+static void note_cell(struct table *table, const json_t *model)
+{
+	const char *failure = field_text(model, "failure", NULL);
+	double retry_s = field_number(model, "retry_in_s", -1);
+	char again[UNITS_BYTES];
+
+	if (failure && retry_s >= 0)
+		table_cell(table, STYLE_BAD, "failed: %s; tried again in %s", failure,
+			   units_duration(again, retry_s));
+	else if (failure)
+		table_cell(table, STYLE_BAD, "failed: %s", failure);
+	else if (field_true(model, "down"))
+		table_cell(table, STYLE_WARN, "its server does not answer");
+	else
+		table_cell(table, STYLE_PLAIN, "%s", "");
+}
+
+static void lease_cell(struct table *table, const json_t *row)
+{
+	uint64_t lease = field_u64(row, "lease");
+
+	if (lease)
+		table_cell(table, STYLE_PLAIN, "%" PRIu64, lease);
+	else
+		table_cell(table, STYLE_DIM, "-");
+}
+
+static void duration_cell(struct table *table, const json_t *row, const char *key)
+{
+	double seconds = field_number(row, key, -1);
+	char text[UNITS_BYTES];
+
+	if (seconds < 0)
+		table_cell(table, STYLE_DIM, "-");
+	else
+		table_cell(table, STYLE_PLAIN, "%s", units_duration(text, seconds));
+}
+
+static void model_row(struct table *table, const json_t *model)
+{
+	const char *state = field_text(model, "state", "?");
+	double vram_mb = field_number(model, "vram_mb", 0);
+	char text[UNITS_BYTES];
+
+	table_cell(table, STYLE_BOLD, "%s", field_text(model, "model", "?"));
+	table_cell(table, STYLE_PLAIN, "%s", field_text(model, "alias", "-"));
+	table_cell(table, STYLE_PLAIN, "%s", field_text(model, "server", "?"));
+	table_cell(table, strcmp(state, "ready") ? STYLE_PLAIN : STYLE_GOOD, "%s", state);
+	if (vram_mb > 0)
+		table_cell(table, STYLE_PLAIN, "%s", units_mb(text, vram_mb));
+	else
+		table_cell(table, STYLE_DIM, "-");
+
+	lease_cell(table, model);
+	table_cell(table, STYLE_PLAIN, "%" PRIu64, field_u64(model, "running"));
+	duration_cell(table, model, "load_s");
+	note_cell(table, model);
+}
+
+static void view_models(const json_t *models, struct text_table *sheet)
+{
+	static const char *const titles[] = {"~MODEL", "~ALIAS",   "SERVER", "STATE", ">VRAM",
+					     ">LEASE", ">RUNNING", ">LOAD",  "=NOTE"};
+	struct table table = {0};
+	size_t i;
+	json_t *model;
+
+	if (json_array_size(models) == 0) {
+		text_table_add(sheet, "%s",
+			       "no model is known; name model servers under upstreams in the "
+			       "configuration");
+		return;
+	}
+
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	json_array_foreach (models, i, model)
+		model_row(&table, model);
+	table_end(&table, sheet);
+}
+
+static void view_requests(const json_t *requests, struct text_table *sheet)
+{
+	static const char *const titles[] = {"~CLIENT", "~MODEL", "CLASS", ">LEASE",
+					     ">WAITED", ">RUNS",  "=STATE"};
+	struct table table = {0};
+	size_t i;
+	json_t *row;
+
+	if (json_array_size(requests) == 0)
+		return;
+
+	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
+		table_column(&table, titles[i]);
+	json_array_foreach (requests, i, row) {
+		table_cell(&table, STYLE_BOLD, "%s", field_text(row, "client", "?"));
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(row, "model", "-"));
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(row, "class", "?"));
+		lease_cell(&table, row);
+		duration_cell(&table, row, "waited_s");
+		duration_cell(&table, row, "running_s");
+		table_cell(&table, STYLE_PLAIN, "%s: %s", field_text(row, "path", "?"),
+			   field_text(row, "state", "?"));
+	}
+	text_table_add(sheet, "%s", "");
+	table_end(&table, sheet);
+}
+
+static int run_models(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	struct models_options options = {0};
+	json_t *answer;
+	int rc = cli_parse(cli, command, &argc, argv, &options);
+	if (rc >= 0)
+		return rc;
+
+	rc = http_client_call(command, "GET", "/v1/gpu/models", NULL, &answer);
+	if (rc > 0)
+		return rc;
+
+	if (options.json) {
+		json_dumpf(answer, stdout,
+			   JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
+		putchar('\n');
+	} else {
+		struct text_table sheet = {.columns = text_table_columns(stdout)};
+		view_models(json_object_get(answer, "models"), &sheet);
+		view_requests(json_object_get(answer, "requests"), &sheet);
+		text_table_print(&sheet, stdout, text_table_color(stdout));
+		text_table_finish(&sheet);
+	}
+	json_decref(answer);
+	return 0;
+}
+
+const struct command command_models = {
+	.name = "models",
+	.summary = "Show the models that can be asked for, and the requests on their way.",
+	.usage = "[--json]",
+	.details = "A model in memory is a lease; to take it out: baton release LEASE. What runs\n"
+		   "is finished first.",
+	.options = option_specs,
+	.option_count = sizeof(option_specs) / sizeof(*option_specs),
+	.run = run_models,
+};
