@@ -160,16 +160,22 @@ static void on_unloaded(void *ctx, const struct call_answer *answer)
 		give_back(residences, model, now);
 }
 
-static void begin_unload(struct residences *residences, struct model *model, struct mono_ms now)
+static void ask_unload(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	const struct adapter_call *unload = &model->server->adapter->unload;
 
-	call_cancel(model->call);
-	model->call = NULL;
-	enter_state(model, RESIDENCE_UNLOADING, now);
+	model->due = MONO_NEVER;
 	if (!unload->method ||
 	    start_call(residences, model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
 		give_back(residences, model, now);
+}
+
+static void begin_unload(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	call_cancel(model->call);
+	model->call = NULL;
+	enter_state(model, RESIDENCE_UNLOADING, now);
+	ask_unload(residences, model, now);
 }
 
 static void begin_leaving(struct residences *residences, struct model *model, int64_t grace_ms,
@@ -393,7 +399,8 @@ static void act_when_due(struct residences *residences, struct model *model, str
 {
 	model->due = MONO_NEVER;
 	if (model->residence == RESIDENCE_UNLOADING)
-		look_whether_unloaded(residences, model, now);
+		ask_unload(residences, model,
+			   now); /* a load that was cut off may have come after */
 	else if (model->residence == RESIDENCE_LEAVING)
 		tell_change(residences, model); /* what still runs is cut */
 }

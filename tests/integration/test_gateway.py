@@ -231,6 +231,21 @@ class Memory(GatewayTest):
         loads = [row for row in ollama.asked("/api/generate") if b'"keep_alive":-1' in row[3]]
         self.assertEqual(len(loads), 1)
 
+    def test_a_load_that_ends_after_its_unload(self):
+        ollama = self.server("ollama", ["a"])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.ask(daemon, "none")  # its list is known
+        ollama.load_delay.clear()
+        waiting = self.begin(daemon, "a")
+        wait_until(lambda: self.state_of(daemon, "a") == "loading", "it loads")
+        ollama.loaded.add("a")
+        ollama.unloads_lost = 1
+        lease = daemon.status()["leases"][0]["lease"]
+        self.assertEqual(daemon.http("POST", f"/v1/gpu/leases/{lease}/revoke", {}, unix=True).status, 200)
+        wait_until(lambda: "a" not in ollama.loaded, "it is unloaded once more", 5)
+        ollama.load_delay.set()
+        self.assertEqual(waiting.read_answer().status, 200)
+
     def test_load_fails(self):
         ollama = self.server("ollama", ["a", "b"])
         daemon = self.behind(upstream(ollama, "ollama"))

@@ -20,6 +20,7 @@ class ModelServer:
         self.load_status = 200
         self.load_delay = threading.Event()
         self.load_delay.set()   # clear it, and a load waits
+        self.unloads_lost = 0   # so many unloads come too early: a load that nobody waits for ends after them
         self.gate = threading.Event()
         self.gate.set()         # clear it, and answers stop before their first byte
         self.pieces = None      # of an answer: bytes, or a callable that waits
@@ -118,7 +119,9 @@ class ModelServer:
 
     def keep_alive(self, handler, asked):
         if asked["keep_alive"] == 0:
-            self.loaded.discard(asked["model"])
+            if self.unloads_lost == 0:
+                self.loaded.discard(asked["model"])
+            self.unloads_lost = max(0, self.unloads_lost - 1)
             return self.send(handler, 200, {"done_reason": "unload"})
         self.load_delay.wait(30)
         if self.load_status == 200:
