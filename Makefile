@@ -47,6 +47,10 @@ mutants: build ## every planted bug of the policy must be seen by a test
 overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its lease
 	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)
 
+cancel-matrix: build ## what happens when a client leaves or a model server dies: every case, beside nginx
+	@tools/dev/deps.sh nginx
+	@python3 tests/cancel-matrix/beside.py $(BUILD)
+
 conformance: build ## the clients against a scripted broker (CLIENT="CMD" BINDING=tab: one of yours)
 	@tools/check/conformance.py --build $(BUILD) $(if $(CLIENT),--client '$(CLIENT)' --binding $(BINDING))
 
@@ -90,5 +94,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants conformance overlap fuzz web bundles follow-docs bench lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles follow-docs bench lint install clean deps
 .DEFAULT_GOAL := help

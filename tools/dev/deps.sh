@@ -4,7 +4,7 @@
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browsers and shells and
 # all packages of web/package-lock.json and of requirements.txt in tests/openapi, python and integration; "bench" what only the
-# benchmark compares with, or counts by.
+# benchmark compares with, or counts by; "nginx" what the cancel matrix is run beside.
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
@@ -31,9 +31,10 @@ build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
 test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
-bench) packages+=(redis-server redis-tools valgrind) ;;
+bench) packages+=(redis-server redis-tools valgrind nginx-light) ;;
+nginx) packages=(nginx-light) ;;
 *)
-	echo "usage: tools/dev/deps.sh [build|pages|lint|fuzz|test|bench]" >&2
+	echo "usage: tools/dev/deps.sh [build|pages|lint|fuzz|test|bench|nginx]" >&2
 	exit 64
 	;;
 esac
