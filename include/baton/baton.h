@@ -302,6 +302,11 @@ struct baton_request {
 	bool guests_open;    /* for other users' claims, too */
 	bool loads;          /* brings a model in first: its hold limit begins at baton_ready (with
 				no_preempt: at the grant) */
+	/* Gives the turn of that lease of this session back, which keeps its memory: whatever runs
+	 * under it must be frozen by now. This claim waits for the turn by the lease's place. When
+	 * it is granted the lease has its turn again, and this claim ends with BATON_OK. Slots,
+	 * GPUs and class are the lease's. 0: a lease of its own */
+	uint64_t resumes_lease;
 };
 
 static inline void baton_request_init(struct baton_request *request)

@@ -146,6 +146,10 @@ static void state_cell(struct table *table, const json_t *lease)
 			   field_text(yield, "for", NULL) ? " for " : "",
 			   field_text(yield, "for", ""),
 			   units_duration(left, field_number(yield, "left_s", 0)));
+	else if (field_true(lease, "stopped"))
+		table_cell(table, STYLE_WARN, "%s, stopped", state);
+	else if (field_true(lease, "parked"))
+		table_cell(table, STYLE_WARN, "frozen, keeps its memory");
 	else if (detached >= 0)
 		table_cell(table, STYLE_WARN, "disconnected, %s left to come back",
 			   units_duration(left, detached));

@@ -58,6 +58,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.host = request->host_lease,
 		.guests = request->guests,
 		.guests_open = request->guests_open,
+		.resumes = request->resumes_lease,
 	};
 
 	if (request->timeout_ms != BATON_TIMEOUT_DEFAULT) {
@@ -108,6 +109,14 @@ void client_claim_end(struct baton_claim *claim, int code, const char *reason)
 	claim->phase = PHASE_ENDED;
 	claim->code = code;
 	note_ended(claim, code, reason);
+}
+
+void client_claim_resumed(struct baton_claim *claim)
+{
+	atomic_store(&claim->held, false);
+	claim->phase = PHASE_ENDED;
+	claim->code = BATON_OK;
+	note_ended(claim, BATON_OK, "resumed");
 }
 
 /* Without a connection now, receive.c sends it after the next resume. */

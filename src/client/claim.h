@@ -8,6 +8,8 @@ struct baton_claim *client_claim_by_id(struct baton *baton, uint64_t id);
 void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now);
 /* Ends it, with its lease; queues `revoked` first if it was held. */
 void client_claim_end(struct baton_claim *claim, int code, const char *reason);
+/* The turn that it waited for is its lease's again. */
+void client_claim_resumed(struct baton_claim *claim);
 /* Ends the lease; `due` is when others may use the GPU. Release is sent once the work has
  * stopped. */
 void client_claim_revoke(struct baton_claim *claim, int code, const char *reason,

@@ -385,6 +385,11 @@ static int on_released(struct baton *baton, const struct received *reply, struct
 	if (!is_live(claim) || (claim->requeued && !reply->reason))
 		return 0;
 
+	if (claim->request.resumes_lease && claim->phase == PHASE_HELD) {
+		client_claim_resumed(claim);
+		return 0;
+	}
+
 	client_detail(baton, reply->detail); /* an operator's words */
 	client_claim_end(claim, code_of_release(claim, reply->reason),
 			 reply->reason ? reply->reason : "released");

@@ -68,7 +68,7 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 			ms_longer(0, mono_since(holder->deadline, now)),
 			leaving_ms(core, ms_longer(0, mono_since(now, holder->yield_since))));
 	else if (is_resident(holder))
-		when = preempt_evict_when(core, holder);
+		when = preempt_evict_when(core, claim, holder);
 	else
 		when = preempt_when(core, claim, holder, gpu, &reason);
 

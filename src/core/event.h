@@ -108,6 +108,7 @@ struct event {
 			bool no_wait; /* BUSY at once instead of a place */
 			enum lease_class cls;
 			uint64_t ref, parent, host;
+			uint64_t resumes;   /* the lease whose turn it gives back, and waits for */
 			uint32_t guests;    /* places that it offers to guests */
 			bool guests_open;   /* to other principals, too */
 			struct need need;   /* gpu_mask 0 stands for any */

@@ -12,6 +12,7 @@
 #include "core/ledger.h"
 #include "core/lost_waiters.h"
 #include "core/observe.h"
+#include "core/park.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/refusal.h"
@@ -235,6 +236,8 @@ static void enqueue_claim(struct core *core, const struct event *event, struct c
 	principal = principal_join(core, rec->principal);
 	rec->tag = queue_tag(core, rec, session, principal);
 	principal_leave(core, principal);
+	if (rec->resumes)
+		park_begin(core, rec);
 
 	lost_waiter_take(core, rec);
 	core->claim_id_next++;
@@ -255,9 +258,11 @@ static int judge_request(struct core *core, const struct event *event,
 			 const struct session *session, struct claim_record *rec,
 			 uint32_t *ret_mask, char *detail, size_t size)
 {
-	const char *field;
-	int err = judge_fields(event, rec, &field);
+	const char *field = NULL;
+	int err = event->acquire.resumes ? park_judge(core, event, rec, &field) : 0;
 
+	if (err == 0)
+		err = judge_fields(event, rec, &field);
 	text_copy(detail, size, field);
 	if (err)
 		return err;

@@ -55,10 +55,10 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 	return 0;
 }
 
-static void apply_need(struct core *core, struct claim *claim, const struct need *need)
+void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, uint64_t vram_bytes)
 {
 	bool computed = claim->rec.need.slots > 0;
-	bool computes = need->slots > 0;
+	bool computes = slots > 0;
 
 	if (claim->session) {
 		claim->session->computing += computes;
@@ -68,9 +68,9 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 	}
 
 	ledger_drop(core, claim);
-	claim->rec.need.slots = need->slots;
+	claim->rec.need.slots = slots;
 	claim->rec.need.all_slots = false;
-	claim->rec.need.vram_bytes = need->vram_bytes;
+	claim->rec.need.vram_bytes = vram_bytes;
 	ledger_take(core, claim);
 	ledger_recap(core, claim->rec.granted_mask);
 
@@ -78,6 +78,8 @@ static void apply_need(struct core *core, struct claim *claim, const struct need
 		claim->rec.turn_since = core->now;
 		claim->rec.used_ms = 0;
 		claim->rec.due_turn = false;
+		claim->rec.parked_slots = 0;
+		claim->rec.parked_until = MONO_PAST;
 	}
 
 	claim_dirty(core, claim);
@@ -131,7 +133,7 @@ void on_change(struct core *core, const struct event *event)
 		return;
 	}
 
-	apply_need(core, claim, &event->change.need);
+	claim_change_need(core, claim, event->change.need.slots, event->change.need.vram_bytes);
 	trace_claim(core, claim, TRACE_CHANGED);
 	emit_claim(core, claim, SEND_CHANGED);
 }

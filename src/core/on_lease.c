@@ -7,6 +7,7 @@
 #include "core/handlers.h"
 #include "core/lost_waiters.h"
 #include "core/owner.h"
+#include "core/park.h"
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
@@ -23,6 +24,8 @@ void on_accept(struct core *core, const struct event *event)
 		emit_denied(core, event->from, claim->rec.ref, event->lease, ERR_REVOKED, NULL);
 	} else if (claim->rec.state == CLAIM_OFFERED) {
 		schedule_hold(core, claim);
+		if (claim->rec.resumes)
+			park_end(core, claim);
 	} else {
 		emit_standing(core, claim); /* its first answer was lost */
 	}

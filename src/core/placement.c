@@ -4,6 +4,7 @@
 
 #include "core/ledger.h"
 #include "core/observe.h"
+#include "core/park.h"
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -62,8 +63,8 @@ bool placement_can_leave(const struct claim *claim)
 {
 	if (claim->rec.observed && !claim_leaves(claim))
 		return false;
-	return claim->slots_charged > 0 || claim->rec.evictable || claim_leaves(claim) ||
-	       claim->host;
+	return claim->slots_charged > 0 || claim->rec.evictable || claim_parked(claim) ||
+	       claim_leaves(claim) || claim->host;
 }
 
 /* What the session uses there beyond what it declared, if none of it can leave, by a reading taken
@@ -180,7 +181,7 @@ static int64_t leave_ms(const struct core *core, const struct claim *head,
 		wait_ms = mono_since(holder->deadline, core->now);
 	else {
 		when = holder->slots_charged > 0 ? preempt_when(core, head, holder, gpu, &reason)
-						 : preempt_evict_when(core, holder);
+						 : preempt_evict_when(core, head, holder);
 		if (when.v == INT64_MAX)
 			return NEVER_MS;
 		wait_ms = mono_since(when, core->now);

@@ -6,6 +6,7 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/observe.h"
+#include "core/park.h"
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/revoke.h"
@@ -73,14 +74,15 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 }
 
 /* A resident that waited until it was due is not evicted within a quantum. */
-struct mono_ms preempt_evict_when(const struct core *core, const struct claim *resident)
+struct mono_ms preempt_evict_when(const struct core *core, const struct claim *head,
+				  const struct claim *resident)
 {
 	int64_t stay_ms = resident->rec.min_residence_ms;
-	struct mono_ms used_until = MONO_PAST;
+	struct mono_ms used_until = park_keeps_until(resident, head);
 
 	PRE(core->started);
-	if (resident->rec.state != CLAIM_HELD || !resident->rec.evictable ||
-	    resident->rec.need.slots > 0 || observe_stays(core, resident))
+	if (resident->rec.state != CLAIM_HELD || resident->rec.need.slots > 0 ||
+	    (!resident->rec.evictable && !claim_parked(resident)) || observe_stays(core, resident))
 		return MONO_NEVER;
 
 	/* With guests it has a turn, as long as any other. */
@@ -173,7 +175,7 @@ static struct claim *pick_victim(struct core *core, const struct claim *head, ui
 
 	gpu_holders (holder, core, gpu, kind) {
 		enum yield_reason reason = YIELD_EVICTED;
-		struct mono_ms when = residents ? preempt_evict_when(core, holder)
+		struct mono_ms when = residents ? preempt_evict_when(core, head, holder)
 						: preempt_when(core, head, holder, gpu, &reason);
 		if (!mono_due(when, core->now)) {
 			core->wake = mono_min(core->wake, when);
@@ -385,7 +387,6 @@ void preempt_heads(struct core *core)
 	struct claim *unwanted;
 
 	core->walks++;
-
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
 		struct claim *turn = claim_by_id(core, core->gpus[gpu].turn_head);
 		struct claim *memory = claim_by_id(core, core->gpus[gpu].memory_head);

@@ -38,6 +38,7 @@ struct claim_record {
 	uint64_t parent;  /* the lease whose holder waits for this claim; 0: none */
 	uint64_t lender;  /* HELD inside that lease's room, which was lent to it; 0: none */
 	uint64_t host;    /* the lease inside which it runs, or waits for a place; 0: none */
+	uint64_t resumes; /* the parked lease whose turn it waits for; 0: none */
 	struct token token;
 	enum claim_state state;
 	enum end_reason end;
@@ -56,6 +57,7 @@ struct claim_record {
 		       */
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
+	uint32_t parked_slots; /* HELD: of the turn that it gave back, keeping memory; 0: none */
 	enum yield_reason yield_reason;
 	enum end_reason end_as; /* revoked: how it will end; NONE: was not */
 	uint8_t acks_missed;    /* offers left unanswered in a row */
@@ -73,8 +75,9 @@ struct claim_record {
 	struct mono_ms wait_deadline; /* MONO_NEVER: without limit */
 	struct mono_ms ttl_deadline;  /* BIND_HTTP while held */
 	struct mono_ms held_since;
-	struct mono_ms turn_since; /* when its present compute turn began */
-	struct mono_ms due_since;  /* when that was granted, or became a due one */
+	struct mono_ms turn_since;   /* when its present compute turn began */
+	struct mono_ms parked_until; /* until when the memory is kept from its own class */
+	struct mono_ms due_since;    /* when that was granted, or became a due one */
 	struct wall_ms arrival_wall, held_wall, ended_wall;
 	/* For who replays the past: before it came back as a new arrival it was this; 0: it never
 	 * did. */

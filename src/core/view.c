@@ -55,6 +55,11 @@ static void fill_view(const struct core *core, const struct claim *claim, struct
 	if (claim->session && claim->session->reach == PEER_UNKNOWN)
 		ret_view->unwatched = claim->session->unwatched;
 
+	if (claim->session && session_has_process(claim->session)) {
+		ret_view->pid = claim->session->rec.pid > 0 ? claim->session->rec.pid : 0;
+		ret_view->pid_start = claim->session->rec.pid_start;
+	}
+
 	if (claim->rec.state != CLAIM_YIELDING)
 		return;
 

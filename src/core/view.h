@@ -19,6 +19,9 @@ struct claim_view {
 	const char *unwatched; /* native: why its process cannot be watched; else NULL */
 	uint64_t vram_bytes_measured; /* native: what its session uses on the GPUs of the lease */
 	bool measured;                /* .. if that is known now */
+	int64_t pid;           /* native: of the process at its connection; 0: unknown */
+	uint64_t pid_start;
+	bool stopped; /* that process is, as SIGSTOP does it; for whoever looks to fill in */
 	bool ripe;
 };
 
@@ -55,6 +58,9 @@ uint32_t core_waiting_count(const struct core *core);
 	  "beside it.")                                                                            \
 	X(WHY_OBSERVED, "observed",                                                                \
 	  "{holder} has {gpu} since before the rules were enforced, and ends only by itself.")     \
+	X(WHY_PARKED, "parked",                                                                    \
+	  "{holder} is frozen and keeps {held} of VRAM on {gpu}{limit}; {want} do not fit "        \
+	  "beside it.")                                                                            \
 	X(WHY_EVICTING, "evicting", "{holder} is asked to unload from {gpu} to make room.")        \
 	X(WHY_BEHIND, "behind", "{ahead} before it in the queue{front}.")                          \
 	X(WHY_RESERVED, "reserved", "{gpu} is kept for {holder}, which came before it.")           \

@@ -2,6 +2,7 @@
  * Changes nothing. For status, `baton why` and messages about the queue. */
 #include "core/claim.h"
 #include "core/ledger.h"
+#include "core/park.h"
 #include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
@@ -51,9 +52,12 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		why.code = WHY_DETACHED;
 		why.left_ms = left_ms(holder->session->detach_deadline, now);
 	} else {
-		why.code = by_itself(head, holder, WHY_HOLDER);
+		why.code = by_itself(head, holder, claim_parked(holder) ? WHY_PARKED : WHY_HOLDER);
+		why.held_bytes = claim_parked(holder) ? holder->vram_charged : 0;
 		if (holder->slots_charged > 0)
 			why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
+		else if (claim_parked(holder))
+			why.left_ms = left_ms(preempt_evict_when(core, head, holder), now);
 	}
 
 	return why;
@@ -63,7 +67,9 @@ static struct why of_holder(const struct core *core, const struct claim *head,
  * only if nobody else is in the way. */
 static int rank_of(const struct why *why)
 {
-	return why->code == WHY_HOLDER ? 1 : why->code == WHY_SELF ? 2 : 0;
+	if (why->code == WHY_SELF)
+		return 2;
+	return why->code == WHY_HOLDER || why->code == WHY_PARKED ? 1 : 0;
 }
 
 /* Nothing more will unload, and what stays leaves too little: name the largest. */
@@ -87,6 +93,20 @@ static void why_pinned(const struct core *core, const struct claim *head, uint32
 	why->holder = largest->rec.id;
 	why->held_bytes = largest->vram_charged;
 	why->left_ms = -1;
+}
+
+/* Nobody leaves yet who has the memory: name the largest that only keeps it for what is frozen. */
+static void why_parked(const struct core *core, const struct claim *head, uint32_t gpu,
+		       struct mono_ms now, struct why *why)
+{
+	const struct claim *largest = NULL;
+
+	gpu_holders (holder, core, gpu, HOLDER_KEEPS)
+		if (claim_parked(holder) && holder->vram_charged > 0 && !claim_leaves(holder) &&
+		    (!largest || holder->vram_charged > largest->vram_charged))
+			largest = holder;
+	if (largest)
+		*why = of_holder(core, head, largest, gpu, now);
 }
 
 static void scan_holders(const struct core *core, const struct claim *head, uint32_t gpu,
@@ -118,6 +138,9 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 
 	if (slots_fit)
 		scan_holders(core, head, gpu, HOLDER_KEEPS, now, &best);
+
+	if (slots_fit && best.code == WHY_VRAM)
+		why_parked(core, head, gpu, now, &best);
 
 	if (slots_fit && !ledger_vram_known(core, gpu))
 		best.code = WHY_UNKNOWN;

@@ -80,6 +80,8 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 		text_json_u64(out, "parent", acquire->parent);
 	if (acquire->host)
 		text_json_u64(out, "host", acquire->host);
+	if (acquire->resumes)
+		text_json_u64(out, "resumes", acquire->resumes);
 	if (acquire->guests)
 		text_json_u64(out, "guests", acquire->guests);
 

@@ -31,6 +31,7 @@ struct client_acquire {
 	uint64_t host;   /* the lease it runs inside of */
 	uint32_t guests; /* places inside it */
 	bool guests_open;
+	uint64_t resumes; /* the lease whose turn is given back, and waited for */
 };
 
 void client_encode_hello(struct text *out, const struct client_hello *hello);

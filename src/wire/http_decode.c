@@ -279,6 +279,8 @@ static int room_fields(const struct json *object, struct parsed *parsed, struct 
 		err = json_u64(parsed, object, "guests", 0, 64, &guests, NULL);
 	if (err == 0)
 		err = json_bool(parsed, object, "guests_open", &acquire->guests_open);
+	if (err == 0)
+		err = json_u64(parsed, object, "resumes", 1, INT64_MAX, &acquire->resumes, NULL);
 	acquire->guests = (uint32_t)guests;
 	return err;
 }

@@ -336,6 +336,10 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 		add_mb(out, "vram_mb_measured", holder->vram_bytes_measured, true);
 	text_json_bool(out, "preemptible", rec->preemptible);
 	text_json_bool(out, "evictable", rec->evictable);
+	if (rec->parked_slots)
+		text_json_bool(out, "parked", true);
+	if (holder->stopped)
+		text_json_bool(out, "stopped", true);
 	if (rec->lender)
 		text_json_u64(out, "lender", rec->lender);
 	if (rec->guests)

@@ -125,6 +125,7 @@ static bool is_served_in_time(enum why_code code)
 	case WHY_LOCK_DELAY:
 	case WHY_DETACHED:
 	case WHY_VRAM:
+	case WHY_PARKED:
 	case WHY_EVICTING:
 	case WHY_BEHIND:
 	case WHY_RESERVED:
@@ -228,7 +229,8 @@ void encode_why(struct text *out, const struct why *why, const char *holder_name
 	text_json_str(out, "text", sentence.bytes);
 	if (why->holder)
 		text_json_u64(out, "holder", why->holder);
-	if ((why->code == WHY_HOLDER || why->code == WHY_SELF) && why->left_ms >= 0)
+	bool limited = why->code == WHY_HOLDER || why->code == WHY_SELF || why->code == WHY_PARKED;
+	if (limited && why->left_ms >= 0)
 		text_json_seconds(out, "gives_way_in_s", why->left_ms);
 	text_char(out, '}');
 	text_finish(&sentence);

@@ -4,7 +4,6 @@ others, and its end is told as it was.
 Method: real process trees under `baton run` with the real broker; with a cgroup of their own where this user may make
 one, and without. Times are measured by pidfds.
 """
-import ctypes
 import os
 import pathlib
 import select
@@ -17,35 +16,13 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, die_with_parent
+from lib.native import own_cgroup, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import wait_until
 
 TREE = pathlib.Path(__file__).parent / "lib" / "tree.py"
 WORKERS = ("session", "hidden", "deaf", "other")
 GRACE_MS, MARGIN_MS, TRIES = 300, 100, 5
-CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
-
-
-def own_cgroup():
-    """The cgroup v2 folder of this process, if it may make others below it; else None."""
-    lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
-    path = next((line[3:] for line in lines if line.startswith("0::")), None)
-    for root in CGROUP_ROOTS:
-        folder = pathlib.Path(root + (path or ""))
-        if path and (folder / "cgroup.procs").exists() and (folder / "cgroup.controllers").exists():
-            return folder if os.access(folder, os.W_OK) else None
-    return None
-
-
-def without_cgroups():
-    """In a child: no cgroups can be seen, as for a user without rights."""
-    die_with_parent()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if os.getuid() == 0:
-        assert libc.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
-        assert libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0, os.strerror(ctypes.get_errno())
-        assert libc.mount(b"tmpfs", b"/sys/fs/cgroup", b"tmpfs", 0, None) == 0, os.strerror(ctypes.get_errno())
 
 
 def gone_at(pids, deadline_s=20):

@@ -33,9 +33,9 @@ export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
 	| "no_memory" | "internal";
 
 export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
-	"lock-delay" | "detached" | "vram" | "pinned" | "observed" | "evicting" | "behind" |
-	"reserved" | "unknown" | "unhealthy" | "paused" | "journal" | "authority" | "in_doubt" |
-	"beyond" | "host" | "draining" | "disconnected";
+	"lock-delay" | "detached" | "vram" | "pinned" | "parked" | "observed" | "evicting" |
+	"behind" | "reserved" | "unknown" | "unhealthy" | "paused" | "journal" | "authority" |
+	"in_doubt" | "beyond" | "host" | "draining" | "disconnected";
 
 export type BoundCode = "stopped" | "disconnected" | "blocked" | "memory" | "set" |
 	"own_claims" | "host" | "observed" | "later";
@@ -121,6 +121,11 @@ export interface ClaimFields {
 	 * or `guests_open`; else `forbidden`. `host_over` when it is over, `wrong_state` when it
 	 * offers no places and is not the `parent` */
 	host?: number;
+	/** A lease of this session: its turn is given back and its memory kept, for what runs under it
+	 * is frozen; this claim waits for the turn, see parked. Slots, GPUs and class are the lease's.
+	 * `stale` when it is not held, `wrong_state` when it has guests or another claim waits for its
+	 * turn */
+	resumes?: number;
 	/** How many claims may run inside this lease at once */
 	guests?: number;
 	/** Of other principals, too */
@@ -308,6 +313,8 @@ export interface StatusLease extends StatusClaim, Grant {
 	vram_mb_measured?: number;
 	preemptible: boolean;
 	evictable: boolean;
+	parked?: true;
+	stopped?: true;
 	lender?: number;
 	guests_max?: number;
 	guests?: number;

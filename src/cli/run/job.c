@@ -111,6 +111,14 @@ void job_thaw(struct job *job)
 	(void)signal_outside(job, SIGCONT);
 }
 
+void job_tell_keeper(struct job *job)
+{
+	struct process_tree tree;
+	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+	watchdog_name(&job->keeper, tree.v, tree.count);
+	process_tree_finish(&tree);
+}
+
 static const char *why_it_stays(const struct process *process)
 {
 	if (process_signal(process, 0) == -EPERM)

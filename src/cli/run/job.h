@@ -29,6 +29,8 @@ void job_kill(struct job *job);
 void job_freeze(struct job *job);
 bool job_frozen(const struct job *job);
 void job_thaw(struct job *job);
+/* The keeper learns of all that is frozen: if we are killed it must find each of them. */
+void job_tell_keeper(struct job *job);
 /* Describes in words what is left of it, and why that does not end. */
 void job_describe(const struct job *job, char *ret_words, size_t size);
 /* How many of its processes are left, not counting those found only by the cgroup. */

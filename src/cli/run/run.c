@@ -14,6 +14,7 @@
 #include "cli/http_client.h"
 #include "cli/reach.h"
 #include "cli/run/run_env.h"
+#include "cli/run/run_freeze.h"
 #include "cli/run/run_inside.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_refuse.h"
@@ -53,6 +54,7 @@ static void round_over(struct run *run)
 {
 	const struct child *child = &run->job.child;
 	bool revoked = run->revoked;
+	run_freeze_forget(run);
 	judge_oom(run);
 	terminal_restore(&run->job.terminal, WIFSIGNALED(child->status));
 
@@ -78,7 +80,7 @@ static void round_over(struct run *run)
 	run_progress_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
 	run->phase = RUN_WAITING;
 	run->asked_ms = run_now_ms();
-	if (revoked || baton_release(run->claim, true) < 0)
+	if (run->parked || revoked || baton_release(run->claim, true) < 0)
 		run->ask_again = true;
 }
 
@@ -88,7 +90,11 @@ static void note_end(struct run *run)
 	size_t left = job_left(&run->job);
 	run->end_noted = true;
 	(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
-	if (run->phase != RUN_RUNNING || job_gone(&run->job))
+	if (job_gone(&run->job))
+		return;
+	if (run->phase == RUN_FREEZING || run->phase == RUN_FROZEN)
+		run_freeze_stop(run, 0, run_own_grace_ms(run));
+	if (run->phase != RUN_RUNNING)
 		return;
 
 	if (left > 0)
@@ -110,6 +116,7 @@ static void look_at_job(struct run *run)
 	if (child->stopped)
 		run_signals_stopped(run);
 
+	run_freeze_look(run);
 	run_stop_due(run);
 	if (run_is_running(run) && job_gone(&run->job))
 		round_over(run);

@@ -11,6 +11,7 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/run/run_env.h"
+#include "cli/run/run_freeze.h"
 #include "cli/run/run_signals.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
@@ -86,6 +87,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 
 	run_progress_clear(&run->show);
 	run_env_set(lease, &run->show);
+	run->parked = false;
 	run->taken = run->revoked = run->end_noted = run->stays_noted = false;
 
 	int error = start_command(run);
@@ -109,7 +111,8 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	struct run *run = ctx;
 	char left[UNITS_BYTES];
 	(void)claim;
-	if (run->phase != RUN_RUNNING)
+	bool frozen = run->phase == RUN_FROZEN;
+	if (run->phase != RUN_RUNNING && !frozen)
 		return; /* it is being stopped already */
 
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : run_own_grace_ms(run);
@@ -121,7 +124,16 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	else /* learned from a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
 
+	if (frozen) { /* its memory is wanted now */
+		run_freeze_stop(run, 0, grace_ms);
+		return;
+	}
+
 	int how = run->options->on_yield;
+	if (how == ON_YIELD_FREEZE) {
+		run_freeze(run, grace_ms);
+		return;
+	}
 	if (how == ON_YIELD_IGNORE)
 		return; /* the broker takes the lease at the end of the grace */
 	if (how <= 0) {
@@ -140,6 +152,7 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 {
 	struct run *run = ctx;
 	(void)claim;
+	run_freeze_kept(run);
 	if (run->phase == RUN_STOPPING && run->options->on_yield > 0 && !run->revoked)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
@@ -159,7 +172,14 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	run->revoked = true;
 
-	if (run->phase == RUN_RUNNING) {
+	if (run->phase == RUN_FREEZING || run->phase == RUN_FROZEN) {
+		run->taken = true;
+		run_progress_say(&run->show, true,
+				 "run: the lease is over (%s); stopping %s, which "
+				 "was frozen",
+				 reason, run->argv[0]);
+		run_freeze_stop(run, 0, grace_ms);
+	} else if (run->phase == RUN_RUNNING) {
 		run->taken = !run->job.child.ended;
 		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
 				 reason, run->argv[0]);
@@ -237,7 +257,7 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 
 /* ---- asking ---- */
 
-static void fill_request(const struct run_options *options, struct baton_request *request)
+void run_lease_fill(const struct run_options *options, struct baton_request *request)
 {
 	baton_request_init(request);
 	request->lease_class = options->lease_class;
@@ -267,7 +287,7 @@ int run_lease_ask(struct run *run)
 	handlers.ended = on_ended;
 	handlers.stops_later = true;
 
-	fill_request(run->options, &request);
+	run_lease_fill(run->options, &request);
 	/* Inside another `baton run` that holds: waiting for ourselves would never end. */
 	request.parent_lease = run->parent;
 	request.handlers = &handlers;

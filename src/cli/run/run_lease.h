@@ -8,4 +8,6 @@ int run_lease_ask(struct run *run);
 void run_lease_ask_anew(struct run *run);
 /* For baton_options. */
 void run_lease_link(struct baton *baton, enum baton_link link, void *ctx);
+/* The options as a request. */
+void run_lease_fill(const struct run_options *options, struct baton_request *request);
 const char *run_cgroup_path(const struct run *run); /* NULL: it has none */

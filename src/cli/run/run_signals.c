@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/run/run_freeze.h"
 #include "cli/run/run_sender.h"
 #include "cli/run/run_stop.h"
 
@@ -109,12 +110,16 @@ static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 
 static void taken_by_broker(struct run *run)
 {
-	if (run->phase != RUN_RUNNING)
+	bool frozen = run->phase == RUN_FREEZING || run->phase == RUN_FROZEN;
+	if (run->phase != RUN_RUNNING && !frozen)
 		return;
 	run->taken = !run->job.child.ended;
 	run_progress_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
 			 run->argv[0]);
-	run_stop(run, run_own_grace_ms(run));
+	if (frozen)
+		run_freeze_stop(run, 0, run_own_grace_ms(run));
+	else
+		run_stop(run, run_own_grace_ms(run));
 }
 
 /* The terminal signals its whole foreground group: the command, if it is in ours. */
@@ -123,6 +128,27 @@ static bool has_it_already(const struct run *run, const struct signalfd_siginfo 
 	const struct child *child = &run->job.child;
 	return (pid_t)info->ssi_pid == child->pid ||
 	       (info->ssi_code == SI_KERNEL && child_shares_group(child));
+}
+
+/* What is to end it lets it go on for its grace: it may want to save something. All else it hears
+ * when it goes on. */
+static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
+{
+	int signo = (int)info->ssi_signo;
+	if (signo == SIGTSTP) {
+		stop_ourselves();
+	} else if (is_ending(signo) && signo != SIGHUP) {
+		run->told_signal = signo;
+		run->interrupted |= signo == SIGINT;
+		run->taken = false;
+		run_progress_say(&run->show, false,
+				 "%s is no longer frozen: it has its grace to end, then SIGKILL",
+				 run->argv[0]);
+		run_freeze_stop(run, has_it_already(run, info) ? SIGCONT : signo,
+				run_own_grace_ms(run));
+	} else if (!has_it_already(run, info)) {
+		child_signal(&run->job.child, signo);
+	}
 }
 
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
@@ -134,11 +160,17 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		return;
 	}
 	if (signo == SIGCONT) {
-		continue_command(run);
+		if (run->phase == RUN_RUNNING || run->phase == RUN_STOPPING)
+			continue_command(run);
 		return;
 	}
 	if (is_of_dead_terminal(run, info))
 		return;
+
+	if (run->phase == RUN_FROZEN) {
+		while_frozen(run, info);
+		return;
+	}
 
 	bool had_it = has_it_already(run, info);
 	if (info->ssi_code == SI_KERNEL && signo != SIGTSTP)

@@ -1,6 +1,6 @@
 /* run_state: one `baton run` from its question to its end, for the files of this folder: run.c
- * waits and looks, run_lease.c talks to the broker, run_stop.c stops the job, run_signals.c passes
- * signals on and does job control. */
+ * waits and looks, run_lease.c talks to the broker, run_stop.c stops the job, run_freeze.c freezes
+ * it, run_signals.c passes signals on and does job control. */
 #pragma once
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +15,8 @@
 enum run_phase {
 	RUN_WAITING,
 	RUN_RUNNING,
+	RUN_FREEZING, /* asked to give way, and to be frozen; SIGKILL at kill_at_ms */
+	RUN_FROZEN,   /* under a lease without a turn */
 	RUN_STOPPING, /* it was asked to end, SIGKILL at kill_at_ms */
 	RUN_KILLING,
 	RUN_DONE,
@@ -28,6 +30,7 @@ struct run {
 	struct job job;
 	struct baton *baton;
 	struct baton_claim *claim;
+	struct baton_claim *turn; /* RUN_FROZEN: waits for the turn of `claim`; else NULL */
 	enum run_phase phase;
 	char **argv;
 	sigset_t mask_before;
@@ -37,10 +40,12 @@ struct run {
 	bool overdue;          /* stopped at the end of --hold */
 	bool oom_killed;
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
+	bool parked;    /* it was frozen when it was stopped: there is no turn to come back to */
 	bool ask_again; /* with a new claim: the old one has ended */
 	bool end_noted, stays_noted;
 	int64_t kill_at_ms, killed_at_ms, asked_ms;
 	int64_t hold_until_ms; /* of --hold; INT64_MAX: none */
+	int64_t hold_left_ms;  /* while frozen */
 	int64_t oom_before;    /* job_cgroup_oom_kills when it was started */
 	uint64_t parent;       /* the lease that we were started under, from our environment */
 	int told_signal;       /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */

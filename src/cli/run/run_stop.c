@@ -10,6 +10,7 @@ enum {
 	GRACE_MS_DEFAULT = 2000,
 	KILL_MARGIN_MS = 250, /* we kill this long before the broker would */
 	KILL_AGAIN_MS = 100,  /* processes forked meanwhile were not on the list */
+	FREEZE_AGAIN_MS = 2,  /* only the command's own SIGSTOP is announced */
 	STAYS_MS = 1000,      /* what is not gone so long after SIGKILL is named */
 };
 
@@ -69,8 +70,6 @@ static void end_hold(struct run *run)
 {
 	char held[UNITS_BYTES];
 	run->hold_until_ms = INT64_MAX;
-	if (run->phase != RUN_RUNNING)
-		return;
 
 	run->overdue = !run->job.child.ended;
 	run_progress_say(&run->show, true, "run: %s has had the GPU for %s (--hold); stopping it",
@@ -78,25 +77,34 @@ static void end_hold(struct run *run)
 	run_stop(run, run_own_grace_ms(run));
 }
 
+/* One that cannot be frozen in time is killed like one that does not end in time. */
+static bool has_deadline(const struct run *run)
+{
+	return run->phase == RUN_STOPPING || run->phase == RUN_KILLING ||
+	       run->phase == RUN_FREEZING;
+}
+
 void run_stop_due(struct run *run)
 {
-	bool stopping = run->phase == RUN_STOPPING || run->phase == RUN_KILLING;
+	bool stopping = has_deadline(run);
 	if (run->phase == RUN_KILLING)
 		name_what_stays(run);
 	if (stopping && run_now_ms() >= run->kill_at_ms)
 		run_kill(run);
-	if (run_now_ms() >= run->hold_until_ms)
+	if (run->phase == RUN_RUNNING && run_now_ms() >= run->hold_until_ms)
 		end_hold(run);
 }
 
 int run_stop_timeout_ms(const struct run *run)
 {
 	int64_t until_ms = run->phase == RUN_RUNNING ? run->hold_until_ms : INT64_MAX;
-	if (run->phase == RUN_STOPPING || run->phase == RUN_KILLING)
+	if (has_deadline(run))
 		until_ms = run->kill_at_ms;
 	if (until_ms == INT64_MAX)
 		return -1;
 
 	int64_t left_ms = until_ms - run_now_ms();
+	if (run->phase == RUN_FREEZING && left_ms > FREEZE_AGAIN_MS)
+		left_ms = FREEZE_AGAIN_MS;
 	return left_ms < 0 ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }

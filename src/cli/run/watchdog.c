@@ -23,7 +23,13 @@
 #include "process/pidfd.h"
 #include "process/proc.h"
 
-enum { ENVIRON_BYTES_MAX = 256 * 1024, KILLED_MAX = 256, ROUND_MS = 10, MARKS_BYTES = 1024 };
+enum {
+	ENVIRON_BYTES_MAX = 256 * 1024,
+	KILLED_MAX = 256,
+	ROUND_MS = 10,
+	MARKS_BYTES = 1024,
+	NAMED_MAX = 4096,
+};
 
 /* Its descriptors. */
 enum { PIPE_FD = STDERR_FILENO + 1, TTY_FD, FIRST_FREE_FD };
@@ -98,6 +104,32 @@ static void await_killed(struct killed *killed)
 	killed->count = left;
 }
 
+/* The wrapper's messages: processes to kill, and that all is well (pid 0). */
+static struct process named[NAMED_MAX];
+static size_t named_count;
+
+/* True: an orderly end. False: the wrapper is gone. */
+static bool await_end(void)
+{
+	struct process said;
+	for (;;) {
+		ssize_t n = read(PIPE_FD, &said, sizeof(said));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != sizeof(said))
+			return false;
+		if (said.pid == 0)
+			return true;
+		named[named_count++ % NAMED_MAX] = said;
+	}
+}
+
+static void kill_named(void)
+{
+	for (size_t i = 0; i < named_count && i < NAMED_MAX; i++)
+		(void)process_signal(&named[i], SIGKILL);
+}
+
 /* Whether the group in the foreground is of the command, which is gone or will be at once. */
 static bool is_of_command(pid_t group, const char *mark, char *block)
 {
@@ -124,11 +156,7 @@ static _Noreturn void keep_watch(const struct keeping *keeping)
 	static struct killed killed;
 	const char *mark = keeping->mark;
 	struct job_cgroup *cgroup = keeping->cgroup;
-	char orderly;
-	ssize_t n;
-	while ((n = read(PIPE_FD, &orderly, 1)) < 0 && errno == EINTR)
-		;
-	if (n == 1)
+	if (await_end())
 		_exit(0);
 
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
@@ -138,6 +166,7 @@ static _Noreturn void keep_watch(const struct keeping *keeping)
 	/* Repeats until none is left: processes forked meanwhile were not on the list. */
 	while (block) {
 		cgroup_kill(&cgroup->fds);
+		kill_named();
 		bool found = kill_marked(mark, block, &killed);
 		if (!found && killed.count == 0 && !job_cgroup_populated(cgroup))
 			break;
@@ -217,12 +246,24 @@ int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
 	return 0;
 }
 
+/* Shorter than PIPE_BUF, so never in parts. */
+static void say_to_keeper(struct watchdog *keeper, const struct process *process)
+{
+	while (write(keeper->fd, process, sizeof(*process)) < 0 && errno == EINTR)
+		;
+}
+
+void watchdog_name(struct watchdog *keeper, const struct process *processes, size_t count)
+{
+	for (size_t i = 0; keeper->pid != 0 && i < count; i++)
+		say_to_keeper(keeper, &processes[i]);
+}
+
 void watchdog_dismiss(struct watchdog *keeper)
 {
 	if (keeper->pid == 0)
 		return;
-	while (write(keeper->fd, "x", 1) < 0 && errno == EINTR)
-		;
+	say_to_keeper(keeper, &(struct process){0});
 	close(keeper->fd);
 	while (waitpid(keeper->pid, NULL, 0) < 0 && errno == EINTR)
 		;

@@ -5,6 +5,7 @@
 
 #include "cli/run/terminal.h"
 #include "process/job_cgroup.h"
+#include "process/process_tree.h"
 
 enum { WATCHDOG_RANDOM_BYTES = 16 };
 
@@ -22,5 +23,7 @@ struct watchdog {
  * 0 or an errno. */
 int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
 		   const struct terminal *terminal);
+/* Names processes that it must kill as well, whatever they did to hide. */
+void watchdog_name(struct watchdog *keeper, const struct process *processes, size_t count);
 /* A clean end: the watchdog exits without killing anything. */
 void watchdog_dismiss(struct watchdog *keeper);

@@ -1,6 +1,7 @@
 /* status_stream: walks the core's views for GET /v1/gpu/status and the `status` message, part by
  * part. Asks, never changes. Called by the route, the sessions and once per loop turn. */
 #include "server/monitor/status_stream.h"
+#include "process/proc.h"
 
 #include <stdlib.h>
 
@@ -105,6 +106,14 @@ static bool add_waiter(const struct monitor *monitor, struct status_stream *stre
 	return true;
 }
 
+/* Nothing under such a lease goes on, and its session says no word. */
+static bool is_stopped(const struct claim_view *view)
+{
+	struct proc_stat stat;
+	return view->pid > 0 && proc_stat(view->pid, &stat) && stat.state == 'T' &&
+	       (view->pid_start == 0 || stat.start == view->pid_start);
+}
+
 static bool add_holder(const struct monitor *monitor, struct status_stream *stream)
 {
 	const struct core *core = monitor->broker->core;
@@ -115,6 +124,7 @@ static bool add_holder(const struct monitor *monitor, struct status_stream *stre
 	stream->after = view.rec->id;
 	if (!is_shown(stream, &view))
 		return true;
+	view.stopped = is_stopped(&view);
 	status_encode_lease(&stream->render, &view, now, monitor->config,
 			    message_context_name(core, view.yield_for, now));
 	return true;

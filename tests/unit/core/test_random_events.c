@@ -80,6 +80,7 @@ static struct event some_acquire(const struct fixture *fixture)
 	ask->parent = one_in(5) ? some_claim(fixture) : 0;
 	ask->host = one_in(6) ? some_claim(fixture) : 0;
 	ask->host = ask->parent && one_in(2) ? ask->parent : ask->host;
+	ask->resumes = one_in(4) ? some_claim(fixture) : 0;
 	ask->guests = one_in(3) ? (uint32_t)below(4) : 0;
 	ask->guests_open = one_in(2);
 	ask->need = one_in(2) ? (struct need){.slots = 1, .gpu_count = 1} : some_need();

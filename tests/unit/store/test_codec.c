@@ -33,6 +33,9 @@ static struct record full_claim(void)
 		.parent = 5,
 		.lender = 6,
 		.host = 7,
+		.resumes = 8,
+		.parked_slots = 2,
+		.parked_until = {9},
 		.guests = 64,
 		.guests_open = true,
 		.state = CLAIM_ENDED,
@@ -381,6 +384,7 @@ static void test_times_are_distances(void **state)
 	late.claim.arrival.v += 1234567;
 	late.claim.tag.v += 1234567;
 	late.claim.due_since.v += 1234567;
+	late.claim.parked_until.v += 1234567;
 	late.claim.turn_since.v += 1234567;
 	late.claim.held_since.v += 1234567;
 	late.claim.ttl_deadline.v += 1234567;

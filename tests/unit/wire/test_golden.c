@@ -103,6 +103,7 @@ static void test_ask_acquire(void **state)
 					   .load_ms = 3000,
 					   .parent = 7,
 					   .host = 8,
+					   .resumes = 9,
 					   .guests = 4,
 					   .guests_open = true};
 	client_encode_acquire(&out, &all);
@@ -117,6 +118,7 @@ static void test_ask_acquire(void **state)
 	assert_true(m.event.acquire.loads);
 	assert_int_equal(m.event.acquire.parent, 7);
 	assert_int_equal(m.event.acquire.host, 8);
+	assert_int_equal(m.event.acquire.resumes, 9);
 	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");
 	session_request_finish(&m);

@@ -1,0 +1,15 @@
+/* run_freeze: `--on-yield freeze`: the job is frozen where it is, its turn given back, its memory
+ * kept, and it goes on when the turn is there again. */
+#pragma once
+#include "cli/run/run_state.h"
+
+/* Begins to freeze the job, which is to be done in `grace_ms`. */
+void run_freeze(struct run *run, int64_t grace_ms);
+/* Nobody needs the turn any more. */
+void run_freeze_kept(struct run *run);
+/* Once all of it is frozen: gives the turn back. */
+void run_freeze_look(struct run *run);
+/* It will not come back: the turn is waited for no longer. */
+void run_freeze_forget(struct run *run);
+/* It must end: lets it go on for its grace, with `signo` for the command; 0: SIGTERM for all. */
+void run_freeze_stop(struct run *run, int signo, int64_t grace_ms);
