@@ -59,6 +59,25 @@ void process_tree_read(struct process_tree *tree, pid_t root, pid_t except)
 	tree->count = found;
 }
 
+void process_tree_read_from(struct process_tree *tree, pid_t root, uint64_t start)
+{
+	*tree = (struct process_tree){0};
+	read_all(tree);
+
+	size_t found = 0;
+	for (size_t i = 0; i < tree->count && found == 0; i++) {
+		struct process process = tree->v[i];
+		if (process.pid != root || process.start != start)
+			continue;
+		tree->v[i] = tree->v[0];
+		tree->v[found++] = process;
+	}
+
+	for (size_t i = 0; i < found; i++)
+		found = find_children(tree, found, tree->v[i].pid, 0);
+	tree->count = found;
+}
+
 int process_signal(const struct process *process, int signo)
 {
 	cleanup_close int pidfd = -1;

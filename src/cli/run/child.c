@@ -103,13 +103,31 @@ void child_reap(struct child *child)
 	/* It has ended but somebody else has reaped it: only its status is lost. */
 	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
 	child->ended = true;
-	child->status_unknown = pid != child->pid;
+	child->status_unknown = pid != child->pid && !child->attached;
+}
+
+void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd)
+{
+	child_forget(child);
+	child->pid = pid;
+	child->pidfd = pidfd;
+	child->start = start;
+	child->attached = true;
+}
+
+/* What it leaves behind does not come to us, so it is found by its living parents alone. */
+void child_tree(const struct child *child, struct process_tree *ret_tree)
+{
+	if (child->attached)
+		process_tree_read_from(ret_tree, child->pid, child->start);
+	else
+		process_tree_read(ret_tree, getpid(), child->keeper_pid);
 }
 
 size_t child_signal_all(const struct child *child, int signo)
 {
 	struct process_tree tree;
-	process_tree_read(&tree, getpid(), child->keeper_pid);
+	child_tree(child, &tree);
 	if (signo)
 		process_tree_signal(&tree, signo);
 

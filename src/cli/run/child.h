@@ -7,12 +7,15 @@
 #include <sys/types.h>
 
 #include "cli/run/terminal.h"
+#include "process/process_tree.h"
 
 struct child {
 	pid_t pid;         /* 0: not started */
 	int pidfd;         /* readable once it has ended; -1: not started */
 	bool pipe_ignored; /* SIGPIPE, by whoever started us: the command inherits that */
 	bool own_group;    /* leads a process group of its own */
+	bool attached;     /* not started by us: neither a child nor reaped by us */
+	uint64_t start;    /* attached: its start time */
 	pid_t keeper_pid;  /* the watchdog, which is not part of the command; 0: none, or reaped */
 	bool ended;
 	int stopped;         /* the signal that has stopped it; 0: it goes on */
@@ -31,6 +34,10 @@ void child_forget(struct child *child);
  * we die. 0 or the errno of why it could not be executed. */
 int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd,
 		struct terminal *terminal);
+/* Instead of child_spawn: a program that runs already. Takes the pidfd. */
+void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd);
+/* All that belongs to it now. */
+void child_tree(const struct child *child, struct process_tree *ret_tree);
 /* Passes a signal on to the command; those that stop and continue, to its group. */
 void child_signal(const struct child *child, int signo);
 /* Whether it is in our process group, where the terminal's keys reach it without us. */

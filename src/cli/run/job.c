@@ -48,6 +48,23 @@ int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 	return error;
 }
 
+void job_attach(struct job *job, pid_t pid, uint64_t start, int pidfd)
+{
+	terminal_finish(&job->terminal); /* not ours to give */
+	child_attach(&job->child, pid, start, pidfd);
+}
+
+size_t job_pids(const struct job *job, pid_t *ret_pids, size_t count_max)
+{
+	struct process_tree tree;
+	size_t count = 0;
+	child_tree(&job->child, &tree);
+	for (; count < tree.count && count < count_max; count++)
+		ret_pids[count] = tree.v[count].pid;
+	process_tree_finish(&tree);
+	return count;
+}
+
 void job_ask(struct job *job, int signo)
 {
 	child_signal_all(&job->child, signo);
@@ -75,7 +92,7 @@ static size_t signal_outside(const struct job *job, int signo)
 {
 	struct process_tree tree;
 	size_t running = 0;
-	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+	child_tree(&job->child, &tree);
 
 	for (size_t i = 0; i < tree.count; i++) {
 		const struct process *process = &tree.v[i];
@@ -114,7 +131,7 @@ void job_thaw(struct job *job)
 void job_tell_keeper(struct job *job)
 {
 	struct process_tree tree;
-	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+	child_tree(&job->child, &tree);
 	watchdog_name(&job->keeper, tree.v, tree.count);
 	process_tree_finish(&tree);
 }
@@ -131,7 +148,7 @@ void job_describe(const struct job *job, char *ret_words, size_t size)
 	struct process_tree tree;
 	size_t length = 0;
 	ret_words[0] = '\0';
-	process_tree_read(&tree, getpid(), job->child.keeper_pid);
+	child_tree(&job->child, &tree);
 
 	for (size_t i = 0; i < tree.count && length < size; i++) {
 		char name[32];

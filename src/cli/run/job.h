@@ -20,6 +20,11 @@ int job_prepare(struct job *job);
 bool job_keep(struct job *job);
 /* Starts the command, again if it ran before. 0 or the errno of why it cannot be executed. */
 int job_start(struct job *job, char *const *argv, const sigset_t *mask);
+/* Instead of job_prepare and job_start: a program that runs already. It has no keeper and no cgroup
+ * of its own. Takes the pidfd. */
+void job_attach(struct job *job, pid_t pid, uint64_t start, int pidfd);
+/* Its first processes, at most count_max. */
+size_t job_pids(const struct job *job, pid_t *ret_pids, size_t count_max);
 /* Sends SIGTERM or another request to all of it, and lets go on what is stopped or frozen, or it
  * would not see it. */
 void job_ask(struct job *job, int signo);

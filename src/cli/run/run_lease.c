@@ -46,7 +46,8 @@ static void say_started(struct run *run, const struct baton_lease *lease)
 	run_progress_say(&run->show, false,
 			 "holding %s, lease %" PRIu64
 			 ", after %s; %s is process %ld (baton status)",
-			 getenv("BATON_GPU"), baton_lease_id(lease),
+			 run->attached.pid ? baton_lease_gpu_name(lease, 0) : getenv("BATON_GPU"),
+			 baton_lease_id(lease),
 			 units_duration(waited, (double)(run_now_ms() - run->asked_ms) / 1000),
 			 run->argv[0], (long)run->job.child.pid);
 }
@@ -56,9 +57,20 @@ const char *run_cgroup_path(const struct run *run)
 	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
 }
 
+static int take_attached(struct run *run)
+{
+	pid_t pids[LIMIT_PROCESSES - 1];
+	size_t count = job_pids(&run->job, pids, LIMIT_PROCESSES - 1);
+	(void)baton_processes(run->baton, pids, count, NULL);
+	return 0;
+}
+
 /* The broker learns of the keeper and the cgroup before there is a process that needs them. */
 static int start_command(struct run *run)
 {
+	if (run->attached.pid)
+		return take_attached(run);
+
 	int error = job_prepare(&run->job);
 	if (error)
 		return error;
@@ -86,7 +98,8 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		return;
 
 	run_progress_clear(&run->show);
-	run_env_set(lease, &run->show);
+	if (!run->attached.pid)
+		run_env_set(lease, &run->show);
 	run->parked = false;
 	run->taken = run->revoked = run->end_noted = run->stays_noted = false;
 

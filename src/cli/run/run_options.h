@@ -1,5 +1,6 @@
 /* run_options: the options of `baton run`. Times in ms, -1: not given. */
 #pragma once
+#include "baton/baton.h"
 #include "cli/cli.h"
 
 struct run_options {
@@ -19,6 +20,14 @@ enum on_yield {
 	ON_YIELD_IGNORE = OPTION_CHOSEN(3),
 };
 
-enum { RUN_OPTION_COUNT = 18 };
+enum { RUN_OPTION_COUNT = 18, RUN_ATTACH_OPTION_COUNT = 14 };
 
+#define RUN_OPTIONS_DEFAULT                                                                        \
+	((struct run_options){.slots = 1,                                                          \
+			      .gpus = 1,                                                           \
+			      .wait_ms = BATON_TIMEOUT_NEVER,                                      \
+			      .grace_ms = -1,                                                      \
+			      .hold_ms = -1})
+
+/* The first RUN_ATTACH_OPTION_COUNT are also those of `baton attach`. */
 extern const struct option_spec run_option_specs[RUN_OPTION_COUNT];

@@ -151,12 +151,32 @@ static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
 	}
 }
 
+/* A program that was there before us goes on without us. */
+static void while_attached(struct run *run, int signo)
+{
+	if (signo == SIGTSTP)
+		stop_ourselves();
+	if (!is_ending(signo))
+		return;
+
+	run_freeze_forget(run);
+	job_thaw(&run->job);
+	(void)baton_processes(run->baton, NULL, 0, NULL);
+	run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
+	run->die_of = signo;
+	run->phase = RUN_DONE;
+}
+
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 	struct child *child = &run->job.child;
 	if (run_sender_is_broker(info)) {
 		taken_by_broker(run);
+		return;
+	}
+	if (run->attached.pid) {
+		while_attached(run, signo);
 		return;
 	}
 	if (signo == SIGCONT) {

@@ -22,12 +22,20 @@ enum run_phase {
 	RUN_DONE,
 };
 
+/* A program that was there before us. */
+struct attached {
+	int64_t pid; /* 0: none */
+	uint64_t start;
+	int pidfd;
+};
+
 struct run {
 	const struct command *command;
 	const struct run_options *options;
 	struct run_progress show;
 	struct desktop_notice notice; /* of --notify */
 	struct job job;
+	struct attached attached;
 	struct baton *baton;
 	struct baton_claim *claim;
 	struct baton_claim *turn; /* RUN_FROZEN: waits for the turn of `claim`; else NULL */
