@@ -4,11 +4,14 @@
 #include "cli/run/child.h"
 
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "process/pidfd.h"
+#include "process/proc.h"
 #include "process/process_tree.h"
 #include "process/spawn.h"
 
@@ -124,9 +127,24 @@ void child_tree(const struct child *child, struct process_tree *ret_tree)
 		process_tree_read(ret_tree, getpid(), child->keeper_pid);
 }
 
+/* Whatever is left of the command is behind a child of ours, and the kernel lists those: most often
+ * there are none, and /proc need not be read as a whole. True where that is not known. The list can
+ * miss one only while another is reaped, which nobody but us does. */
+static bool may_have_more(const struct child *child)
+{
+	char file[64], text[64], keeper[32];
+	(void)snprintf(file, sizeof(file), "task/%ld/children", (long)getpid());
+	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
+
+	size_t length = proc_read(PROC_SELF, file, text, sizeof(text));
+	return child->attached || length == 0 || strcmp(text, keeper) != 0;
+}
+
 size_t child_signal_all(const struct child *child, int signo)
 {
 	struct process_tree tree;
+	if (!may_have_more(child))
+		return 0;
 	child_tree(child, &tree);
 	if (signo)
 		process_tree_signal(&tree, signo);
