@@ -331,7 +331,8 @@ class Head(DaemonTest):
 class InStep(unittest.TestCase):
     """Help, manual and completion know the same commands and options."""
 
-    PAGES = {"serve": "baton-serve.1.scd", "run": "baton-run.1.scd", "replay": "baton-replay.1.scd"}
+    PAGES = {"serve": "baton-serve.1.scd", "run": "baton-run.1.scd", "attach": "baton-run.1.scd",
+             "shell": "baton-run.1.scd", "replay": "baton-replay.1.scd"}
 
     @staticmethod
     def output(*args):
