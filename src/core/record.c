@@ -98,13 +98,13 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 46, loading, 2),
 	ROW_INT(T, 47, loaded_ms),
 	ROW_INT(T, 48, grace_ms),
+	ROW_MARK(T, 49, resumes, SENSE_CLAIM),
+	ROW_UINT(T, 50, parked_slots),
+	ROW_TIME(T, 51, parked_until),
 	ROW_LESS(T, 60, observed, 2),
 	ROW_LESS(T, 61, would_wait, 2),
 	ROW(T, 62, FIELD_INT, first_wall, SENSE_NOISE, 0),
 	ROW_MARK(T, 63, turns_ms, SENSE_NOISE),
-	ROW_MARK(T, 49, resumes, SENSE_CLAIM),
-	ROW_UINT(T, 50, parked_slots),
-	ROW_TIME(T, 51, parked_until),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T
