@@ -19,7 +19,7 @@ struct claim_view {
 	const char *unwatched; /* native: why its process cannot be watched; else NULL */
 	uint64_t vram_bytes_measured; /* native: what its session uses on the GPUs of the lease */
 	bool measured;                /* .. if that is known now */
-	int64_t pid;           /* native: of the process at its connection; 0: unknown */
+	int64_t pid;                  /* native: of the process at its connection; 0: unknown */
 	uint64_t pid_start;
 	bool stopped; /* that process is, as SIGSTOP does it; for whoever looks to fill in */
 	bool ripe;
