@@ -77,7 +77,7 @@ static void add_head(const struct view *view)
 		add_line(view, "%s", text);
 }
 
-/* Everything that stops grants, or makes what is below old. */
+/* Everything that stops grants, makes them worth nothing, or makes what is below old. */
 static void add_alerts(const struct view *view)
 {
 	const json_t *status = view->model->status;
@@ -90,6 +90,9 @@ static void add_alerts(const struct view *view)
 	if (view->model->trouble[0])
 		add_line(view, "%c%s", STYLE_BAD,
 			 clean_text(clean, sizeof(clean), view->model->trouble, utf8));
+	if (strcmp(field_text(status, "mode", ""), "observe") == 0)
+		add_line(view, "%cobserve: nothing is enforced and nobody is protected",
+			 STYLE_WARN);
 	if (field_true(status, "paused"))
 		add_line(view, "%cpaused: nothing is granted. %s", STYLE_WARN,
 			 clean_text(clean, sizeof(clean), field_text(status, "paused_reason", ""),

@@ -297,10 +297,11 @@ static void alerts_are_shown(void **state)
 	(void)state;
 	begin_scene(&scene,
 		    "{'time':'2025-12-22T23:50:00.000Z','paused':true,'paused_reason':'new driver',"
-		    "'draining':true,'grants':{'allowed':false,'reason':'journal',"
+		    "'mode':'observe','draining':true,'grants':{'allowed':false,'reason':'journal',"
 		    "'text':'The journal cannot be written.'}}");
 	snprintf(scene.model.trouble, sizeof(scene.model.trouble), "the broker is away");
 	expect_shown(&scene, "paused: nothing is granted. new driver", true);
+	expect_shown(&scene, "observe: nothing is enforced and nobody is protected", true);
 	expect_shown(&scene, "the broker is stopping", true);
 	expect_shown(&scene, "nothing is granted: The journal cannot be written.", true);
 	expect_shown(&scene, "the broker is away", true);

@@ -137,6 +137,23 @@ static void measured_gpus(void **state)
 	json_decref(status);
 }
 
+/* Nobody may believe that they are protected: it says so, and how to change it. */
+static void observe_mode(void **state)
+{
+	struct text_table sheet = {0};
+	json_t *status = load("{'mode':'observe','leases':[{'lease':1,'id':'a','state':'held',"
+			      "'observed':true,'would_wait':true}]}");
+	(void)state;
+	status_view(status, &sheet);
+	char *plain = print(&sheet, false);
+	assert_non_null(strstr(plain, "nobody is protected"));
+	assert_non_null(strstr(plain, "mode: enforce"));
+	assert_non_null(strstr(plain, "held, would wait"));
+	free(plain);
+	text_table_finish(&sheet);
+	json_decref(status);
+}
+
 static char *shown(json_t *status, const char *who)
 {
 	struct text_table sheet = {0};
@@ -240,9 +257,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_status),  cmocka_unit_test(little_to_say),
-		cmocka_unit_test(measured_gpus), cmocka_unit_test(ends_by_force),
-		cmocka_unit_test(one_in_full),   cmocka_unit_test(find),
-		cmocka_unit_test(wide_names),
+		cmocka_unit_test(measured_gpus), cmocka_unit_test(observe_mode),
+		cmocka_unit_test(ends_by_force), cmocka_unit_test(one_in_full),
+		cmocka_unit_test(find),          cmocka_unit_test(wide_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -390,6 +390,18 @@ test("says why nothing is granted after the journal was lost, and for how long",
 	}
 });
 
+test("in observe mode it says that nobody is protected", async () => {
+	const own = await openBrowser(); // its cookies are not the others'
+	const other = await startDaemon({ config: { mode: "observe" } });
+	try {
+		const looking = await own.signedInPage(other);
+		await looking.getByText(/nobody is protected/).waitFor();
+	} finally {
+		await own.close();
+		await other.stop();
+	}
+});
+
 test("without admin rights it shows all and lets nobody act", async () => {
 	const guest = await browser.page();
 	await guest.routeWebSocket(/session/, (route) => {

@@ -205,6 +205,11 @@ function noticeView() {
 		return html`<div class="notice" role="status"><strong>Nothing is granted now.</strong>
 			${grants.text}${left > 0 ? ` ${formatSeconds(left)} left.` : ""}</div>`;
 	}
+	if (dashboard.status?.mode === "observe") {
+		return html`<div class="notice" role="note"><strong>Observe mode.</strong> Nothing is
+			enforced and nobody is protected: everything is granted at once, also beside others.
+			To enforce, write “mode: enforce” into the configuration and run “baton reload”.</div>`;
+	}
 	return nothing;
 }
 

@@ -44,6 +44,9 @@ const WHATS = [
 	"reset",
 	"force-release-all",
 	"clock-jump",
+	"collides",
+	"observing",
+	"enforcing",
 ];
 const CONNECTIONS = ["attached", "detached", "bye"];
 
