@@ -124,14 +124,15 @@ void check_place(struct world *w, struct want *want, const struct claim_record *
 	want->arrival_ms = rec->arrival.v;
 }
 
-/* R8: while the clock settles after a jump, nobody who is connected is judged by his silence. */
+/* R8: while the clock settles after a jump, nobody who is connected is judged by his silence; who
+ * runs inside another goes with it, for whatever reason that goes. */
 void check_settling(struct world *w, struct want *want, const struct record *record)
 {
 	const struct claim_record *rec = &record->claim;
 	bool silence = (rec->binding == BIND_TAB && rec->yield_reason == YIELD_EXPIRED) ||
 		       (rec->binding == BIND_NATIVE && rec->yield_reason == YIELD_UNRESPONSIVE);
 	if (w->check.ticking && w->t < w->check.settled_t && silence && rec->revoked &&
-	    !want->revoked && want->lost_t == INT64_MAX)
+	    !want->revoked && want->lost_t == INT64_MAX && outside_inside(rec) == 0)
 		sim_fail(w, "R8: claim %llu is judged while the clock settles", (ull)rec->id);
 	if (rec->revoked && !want->revoked)
 		want->revoked_t = w->t;
