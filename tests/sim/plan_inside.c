@@ -51,6 +51,10 @@ void plan_draw_observe(struct plan *plan, struct rng *rng)
 {
 	if (!rng_chance(rng, 200))
 		return;
+	/* Nothing would stop him before the broker's memory is full, and all look at each other. */
+	for (unsigned i = 0; i < plan->client_count; i++)
+		if (plan->clients[i].trick == TRICK_FLOODS)
+			return;
 	plan->config.observe = rng_chance(rng, 500);
 	if (!plan->calm)
 		plan->every_ms[FAULT_OBSERVE] = rng_between(rng, 60, 600) * 1000;
