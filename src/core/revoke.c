@@ -36,9 +36,9 @@ static struct send_effect *tell_holder(struct core *core, const struct claim *cl
 }
 
 /* Some process of it can be signalled, and its capacity is free once that is gone. */
-static bool claim_stoppable(const struct core *core, const struct claim *claim)
+static bool claim_stoppable(const struct claim *claim)
 {
-	if (observe_stays(core, claim) && claim->rec.yield_reason != YIELD_OPERATOR)
+	if (claim->rec.observed && claim->rec.yield_reason != YIELD_OPERATOR)
 		return false;
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
@@ -128,7 +128,7 @@ void revoke_remind(struct core *core, const struct claim *claim)
 
 	if (claim->rec.revoked) {
 		send->end = claim->rec.end_as;
-		if (claim_stoppable(core, claim) && !claim->killed)
+		if (claim_stoppable(claim) && !claim->killed)
 			send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
 		return;
 	}
@@ -223,13 +223,13 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 
 static int64_t kill_ms(const struct core *core, const struct claim *claim)
 {
-	return claim_stoppable(core, claim) ? at_least_1(core->config.kill_wait_ms) : 0;
+	return claim_stoppable(claim) ? at_least_1(core->config.kill_wait_ms) : 0;
 }
 
 static void refuse_token(struct core *core, struct claim *claim)
 {
 	claim->rec.revoked = true;
-	if (claim_stoppable(core, claim) && !claim->session->peer_gone)
+	if (claim_stoppable(claim) && !claim->session->peer_gone)
 		send_signal(core, claim, SIGTERM);
 }
 
@@ -297,7 +297,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 	send = tell_holder(core, claim, SEND_REVOKED);
 	send->reason = reason;
 	send->end = end_as;
-	send->grace_ms = claim_stoppable(core, claim) ? delay_ms(core, claim) : 0;
+	send->grace_ms = claim_stoppable(claim) ? delay_ms(core, claim) : 0;
 
 	core->stats.revokes++;
 	trace_claim(core, claim, TRACE_REVOKED);

@@ -75,7 +75,8 @@ static void check_signal(struct world *w, const struct effect *fx)
 		const struct want *want = want_of(w, w->wants.active[i]);
 		if (want->client != (int)client->index || want->life != client->life)
 			continue;
-		alone &= is_left_alone(w, want) && !want->by_operator;
+		/* What began by the rules ends by them, also when the mode begins. */
+		alone &= want->live && want->observed && !want->by_operator;
 	}
 	if (alone)
 		sim_fail(w, "%s gets signal %d in observe mode", client->plan->name,
