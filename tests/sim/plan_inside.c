@@ -53,7 +53,7 @@ void plan_draw_observe(struct plan *plan, struct rng *rng)
 		return;
 	/* Nothing would stop him before the broker's memory is full, and all look at each other. */
 	for (unsigned i = 0; i < plan->client_count; i++)
-		if (plan->clients[i].claims_max > 6)
+		if (plan->clients[i].claims_max > 6 || plan->clients[i].trick == TRICK_LENDS)
 			return;
 	plan->config.observe = rng_chance(rng, 500);
 	if (!plan->calm)
