@@ -8,7 +8,7 @@
 
 static const struct route routes[] = {
 #define ROUTE_ROW(id, method, path, rights, flags, part, handler, about)                           \
-	{id, method, path, rights, flags, about},
+	{id, method, path, sizeof(path) - 1, rights, flags, about},
 	ROUTE_TABLE(ROUTE_ROW)
 #undef ROUTE_ROW
 };
@@ -32,7 +32,8 @@ static size_t number_prefix(const char *at, uint64_t *ret_value)
 	return digits;
 }
 
-static bool path_matches(const char *pattern, const char *path, uint64_t *ret_lease)
+/* Of a row with ROUTE_PATTERN. */
+static bool pattern_matches(const char *pattern, const char *path, uint64_t *ret_lease)
 {
 	static const char tail[] = "{path}";
 
@@ -41,9 +42,6 @@ static bool path_matches(const char *pattern, const char *path, uint64_t *ret_le
 		return false;
 
 	const char *at = strchr(pattern, '{');
-	if (!at)
-		return strcmp(pattern, path) == 0;
-
 	size_t before = (size_t)(at - pattern);
 	if (strncmp(pattern, path, before) != 0)
 		return false;
@@ -59,6 +57,14 @@ static bool path_matches(const char *pattern, const char *path, uint64_t *ret_le
 	return true;
 }
 
+static bool path_matches(const struct route *route, const char *path, size_t length,
+			 uint64_t *ret_lease)
+{
+	if (route->flags & ROUTE_PATTERN)
+		return pattern_matches(route->path, path, ret_lease);
+	return route->path_bytes == length && memcmp(route->path, path, length) == 0;
+}
+
 bool route_wants_html(const char *method, const char *accept)
 {
 	return accept && strcmp(method, "GET") == 0 && strcasestr(accept, "text/html");
@@ -67,12 +73,14 @@ bool route_wants_html(const char *method, const char *accept)
 int route_find(const char *method, const char *path, bool html, struct route_match *ret_match)
 {
 	int err = -ERR_NOT_FOUND;
+	size_t length = strlen(path);
+
 	*ret_match = (struct route_match){0};
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		uint64_t lease = 0;
 		if ((routes[i].flags & ROUTE_HTML) && !html)
 			continue;
-		if (!path_matches(routes[i].path, path, &lease))
+		if (!path_matches(&routes[i], path, length, &lease))
 			continue;
 		*ret_match = (struct route_match){.route = &routes[i], .lease = lease};
 		if (strcmp(method, routes[i].method) == 0 || strcmp(method, "OPTIONS") == 0)

@@ -30,11 +30,13 @@ enum route_flag {
 	ROUTE_RESERVED = 1 << 4, /* served on the last connections too: it frees something, or shows
 				    what is wrong */
 	ROUTE_STREAMED = 1 << 5, /* its body, of any size, is passed on as it comes */
+	ROUTE_PATTERN = 1 << 6,  /* its path has a {..} */
 };
 
 struct route {
 	enum route_id id;
 	const char *method, *path;
+	size_t path_bytes;
 	enum access_right rights;
 	unsigned flags; /* enum route_flag */
 	const char *about;

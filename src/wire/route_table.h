@@ -17,22 +17,22 @@
 	  "Root Dreamer")                                                                          \
 	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, pages,       \
 	  route_page, "the log viewer, for clients that accept `text/html`")                       \
-	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, 0, pages, route_file,             \
+	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, ROUTE_PATTERN, pages, route_file, \
 	  "what each page is made of")                                                             \
-	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, 0, pages, route_file,                   \
+	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, ROUTE_PATTERN, pages, route_file,       \
 	  "what all pages look like")                                                              \
-	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, 0, pages, route_file,     \
-	  "models in Workers, for the pages")                                                      \
-	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, 0, pages, route_file,         \
-	  "what the pages keep in the browser")                                                    \
-	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN, pages, route_file,        \
-	  "the SDK, for any site")                                                                 \
-	X(ROUTE_MODULES_FILE, "GET", "/modules/{path}", ACCESS_NONE, 0, pages, route_file,         \
-	  "the compatible kernel, `sovereign.js`")                                                 \
-	X(ROUTE_VENDOR_FILE, "GET", "/vendor/{path}", ACCESS_NONE, 0, pages, route_file,           \
-	  "libraries that the pages use")                                                          \
-	X(ROUTE_MODELS_FILE, "GET", "/models/{path}", ACCESS_NONE, 0, pages, route_file,           \
-	  "models that the pages load")                                                            \
+	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,     \
+	  route_file, "models in Workers, for the pages")                                          \
+	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,         \
+	  route_file, "what the pages keep in the browser")                                        \
+	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN | ROUTE_PATTERN, pages,    \
+	  route_file, "the SDK, for any site")                                                     \
+	X(ROUTE_MODULES_FILE, "GET", "/modules/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,         \
+	  route_file, "the compatible kernel, `sovereign.js`")                                     \
+	X(ROUTE_VENDOR_FILE, "GET", "/vendor/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,           \
+	  route_file, "libraries that the pages use")                                              \
+	X(ROUTE_MODELS_FILE, "GET", "/models/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,           \
+	  route_file, "models that the pages load")                                                \
 	X(ROUTE_OPENAPI, "GET", "/openapi.json", ACCESS_NONE, 0, pages, route_file,                \
 	  "these routes as OpenAPI 3.1")                                                           \
 	X(ROUTE_LOCK, "POST", "/v1/gpu/lock", ACCESS_TOKEN, ROUTE_JSON, exchanges, route_lock,     \
@@ -49,11 +49,13 @@
 	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin,                                     \
 	  "revoke all holders and end all waiters")                                                \
 	X(ROUTE_LEASE_YIELD, "POST", "/v1/gpu/leases/{lease}/yield", ACCESS_ADMIN,                 \
-	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "ask one holder to give way")       \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, exchanges, route_admin,                     \
+	  "ask one holder to give way")                                                            \
 	X(ROUTE_LEASE_REVOKE, "POST", "/v1/gpu/leases/{lease}/revoke", ACCESS_ADMIN,               \
-	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "take one lease")                   \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, exchanges, route_admin, "take one lease")   \
 	X(ROUTE_CLAIM_CANCEL, "POST", "/v1/gpu/claims/{lease}/cancel", ACCESS_ADMIN,               \
-	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_admin, "take one waiter out of the queue") \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, exchanges, route_admin,                     \
+	  "take one waiter out of the queue")                                                      \
 	X(ROUTE_PAUSE, "POST", "/v1/gpu/pause", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,         \
 	  exchanges, route_admin, "grant nothing new")                                             \
 	X(ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,       \
@@ -108,8 +110,8 @@
 	  inference_request, "embeddings (Ollama)")                                                \
 	X(ROUTE_MODELS, "GET", "/v1/models", ACCESS_TOKEN, 0, inference, inference_models,         \
 	  "models that can be asked")                                                              \
-	X(ROUTE_MODEL, "GET", "/v1/models/{path}", ACCESS_TOKEN, 0, inference, inference_models,   \
-	  "one of them")                                                                           \
+	X(ROUTE_MODEL, "GET", "/v1/models/{path}", ACCESS_TOKEN, ROUTE_PATTERN, inference,         \
+	  inference_models, "one of them")                                                         \
 	X(ROUTE_OLLAMA_TAGS, "GET", "/api/tags", ACCESS_TOKEN, 0, inference, inference_models,     \
 	  "models (Ollama)")                                                                       \
 	X(ROUTE_MODEL_STATES, "GET", "/v1/gpu/models", ACCESS_TOKEN, ROUTE_RESERVED, inference,    \
@@ -119,8 +121,11 @@
 	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \
 	  "sites that may queue, and those that ask")                                              \
 	X(ROUTE_SITE_ALLOW, "POST", "/v1/sites/{site}/allow", ACCESS_ADMIN,                        \
-	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "let a site that asks")              \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
+	  "let a site that asks")                                                                  \
 	X(ROUTE_SITE_REFUSE, "POST", "/v1/sites/{site}/refuse", ACCESS_ADMIN,                      \
-	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "turn a site away that asks")        \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
+	  "turn a site away that asks")                                                            \
 	X(ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN,                      \
-	  ROUTE_JSON | ROUTE_RESERVED, sites, route_site_act, "end what a site was allowed")
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
+	  "end what a site was allowed")

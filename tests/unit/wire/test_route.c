@@ -21,6 +21,8 @@ static void test_table(void **state)
 		struct route_match match;
 		assert_int_equal(table[i].id, i);
 		assert_true(table[i].about[0]);
+		assert_int_equal((table[i].flags & ROUTE_PATTERN) != 0,
+				 strchr(table[i].path, '{') != NULL);
 		if (strchr(table[i].path, '{'))
 			continue;
 		assert_int_equal(route_find(table[i].method, table[i].path,
