@@ -34,6 +34,8 @@ static const struct {
 	[HTTP_RANGE] = FIELD("range", false),
 	[HTTP_IF_RANGE] = FIELD("if-range", false),
 	[HTTP_REQUEST_METHOD] = FIELD("access-control-request-method", false),
+	[HTTP_REQUEST_HEADERS] = FIELD("access-control-request-headers", true),
+	[HTTP_API_KEY] = FIELD("x-api-key", true),
 	[HTTP_WS_KEY] = FIELD("sec-websocket-key", false),
 	[HTTP_WS_VERSION] = FIELD("sec-websocket-version", false),
 	[HTTP_CONTENT_LENGTH] = FIELD("content-length", false),

@@ -24,7 +24,9 @@ enum http_known_field {
 	HTTP_ACCEPT_ENCODING,
 	HTTP_RANGE,
 	HTTP_IF_RANGE,
-	HTTP_REQUEST_METHOD, /* Access-Control-Request-Method */
+	HTTP_REQUEST_METHOD,  /* Access-Control-Request-Method */
+	HTTP_REQUEST_HEADERS, /* Access-Control-Request-Headers */
+	HTTP_API_KEY,         /* X-Api-Key */
 	HTTP_WS_KEY,
 	HTTP_WS_VERSION,
 	HTTP_CONTENT_LENGTH,

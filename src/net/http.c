@@ -18,11 +18,11 @@ static int64_t announced_bytes(const struct http_request_parser *parser)
 	return parser->body.phase == HTTP_BODY_BY_LENGTH ? (int64_t)parser->body.left : -1;
 }
 
-static void fill_request(struct conn *conn, const char *bytes, struct http_request *ret)
+/* What the head says; good until the request is answered. */
+static void fill_head(struct conn *conn, const char *bytes, struct http_request *ret)
 {
 	const struct http_request_parser *p = &conn->http.parser;
 	*ret = (struct http_request){
-		.conn = conn->id,
 		.method = bytes,
 		.path = bytes + p->path,
 		.query = bytes + p->query,
@@ -40,14 +40,22 @@ static void fill_request(struct conn *conn, const char *bytes, struct http_reque
 		.range = http_request_value(p, bytes, HTTP_RANGE),
 		.if_range = http_request_value(p, bytes, HTTP_IF_RANGE),
 		.access_control_request_method = http_request_value(p, bytes, HTTP_REQUEST_METHOD),
+		.access_control_request_headers =
+			http_request_value(p, bytes, HTTP_REQUEST_HEADERS),
+		.api_key = http_request_value(p, bytes, HTTP_API_KEY),
 		.fields = http_request_fields(p, bytes),
-		.body = p->phase == HTTP_DONE ? bytes + p->body_start : "",
-		.body_length = p->body_length,
-		.streamed = p->phase != HTTP_DONE,
-		.body_bytes = announced_bytes(p),
 		.peer = conn->peer,
 		.websocket = p->websocket,
 	};
+}
+
+static void fill_body(struct conn *conn, const char *bytes, struct http_request *request)
+{
+	const struct http_request_parser *p = &conn->http.parser;
+	request->body = p->phase == HTTP_DONE ? bytes + p->body_start : "";
+	request->body_length = p->body_length;
+	request->streamed = p->phase != HTTP_DONE;
+	request->body_bytes = announced_bytes(p);
 }
 
 /* Whether the limit exceeded when this connection was accepted is still exceeded. The limit per
@@ -83,21 +91,22 @@ static void begin_exchange(struct conn *conn, const char *bytes, const struct ht
 	http->parser = (struct http_request_parser){0};
 }
 
-static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
+static size_t dispatch_request(struct conn *conn, char *bytes, size_t length,
+			       struct http_request *request)
 {
-	struct http_request request;
 	size_t total = conn->http.parser.total;
 	assert(total <= length);
 
 	conn_deadline(conn, DEADLINE_NONE);
 	conn->id = net_number(conn->net, conn);
-	fill_request(conn, bytes, &request);
-	request.reserved = is_reserved_now(conn);
-	begin_exchange(conn, bytes, &request);
+	request->conn = conn->id;
+	request->reserved = is_reserved_now(conn);
+	fill_body(conn, bytes, request);
+	begin_exchange(conn, bytes, request);
 
 	char behind = bytes[total];
 	bytes[total] = '\0';
-	conn->net->handlers.on_request(conn->net->ctx, &request);
+	conn->net->handlers.on_request(conn->net->ctx, request);
 	bytes[total] = behind;
 	if (conn_is_dropped(conn))
 		return 0;
@@ -110,19 +119,18 @@ static size_t dispatch_request(struct conn *conn, char *bytes, size_t length)
 
 /* Whether the route wants the body in pieces; otherwise sets its size limit. A body whose announced
  * length exceeds it is left to the parser, which refuses it. */
-static bool wants_pieces(struct conn *conn, const char *bytes)
+static bool wants_pieces(struct conn *conn, const char *bytes, struct http_request *request)
 {
 	const struct net_handlers *handlers = &conn->net->handlers;
 	struct http_body *body = &conn->http.parser.body;
 	struct http_body_rule rule = {.bytes_max = LIMIT_BODY_BYTES};
-	struct http_request request;
 
 	if (!handlers->on_head || (body->phase == HTTP_BODY_BY_LENGTH && body->left == 0))
 		return false;
 
-	fill_request(conn, bytes, &request);
-	request.reserved = is_reserved_now(conn);
-	handlers->on_head(conn->net->ctx, &request, &rule);
+	request->reserved = is_reserved_now(conn);
+	fill_body(conn, bytes, request);
+	handlers->on_head(conn->net->ctx, request, &rule);
 
 	body->bytes_max = rule.bytes_max;
 	if (!rule.streamed && body->bytes_max > LIMIT_COLLECT_BYTES)
@@ -146,6 +154,7 @@ static void wait_for_more(struct conn *conn)
 static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 {
 	struct http_fault fault;
+	struct http_request request;
 	struct http_conn *http = &conn->http;
 
 	if (http->receiving)
@@ -162,11 +171,13 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 	list_remove(&conn->idle);
 
 	enum http_result result = http_request_parse(&http->parser, bytes, &length, &fault);
-	if (result == HTTP_HEAD && !wants_pieces(conn, bytes))
+	if (result == HTTP_HEAD || result == HTTP_COMPLETE)
+		fill_head(conn, bytes, &request);
+	if (result == HTTP_HEAD && !wants_pieces(conn, bytes, &request))
 		result = http_request_parse(&http->parser, bytes, &length, &fault);
 
 	if (result == HTTP_COMPLETE || result == HTTP_HEAD)
-		return dispatch_request(conn, bytes, length);
+		return dispatch_request(conn, bytes, length, &request);
 	if (result == HTTP_REFUSED) {
 		http_conn_refuse(conn, &fault);
 		return 0;

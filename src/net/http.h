@@ -12,7 +12,8 @@ struct http_request {
 	/* Header values or NULL; a header that may appear once appeared once. */
 	const char *host, *origin, *authorization, *content_type, *accept, *cookie, *user_agent,
 		*sec_fetch_site, *last_event_id, *if_none_match, *accept_encoding, *range,
-		*if_range, *access_control_request_method;
+		*if_range, *access_control_request_method, *access_control_request_headers,
+		*api_key;
 	struct http_field_iterator fields; /* all fields as sent; iterate over a copy */
 	const char *body;                  /* NUL-terminated after body_length */
 	size_t body_length;

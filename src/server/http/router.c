@@ -79,27 +79,9 @@ void router_on_head(const struct http_request *request, struct http_body_rule *r
 		*rule = (struct http_body_rule){.streamed = true, .bytes_max = UINT64_MAX};
 }
 
-/* NULL: absent, or longer than any that counts. */
-static const char *take_field(const struct http_request *request, const char *name, char *ret,
-			      size_t size)
-{
-	struct http_field_iterator all = request->fields;
-	struct http_field field;
-
-	while (http_field_next(&all, &field)) {
-		if (!http_field_is(&field, name) || field.value_length >= size)
-			continue;
-		memcpy(ret, field.value, field.value_length);
-		ret[field.value_length] = '\0';
-		return ret;
-	}
-	return NULL;
-}
-
 void router_on_request(const struct router *router, const struct http_request *request)
 {
 	struct request_context context = {.net = router->net, .request = request};
-	char key[256], asked[1024];
 	const struct request_facts facts = {
 		.method = request->method,
 		.path = request->path,
@@ -110,9 +92,8 @@ void router_on_request(const struct router *router, const struct http_request *r
 		.content_type = request->content_type,
 		.cookie = request->cookie,
 		.sec_fetch_site = request->sec_fetch_site,
-		.api_key = take_field(request, "x-api-key", key, sizeof(key)),
-		.asked_headers =
-			take_field(request, "access-control-request-headers", asked, sizeof(asked)),
+		.api_key = request->api_key,
+		.asked_headers = request->access_control_request_headers,
 		.body_length = request->body_length,
 		.is_unix = request->peer.is_unix,
 		.uid = request->peer.uid,
