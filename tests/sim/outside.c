@@ -43,7 +43,8 @@ bool outside_attached(struct world *w, const struct want *want)
 		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
 		       w->clients[want->client].life == want->life;
 	const struct conn *conn = net_conn(w, want->conn);
-	return conn && conn->broker_open && conn->client_open;
+	/* That it asked, on this connection, may not have arrived. */
+	return conn && conn->broker_open && conn->client_open && want->asked_t >= 0;
 }
 
 /* A lease that computes ends by its limit, a resident only if it may be evicted; what was granted
