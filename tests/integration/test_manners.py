@@ -269,7 +269,7 @@ class Head(DaemonTest):
              "/inference/{path}": "/inference/model_host.js", "/storage/{path}": "/storage/storage.js",
              "/sdk/{path}": "/sdk/index.js",
              "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",
-             "/models/{path}": "/models/none.bin"}
+             "/models/{path}": "/models/none.bin", "/v1/models/{path}": "/v1/models/none"}
     # These differ between two exchanges, whatever the method.
     UNSTEADY = ("date", "content-length")
 
