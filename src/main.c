@@ -58,6 +58,10 @@ static int run_replay(const struct cli *cli, const struct command *command, int 
 static const char *const policies[] = {"baton", "predecessor", NULL};
 
 static const struct option_spec replay_options[] = {
+	{.name = "state", .kind = OPTION_TEXT, .argument = "DIR", .help = "a broker's past"},
+	{.name = "config", .kind = OPTION_TEXT, .argument = "FILE", .help = "other rules"},
+	{.name = "from", .kind = OPTION_TEXT, .argument = "TIME", .help = "only from then on"},
+	{.name = "to", .kind = OPTION_TEXT, .argument = "TIME", .help = "only until then"},
 	{.name = "policy",
 	 .kind = OPTION_CHOICE,
 	 .argument = "POLICY",
@@ -69,8 +73,8 @@ static const struct option_spec replay_options[] = {
 
 static const struct command command_replay = {
 	.name = "replay",
-	.summary = "Run a recorded trace through the broker's rules.",
-	.usage = "FILE [OPTION]...",
+	.summary = "Run a recorded trace, or a broker's past, through the rules.",
+	.usage = "FILE|--state DIR [OPTION]...",
 	.options = replay_options,
 	.option_count = sizeof(replay_options) / sizeof(*replay_options),
 	.arguments = ARGUMENTS_RAW,
