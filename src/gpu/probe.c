@@ -159,7 +159,6 @@ static void post_fault(struct worker *worker, int err, const char *why)
 	report->err = err;
 	(void)snprintf(report->why, sizeof(report->why), "%s", why);
 	post_report(worker, report);
-	post_report(worker, new_report(worker->probe, GPU_REPORT_ROUND, NULL, 0));
 
 	worker->retry_ms = worker->retry_ms ? 2 * worker->retry_ms : RETRY_MS;
 	if (worker->retry_ms > RETRY_MS_MAX)
@@ -255,13 +254,24 @@ static bool read_device(struct worker *worker, const struct gpu_device *device)
 	return in_time;
 }
 
+static void post_round(struct worker *worker, int64_t cpu_us)
+{
+	struct gpu_report *report = new_report(worker->probe, GPU_REPORT_ROUND, NULL, 0);
+
+	report->cpu_us = cpu_us;
+	post_report(worker, report);
+}
+
 static void read_all(struct worker *worker)
 {
 	const struct gpu_source_ops *ops = worker->probe->ops;
 	int64_t before_us = thread_cpu_us();
 
-	if (!ensure_open(worker) || !ensure_list(worker))
+	/* Also a round with nothing to read is one: somebody may wait for its end. */
+	if (!ensure_open(worker) || !ensure_list(worker)) {
+		post_round(worker, thread_cpu_us() - before_us);
 		return;
+	}
 
 	if (ops->begin) {
 		begin_call(worker, NULL, PROBE_CALL_MS);
@@ -275,9 +285,7 @@ static void read_all(struct worker *worker)
 		    !read_device(worker, &worker->devices[i]))
 			return;
 
-	struct gpu_report *report = new_report(worker->probe, GPU_REPORT_ROUND, NULL, 0);
-	report->cpu_us = thread_cpu_us() - before_us;
-	post_report(worker, report);
+	post_round(worker, thread_cpu_us() - before_us);
 }
 
 /* What sleeps is named, and not woken. True: that is all that there is. */

@@ -215,6 +215,10 @@ static void test_fails(void **state)
 	assert_string_equal(fault->why, "out of order");
 	gpu_report_free(fault);
 	skip_to(GPU_REPORT_ROUND); /* who waits for an answer has one */
+
+	gpu_probe_look(probe); /* also before it is tried again */
+	skip_to(GPU_REPORT_ROUND);
+	assert_int_equal(get_int(&opens), 1);
 }
 
 static struct mono_ms late(void)
