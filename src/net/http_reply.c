@@ -110,13 +110,19 @@ static void finish_when_flushed(struct conn *conn)
 		conn->kind->flushed(conn);
 }
 
+/* RFC 9110 6.4.1: whatever followed would be read as the next response. */
+static bool is_bodyless(int status)
+{
+	return status == 204 || status == 304;
+}
+
 /* The complete head of a response of known length. 0 or -ERR_NO_MEMORY. */
 static int write_head(struct conn *conn, int status, const struct http_header *headers,
 		      size_t header_count, uint64_t body_length)
 {
 	struct buf *head = &conn->net->head;
 	int rc = begin_head(conn, status, headers, header_count);
-	if (!rc && status != 204 && status != 304)
+	if (!rc && !is_bodyless(status))
 		rc = buf_append(head, "Content-Length: ", 16) || add_number(head, body_length) ||
 		     buf_append(head, "\r\n", 2);
 	return rc || buf_append(head, "\r\n", 2) ? -ERR_NO_MEMORY : 0;
@@ -129,14 +135,13 @@ void http_reply(struct net *net, uint64_t number, int status, const struct http_
 	if (!conn)
 		return;
 	struct buf *head = &net->head;
-	bool bodyless = status == 204 || status == 304;
 
 	if (write_head(conn, status, headers, header_count, body_length)) {
 		conn_drop(conn);
 		return;
 	}
 
-	if (bodyless || conn->http.head_only)
+	if (is_bodyless(status) || conn->http.head_only)
 		body_length = 0;
 
 	conn_write(conn, buf_data(head), head->length, body, body_length);
@@ -169,8 +174,9 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 
 	struct buf *head = &net->head;
 	conn->http.keep_alive &= !conn->http.is_http10; /* HTTP/1.0: closing marks the end */
+	conn->http.head_only |= is_bodyless(status);
 	int rc = begin_head(conn, status, headers, header_count);
-	if (!rc && !conn->http.is_http10)
+	if (!rc && !conn->http.is_http10 && !is_bodyless(status))
 		rc = buf_append_text(head, "Transfer-Encoding: chunked\r\n");
 
 	if (rc || buf_append(head, "\r\n", 2)) {
