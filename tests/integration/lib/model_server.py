@@ -23,11 +23,17 @@ class ModelServer:
         self.unloads_lost = 0   # so many unloads come too early: a load that nobody waits for ends after them
         self.gate = threading.Event()
         self.gate.set()         # clear it, and answers stop before their first byte
+        self.unload_gate = threading.Event()
+        self.unload_gate.set()  # clear it, and an unload is not answered
+        self.read_gate = threading.Event()
+        self.read_gate.set()    # clear it, and bodies of inference routes are not read
+        self.default_tag = ""   # what its list puts behind a name without a tag
         self.pieces = None      # of an answer: bytes, or a callable that waits
         self.answer = None      # (status, headers, body) for inference routes, in place of the usual
         self.slots_busy = False
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
         self.lock = threading.Lock()
+        self.connections = set()
         self.closing = False
         outer = self
 
@@ -45,10 +51,15 @@ class ModelServer:
 
     def close(self):
         self.closing = True
-        self.gate.set()
-        self.load_delay.set()
+        for gate in (self.gate, self.load_delay, self.unload_gate, self.read_gate):
+            gate.set()
         self.server.shutdown()
         self.server.server_close()
+        for connection in list(self.connections):  # as if its process had ended
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def asked(self, path):
         return [row for row in self.requests if row[1].split("?")[0] == path]
@@ -56,11 +67,16 @@ class ModelServer:
     # -- HTTP
 
     def serve(self, handler):
+        self.connections.add(handler.connection)
         while self.serve_one(handler):
             pass
+        self.connections.discard(handler.connection)
 
     def serve_one(self, handler):
-        line = handler.rfile.readline()
+        try:
+            line = handler.rfile.readline()
+        except ConnectionResetError:
+            return False
         if not line:
             return False
         method, path, _ = line.decode().split(" ")
@@ -68,7 +84,12 @@ class ModelServer:
         while (field := handler.rfile.readline()) not in (b"\r\n", b""):
             name, _, value = field.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
-        body = self.read_body(handler, headers)
+        if method == "POST" and path.startswith("/v1/"):
+            self.read_gate.wait(30)
+        try:
+            body = self.read_body(handler, headers)
+        except (ConnectionResetError, ValueError):
+            return False
         with self.lock:
             self.requests.append((method, path, headers, body))
         try:
@@ -109,16 +130,21 @@ class ModelServer:
         if path == "/v1/models":
             return self.send(handler, 200, {"object": "list", "data": [{"id": name} for name in self.models]})
         if path == "/api/tags":
-            return self.send(handler, 200, {"models": [{"name": name, "size": self.size} for name in self.models]})
+            rows = [{"name": self.tagged(name), "size": self.size} for name in self.models]
+            return self.send(handler, 200, {"models": rows})
         if path == "/api/ps":
-            rows = [{"name": name, "size_vram": self.size} for name in sorted(self.loaded)]
+            rows = [{"name": self.tagged(name), "size_vram": self.size} for name in sorted(self.loaded)]
             return self.send(handler, 200, {"models": rows})
         if path == "/slots":
             return self.send(handler, 200, [{"is_processing": self.slots_busy}])
         return self.send(handler, 404, {"error": "no such path"})
 
+    def tagged(self, name):
+        return name if ":" in name else name + self.default_tag
+
     def keep_alive(self, handler, asked):
         if asked["keep_alive"] == 0:
+            self.unload_gate.wait(30)
             if self.unloads_lost == 0:
                 self.loaded.discard(asked["model"])
             self.unloads_lost = max(0, self.unloads_lost - 1)

@@ -1,0 +1,350 @@
+"""What goes wrong around the gateway: servers that stall, die, forget and lie, and clients at their worst."""
+import json
+import socket
+import threading
+import unittest
+
+from lib.daemon import in_thread
+from lib.gateway import CHAT, GatewayTest, upstream
+from lib.wait import holds_for, wait_until
+
+TRANSCRIBE = "/v1/audio/transcriptions"
+
+
+def form(audio, model=b"m"):
+    part = b'--XX\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    return part % (b"model", model) + part % (b'file"; filename="a.wav', audio) + b"--XX--\r\n"
+
+
+class Uploads(GatewayTest):
+    def begin_form(self, daemon, audio, **headers):
+        connection = daemon.connect()
+        self.addCleanup(connection.close)
+        bytes_ = daemon.request("POST", TRANSCRIBE, form(audio),
+                                {"Content-Type": "multipart/form-data; boundary=XX", **headers})
+        connection.sender = in_thread(connection.send, bytes_)
+        return connection
+
+    def test_server_that_reads_slowly(self):
+        """The client is slowed down to the server; the broker holds little of it."""
+        whisper = self.server("openai", ["m"])
+        daemon = self.behind(upstream(whisper, "whisper", vram_mb=1000))
+        whisper.read_gate.clear()
+        audio = bytes(range(256)) * (16 << 12)
+        upload = self.begin_form(daemon, audio)
+        wait_until(lambda: [row["state"] for row in self.models(daemon)["requests"]] == ["running"], "it runs")
+        holds_for(lambda: upload.sender.is_alive() and self.models(daemon)["requests"], "it waits for its server", 0.5)
+        whisper.read_gate.set()
+        answer = upload.read_answer()
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(whisper.asked(TRANSCRIBE)[0][3], form(audio))
+
+    def test_what_is_not_kept_is_not_asked_again(self):
+        """A body that went through in pieces cannot be sent a second time."""
+        whisper = self.server("openai", ["m"])
+        daemon = self.behind(upstream(whisper, "whisper", vram_mb=1000), gateway={"finish_s": 600})
+        whisper.gate.clear()
+        audio = bytes(4 << 20)
+        upload = self.begin_form(daemon, audio, **{"x-baton-class": "background"})
+        wait_until(lambda: whisper.running == 1, "the server has it")
+        voice = self.begin(daemon, "m", headers={"x-baton-class": "voice"})
+        wait_until(lambda: daemon.waiting(), "the voice waits")
+        holds_for(lambda: whisper.cut == 0, "it is let go on", 0.2)
+        whisper.gate.set()
+        self.assertEqual(upload.read_answer().status, 200)
+        self.assertEqual(voice.read_answer().status, 200)
+        self.assertEqual([len(row[3]) for row in whisper.asked(TRANSCRIBE)], [len(form(audio))])
+
+
+class Evicted(GatewayTest):
+    def test_taken_back_and_out_at_once(self):
+        """One who has not answered gives way: nothing runs any more, and the model leaves at once."""
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"), gateway={"finish_s": 600})
+        ollama.gate.clear()
+        running = self.begin(daemon, "a")
+        wait_until(lambda: ollama.running == 1, "it runs")
+        answer = daemon.http("POST", "/v1/gpu/lock", {"id": "talk", "vram_mb": 7000, "class": "voice", "timeout_s": 10})
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(ollama.loaded, set())
+        daemon.unlock(answer.json()["token"])
+        ollama.gate.set()
+        self.assertEqual(running.read_answer().status, 200)
+
+    def test_no_turn_while_it_is_unloaded(self):
+        """Whoever gets a turn for a model on its way out does not bring it back past the queue."""
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        game = daemon.lock("game").json()["token"]
+        waiting = self.begin(daemon, "a")
+        wait_until(lambda: len(daemon.waiting()) == 1, "it waits for its turn")
+        ollama.unload_gate.clear()
+        training = daemon.park("training", vram_mb=7000, slots=0, timeout_s=30)
+        wait_until(lambda: self.state_of(daemon, "a") == "unloading", "it goes")
+        before = len(ollama.asked(CHAT))
+        daemon.unlock(game)
+        holds_for(lambda: len(ollama.asked(CHAT)) == before, "nobody asks it", 0.3)
+        ollama.unload_gate.set()
+        answer = training.read_answer()
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(len(ollama.asked(CHAT)), before)
+        daemon.unlock(answer.json()["token"])
+        self.assertEqual(waiting.read_answer().status, 200)
+
+    def test_the_highest_class_asks_for_the_memory(self):
+        """Who waits for a model that was put out asks for all who wait, not for the first."""
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        ollama.unload_gate.clear()
+        training = daemon.park("training", vram_mb=7000, slots=0, timeout_s=30)
+        wait_until(lambda: self.state_of(daemon, "a") == "unloading", "it goes")
+        both = [self.begin(daemon, "a", headers={"x-baton-class": cls}) for cls in ("background", "voice")]
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "both wait")
+        ollama.unload_gate.set()
+        self.assertEqual(training.read_answer().status, 200)
+        row = wait_until(lambda: daemon.status()["waiting"], "the model waits for its memory")[0]
+        self.assertEqual((row["id"], row["class"]), ("ollama", "voice"))
+        self.assertEqual(len(both), 2)
+
+
+class Loads(GatewayTest):
+    def test_one_that_is_never_answered(self):
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"), timing={"load_max_s": 1})
+        ollama.load_delay.clear()
+        answer = self.ask(daemon, "a")
+        self.assertError(answer, 503, "model_failed")
+        self.assertLessEqual(int(answer.headers["retry-after"]), 15)
+        loads = [row for row in ollama.asked("/api/generate") if b'"keep_alive":-1' in row[3]]
+        self.assertEqual(len(loads), 1)
+        self.assertError(self.ask(daemon, "a"), 503, "model_failed")
+        self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=10).status, 200)
+
+    def test_tag_that_is_not_said(self):
+        """Ollama lists `a` as `a:latest`: one model, and it is gone only when that is."""
+        ollama = self.server("ollama", ["a"], size_mb=4000)
+        ollama.default_tag = ":latest"
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": "a", "vram_mb": 4000}]))
+        for name in ("a", "a:latest", "ollama/a", "ollama/a:latest"):
+            self.assertEqual(self.ask(daemon, name).status, 200, name)
+        self.assertEqual(len(daemon.http("GET", "/v1/models").json()["data"]), 1)
+        self.assertEqual(len(daemon.status()["leases"]), 1)
+
+    def test_limits_of_people_are_not_the_gateways(self):
+        """A model's own claim is not counted as somebody's."""
+        ollama = self.server("ollama", ["a", "b"], size_mb=1000)
+        daemon = self.behind(upstream(ollama, "ollama"),
+                             config={"principals": [{"match": "*", "held": 1, "classes": ["chat"]}]})
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        self.assertEqual(self.ask(daemon, "b").status, 200)
+        self.assertEqual(ollama.loaded, {"a", "b"})
+
+    def test_class_one_may_ask_for(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000),
+                             config={"principals": [{"match": "token", "classes": ["voice"]}]})
+        daemon.http("POST", "/v1/gpu/lock", {"id": "game", "class": "voice"})
+        self.begin(daemon, "m")
+        row = wait_until(lambda: daemon.status()["waiting"], "it waits")[0]
+        self.assertEqual(row["class"], "voice")
+
+
+class Believed(GatewayTest):
+    """What is said to be in memory, and is not."""
+
+    def test_server_that_is_gone(self):
+        """Its memory is nobody's: what cannot be evicted is not held for ever."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=4000))
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+        plain.close()
+        self.assertError(self.ask(daemon, "m"), 502, "upstream_unreachable")
+        self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=5).status, 200)
+
+    def test_long_names(self):
+        """Names longer than a label are cut between characters."""
+        name = "x" + "é" * 60
+        plain = self.server("openai", [name])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.answer = (200, [], {"ok": True})
+        self.assertEqual(self.ask(daemon, name).status, 200)
+        label = daemon.status()["leases"][0]["label"]
+        self.assertTrue(name.startswith(label) and label, label)
+        daemon.terminate()
+        daemon.start()
+        self.assertEqual(self.ask(daemon, name).status, 200)
+
+    def test_long_name_in_an_error(self):
+        name = "x" + "é" * 60
+        ollama = self.server("ollama", [name])
+        daemon = self.behind(upstream(ollama, "ollama"))
+        ollama.load_status = 500
+        self.assertError(self.ask(daemon, name), 503, "model_failed")
+
+    def test_hostile_names(self):
+        names = ['a"b', "a\r\nX: y", "50%s%n", "a/../b", "x" * 500, "北京", "\x7f", "a b\\"]
+        ollama = self.server("ollama", names)
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": names[0], "alias": "one"}]))
+        for name in [*names, "one"]:
+            self.assertEqual(self.ask(daemon, name).status, 200, name)
+            self.assertIn(json.loads(ollama.asked(CHAT)[-1][3])["model"], (name, names[0]))
+        self.models(daemon)
+        self.assertEqual(len(daemon.http("GET", "/v1/models").json()["data"]), len(names))
+
+
+class Sockets(GatewayTest):
+    def ready(self, **options):
+        plain = self.server("openai", ["m"])
+        return plain, self.behind(upstream(plain, "plain", vram_mb=1000), **options)
+
+    def raw(self, daemon, bytes_):
+        connection = daemon.connect()
+        self.addCleanup(connection.close)
+        connection.send(bytes_)
+        return connection
+
+    def test_no_body_and_half_a_body(self):
+        plain, daemon = self.ready(timing={})
+        whole = daemon.request("POST", CHAT, {"model": "m"})
+        for cut in (1, 8):
+            self.raw(daemon, whole[:-cut])
+        self.raw(daemon, whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        wait_until(lambda: [r["state"] for r in self.models(daemon)["requests"]] == ["receiving"] * 3, "they are seen")
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+
+    def test_one_connection(self):
+        """Errors in between, a chunked body, Expect: each answer in its turn on one connection."""
+        plain, daemon = self.ready()
+        good = daemon.request("POST", CHAT, {"model": "m"})
+        unknown = daemon.request("POST", CHAT, {"model": "none"})
+        broken = daemon.request("POST", CHAT, b"{")
+        connection = self.raw(daemon, good + unknown + broken + good)
+        self.assertEqual([connection.read_answer().status for _ in range(4)], [200, 404, 400, 200])
+        chunked = daemon.request("POST", CHAT, None, {"Transfer-Encoding": "chunked", "Content-Length": None,
+                                                      "Content-Type": "application/json"})
+        connection.send(chunked + b'5\r\n{"mod\r\n7;x=y\r\nel":"m"\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n')
+        self.assertEqual(connection.read_answer().status, 200)
+        self.assertEqual(plain.asked(CHAT)[-1][3], b'{"model":"m"}')
+        expects = daemon.request("POST", CHAT, {"model": "m"}, {"Expect": "100-continue"})
+        head, _, body = expects.partition(b"\r\n\r\n")
+        connection.send(head + b"\r\n\r\n")
+        self.assertEqual(connection.read_head()[0], 100)
+        connection.send(body)
+        self.assertEqual(connection.read_answer().status, 200)
+
+    def test_answers_that_break(self):
+        """Each way in which an answer is no answer ends as one error, and nothing is held."""
+        plain, daemon = self.ready()
+        bad = [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+               b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello",
+               b"HTTP/1.1 200 OK\r\nX: " + b"y" * 200000 + b"\r\n\r\n",
+               b"HTTP/1.1 200 OK\r\n" + b"X: yyyyyyyyyyyyyyyyyyyy\r\n" * 5000 + b"\r\n",
+               b"HTTP/1.1 100 Continue\r\n\r\n" * 5000,
+               b"SSH-2.0-OpenSSH\r\n", b"", b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"]
+        for text in bad:
+            server = RawServer(text)
+            self.addCleanup(server.close)
+            other = self.behind({"name": "raw", "kind": "openai", "url": server.url,
+                                 "models": [{"name": "m", "vram_mb": 100}]})
+            answer = self.ask(other, "m")
+            self.assertIn(answer.status, (502, 504), (text[:60], answer))
+            wait_until(lambda: not self.models(other)["requests"], "nothing is left")
+
+    def test_answers_that_are_odd(self):
+        cases = ((b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokmore than that", 200, b"ok"),
+                 (b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+                 (b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n", 302, b""),
+                 (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+                 (b"HTTP/1.0 200 OK\r\n\r\nto the end", 200, b"to the end"),
+                 (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08", 200,
+                  b"\x1f\x8b\x08"))
+        for text, status, body in cases:
+            server = RawServer(text)
+            self.addCleanup(server.close)
+            daemon = self.behind({"name": "raw", "kind": "openai", "url": server.url,
+                                  "models": [{"name": "m", "vram_mb": 100}]})
+            connection = self.raw(daemon, daemon.request("POST", CHAT, {"model": "m"}))
+            answer = connection.read_answer()
+            self.assertEqual((answer.status, answer.body), (status, body), text)
+            self.assertNotIn("location", answer.headers)
+            connection.send(daemon.request("GET", "/health"))
+            self.assertEqual(connection.read_answer().status, 200, "the connection is good for more")
+
+    def test_slow_reader_of_a_fast_server(self):
+        """The server is read only as fast as its client reads."""
+        plain, daemon = self.ready()
+        sent = [0]
+
+        def count():
+            sent[0] += 1
+            return True
+
+        plain.pieces = [piece for _ in range(400) for piece in (b"data: " + b"x" * 65530 + b"\n\n", count)]
+        slow = self.begin(daemon, "m", stream=True)
+        self.assertEqual(slow.read_head()[0], 200)
+        wait_until(lambda: sent[0] > 10, "it flows")
+        wait_until(lambda: sent[0] == (holds_for(lambda: True, "", 0.2), sent[0])[1] or None, "it stalls")
+        self.assertLess(sent[0], 400)
+        self.assertEqual(sum(len(chunk) for chunk in slow.chunks()), 400 * 65538)
+
+    def test_stopped_mid_stream(self):
+        plain, daemon = self.ready()
+        plain.pieces = [b"data: {}\n\n", lambda: False]
+        running = self.begin(daemon, "m", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        queued = self.begin(daemon, "m")
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "one waits")
+        self.assertEqual(daemon.terminate(), 0)
+        daemon.start()
+        self.assertIsNotNone(queued)
+        plain.pieces = None
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+
+    def test_fifty_in_the_queue(self):
+        plain, daemon = self.ready(config={"queue": {"per_session_max": 64}})
+        jobs = [in_thread(self.ask, daemon, "m") for _ in range(50)]
+        self.assertEqual([a.body for a in (job.result(60) for job in jobs) if a.status != 200], [])
+        self.assertEqual(plain.most_running, 1)
+
+    def test_nothing_secret_in_the_log(self):
+        plain, daemon = self.ready(args=["--log-level", "debug"])
+        self.ask(daemon, "m", prompt="the-prompt-itself")
+        self.ask(daemon, "none", prompt="the-prompt-itself")
+        log = daemon.log()
+        self.assertNotIn("the-prompt-itself", log)
+        self.assertNotIn(daemon.token, log)
+
+
+class RawServer:
+    """Says the same bytes to everybody who sent a request, and closes."""
+
+    def __init__(self, text):
+        self.text = text
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    connection.recv(65536)
+                    connection.sendall(self.text)
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(65536):
+                        pass
+                except OSError:
+                    pass
+
+    def close(self):
+        self.socket.close()
+
+
+if __name__ == "__main__":
+    unittest.main()
