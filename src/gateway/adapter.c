@@ -11,6 +11,7 @@ static const struct adapter adapters[] = {
 	 .loaded = {"GET", "/api/ps", NULL},
 	 .load = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":-1,\"stream\":false}"},
 	 .unload = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":0,\"stream\":false}"},
+	 .tag = ":latest",
 	 .sizes_itself = true,
 	 .read_list = adapter_read_ollama,
 	 .read_loaded = adapter_read_ollama},
@@ -48,6 +49,20 @@ const struct adapter *adapter_of(const char *kind)
 		if (!strcmp(adapters[i].kind, kind))
 			return &adapters[i];
 	return NULL;
+}
+
+static bool is_tagged(const char *longer, const char *name, const char *tag)
+{
+	size_t length = strlen(name);
+
+	return !strncmp(longer, name, length) && !strcmp(longer + length, tag);
+}
+
+bool adapter_same_model(const struct adapter *adapter, const char *a, const char *b)
+{
+	if (!strcmp(a, b))
+		return true;
+	return adapter->tag && (is_tagged(a, b, adapter->tag) || is_tagged(b, a, adapter->tag));
 }
 
 const char *adapter_kinds(void)

@@ -28,6 +28,7 @@ struct adapter {
 	struct adapter_call load;   /* absent: the first request loads */
 	struct adapter_call unload; /* absent: it keeps its memory until its process ends */
 	struct adapter_call busy;   /* whether it works */
+	const char *tag;            /* of a name that says none: "a" is "a:latest"; or NULL */
 	bool sizes_itself;          /* `list` and `loaded` say how large models are */
 	/* Reads the answers of `list` and `loaded`. False: it is none of that kind. */
 	bool (*read_list)(const char *body, size_t length, adapter_found *found, void *ctx);
@@ -37,6 +38,8 @@ struct adapter {
 };
 
 const struct adapter *adapter_of(const char *kind); /* NULL: no such kind */
+/* Whether two names mean one model to such a server. */
+bool adapter_same_model(const struct adapter *adapter, const char *a, const char *b);
 /* "ollama, llama-server, .." */
 const char *adapter_kinds(void);
 /* The call's path or body with the model in its place. */

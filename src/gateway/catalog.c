@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "gateway/residence.h"
+#include "net/loop.h"
 
 enum { LIST_TIME_MS = 2000, NEAREST_COUNT = 3 };
 
@@ -55,7 +57,11 @@ static struct model *add_model(struct model_server *server, const char *name)
 
 static struct model *named_model(const struct model_server *server, const char *name)
 {
-	server_models(model, server) if (!strcmp(model->name, name)) return model;
+	server_models(model, server)
+	{
+		if (adapter_same_model(server->adapter, model->name, name))
+			return model;
+	}
 	return NULL;
 }
 
@@ -127,12 +133,14 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 /* "server/name" names one server's model. */
 static bool model_answers_to(const struct model *model, const char *name)
 {
+	const struct adapter *adapter = model->server->adapter;
 	size_t prefix = strlen(model->server->name);
 
-	if (!strcmp(model->name, name) || (model->alias && !strcmp(model->alias, name)))
+	if (adapter_same_model(adapter, model->name, name) ||
+	    (model->alias && !strcmp(model->alias, name)))
 		return true;
 	return !strncmp(name, model->server->name, prefix) && name[prefix] == '/' &&
-	       !strcmp(name + prefix + 1, model->name);
+	       adapter_same_model(adapter, name + prefix + 1, model->name);
 }
 
 struct model *catalog_find(const struct catalog *catalog, const char *name)
@@ -179,6 +187,7 @@ static void on_found(void *ctx, const struct adapter_model *found)
 static void on_list(void *ctx, const struct call_answer *answer)
 {
 	struct model_server *server = ctx;
+	struct residences *residences = server->catalog->residences;
 
 	server->list_call = NULL;
 	server->up = answer->err == 0 && answer->status == 200;
@@ -187,6 +196,8 @@ static void on_list(void *ctx, const struct call_answer *answer)
 		server->up =
 			server->adapter->read_list(answer->body, answer->length, on_found, server);
 	}
+	if (answer->err == ERR_UPSTREAM_UNREACHABLE)
+		residence_server_gone(residences, server, loop_now());
 	server->catalog->on_change(server->catalog->ctx);
 }
 

@@ -148,7 +148,9 @@ static void on_busy(void *ctx, const struct call_answer *answer)
 	struct relay *relay = ctx;
 	struct gateway *gateway = relay->model->server->catalog->ctx;
 	const struct adapter *adapter = relay->model->server->adapter;
-	bool works = answer->err == 0 && adapter->read_busy(answer->body, answer->length) == 1;
+	/* One that works may be slow to say so: it answers between two steps. */
+	bool works = answer->err == ERR_UPSTREAM_SLOW ||
+		     (answer->err == 0 && adapter->read_busy(answer->body, answer->length) == 1);
 
 	relay->busy_call = NULL;
 	if (works)

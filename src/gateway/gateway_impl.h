@@ -25,6 +25,7 @@ void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms 
 
 /* relay_wait.c: for the model and for the turn. */
 void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+struct mono_ms relay_patience(const struct gateway *gateway, const struct relay *relay);
 void relay_model_changed(struct gateway *gateway, struct model *model);
 struct relay *relay_of_party(const struct gateway *gateway, uint64_t party);
 void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send);

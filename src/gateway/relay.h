@@ -31,6 +31,8 @@ struct relay {
 
 	struct buf body; /* what has come and was not sent */
 	bool body_complete, body_paused;
+	bool body_passed;   /* some of it went to the server and is not kept */
+	bool server_full;   /* it takes no more of the body for now */
 	int64_t body_bytes; /* as announced; -1: not */
 	size_t body_sent;
 	struct json_scan scan;

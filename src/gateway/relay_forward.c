@@ -91,14 +91,16 @@ static void on_writable(void *ctx, uint64_t request)
 	struct gateway *gateway = relay->model->server->catalog->ctx;
 	(void)request;
 
+	relay->server_full = false;
 	relay_push_body(gateway, relay);
 }
 
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 {
 	struct relay *relay = ctx;
-	struct gateway *gateway = relay->model->server->catalog->ctx;
-	char words[320];
+	struct model_server *server = relay->model->server;
+	struct gateway *gateway = server->catalog->ctx;
+	cleanup_text struct text words = {0};
 	(void)request;
 
 	relay->request = 0;
@@ -108,31 +110,36 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 		return;
 	}
 
-	if (end->err == ERR_UPSTREAM_UNREACHABLE)
-		relay->model->server->up = false;
-	snprintf(words, sizeof(words), "The model server `%.40s`: %s (%.160s).",
-		 relay->model->server->name, err_text(end->err), end->what);
-	relay_fail(gateway, relay, end->err, words, 0);
+	text_format(&words, "The model server `%s`: %s (%s).", server->name, err_text(end->err),
+		    end->what);
+	relay_fail(gateway, relay, end->err, words.bytes, 0);
+	if (end->err == ERR_UPSTREAM_UNREACHABLE) {
+		server->up = false;
+		residence_server_gone(&gateway->residences, server, loop_now());
+	}
 }
 
 void relay_push_body(struct gateway *gateway, struct relay *relay)
 {
-	while (relay->body_sent < relay->body.length) {
+	while (relay->body_sent < relay->body.length && !relay->server_full) {
 		size_t left = relay->body.length - relay->body_sent;
 		size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
 		const char *bytes = buf_data(&relay->body) + relay->body_sent;
 
 		relay->body_sent += piece;
-		if (!upstream_write(gateway->upstream, relay->request, bytes, piece))
-			return; /* on_writable goes on */
+		relay->server_full =
+			!upstream_write(gateway->upstream, relay->request, bytes, piece);
 	}
+	if (relay->server_full)
+		return; /* on_writable goes on */
 
 	if (relay->body_complete) {
 		upstream_write_end(gateway->upstream, relay->request);
 		return;
 	}
 
-	/* What is still to come is not kept: it could not be sent again anyway. */
+	/* A form's pieces are not kept: it is as large as it likes. */
+	relay->body_passed = true;
 	gateway->body_bytes -= relay->body.length;
 	buf_clear(&relay->body, PIECE_BYTES);
 	relay->body_sent = 0;
@@ -181,6 +188,7 @@ void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms 
 	relay->stage = RELAY_FORWARDED;
 	relay->granted = now;
 	relay->due = MONO_NEVER;
+	relay->server_full = false;
 	relay->model->running++;
 
 	rc = start_request(gateway, relay);

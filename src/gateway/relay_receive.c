@@ -11,6 +11,7 @@
 #include "net/http_receive.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "wire/http_decode.h"
 #include "wire/route.h"
 
 enum { FORM_AHEAD_BYTES = 1024 * 1024 };
@@ -128,16 +129,15 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	return relay;
 }
 
-/* The header `x-baton-class`, or the route's class, lowered to one that the client may ask for. */
+/* The header `x-baton-class`, or the route's class, or what is nearest to it of those that the
+ * client may ask for. */
 static int take_class(struct relay *relay, const struct http_request *request, uint32_t classes)
 {
 	char name[16];
 	int cls;
 
 	if (!take_field(request, "x-baton-class", name, sizeof(name))) {
-		for (cls = relay->cls; cls < LEASE_CLASS_COUNT - 1 && !(classes >> cls & 1); cls++)
-			;
-		relay->cls = (enum lease_class)cls;
+		relay->cls = class_nearest(classes, relay->cls);
 		return 0;
 	}
 
@@ -277,9 +277,12 @@ bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, siz
 
 	if (relay->stage == RELAY_RECEIVING) {
 		look_at_form(gateway, relay);
-	} else if (relay->stage == RELAY_FORWARDED) {
+		return true;
+	}
+
+	if (relay->stage == RELAY_FORWARDED)
 		relay_push_body(gateway, relay);
-	} else if (relay->body.length >= FORM_AHEAD_BYTES) {
+	if (relay->body.length >= FORM_AHEAD_BYTES) {
 		relay->body_paused = true;
 		http_pause_body(gateway->net, conn, true);
 	}
@@ -334,17 +337,20 @@ static void refuse_unknown(struct gateway *gateway, struct relay *relay)
 	relay_fail(gateway, relay, ERR_MODEL_NOT_FOUND, words.bytes, 0);
 }
 
+/* A model of the configuration may leave its size to its server's list. */
+static bool is_known(const struct model *model)
+{
+	return model && (!model->server->on_gpu || model_vram_bytes(model) > 0);
+}
+
 void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
-	int64_t wait_ms =
-		relay->streams ? gateway->options.stream_wait_ms : gateway->options.whole_wait_ms;
-
 	relay->stage = RELAY_RESOLVING;
-	relay->due = mono_after(relay->since, wait_ms);
+	relay->due = relay_patience(gateway, relay);
 	if (relay->streams && relay->route->wire != API_OLLAMA)
 		relay->alive_at = mono_after(relay->since, gateway->options.quiet_ms);
 	relay->model = catalog_find(&gateway->catalog, relay->model_name);
-	if (!relay->model && catalog_refresh(&gateway->catalog, now))
+	if (!is_known(relay->model) && catalog_refresh(&gateway->catalog, now))
 		return; /* until the lists have come */
 
 	if (relay->model)

@@ -6,6 +6,12 @@
 #include "gateway/gateway_impl.h"
 #include "net/loop.h"
 
+struct mono_ms relay_patience(const struct gateway *gateway, const struct relay *relay)
+{
+	return mono_after(relay->since, relay->streams ? gateway->options.stream_wait_ms
+						       : gateway->options.whole_wait_ms);
+}
+
 static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
 	struct lease_ask ask = {
@@ -31,11 +37,11 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 static void refuse_failed(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
 	const struct model *model = relay->model;
-	char words[360];
+	cleanup_text struct text words = {0};
 
-	snprintf(words, sizeof(words), "The model `%.100s` of `%.40s` failed: %s.", model->name,
-		 model->server->name, model->failure);
-	relay_fail(gateway, relay, ERR_MODEL_FAILED, words, mono_since(model->retry_at, now));
+	text_format(&words, "The model `%s` of `%s` failed: %s.", model->name, model->server->name,
+		    model->failure);
+	relay_fail(gateway, relay, ERR_MODEL_FAILED, words.bytes, mono_since(model->retry_at, now));
 }
 
 void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now)
@@ -97,15 +103,27 @@ static void cut_running(struct gateway *gateway, struct model *model)
 	}
 }
 
-/* Nobody has it in memory: whoever waits asks anew, or hears why not. */
+static enum lease_class highest_class(const struct model *model)
+{
+	enum lease_class highest = LEASE_CLASS_COUNT - 1;
+
+	list_each (it, next, &model->waiting) {
+		const struct relay *relay = container_of(it, struct relay, in_model);
+		highest = relay->cls < highest ? relay->cls : highest;
+	}
+	return highest;
+}
+
+/* Nobody has it in memory: it is asked for anew, for all who wait, or they hear why not. */
 static void ask_again(struct gateway *gateway, struct model *model, struct mono_ms now)
 {
-	while (!list_empty(&model->waiting) && model->residence == RESIDENCE_NONE) {
-		struct relay *relay = container_of(model->waiting.next, struct relay, in_model);
+	if (list_empty(&model->waiting) ||
+	    residence_want(&gateway->residences, model, highest_class(model), now) == 0)
+		return;
 
-		list_remove(&relay->in_model);
-		relay_want_model(gateway, relay, now);
-	}
+	while (!list_empty(&model->waiting))
+		refuse_failed(gateway, container_of(model->waiting.next, struct relay, in_model),
+			      now);
 }
 
 void relay_model_changed(struct gateway *gateway, struct model *model)
@@ -118,6 +136,8 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 		back_to_the_model(gateway, model);
 		if (model->due.v == MONO_NEVER.v)
 			cut_running(gateway, model);
+	} else if (model->residence == RESIDENCE_UNLOADING) {
+		back_to_the_model(gateway, model);
 	} else if (model->residence == RESIDENCE_NONE) {
 		back_to_the_model(gateway, model);
 		ask_again(gateway, model, now);
@@ -136,10 +156,20 @@ struct relay *relay_of_party(const struct gateway *gateway, uint64_t party)
 
 static void begin_turn(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
 {
+	struct mono_ms now = loop_now();
+
 	relay->lease = send->lease;
 	relay->fence = send->fence;
 	relay->token = send->token;
-	relay_forward(gateway, relay, loop_now());
+	relay->outranked = false;
+	if (relay->model->residence == RESIDENCE_READY) {
+		relay_forward(gateway, relay, now);
+		return;
+	}
+
+	/* It left meanwhile: a request now would bring it back past the queue. */
+	relay_give_back(gateway, relay, false);
+	relay_want_model(gateway, relay, now);
 }
 
 /* One that has not answered yet can be asked again later, in its old place; one that has goes on
@@ -147,9 +177,10 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 static void give_way(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
 {
 	bool first = !relay->outranked;
+	bool whole = relay->body_complete && !relay->body_passed;
 
 	relay->outranked = true;
-	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !relay->body_complete ||
+	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole ||
 	    send->reason != YIELD_PREEMPTED)
 		return;
 
@@ -158,7 +189,9 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	relay->body_sent = 0;
 	relay->model->running--;
 	relay->stage = RELAY_TURN;
+	relay->due = relay_patience(gateway, relay);
 	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, true);
+	residence_worked(&gateway->residences, relay->model, loop_now());
 }
 
 static void turn_refused(struct gateway *gateway, struct relay *relay,

@@ -2,6 +2,7 @@
  * what it says is loaded, where it says so, not by its status alone. */
 #include "gateway/residence.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ enum {
 	UNLOAD_POLL_MS = 250,
 	UNLOAD_MS_MAX = 10 * 1000,
 	CALL_MS = 10 * 1000,
+	CHECK_MS = 30 * 1000,
 };
 
 static void enter_state(struct model *model, enum residence residence, struct mono_ms now)
@@ -101,7 +103,7 @@ static void look_for(void *ctx, const struct adapter_model *found)
 {
 	struct loaded_search *search = ctx;
 
-	if (strcmp(found->name, search->model->name) != 0)
+	if (!adapter_same_model(search->model->server->adapter, found->name, search->model->name))
 		return;
 	search->found = true;
 	search->bytes = found->bytes;
@@ -175,6 +177,7 @@ static void begin_unload(struct residences *residences, struct model *model, str
 	call_cancel(model->call);
 	model->call = NULL;
 	enter_state(model, RESIDENCE_UNLOADING, now);
+	tell_change(residences, model);
 	ask_unload(residences, model, now);
 }
 
@@ -205,6 +208,42 @@ static void on_size_seen(void *ctx, const struct call_answer *answer)
 		model->seen_bytes = search.bytes;
 }
 
+/* Whether what was ready still is: its server may have ended, or given its memory back by itself.
+ */
+static void on_checked(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	const struct adapter *adapter = model->server->adapter;
+	struct loaded_search search = {.model = model};
+	struct mono_ms now = loop_now();
+	bool gone = answer->err == ERR_UPSTREAM_UNREACHABLE;
+
+	model->call = NULL;
+	if (model->residence != RESIDENCE_READY || model->running > 0)
+		return; /* residence_worked looks again */
+
+	if (answer->err == 0 && answer->status == 200 && adapter->loaded.method)
+		gone = adapter->read_loaded(answer->body, answer->length, look_for, &search) &&
+		       !search.found;
+	if (gone)
+		give_back(residences_of(model), model, now);
+	else
+		model->due = mono_after(now, CHECK_MS);
+}
+
+static void check_ready(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct adapter *adapter = model->server->adapter;
+	const struct adapter_call *check =
+		adapter->loaded.method ? &adapter->loaded : &adapter->list;
+
+	model->due = MONO_NEVER;
+	if (model->running > 0)
+		return;
+	if (model->call || start_call(residences, model, check, CALL_MS, on_checked) != 0)
+		model->due = mono_after(now, CHECK_MS);
+}
+
 static void become_ready(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	const struct adapter *adapter = model->server->adapter;
@@ -216,6 +255,8 @@ static void become_ready(struct residences *residences, struct model *model, str
 	residences->port->ready(residences->port->ctx, model->party, &model->token);
 	if (adapter->sizes_itself)
 		start_call(residences, model, &adapter->loaded, CALL_MS, on_size_seen);
+	if (adapter->load.method) /* else it is loaded by its first request */
+		model->due = mono_after(now, CHECK_MS);
 	tell_change(residences, model);
 }
 
@@ -320,8 +361,19 @@ void residence_unwanted(struct residences *residences, struct model *model)
 
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	if (model->residence == RESIDENCE_LEAVING && model->running == 0)
+	if (model->running > 0)
+		return;
+	if (model->residence == RESIDENCE_LEAVING)
 		begin_unload(residences, model, now);
+	else if (model->residence == RESIDENCE_READY)
+		model->due = mono_after(now, CHECK_MS);
+}
+
+void residence_server_gone(struct residences *residences, const struct model_server *server,
+			   struct mono_ms now)
+{
+	server_models(model, server) if (model->residence == RESIDENCE_READY)
+		check_ready(residences, model, now);
 }
 
 int residence_unload(struct residences *residences, struct model *model, struct mono_ms now)
@@ -366,12 +418,24 @@ static void begin_tenure(struct residences *residences, struct model *model,
 	begin_load(residences, model, now);
 }
 
+static void load_took_too_long(struct residences *residences, struct model *model,
+			       struct mono_ms now)
+{
+	char what[160];
+
+	snprintf(what, sizeof(what), "it was not loaded within %" PRId64 " s (timing.load_max_s)",
+		 residences->load_ms_max / 1000);
+	note_failure(residences, model, now, what);
+	begin_unload(residences, model, now);
+}
+
 /* Whoever needed the room has left. */
 static void stay_after_all(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	if (model->residence != RESIDENCE_LEAVING)
 		return;
 	enter_state(model, RESIDENCE_READY, now);
+	model->due = mono_after(now, CHECK_MS);
 	tell_change(residences, model);
 }
 
@@ -386,6 +450,8 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 
 	if (msg == SEND_GRANTED)
 		begin_tenure(residences, model, send, now);
+	else if (msg == SEND_REVOKED && send->reason == YIELD_LOAD_MAX)
+		load_took_too_long(residences, model, now);
 	else if (msg == SEND_YIELD || msg == SEND_REVOKED)
 		begin_leaving(residences, model, msg == SEND_YIELD ? send->grace_ms : 0, now);
 	else if (msg == SEND_KEEP)
@@ -403,6 +469,8 @@ static void act_when_due(struct residences *residences, struct model *model, str
 			   now); /* a load that was cut off may have come after */
 	else if (model->residence == RESIDENCE_LEAVING)
 		tell_change(residences, model); /* what still runs is cut */
+	else if (model->residence == RESIDENCE_READY)
+		check_ready(residences, model, now);
 }
 
 void residence_tick(struct residences *residences, struct mono_ms now)

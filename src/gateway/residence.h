@@ -26,6 +26,9 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 		   struct mono_ms now);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
+/* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
+void residence_server_gone(struct residences *residences, const struct model_server *server,
+			   struct mono_ms now);
 /* One that ran is done. */
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now);
 /* True: the party is a model's. */

@@ -20,6 +20,17 @@ static struct party party_of_number(uint64_t number)
 	return party_of(PARTY_GATEWAY, PARTY_BASE + number);
 }
 
+/* Names of models may be longer than labels: cut between two characters. */
+static void copy_label(char ret_label[LIMIT_LABEL_BYTES + 1], const char *name)
+{
+	size_t length = strnlen(name, LIMIT_LABEL_BYTES + 1);
+
+	if (length > LIMIT_LABEL_BYTES)
+		for (length = LIMIT_LABEL_BYTES; length > 0 && (name[length] & 0xc0) == 0x80;)
+			length--;
+	snprintf(ret_label, LIMIT_LABEL_BYTES + 1, "%.*s", (int)length, name);
+}
+
 static void on_acquire(void *ctx, const struct lease_ask *ask)
 {
 	struct inference *inference = ctx;
@@ -30,9 +41,9 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 
 	snprintf(queued->who, sizeof(queued->who), "%s", ask->principal);
 	snprintf(queued->name, sizeof(queued->name), "%s", ask->name);
-	snprintf(queued->label, sizeof(queued->label), "%s", ask->label);
+	copy_label(queued->label, ask->label);
 	wire.principal = queued->who;
-	rights = class_rights_of(&wire);
+	rights = ask->loads ? NULL : class_rights_of(&wire); /* models are nobody's claims */
 	event->type = EVENT_ACQUIRE;
 	event->from = party_of_number(ask->party);
 	event->acquire = (struct ev_acquire){
