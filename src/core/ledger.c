@@ -379,27 +379,3 @@ void ledger_observe(struct core *core, struct session *session, uint32_t gpu, ui
 {
 	session_set(core, session, gpu, session->vram[gpu].declared, bytes);
 }
-
-void ledger_recall(struct core *core, struct session *session)
-{
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		uint64_t bytes = session->vram[gpu].observed;
-		PRE(session->vram[gpu].declared == 0);
-		session->vram[gpu].observed = 0;
-		ledger_observe(core, session, gpu, bytes);
-	}
-}
-
-void ledger_forget(struct core *core, struct session *session)
-{
-	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
-		struct gpu *state = &core->gpus[gpu];
-		uint64_t bytes = session->vram[gpu].observed;
-		PRE(session->vram[gpu].declared == 0);
-
-		/* Its memory counts as used until a sample shows otherwise. */
-		state->vram_outside += bytes;
-		state->outside_base += bytes;
-		ledger_observe(core, session, gpu, 0);
-	}
-}

@@ -20,8 +20,7 @@ struct leaving {
 	uint64_t vram_bytes;
 };
 
-/* By policy: for a class that is due, for voice within its credit, and for a higher class that came
- * first; never for its own class. */
+/* For a class that is due, voice within its credit, a higher class that came first; not its own. */
 static struct mono_ms by_order(const struct core *core, const struct claim *head,
 			       const struct claim *holder, uint32_t gpu)
 {
@@ -269,8 +268,7 @@ static void free_vram(struct core *core, struct claim *head, uint32_t gpu, struc
 		ask_holder(core, head, gpu, victim, reason, leaving);
 }
 
-/* A silent native holder is stopped once its capacity is needed. Only ticks check for silence,
- * after everything readable was read. */
+/* A silent native holder is stopped once its capacity is needed; only ticks check for that. */
 static void judge_silence(struct core *core, struct claim *holder)
 {
 	const struct session *session = holder->session;
