@@ -110,6 +110,7 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 	};
 	for (unsigned i = 0; i < options->server_count; i++)
 		catalog_add(&gateway->catalog, &options->servers[i]);
+	catalog_refresh(&gateway->catalog, loop_now()); /* who asks for the list first gets it */
 	*ret_gateway = gateway;
 	return 0;
 }

@@ -40,6 +40,10 @@ void relay_push_body(struct gateway *gateway, struct relay *relay);
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields);
 void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* Some of the server's answer: by whole events where it is a stream of them. */
+void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length);
+/* The server says that this was all. Takes it. */
+void relay_answer_ended(struct gateway *gateway, struct relay *relay);
 /* Ends it with an error, in the shape that fits what was sent already. Takes it. */
 void relay_fail(struct gateway *gateway, struct relay *relay, int err, const char *message,
 		int64_t retry_ms);

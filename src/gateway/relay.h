@@ -50,6 +50,9 @@ struct relay {
 	bool begun;    /* something was sent to the client */
 	bool answered; /* of the server's answer */
 	struct stream_watch watch;
+	struct buf
+		held; /* of an event whose end has not come: a client gets none that breaks off */
+	bool torn;    /* it was too long to be held, and its beginning was sent */
 	struct call *busy_call;
 
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */

@@ -94,14 +94,41 @@ static void add_baton(struct headers *headers, const struct relay *relay)
 		add_text(headers, "x-baton-served-by", relay->model->server->name);
 }
 
-/* The stream has begun with 200; whatever else the server says is an error now. */
+/* The stream has begun with 200; what does not go on with it is an error now. */
 static void refuse_late(struct gateway *gateway, struct relay *relay, int status)
 {
 	char words[160];
 
-	snprintf(words, sizeof(words), "The model server `%.40s` answered with status %d.",
-		 relay->model->server->name, status);
+	if (status == 200)
+		snprintf(words, sizeof(words),
+			 "The model server `%.40s` was asked for a stream and sends none.",
+			 relay->model->server->name);
+	else
+		snprintf(words, sizeof(words), "The model server `%.40s` answered with status %d.",
+			 relay->model->server->name, status);
 	relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, words, 0);
+}
+
+static bool value_begins(const struct http_field *field, const char *word)
+{
+	return field->value_length >= strlen(word) &&
+	       !strncasecmp(field->value, word, strlen(word));
+}
+
+/* Events in plain text; of anything else nothing is known, and nothing can be put between. */
+static bool is_event_stream(struct http_field_iterator fields)
+{
+	bool events = false, coded = false;
+	struct http_field field;
+
+	while (http_field_next(&fields, &field)) {
+		if (http_field_is(&field, "content-type"))
+			events = value_begins(&field, "text/event-stream") ||
+				 value_begins(&field, "application/x-ndjson");
+		else if (http_field_is(&field, "content-encoding"))
+			coded = !value_begins(&field, "identity");
+	}
+	return events && !coded;
 }
 
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
@@ -109,11 +136,16 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 {
 	struct headers headers = {.count = 0};
 	struct http_field field;
+	bool events = relay->streams && is_event_stream(fields);
 
 	if (relay->begun) {
-		if (status != 200)
+		if (status != 200 || !events)
 			refuse_late(gateway, relay, status);
 		return;
+	}
+	if (!events) {
+		relay->streams = false;
+		relay->alive_at = MONO_NEVER;
 	}
 
 	while (http_field_next(&fields, &field))
@@ -149,7 +181,7 @@ void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_
 	struct headers headers = {.count = 0};
 
 	relay->alive_at = mono_after(now, gateway->options.quiet_ms);
-	if (relay->route->wire == API_OLLAMA || relay->watch.in_line)
+	if (relay->route->wire == API_OLLAMA || relay->torn || relay->watch.after_cr)
 		return;
 
 	if (!relay->begun) {
@@ -186,10 +218,8 @@ static void end_stream_with(struct gateway *gateway, struct relay *relay,
 {
 	cleanup_text struct text event = {0};
 
-	if (relay->watch.in_line)
-		text_char(&event, '\n');
-	if (relay->watch.in_line && relay->route->wire != API_OLLAMA)
-		text_char(&event, '\n');
+	if (relay->torn)
+		text_str(&event, relay->route->wire == API_OLLAMA ? "\n" : "\n\n");
 	api_error_event(&event, relay->route->wire, error, &relay->watch.position);
 	http_stream_write(gateway->net, relay->conn, event.bytes, event.length);
 	http_stream_end(gateway->net, relay->conn);
@@ -243,6 +273,7 @@ static void free_relay(struct gateway *gateway, struct relay *relay)
 		explicit_bzero(relay->body.bytes, relay->body.capacity);
 	buf_finish(&relay->body);
 	stream_watch_finish(&relay->watch);
+	buf_finish(&relay->held);
 	call_cancel(relay->busy_call);
 	free(relay->principal);
 	free(relay->name);

@@ -77,12 +77,9 @@ static void on_body(void *ctx, uint64_t request, const char *bytes, size_t lengt
 	struct relay *relay = ctx;
 	struct gateway *gateway = relay->model->server->catalog->ctx;
 
-	if (relay->streams) {
-		stream_watch_take(&relay->watch, bytes, length);
-		relay->alive_at = mono_after(loop_now(), gateway->options.quiet_ms);
-	}
-	if (!http_stream_write(gateway->net, relay->conn, bytes, length))
-		upstream_pause(gateway->upstream, request, true);
+	(void)request;
+
+	relay_pass_on(gateway, relay, bytes, length);
 }
 
 static void on_writable(void *ctx, uint64_t request)
@@ -105,8 +102,7 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 
 	relay->request = 0;
 	if (end->err == 0) {
-		http_stream_end(gateway->net, relay->conn);
-		relay_end(gateway, relay, relay->status < 400 ? "ok" : "refused");
+		relay_answer_ended(gateway, relay);
 		return;
 	}
 

@@ -119,7 +119,7 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	relay->granted = relay->first_byte = MONO_NEVER;
 	relay->due = relay->alive_at = relay->look_at = MONO_NEVER;
 	keep_fields(relay, request);
-	stream_watch_begin(&relay->watch);
+	stream_watch_begin(&relay->watch, route->wire);
 
 	list_init(&relay->in_model);
 	list_init(&relay->link);

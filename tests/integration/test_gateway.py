@@ -452,6 +452,39 @@ class Waiting(GatewayTest):
         signs, texts = re.sub(rb"(?m)^: working\n", b"", answer.body), b"".join(texts)
         self.assertEqual(signs, texts)
 
+    def test_nothing_inside_an_event(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.05})
+        stop = threading.Event()
+        event = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        plain.pieces = [event[:20], lambda: stop.wait(0.3) or True, event[20:]]
+        answer = self.ask(daemon, "m", "/v1/messages", stream=True)
+        self.assertTrue(answer.body.endswith(event), answer.body)
+        self.assertIn(b"event: ping\n", answer.body)
+
+    def test_nothing_in_what_is_no_stream(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.05})
+        stop = threading.Event()
+        sound = bytes(range(256))
+        plain.pieces = [lambda: stop.wait(0.3) or True, sound, lambda: stop.wait(0.3) or True, b"\n"]
+        for head in ("Content-Type: audio/wav\r\n", "Content-Type: application/json\r\n",
+                     "Content-Type: text/event-stream\r\nContent-Encoding: gzip\r\n"):
+            plain.stream_head = head
+            with self.subTest(head):
+                answer = self.ask(daemon, "m", stream=True)
+                self.assertEqual((answer.status, answer.body), (200, sound + b"\n"))
+
+    def test_an_event_of_any_length(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        long = b"data: {" + b" " * 300000 + b"}\n\n"
+        plain.pieces = [long, long[:200000], None]
+        answer = self.ask(daemon, "m", stream=True)
+        head, _, tail = answer.body.partition(b'\n\ndata: {"error":{')
+        self.assertEqual(head, long + long[:200000])
+        self.assertIn(b"upstream_broken", tail)
+
     def test_signs_while_it_works(self):
         plain = self.server("openai", ["m"])
         daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"quiet_s": 0.05})

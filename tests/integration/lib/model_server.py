@@ -6,6 +6,8 @@ import socketserver
 import threading
 import time
 
+from . import model_answers
+
 
 class ModelServer:
     """Answers on a free port of the loopback until it is closed. What it was asked is in `requests`."""
@@ -28,7 +30,11 @@ class ModelServer:
         self.read_gate = threading.Event()
         self.read_gate.set()    # clear it, and bodies of inference routes are not read
         self.default_tag = ""   # what its list puts behind a name without a tag
-        self.pieces = None      # of an answer: bytes, or a callable that waits
+        self.pieces = None      # of a streamed answer: bytes, a callable that waits, None to break off; or a function
+                                # of the usual ones that makes them
+        self.stream_head = None  # of a streamed answer, in place of its Content-Type: lines of headers
+        self.floats_only = False  # embeddings are numbers, whatever is asked
+        self.base64_status = 200  # of embeddings in base64
         self.answer = None      # (status, headers, body) for inference routes, in place of the usual
         self.slots_busy = False
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
@@ -172,13 +178,14 @@ class ModelServer:
             return self.send(handler, status, text, headers)
         asked = json.loads(body) if body.startswith(b"{") else {}
         self.loaded.add(asked.get("model", self.models[0]))
-        if asked.get("stream"):
-            return self.stream(handler)
+        if asked.get("encoding_format") == "base64" and self.base64_status != 200:
+            return self.send(handler, self.base64_status, {"error": {"message": "no base64 here"}})
+        if asked.get("stream", path == "/api/chat"):
+            return self.stream(handler, path, asked.get("model"))
         self.begins()
         time.sleep(0.01)  # it computes
         self.ends()
-        return self.send(handler, 200, {"model": asked.get("model"), "path": path, "bytes": len(body),
-                                        "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]})
+        return self.send(handler, 200, model_answers.whole(path, asked, self.floats_only))
 
     def wait_for_gate(self, handler):
         """False: the client left first."""
@@ -199,12 +206,12 @@ class ModelServer:
                 self.cut += 1
         return left
 
-    def stream(self, handler):
-        pieces = self.pieces or [
-            b'data: {"choices":[{"index":0,"delta":{"content":"hel"}}]}\n\n',
-            b'data: {"choices":[{"index":0,"delta":{"content":"lo"},"finish_reason":"stop"}]}\n\n',
-            b"data: [DONE]\n\n"]
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+    def stream(self, handler, path, model):
+        pieces = self.pieces or model_answers.pieces(path, model)
+        if callable(pieces):
+            pieces = pieces(model_answers.pieces(path, model))
+        head = self.stream_head or f"Content-Type: {model_answers.stream_type(path)}\r\n"
+        handler.wfile.write(f"HTTP/1.1 200 OK\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode())
         for piece in pieces:
             if callable(piece):
                 while not piece():

@@ -1,0 +1,82 @@
+/* relay_stream: the server's answer on its way to the client. Of a stream only whole events go on,
+ * so that an error, or a sign of life, never stands inside one that the client cannot read then. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/http_reply.h"
+#include "net/loop.h"
+
+enum { HELD_BYTES_MAX = 64 * 1024 };
+
+static void write_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
+{
+	if (length == 0)
+		return;
+	if (relay->streams)
+		relay->alive_at = mono_after(loop_now(), gateway->options.quiet_ms);
+	if (!http_stream_write(gateway->net, relay->conn, bytes, length))
+		upstream_pause(gateway->upstream, relay->request, true);
+}
+
+static void let_go(struct gateway *gateway, struct relay *relay)
+{
+	write_on(gateway, relay, buf_data(&relay->held), relay->held.length);
+	buf_clear(&relay->held, HELD_BYTES_MAX);
+}
+
+/* The beginning of an event: its end is to come. */
+static void hold(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
+{
+	bool fits = !relay->torn && relay->held.length + length <= HELD_BYTES_MAX &&
+		    buf_append(&relay->held, bytes, length) == 0;
+
+	if (fits || length == 0)
+		return;
+	relay->torn = true;
+	let_go(gateway, relay);
+	write_on(gateway, relay, bytes, length);
+}
+
+void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
+{
+	size_t whole;
+
+	if (!relay->streams) {
+		write_on(gateway, relay, bytes, length);
+		return;
+	}
+
+	whole = stream_watch_take(&relay->watch, bytes, length);
+	if (whole > 0) {
+		let_go(gateway, relay);
+		write_on(gateway, relay, bytes, whole);
+		relay->torn = false;
+	}
+	hold(gateway, relay, bytes + whole, length - whole);
+}
+
+/* Clients take a stream that just ends for a whole text (openai and langchain of npm do). */
+static void refuse_half(struct gateway *gateway, struct relay *relay)
+{
+	char words[160];
+
+	snprintf(words, sizeof(words),
+		 "The model server `%.40s` ended its stream before the answer was complete.",
+		 relay->model->server->name);
+	relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, words, 0);
+}
+
+void relay_answer_ended(struct gateway *gateway, struct relay *relay)
+{
+	bool good = relay->status < 400;
+
+	if (relay->streams && good && !stream_watch_end(&relay->watch)) {
+		refuse_half(gateway, relay);
+		return;
+	}
+
+	let_go(gateway, relay);
+	http_stream_end(gateway->net, relay->conn);
+	relay_end(gateway, relay, good && !relay->watch.failed ? "ok" : "refused");
+}
