@@ -3,8 +3,9 @@
 # it does; silent when nothing is missing. Without a word: what building and running the broker
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browsers and shells and
-# all packages of web/package-lock.json and of requirements.txt in tests/openapi, python and integration; "bench" what only the
-# benchmark compares with, or counts by; "nginx" what the cancel matrix is run beside.
+# all packages of package-lock.json in web and tests/gateway and of requirements.txt in tests/openapi, python,
+# integration and gateway; "bench" what only the benchmark compares with, or counts by; "nginx" what the cancel
+# matrix is run beside.
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
 set -eu
@@ -41,19 +42,22 @@ esac
 
 # The tests' own packages are many; the pages need a few files of them (web/fetch.mjs).
 install_libraries() {
-	local lock=web/package-lock.json have=web/node_modules/.package-lock.json
+	local folder lock have
 	[ "$what" = test ] || return 0
-	[ -f "$have" ] && [ ! "$lock" -nt "$have" ] && return 0
 	command -v npm >/dev/null || return 0 # said above
-	echo "deps: installing the packages of the tests (npm ci in web/)"
-	(cd web && npm ci --ignore-scripts --no-progress)
-	touch "$have"
+	for folder in web tests/gateway; do
+		lock=$folder/package-lock.json have=$folder/node_modules/.package-lock.json
+		[ -f "$have" ] && [ ! "$lock" -nt "$have" ] && continue
+		echo "deps: installing the packages of the tests (npm ci in $folder/)"
+		(cd "$folder" && npm ci --ignore-scripts --no-progress)
+		touch "$have"
+	done
 }
 
 # schemathesis, which asks the daemon by its OpenAPI document; what builds, types and follows the Python client;
-# pyte, a terminal to look at.
+# pyte, a terminal to look at; clients of inference APIs.
 install_venv() {
-	local wanted=(tests/{openapi,python,integration}/requirements.txt) have=build-venv/requirements.txt
+	local wanted=(tests/{openapi,python,integration,gateway}/requirements.txt) have=build-venv/requirements.txt
 	[ "$what" = test ] || return 0
 	cat "${wanted[@]}" | cmp -s - "$have" && return 0
 	command -v python3 >/dev/null || return 0 # said above
