@@ -272,6 +272,7 @@ static void free_relay(struct gateway *gateway, struct relay *relay)
 	if (relay->body.bytes)
 		explicit_bzero(relay->body.bytes, relay->body.capacity);
 	buf_finish(&relay->body);
+
 	stream_watch_finish(&relay->watch);
 	buf_finish(&relay->held);
 	call_cancel(relay->busy_call);

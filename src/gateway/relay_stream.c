@@ -26,7 +26,8 @@ static void let_go(struct gateway *gateway, struct relay *relay)
 }
 
 /* The beginning of an event: its end is to come. */
-static void hold(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
+static void hold_back(struct gateway *gateway, struct relay *relay, const char *bytes,
+		      size_t length)
 {
 	bool fits = !relay->torn && relay->held.length + length <= HELD_BYTES_MAX &&
 		    buf_append(&relay->held, bytes, length) == 0;
@@ -53,7 +54,7 @@ void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *byt
 		write_on(gateway, relay, bytes, whole);
 		relay->torn = false;
 	}
-	hold(gateway, relay, bytes + whole, length - whole);
+	hold_back(gateway, relay, bytes + whole, length - whole);
 }
 
 /* Clients take a stream that just ends for a whole text (openai and langchain of npm do). */

@@ -30,7 +30,8 @@ function openai(ask) {
   return {
     async chat() {
       const answer = await client.chat.completions.create({ model, messages, stream }, { signal });
-      return stream ? collect(answer, (part) => part.choices[0]?.delta.content, say) : answer.choices[0].message.content;
+      if (!stream) return answer.choices[0].message.content;
+      return collect(answer, (part) => part.choices[0]?.delta.content, say);
     },
     async completions() {
       const answer = await client.completions.create({ model, prompt: 'hi', stream }, { signal });

@@ -97,7 +97,7 @@ class Httpx:
 
     def __init__(self, ask):
         self.ask = ask
-        self.client = httpx.AsyncClient(base_url=ask["base"], headers={"Authorization": f"Bearer {ask['key']}"}, timeout=60)
+        self.client = httpx.AsyncClient(base_url=ask["base"], headers={"Authorization": f"Bearer {ask['key']}"})
 
     async def chat(self, say):
         body = {"model": self.ask["model"], "messages": MESSAGES, "stream": self.ask["stream"]}
@@ -151,7 +151,8 @@ def told(error):
     if isinstance(response, httpx.Response) and isinstance(error, httpx.HTTPStatusError):
         inner = response.json()["error"]
     headers = getattr(response, "headers", {})
-    return {"type": type(error).__name__, "status": getattr(error, "status_code", getattr(response, "status_code", None)),
+    status = getattr(response, "status_code", None)
+    return {"type": type(error).__name__, "status": getattr(error, "status_code", status),
             "code": getattr(error, "code", None) or (inner.get("code") if isinstance(inner, dict) else None),
             "message": inner.get("message", str(error)) if isinstance(inner, dict) else str(error),
             "retryAfter": headers.get("retry-after"), "shouldRetry": headers.get("x-should-retry")}

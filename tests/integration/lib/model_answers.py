@@ -21,8 +21,9 @@ def message(model, content):
 
 def response(model, text, status):
     part = {"type": "output_text", "text": text, "annotations": []}
-    output = [{"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": [part]}] if text else []
-    return {"id": "resp_1", "object": "response", "created_at": 1, "model": model, "status": status, "output": output}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": [part]}
+    return {"id": "resp_1", "object": "response", "created_at": 1, "model": model, "status": status,
+            "output": [item] if text else []}
 
 
 def embeddings(asked, floats_only):
@@ -33,7 +34,8 @@ def embeddings(asked, floats_only):
         if asked.get("encoding_format") == "base64" and not floats_only:
             numbers = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
         rows.append({"object": "embedding", "embedding": numbers, "index": index})
-    return {"object": "list", "data": rows, "model": asked.get("model"), "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    return {"object": "list", "data": rows, "model": asked.get("model"),
+            "usage": {"prompt_tokens": 1, "total_tokens": 1}}
 
 
 def whole(path, asked, floats_only=False):
