@@ -40,6 +40,8 @@ void relay_push_body(struct gateway *gateway, struct relay *relay);
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields);
 void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* It may hold embeddings in numbers where the client asked for base64. */
+bool relay_wants_base64(const struct relay *relay);
 /* Some of the server's answer: by whole events where it is a stream of them. */
 void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length);
 /* The server says that this was all. Takes it. */

@@ -38,6 +38,12 @@ static bool begin_value(struct json_scan *scan, char byte)
 		scan->raw[scan->raw_length++] = byte;
 	}
 
+	if (key_is(scan, "encoding_format")) {
+		if (scan->format_to > 0)
+			return break_scan(scan, "field `encoding_format` stands there twice");
+		scan->format_from = scan->at;
+	}
+
 	scan->escaped = false;
 	scan->word_length = 0;
 	if (byte == '"') {
@@ -94,6 +100,16 @@ static bool take_key(struct json_scan *scan, char byte)
 	return true;
 }
 
+static void take_format(struct json_scan *scan, char byte, bool ends)
+{
+	if (ends) {
+		scan->base64 = scan->word_length == 6 && !memcmp(scan->word, "base64", 6);
+		scan->format_to = scan->at + 1;
+	} else if (scan->word_length < sizeof(scan->word)) {
+		scan->word[scan->word_length++] = byte;
+	}
+}
+
 static bool take_text(struct json_scan *scan, char byte)
 {
 	bool ends = byte == '"' && !scan->escaped;
@@ -106,6 +122,8 @@ static bool take_text(struct json_scan *scan, char byte)
 		if (ends)
 			scan->model_to = scan->at + 1;
 	}
+	if (key_is(scan, "encoding_format"))
+		take_format(scan, byte, ends);
 
 	if (ends)
 		scan->state = SCAN_AFTER_VALUE;

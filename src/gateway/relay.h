@@ -2,6 +2,7 @@
  * answered. It ends once: answered, cut, or left by its client, and gives back what it held. */
 #pragma once
 #include "base/hash.h"
+#include "gateway/float_pack.h"
 #include "gateway/form_scan.h"
 #include "gateway/json_scan.h"
 #include "gateway/model.h"
@@ -44,6 +45,10 @@ struct relay {
 	uint64_t party, lease, fence; /* of its turn; 0: none */
 	struct token token;
 	bool outranked; /* was asked to give way */
+
+	bool asked_floats; /* instead of the base64 that the server refused */
+	bool packs;        /* numbers that came where base64 was asked */
+	struct float_pack pack;
 
 	uint64_t request; /* to the server; 0: none */
 	int status;

@@ -115,20 +115,28 @@ static bool value_begins(const struct http_field *field, const char *word)
 	       !strncasecmp(field->value, word, strlen(word));
 }
 
-/* Events in plain text; of anything else nothing is known, and nothing can be put between. */
-static bool is_event_stream(struct http_field_iterator fields)
+/* What can be read of an answer: in plain text, of a type that is known. */
+struct answer_form {
+	bool events, json;
+};
+
+static struct answer_form form_of(struct http_field_iterator fields)
 {
-	bool events = false, coded = false;
+	struct answer_form form = {false, false};
+	bool coded = false;
 	struct http_field field;
 
 	while (http_field_next(&fields, &field)) {
 		if (http_field_is(&field, "content-type"))
-			events = value_begins(&field, "text/event-stream") ||
-				 value_begins(&field, "application/x-ndjson");
+			form = (struct answer_form){
+				.events = value_begins(&field, "text/event-stream") ||
+					  value_begins(&field, "application/x-ndjson"),
+				.json = value_begins(&field, "application/json"),
+			};
 		else if (http_field_is(&field, "content-encoding"))
 			coded = !value_begins(&field, "identity");
 	}
-	return events && !coded;
+	return coded ? (struct answer_form){false, false} : form;
 }
 
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
@@ -136,7 +144,8 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 {
 	struct headers headers = {.count = 0};
 	struct http_field field;
-	bool events = relay->streams && is_event_stream(fields);
+	const struct answer_form form = form_of(fields);
+	bool events = relay->streams && form.events;
 
 	if (relay->begun) {
 		if (status != 200 || !events)
@@ -147,6 +156,7 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 		relay->streams = false;
 		relay->alive_at = MONO_NEVER;
 	}
+	relay->packs = status == 200 && form.json && relay_wants_base64(relay);
 
 	while (http_field_next(&fields, &field))
 		if (!is_kept_back(&field))

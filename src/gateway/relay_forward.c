@@ -18,15 +18,15 @@ static bool is_renamed(const struct relay *relay)
 	       strcmp(relay->model_name, relay->model->name) != 0;
 }
 
-/* The body with the server's own name of the model. */
-static void rename_model(struct gateway *gateway, struct relay *relay)
+/* Puts a text in the place of [from, to) of the body. */
+static void replace_text(struct gateway *gateway, struct relay *relay, size_t from, size_t to,
+			 const char *value)
 {
 	cleanup_text struct text body = {0};
 	const char *bytes = buf_data(&relay->body);
-	size_t from = relay->scan.model_from, to = relay->scan.model_to;
 
 	text_add(&body, bytes, from);
-	text_json_string(&body, relay->model->name);
+	text_json_string(&body, value);
 	text_add(&body, bytes + to, relay->body.length - to);
 
 	gateway->body_bytes += body.length;
@@ -35,7 +35,41 @@ static void rename_model(struct gateway *gateway, struct relay *relay)
 	if (buf_append(&relay->body, body.bytes, body.length) != 0)
 		relay->body.length = 0;
 	explicit_bzero(body.bytes, body.length);
+}
+
+/* The body with the server's own name of the model. */
+static void rename_model(struct gateway *gateway, struct relay *relay)
+{
+	struct json_scan *scan = &relay->scan;
+	size_t length = relay->body.length;
+
+	replace_text(gateway, relay, scan->model_from, scan->model_to, relay->model->name);
+	if (scan->format_to > scan->model_to) {
+		scan->format_from += relay->body.length - length;
+		scan->format_to += relay->body.length - length;
+	}
 	snprintf(relay->model_name, sizeof(relay->model_name), "%s", relay->model->name);
+}
+
+static int start_request(struct gateway *gateway, struct relay *relay);
+
+/* Embeddings in base64 were refused: numbers are asked for, and packed on their way. */
+static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int status)
+{
+	if ((status != 400 && status != 422) || relay->asked_floats || !relay_wants_base64(relay))
+		return false;
+
+	relay->asked_floats = true;
+	replace_text(gateway, relay, relay->scan.format_from, relay->scan.format_to, "float");
+	upstream_cancel(gateway->upstream, relay->request);
+	relay->request = 0;
+	relay->body_sent = 0;
+	relay->server_full = false;
+	if (start_request(gateway, relay) != 0)
+		relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, err_text(ERR_UPSTREAM_BROKEN), 0);
+	else
+		relay_push_body(gateway, relay);
+	return true;
 }
 
 static size_t gather_fields(const struct relay *relay, const char *bearer,
@@ -60,6 +94,9 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 	struct relay *relay = ctx;
 	struct gateway *gateway = relay->model->server->catalog->ctx;
 	(void)request;
+
+	if (asks_for_floats(gateway, relay, status))
+		return;
 
 	relay->status = status;
 	relay->answered = true;

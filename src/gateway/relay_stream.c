@@ -1,6 +1,7 @@
 /* relay_stream: the server's answer on its way to the client. Of a stream only whole events go on,
  * so that an error, or a sign of life, never stands inside one that the client cannot read then. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
@@ -17,6 +18,23 @@ static void write_on(struct gateway *gateway, struct relay *relay, const char *b
 		relay->alive_at = mono_after(loop_now(), gateway->options.quiet_ms);
 	if (!http_stream_write(gateway->net, relay->conn, bytes, length))
 		upstream_pause(gateway->upstream, relay->request, true);
+}
+
+bool relay_wants_base64(const struct relay *relay)
+{
+	return relay->scan.base64 && !strcmp(relay->route->path, "/v1/embeddings");
+}
+
+/* A list of something else ends the relay. */
+static void pass_packed(struct gateway *gateway, struct relay *relay, const char *bytes,
+			size_t length)
+{
+	cleanup_text struct text packed = {0};
+
+	if (float_pack_take(&relay->pack, bytes, length, &packed))
+		write_on(gateway, relay, packed.bytes, packed.length);
+	else
+		relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, err_text(ERR_UPSTREAM_BROKEN), 0);
 }
 
 static void let_go(struct gateway *gateway, struct relay *relay)
@@ -43,6 +61,10 @@ void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *byt
 {
 	size_t whole;
 
+	if (relay->packs) {
+		pass_packed(gateway, relay, bytes, length);
+		return;
+	}
 	if (!relay->streams) {
 		write_on(gateway, relay, bytes, length);
 		return;
@@ -74,6 +96,11 @@ void relay_answer_ended(struct gateway *gateway, struct relay *relay)
 
 	if (relay->streams && good && !stream_watch_end(&relay->watch)) {
 		refuse_half(gateway, relay);
+		return;
+	}
+
+	if (relay->packs && !float_pack_end(&relay->pack)) {
+		relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, err_text(ERR_UPSTREAM_BROKEN), 0);
 		return;
 	}
 

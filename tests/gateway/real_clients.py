@@ -203,6 +203,23 @@ class Embeddings(RealClients):
         _, daemon = self.behind()
         self.check(daemon)
 
+    def test_server_that_sends_numbers(self):
+        server, daemon = self.behind()
+        server.floats_only = True
+        self.check(daemon)
+
+    def test_server_that_refuses_base64(self):
+        server, daemon = self.behind()
+        for status in (400, 422):
+            server.base64_status = status
+            self.check(daemon)
+
+    def test_numbers_that_are_none(self):
+        server, daemon = self.behind()
+        server.answer = (200, [], b'{"data":[{"embedding":[0.5,null],"index":0}]}')
+        self.driver.ask(daemon, "openai", "embeddings", input=["a"]).error()
+        self.idle(daemon)
+
     def test_of_ollama(self):
         _, daemon = self.behind()
         self.assertEqual(self.driver.ask(daemon, "ollama", "embeddings", input=["a"]).result(), [vector("a")])

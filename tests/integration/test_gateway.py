@@ -499,6 +499,34 @@ class Waiting(GatewayTest):
         self.assertTrue(b"".join(chunks).endswith(b"data: [DONE]\n\n"))
 
 
+class Embeddings(GatewayTest):
+    def test_refused_base64_is_asked_in_numbers(self):
+        plain = self.server("openai", ["real"])
+        daemon = self.behind(upstream(plain, "plain", models=[{"name": "real", "alias": "e", "vram_mb": 500}]))
+        plain.base64_status = 400
+        for body, second in ((b'{"model":"e", "encoding_format" : "base64","input":"a"}',
+                              b'{"model":"real", "encoding_format" : "float","input":"a"}'),
+                             (b'{"encoding_format":"base64","input":["a"],"model":"e"}',
+                              b'{"encoding_format":"float","input":["a"],"model":"real"}')):
+            answer = daemon.http("POST", "/v1/embeddings", body)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertIsInstance(answer.json()["data"][0]["embedding"], str)
+            self.assertEqual(plain.asked("/v1/embeddings")[-1][3], second)
+        answer = daemon.http("POST", "/v1/embeddings", {"model": "e", "input": "a"})
+        self.assertIsInstance(answer.json()["data"][0]["embedding"], list)
+
+    def test_other_refusals_pass(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.answer = (400, [], {"error": {"message": "too long"}})
+        body = {"model": "m", "input": "a", "encoding_format": "base64"}
+        answer = daemon.http("POST", "/v1/embeddings", body)
+        self.assertEqual((answer.status, answer.json()), (400, plain.answer[2]))
+        self.assertEqual(len(plain.asked("/v1/embeddings")), 2)
+        self.assertEqual(self.ask(daemon, "m", encoding_format="base64").status, 400)  # of another route
+        self.assertEqual(len(plain.asked(CHAT)), 1)
+
+
 class Doors(GatewayTest):
     def test_api_key(self):
         plain = self.server("openai", ["m"])

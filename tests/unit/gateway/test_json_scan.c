@@ -88,9 +88,37 @@ static void test_long_model(void **state)
 	assert_string_equal(scan.problem, "field `model`: longer than 510 bytes");
 }
 
+static void check_format(const char *body, bool base64, const char *text)
+{
+	struct json_scan scan = {0};
+	char found[64] = "";
+
+	for (size_t at = 0; at < strlen(body); at++)
+		assert_true(json_scan_take(&scan, body + at, 1));
+	assert_int_equal(scan.base64, base64);
+	snprintf(found, sizeof(found), "%.*s", (int)(scan.format_to - scan.format_from),
+		 body + scan.format_from);
+	assert_string_equal(found, text);
+}
+
+static void test_format(void **state)
+{
+	struct json_scan scan = {0};
+	static const char twice[] = "{\"encoding_format\":\"base64\",\"encoding_format\":";
+	(void)state;
+
+	check_format("{\"encoding_format\" : \"base64\" }", true, "\"base64\"");
+	check_format("{\"a\":\"base64\",\"encoding_format\":\"float\"}", false, "\"float\"");
+	check_format("{\"encoding_format\":\"base64, and more\"}", false, "\"base64, and more\"");
+	check_format("{\"x\":{\"encoding_format\":\"base64\"}}", false, "");
+	assert_false(json_scan_take(&scan, twice, strlen(twice)) &&
+		     json_scan_take(&scan, "\"float\"", 7));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_long_model),
 	};
