@@ -138,12 +138,15 @@ void on_change(struct core *core, const struct event *event)
 	emit_claim(core, claim, SEND_CHANGED);
 }
 
-static uint32_t lent_slots(const struct core *core, const struct claim *lender,
-			   const struct claim *to)
+/* It needs no more turns than it is lent on the GPUs that it would have; a set may have unlike
+ * ones. */
+static bool lent_enough(const struct core *core, const struct claim *lender, const struct claim *to,
+			uint32_t gpus)
 {
-	uint32_t gpu = mask_first(lender->rec.granted_mask);
-
-	return gpu < core->config.gpu_count ? need_slots(core, &to->rec.need, gpu) : UINT32_MAX;
+	mask_each (gpu, gpus)
+		if (need_slots(core, &to->rec.need, gpu) > lender->rec.need.slots)
+			return false;
+	return gpus != 0;
 }
 
 static int judge_lend(const struct core *core, const struct claim *lender, const struct claim *to)
@@ -172,9 +175,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_STATE;
 
 	/* What is lent is a compute turn. */
-	if (lender->rec.need.slots == 0 || to->rec.need.slots == 0)
-		return ERR_STATE;
-	return lent_slots(core, lender, to) > lender->rec.need.slots ? ERR_NO_ROOM : 0;
+	return lender->rec.need.slots == 0 || to->rec.need.slots == 0 ? ERR_STATE : 0;
 }
 
 void on_lend(struct core *core, const struct event *event)
@@ -185,7 +186,7 @@ void on_lend(struct core *core, const struct event *event)
 	uint32_t gpus = err ? 0 : host_gpus(core, lender, to);
 	struct send_effect *send;
 
-	if (!err && gpus == 0)
+	if (!err && !lent_enough(core, lender, to, gpus))
 		err = ERR_NO_ROOM;
 
 	if (err) {

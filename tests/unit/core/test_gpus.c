@@ -172,6 +172,30 @@ static void test_lent(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_DEADLOCK);
 }
 
+/* A set of two GPUs has one slot of each: that is all of the one, and not of the other. */
+static void test_lent_of_a_set(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event set = fixture_need(LEASE_CHAT, 1, 0), event = all(2);
+	uint64_t conn, lender, to;
+
+	start(fixture, 1, 3);
+	conn = fixture_session(fixture, BIND_NATIVE, "outer");
+	set.acquire.need.gpu_count = 2;
+	lender = fixture_take(fixture, conn, set);
+	event.acquire.parent = event.acquire.host = lender;
+	to = fixture_ask(fixture, conn, event);
+	lend(fixture, conn, lender, to);
+	assert_int_equal(fixture_error(fixture), ERR_NO_ROOM);
+	assert_int_equal(fixture_state(fixture, to), CLAIM_QUEUED);
+
+	event = all(1);
+	event.acquire.parent = event.acquire.host = lender;
+	to = fixture_ask(fixture, conn, event);
+	lend(fixture, conn, lender, to);
+	assert_int_equal(fixture_state(fixture, to), CLAIM_OFFERED);
+}
+
 static uint32_t tab_gpus(struct fixture *fixture, uint64_t conn, struct event event)
 {
 	event.acquire.binding = BIND_TAB;
@@ -239,6 +263,7 @@ int main(void)
 		TEST(test_reload_and_requeue),
 		TEST(test_of_one_gpu_only),
 		TEST(test_lent),
+		TEST(test_lent_of_a_set),
 		TEST(test_browser_gpu),
 		TEST(test_turns_stay_at_the_residence),
 	};
