@@ -103,9 +103,11 @@ function ai(ask) {
 }
 
 function ollama(ask) {
-  const client = new Ollama({ host: ask.base, headers: { authorization: `Bearer ${ask.key}` } });
   const { model, stream, signal, say } = ask;
-  signal.addEventListener('abort', () => client.abort());
+  // Its own abort() knows only of answers that have begun, so a program that may leave sooner brings the signal.
+  const withSignal = (url, options) => fetch(url, { ...options, signal });
+  const headers = { authorization: `Bearer ${ask.key}` };
+  const client = new Ollama({ host: ask.base, headers, fetch: withSignal });
   return {
     async chat() {
       const answer = await client.chat({ model, messages, stream });

@@ -37,14 +37,17 @@ NOT_FOUND = {"openai": "NotFoundError", "anthropic": "NotFoundError", "ollama": 
 class Call:
     """One that is on its way."""
 
-    def __init__(self, driver, number):
-        self.driver, self.number = driver, number
+    def __init__(self, driver, number, name):
+        self.driver, self.number, self.name = driver, number, name
         self.pieces = []
         self.ends = queue.Queue()
 
     def end(self):
         """What came of it: {"result": ..} or {"error": ..}."""
-        return self.ends.get(timeout=DEADLINE_S)
+        try:
+            return self.ends.get(timeout=DEADLINE_S)
+        except queue.Empty:
+            raise AssertionError(f"{self.name}: no end within {DEADLINE_S} s, after {self.pieces}") from None
 
     def result(self):
         end = self.end()
@@ -86,7 +89,7 @@ class Driver:
 
     def ask(self, daemon, client, call, model="m", stream=False, retries=0, **fields):
         number = len(self.calls) + 1
-        self.calls[number] = Call(self, number)
+        self.calls[number] = Call(self, number, f"{client} {call}")
         self.write({"do": "ask", "id": number, "client": client, "call": call, "base": f"http://{daemon.host}",
                     "key": daemon.token, "model": model, "stream": stream, "retries": retries, **fields})
         return self.calls[number]
