@@ -104,7 +104,13 @@ void conn_process_later(struct conn *conn)
 	}
 
 	conn->again = false;
-	if (conn->in.length == 0 || conn_is_dropped(conn) || !list_empty(&conn->queue))
+	if (conn->in.length > 0)
+		conn_process_soon(conn);
+}
+
+void conn_process_soon(struct conn *conn)
+{
+	if (conn_is_dropped(conn) || !list_empty(&conn->queue))
 		return;
 
 	list_append(&conn->net->ready, &conn->queue);

@@ -130,7 +130,8 @@ void conn_pause(struct conn *conn, bool paused);
 void conn_stop_reading(struct conn *conn); /* for good */
 void conn_process(struct conn *conn);      /* what is in `in`, once */
 void conn_process_later(struct conn *conn);
-void conn_free(struct conn *conn);                              /* only from net_flush */
+void conn_process_soon(struct conn *conn); /* even if nothing is left to read */
+void conn_free(struct conn *conn);         /* only from net_flush */
 void conn_deadline(struct conn *conn, enum deadline_kind kind); /* replaces; NONE stops */
 void conn_expired(struct conn *conn, enum deadline_kind kind);
 void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_error */

@@ -159,6 +159,8 @@ static size_t http_feed(struct conn *conn, char *bytes, size_t length)
 
 	if (http->receiving)
 		return http_receive(conn, bytes, length);
+	if (length == 0)
+		return 0;
 	if (http->exchange == EXCHANGE_FLUSH && !http->keep_alive)
 		return 0; /* anything that follows is discarded */
 

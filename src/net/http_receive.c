@@ -41,8 +41,12 @@ size_t http_receive(struct conn *conn, char *bytes, size_t length)
 	enum http_body_result result = HTTP_BODY_PIECE;
 	size_t at = 0;
 
+	char nothing = 0;
+
 	if (length > 0)
 		conn_deadline(conn, DEADLINE_NONE);
+	else
+		bytes = &nothing;
 
 	while (may_read_on(conn) && result == HTTP_BODY_PIECE) {
 		struct http_piece piece;
@@ -98,6 +102,6 @@ void http_pause_body(struct net *net, uint64_t number, bool paused)
 		conn_deadline(conn, DEADLINE_NONE); /* the reader is to blame, not the client */
 	} else if (!conn->feeding) {
 		wait_for_body(conn);
-		conn_process_later(conn);
+		conn_process_soon(conn); /* the body may have ended with the last piece */
 	}
 }

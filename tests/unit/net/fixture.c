@@ -83,6 +83,8 @@ static void on_body(void *ctx, uint64_t conn, const char *bytes, size_t length)
 	assert_true(length > 0);
 	assert_int_equal(conn, fixture->conn);
 	fixture->pieces++;
+	if (fixture->pause_at_piece)
+		http_pause_body(fixture->net, conn, true);
 	fixture->streamed_bytes += length;
 	fixture->streamed_sum = fixture_sum(fixture->streamed_sum, bytes, length);
 	if (fixture->mode == FIXTURE_ECHO && !http_stream_write(fixture->net, conn, bytes, length))

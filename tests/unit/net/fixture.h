@@ -30,6 +30,7 @@ struct fixture {
 	bool echo;                  /* sessions get their messages back */
 	struct http_body_rule rule; /* bytes_max 0: none is given */
 	bool pause_at_once;         /* a streamed body, in on_request */
+	bool pause_at_piece;        /* in on_body */
 	unsigned requests, gone, delivered, sessions, messages, closed, errors;
 	unsigned heads, pieces, bodies, writable;
 	size_t streamed_bytes;

@@ -186,6 +186,35 @@ static void test_pause(void **state)
 	fixture_close(fixture);
 }
 
+/* A reader that pauses at the last piece hears of the end when it goes on: nothing more comes then.
+ */
+static void test_pause_at_the_end(void **state)
+{
+	static const char *const requests[] = {
+		POST("Content-Length: 3\r\n") "abc",
+		POST("Transfer-Encoding: chunked\r\n") "3\r\nabc\r\n0\r\n\r\n",
+	};
+	(void)state;
+	struct fixture *fixture = open_streamed(FIXTURE_PARK);
+
+	fixture->pause_at_piece = true;
+	for (unsigned i = 0; i < 2; i++) {
+		struct client *client = client_open(fixture);
+		client_send_text(client, requests[i]);
+		fixture_wait(fixture, &fixture->pieces, i + 1);
+		for (int turn = 0; turn < 5; turn++)
+			fixture_turn(fixture);
+		assert_int_equal(fixture->bodies, i);
+
+		http_pause_body(fixture->net, fixture->conn, false);
+		fixture_wait(fixture, &fixture->bodies, i + 1);
+		http_reply(fixture->net, fixture->conn, 200, NULL, 0, "", 0);
+		client_wait_text(fixture, client, "HTTP/1.1 200 OK");
+		client_close(client);
+	}
+	fixture_close(fixture);
+}
+
 /* A body goes back as it comes, to a client that reads late: both ends wait for each other, nothing
  * is lost, little is kept. */
 static void test_echo(void **state)
@@ -384,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_collected_bound),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_pause),
+		cmocka_unit_test(test_pause_at_the_end),
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_writable),
 		cmocka_unit_test(test_early_answer),
