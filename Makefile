@@ -74,8 +74,9 @@ follow-docs: build ## the SDK's README, docs/browser.md and docs/python.md follo
 
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/dev/deps.sh bench
-	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost bench/probe_round
+	@ninja -C $(BUILD) bench/floor bench/load bench/core_cost bench/probe_round bench/model_server bench/requests
 	@bench/bench.py $(BUILD)
+	@bench/gateway.py $(BUILD)
 	@bench/instructions.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers

@@ -82,12 +82,15 @@ class Redis(Server):
 
 
 class Baton(Server):
-    def __init__(self, build, under=()):
+    CONFIG = "connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n  per_principal_max: 20000\n"
+
+    def __init__(self, build, under=(), config=CONFIG):
+        config_text = config
+
         def argv(where):
             config = f"{where}/bench.yaml"
             with open(config, "w", encoding="utf-8") as file:
-                file.write("connections: 2048\nqueue:\n  max: 20000\n  per_session_max: 12000\n"
-                           "  per_principal_max: 20000\n")
+                file.write(config_text)
             return [*under, f"{build}/baton", "serve", "--listen", "127.0.0.1:0", "--socket", f"{where}/baton.sock",
                     "--state", f"{where}/state", "--config", config, "--log-level", "warn"]
         self.log = tempfile.TemporaryFile("w+")
