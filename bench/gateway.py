@@ -153,7 +153,7 @@ def print_rest(result):
               f"p99 {row['token_p99_us']:.0f} us, longest gap {row['longest_gap_ms']:.0f} ms, {row['stalled']} stalled")
     print(f"  Baton's memory while they ran: {found['rss_kib_from']} to {found['rss_kib_to']} KiB")
     row = result["upload"]
-    print(f"\nUpload of {row['mib']} MiB to /v1/audio/transcriptions: status {row['status']} in {row['seconds']:.1f} s; "
+    print(f"\n{row['mib']} MiB to /v1/audio/transcriptions: status {row['status']} in {row['seconds']:.1f} s, "
           f"resident {row['rss_kib_before']} KiB before, {row['rss_kib_most']} at most, {row['rss_kib_after']} after")
 
 
