@@ -15,6 +15,7 @@ struct lease_ask {
 	uint32_t gpu_mask;   /* 0: any */
 	bool preemptible, evictable, loads;
 	int64_t uninterruptible_ms; /* it finishes what it does, that long at most */
+	int64_t min_residence_ms;   /* it is not evicted before */
 	int64_t load_ms;            /* what loading again costs */
 	int64_t waited_ms;          /* before this ask, for the same */
 	int64_t timeout_ms;         /* <0: none */

@@ -44,7 +44,8 @@ struct relay {
 	char model_name[JSON_SCAN_MODEL_BYTES];
 	uint64_t party, lease, fence; /* of its turn; 0: none */
 	struct token token;
-	bool outranked; /* was asked to give way */
+	bool outranked;  /* was asked to give way, in this turn */
+	bool taken_back; /* gave way before, in an earlier one */
 
 	bool asked_floats; /* instead of the base64 that the server refused */
 	bool packs;        /* numbers that came where base64 was asked */

@@ -6,6 +6,8 @@
 #include "gateway/gateway_impl.h"
 #include "net/loop.h"
 
+enum { TAKEN_BACK_MS = 1000 };
+
 struct mono_ms relay_patience(const struct gateway *gateway, const struct relay *relay)
 {
 	return mono_after(relay->since, relay->streams ? gateway->options.stream_wait_ms
@@ -178,20 +180,26 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 {
 	bool first = !relay->outranked;
 	bool whole = relay->body_complete && !relay->body_passed;
+	struct mono_ms now = loop_now();
 
 	relay->outranked = true;
 	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole ||
 	    send->reason != YIELD_PREEMPTED)
 		return;
 
+	/* Not to and fro: asked again at once it rather goes on for its grace. */
+	if (relay->taken_back && mono_since(now, relay->granted) < TAKEN_BACK_MS)
+		return;
+
 	upstream_cancel(gateway->upstream, relay->request);
 	relay->request = 0;
 	relay->body_sent = 0;
+	relay->taken_back = true;
 	relay->model->running--;
 	relay->stage = RELAY_TURN;
 	relay->due = relay_patience(gateway, relay);
 	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, true);
-	residence_worked(&gateway->residences, relay->model, loop_now());
+	residence_worked(&gateway->residences, relay->model, now);
 }
 
 static void turn_refused(struct gateway *gateway, struct relay *relay,

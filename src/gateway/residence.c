@@ -16,6 +16,7 @@ enum {
 	UNLOAD_MS_MAX = 10 * 1000,
 	CALL_MS = 10 * 1000,
 	CHECK_MS = 30 * 1000,
+	STAY_MS = 2 * 1000, /* else two models that are wanted put each other out, unused */
 };
 
 static void enter_state(struct model *model, enum residence residence, struct mono_ms now)
@@ -313,6 +314,7 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.preemptible = true,
 		.loads = true,
 		.uninterruptible_ms = residences->finish_ms,
+		.min_residence_ms = model->load_ms + STAY_MS,
 		.load_ms = model->load_ms,
 		.waited_ms = waited_ms,
 		.timeout_ms = -1,

@@ -109,6 +109,34 @@ class Evicted(GatewayTest):
         self.assertEqual(len(both), 2)
 
 
+class ToAndFro(GatewayTest):
+    """What two want at once is not taken from one to the other before it was used."""
+
+    def loads(self, server):
+        return [row for row in server.asked("/api/generate") if b'"keep_alive":-1' in row[3]]
+
+    def test_models(self):
+        ollama = self.server("ollama", ["a", "b"], size_mb=5000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.ask(daemon, "none")  # its list is known
+        voice = {"x-baton-class": "voice"}
+        jobs = [in_thread(self.ask, daemon, "ab"[i % 2], CHAT, voice) for i in range(12)]
+        self.assertEqual([job.result(30).status for job in jobs], [200] * 12)
+        self.assertLessEqual(len(self.loads(ollama)), 3)
+
+    def test_turns(self):
+        """Whoever gave way once and is asked again at once goes on, for its grace."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.gate.clear()
+        all_ = [self.begin(daemon, "m", headers={"x-baton-class": cls})
+                for _ in range(4) for cls in ("background", "normal", "chat", "voice")]
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 16, "all are there")
+        holds_for(lambda: len(plain.asked(CHAT)) < 40, "it is asked a few times", 0.5)
+        plain.gate.set()
+        self.assertEqual({c.read_answer().status for c in all_}, {200})
+
+
 class Loads(GatewayTest):
     def test_one_that_is_never_answered(self):
         ollama = self.server("ollama", ["a"], size_mb=4000)

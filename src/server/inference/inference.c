@@ -57,6 +57,7 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 		.evictable = ask->evictable,
 		.loads = ask->loads,
 		.uninterruptible_ms = ask->uninterruptible_ms,
+		.min_residence_ms = ask->min_residence_ms,
 		.load_ms = ask->load_ms,
 		.waited_ms = ask->waited_ms,
 		.timeout_ms = ask->timeout_ms,
