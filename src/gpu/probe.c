@@ -29,6 +29,7 @@ struct worker {
 	struct mono_ms call_due;   /* guarded: by when its call must return; NEVER: it is in none */
 	struct gpu_device calling; /* guarded: the device; zeroed: the source itself */
 	bool abandoned;            /* guarded */
+	bool told_closed;          /* that nothing can be read was said, and holds */
 };
 
 struct gpu_probe {
@@ -262,16 +263,19 @@ static void post_round(struct worker *worker, int64_t cpu_us)
 	post_report(worker, report);
 }
 
-static void read_all(struct worker *worker)
+static void read_all(struct worker *worker, bool look)
 {
 	const struct gpu_source_ops *ops = worker->probe->ops;
 	int64_t before_us = thread_cpu_us();
 
-	/* Also a round with nothing to read is one: somebody may wait for its end. */
 	if (!ensure_open(worker) || !ensure_list(worker)) {
-		post_round(worker, thread_cpu_us() - before_us);
+		/* Somebody may wait for the end of this round; of those that follow, nobody. */
+		if (look || !worker->told_closed)
+			post_round(worker, thread_cpu_us() - before_us);
+		worker->told_closed = true;
 		return;
 	}
+	worker->told_closed = false;
 
 	if (ops->begin) {
 		begin_call(worker, NULL, PROBE_CALL_MS);
@@ -361,7 +365,7 @@ static void *run_worker(void *ctx)
 
 	while (wait_round(worker, &at, &look, &reads)) {
 		if (reads || (look && !look_asleep(worker)))
-			read_all(worker);
+			read_all(worker, look);
 		else
 			close_source(worker);
 	}
@@ -439,6 +443,8 @@ void gpu_probe_pace(struct gpu_probe *probe, int64_t interval_ms)
 {
 	pthread_mutex_lock(&probe->mutex);
 	if (probe->interval_ms != interval_ms) {
+		probe->look |=
+			probe->interval_ms == 0 && interval_ms > 0; /* figures are waited for */
 		probe->interval_ms = interval_ms;
 		pthread_cond_broadcast(&probe->changed);
 	}
