@@ -310,12 +310,13 @@ class Sockets(GatewayTest):
             return True
 
         plain.pieces = [piece for _ in range(400) for piece in (b"data: " + b"x" * 65530 + b"\n\n", count)]
+        plain.pieces.append(b"data: [DONE]\n\n")
         slow = self.begin(daemon, "m", stream=True)
         self.assertEqual(slow.read_head()[0], 200)
         wait_until(lambda: sent[0] > 10, "it flows")
         wait_until(lambda: sent[0] == (holds_for(lambda: True, "", 0.2), sent[0])[1] or None, "it stalls")
         self.assertLess(sent[0], 400)
-        self.assertEqual(sum(len(chunk) for chunk in slow.chunks()), 400 * 65538)
+        self.assertEqual(sum(len(chunk) for chunk in slow.chunks()), 400 * 65538 + 14)
 
     def test_stopped_mid_stream(self):
         plain, daemon = self.ready()
