@@ -361,15 +361,18 @@ class RawServer:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            with connection:
-                try:
-                    connection.recv(65536)
-                    connection.sendall(self.text)
-                    connection.shutdown(socket.SHUT_WR)
-                    while connection.recv(65536):
-                        pass
-                except OSError:
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        with connection:
+            try:
+                connection.recv(65536)
+                connection.sendall(self.text)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
                     pass
+            except OSError:
+                pass
 
     def close(self):
         self.socket.close()
