@@ -37,6 +37,7 @@ struct gpu_probe {
 	pthread_cond_t changed;
 	const struct gpu_source_ops *ops;
 	struct gpu_paths paths;
+	pthread_t thread;      /* of worker */
 	struct worker *worker; /* NULL: the source hangs, or it was stopped */
 	int64_t interval_ms;
 	bool look, stopping; /* look: once, even at rest */
@@ -379,8 +380,6 @@ static void *run_worker(void *ctx)
 /* Under the mutex. Signals are the loop's. `after` hangs: its devices are gone on with. */
 static void start_worker(struct gpu_probe *probe, const struct worker *after)
 {
-	pthread_attr_t attributes;
-	pthread_t thread;
 	sigset_t all, before;
 	struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -399,17 +398,13 @@ static void start_worker(struct gpu_probe *probe, const struct worker *after)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	(void)pthread_attr_init(&attributes);
-	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-
-	if (pthread_create(&thread, &attributes, run_worker, worker) == 0) {
+	if (pthread_create(&probe->thread, NULL, run_worker, worker) == 0) {
 		probe->worker = worker;
 	} else { /* tried again by the next watch */
 		close_source(worker);
 		free(worker);
 	}
 
-	(void)pthread_attr_destroy(&attributes);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -489,6 +484,7 @@ static void abandon_worker(struct gpu_probe *probe)
 
 	report_hang(probe, worker);
 	worker->abandoned = true;
+	(void)pthread_detach(probe->thread); /* nobody waits for it */
 	probe->hung[place] = worker;
 	probe->worker = NULL;
 	if (one && left > 1)
@@ -521,6 +517,7 @@ bool gpu_probe_stop(struct gpu_probe *probe)
 	bool hung = false;
 
 	pthread_mutex_lock(&probe->mutex);
+	bool works = probe->worker != NULL;
 	probe->stopping = true;
 	pthread_cond_broadcast(&probe->changed);
 	while (probe->worker && !mono_due(end, now_ms()))
@@ -530,7 +527,12 @@ bool gpu_probe_stop(struct gpu_probe *probe)
 	for (int i = 0; i < HUNG_MAX; i++)
 		hung |= probe->hung[i] != NULL;
 	hung |= probe->worker != NULL;
+	works &= probe->worker == NULL;
 	pthread_mutex_unlock(&probe->mutex);
+
+	/* To its very end: what libraries keep for a thread goes with it. */
+	if (works)
+		(void)pthread_join(probe->thread, NULL);
 
 	while ((report = gpu_probe_take(probe)))
 		gpu_report_free(report);
