@@ -15,6 +15,7 @@ from .session import LineTransport, Session, WebSocketTransport
 from .wait import DEADLINE_S, wait_until
 
 BATON = os.path.abspath(os.environ.get("BATON_BIN", "build-asan/baton"))
+SUPPRESSIONS = pathlib.Path(__file__).parent / "lsan.supp"
 REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion `")
 
 # Short enough to wait for, long enough for a busy machine. Tests change what they are about.
@@ -70,6 +71,7 @@ class Daemon:
 
     def environment(self):
         env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+               "LSAN_OPTIONS": f"suppressions={SUPPRESSIONS}:print_suppressions=0",
                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1", **self.env}
         env.pop("BATON_SOCKET", None)
         return env
