@@ -20,6 +20,7 @@ from lib.wait import holds_for, wait_until
 PROBE = pathlib.Path(__file__).parent / "lib" / "probe.py"
 READER = " | (trap '' INT; cat)"
 PYTHON = f"{sys.executable} -S"
+SLEEPER = "sh -c \"echo started; exec sleep 600\""  # a lease is held a moment before its command runs
 
 
 def read_text(path):
@@ -80,8 +81,8 @@ class OneSignal(OnTerminal):
         terminal.wait("INT 1\r")
         self.assertEqual(self.end_probe(terminal, pid), "INT=1")
         terminal.wait("after 7\r\n")
-        terminal.line(f"bash -c '{BATON} run -q -- sleep 600; echo after'")
-        wait_until(lambda: self.d.holders() == ["sleep"], "it runs")
+        terminal.line(f"bash -c '{BATON} run -q -- {SLEEPER}; echo after'")
+        terminal.wait("\nstarted\r")
         terminal.type("\x03")
         terminal.line("echo shell $?")
         terminal.wait("\nshell 130\r\n")
@@ -109,8 +110,8 @@ class OneSignal(OnTerminal):
     def test_a_loop_ends(self):
         """The shell's loop around it ends at Ctrl-C, as it would without us."""
         terminal = self.terminal()
-        terminal.line(f"for i in 1 2 3; do {BATON} run -q -n job -- sleep 600; done; echo over")
-        wait_until(lambda: self.d.holders() == ["job"], "it runs")
+        terminal.line(f"for i in 1 2 3; do {BATON} run -q -n job -- {SLEEPER}; done; echo over")
+        terminal.wait("\nstarted\r")
         terminal.type("\x03")
         terminal.line("echo next")
         terminal.wait("\nnext\r")
