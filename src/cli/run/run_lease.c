@@ -76,6 +76,10 @@ static int start_command(struct run *run)
 		return error;
 	(void)baton_keeper(run->baton, run->job.keeper.pid);
 	(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
+
+	run_signals_take(run); /* typed while that was made */
+	if (run->phase != RUN_WAITING)
+		return ECANCELED;
 	error = job_start(&run->job, run->argv, &run->mask_before);
 	if (error == 0)
 		(void)baton_processes(run->baton, &run->job.child.pid, 1, run_cgroup_path(run));
@@ -104,6 +108,8 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	run->taken = run->revoked = run->end_noted = run->stays_noted = false;
 
 	int error = start_command(run);
+	if (error == ECANCELED && run->phase == RUN_DONE)
+		return;
 	if (error == 0) {
 		note_start(run);
 		run->started = true;
