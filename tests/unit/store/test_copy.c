@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "journal_model.h"
 
-enum { COPIES = 20, FEW = 1500 };
+enum { COPIES = 20, FEW = 1500, TRIES = 50 };
 
 static struct store *open_journal(const char *dir, struct store_boot *ret_boot)
 {
@@ -77,15 +77,31 @@ static void see_row(void *ctx, uint64_t row, const struct record *record)
 	seen->next--;
 }
 
+/* What changes too fast is refused whole, and whoever asked is told to ask again. */
+static char *take_copy(const char *dir)
+{
+	char detail[512] = "";
+
+	for (int tries = 0; tries < TRIES; tries++) {
+		char *copy = model_folder_create();
+
+		if (store_copy(dir, copy, detail, sizeof(detail)) == 0)
+			return copy;
+		model_folder_destroy(copy);
+		if (!strstr(detail, "try again"))
+			break;
+	}
+	fail_msg("%s", detail);
+	return NULL;
+}
+
 /* The newest claim in a copy, 0: none. */
 static uint64_t read_copy(const char *dir)
 {
-	char *copy = model_folder_create(), detail[512] = "";
+	char *copy = take_copy(dir);
 	struct seen seen = {0};
 	struct store_boot boot;
 
-	if (store_copy(dir, copy, detail, sizeof(detail)) != 0)
-		fail_msg("%s", detail);
 	struct store *store = open_journal(copy, &boot);
 	assert_non_null(store);
 	assert_false(boot.quarantined);
