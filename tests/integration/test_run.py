@@ -30,6 +30,12 @@ def keeper_of(wrapper):
     return None
 
 
+def is_pending(pid, signo):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    pending = next(line for line in status.splitlines() if line.startswith("ShdPnd"))
+    return bool(int(pending.split()[1], 16) >> signo - 1 & 1)
+
+
 def cgroups_of(wrapper):
     return glob.glob(f"/sys/fs/cgroup/**/baton-run-{wrapper.pid}", recursive=True)
 
@@ -128,6 +134,21 @@ class GivingWay(DaemonTest):
         worker = self.worker("--requeue")
         self.d.http("POST", "/v1/gpu/reset", unix=True)
         self.assertEqual(worker.wait(20), 0)
+
+    def test_the_brokers_late_signal_ends_no_wait(self):
+        """run: SIGTERM for a lease that is over is not the user's, who would end the wait for the next one."""
+        voice = self.d.session("voice")
+        voice.hold(**{"class": "voice"})
+        waiter = self.start_cli(self.d, "run", "-q", "-n", "train", "--", "echo", "served")
+        wait_until(lambda: self.d.waiting() == ["train"], "it waits")
+        broker = self.d.dir / "baton"  # known by its program's name
+        broker.symlink_to("/bin/sh")
+        with subprocess.Popen([broker, "-c", 'kill -TERM "$1"; echo sent; read line', "baton", str(waiter.pid)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sender:
+            self.assertEqual(sender.stdout.readline(), "sent\n")
+            wait_until(lambda: not is_pending(waiter.pid, signal.SIGTERM), "it has been read")
+        voice.bye()
+        self.assertEqual((waiter.communicate(timeout=20)[0], waiter.returncode), ("served\n", 0))
 
     def test_requeue_waits_no_longer_than_it_may(self):
         """run --requeue --wait: 75 when the GPU does not come back in time."""

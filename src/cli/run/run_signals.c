@@ -94,9 +94,12 @@ void run_signals_stopped(struct run *run)
 
 /* ---- taking signals ---- */
 
+/* The broker ends leases, not waits: what it sends now was for a lease that is over already. */
 static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
+	if (run_sender_is_broker(info))
+		return;
 	if (signo == SIGTSTP) {
 		if (info->ssi_code != SI_KERNEL || !terminal_orphaned())
 			stop_ourselves();
