@@ -362,6 +362,29 @@ with baton.lease(name="holder", grace=5) as lease:
         self.assertEqual(program.result(), 3)
         wait_until(lambda: not daemon.holders(), "it is given back")
 
+    def test_handler_that_may_not_wait(self):
+        """A handler that calls what waits is told so, and nothing was done: the program that computes has its lease."""
+        for call in ("release()", "give_way()", "need(1)", "acquire()"):
+            daemon = self.daemon(timing={"grace_s": 5})
+            program = Program(self, daemon, f"""
+def handle(asked):
+    try: lease.{call}
+    except baton.BatonError as error: say("refused", error.code)
+lease = baton.lease(klass="background", name="holder", on_yield=handle, grace=5)
+with lease:
+    say("held")
+    while not lease.yield_requested: time.sleep(0.01)
+    hear()
+    lease.check()
+say("done")
+""")
+            program.wait("held")
+            daemon.session("voice").queue(**{"class": "voice"})
+            program.wait("refused wrong_state")
+            program.tell()
+            program.wait("done")
+            self.assertEqual(program.result(), 0, program.errors)
+
     def test_ignored_yield_is_revoked_and_killed(self):
         """S15: a program that neither gives way nor ends is killed before the next one has the GPU."""
         daemon = self.daemon(timing={"grace_s": 0.3})
@@ -559,6 +582,28 @@ asyncio.run(main())
         wait_until(lambda: not daemon.waiting(), "the place is left")
         program.tell()
         self.assertEqual(program.result(), 0, program.errors)
+
+    def test_cancelled_together_with_news(self):
+        """Whatever the broker says in the moment of the cancellation, the task is cancelled and the place is left."""
+        daemon = self.daemon()
+        daemon.session("first").hold()
+        program = Program(self, daemon, """
+async def cancelled_after(rounds):
+    lease = baton.lease_async(name="waiter")
+    task = asyncio.ensure_future(lease.acquire())
+    while not lease.place: await asyncio.sleep(0.001)
+    for tell in list(lease._session.watchers): tell()  # as its thread does when a message came
+    for _ in range(rounds): await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    return task.cancelled()
+async def main():
+    say("cancelled", *[await cancelled_after(rounds) for rounds in range(6)])
+asyncio.run(main())
+""")
+        program.wait("cancelled" + 6 * " True")
+        self.assertEqual(program.result(), 0, program.errors)
+        wait_until(lambda: not daemon.waiting(), "the places are left")
 
     def test_loss_ends_the_block(self):
         """A task that awaits something for ever is cancelled when its lease is lost; the block ends with LeaseLost."""

@@ -99,10 +99,12 @@ class AsyncLease(Base):
 
 
 async def _moment(news: asyncio.Event) -> None:
+    """Not by wait_for: before Python 3.12 it forgets a cancellation that comes together with the news."""
+    waiter = asyncio.ensure_future(news.wait())
     try:
-        await asyncio.wait_for(news.wait(), 1)
-    except asyncio.TimeoutError:
-        pass
+        await asyncio.wait({waiter}, timeout=1)
+    finally:
+        waiter.cancel()
     news.clear()
 
 

@@ -206,10 +206,10 @@ class Lease(Base):
     """The right to use the GPU, asked for by `with` or acquire()."""
 
     def _do(self, steps: Steps) -> None:
+        if self._session and threading.current_thread() is self._session.thread:
+            raise BatonError("wrong_state", "a handler must not wait")  # before the first step does anything
         for ready in steps:
             session = self._owned()
-            if threading.current_thread() is session.thread:
-                raise BatonError("wrong_state", "a handler must not wait")
             try:
                 with session.changed:
                     while not session.changed.wait_for(ready, 1):
