@@ -73,6 +73,16 @@ class Protocol(DaemonTest):
             agent.answer(number)
             self.assertEqual(len(agent.inbox), 1, line)
 
+    def test_words_that_are_cut(self):
+        """Long names in any script: each request is answered, and says what was wrong with which name."""
+        agent = Agent(self, self.daemon())
+        for length in range(54, 58):  # in one of them a letter is cut in the middle
+            name = "a" * length + "\u20ac" * 40
+            self.assertIn("Unknown method: aaaa", agent.call(name)["error"]["message"])
+            self.assertIn("Unknown tool: aaaa", agent.call("tools/call", name=name)["error"]["message"])
+            for arguments in ({name: 1}, {"class": name}, {"vram": name}):
+                self.assertIn("aaaa", agent.tool("lease_acquire", **arguments)["content"][0]["text"])
+
     def test_nothing_before_initialize(self):
         agent = Agent(self, self.daemon(), initialize=False)
         self.assertEqual(agent.call("tools/list")["error"]["code"], -32600)

@@ -110,11 +110,11 @@ bool mcp_lease_release(struct mcp_lease *lease)
 static void tell_client(const char *level, const struct mcp_lease *lease, const char *event,
 			const char *words)
 {
-	json_t *data = json_pack("{s:I, s:I, s:s, s:s, s:s}", "lease", (json_int_t)lease->id,
+	json_t *data = json_pack("{s:I, s:I, s:s, s:o, s:s}", "lease", (json_int_t)lease->id,
 				 "fence", (json_int_t)lease->fence, "event", event, "reason",
-				 lease->reason, "message", words);
-	mcp_notify("notifications/message", json_pack("{s:s, s:s, s:o}", "level", level, "logger",
-						      "baton", "data", data ? data : json_null()));
+				 mcp_text(lease->reason), "message", words);
+	mcp_notify("notifications/message",
+		   json_pack("{s:s, s:s, s:o}", "level", level, "logger", "baton", "data", data));
 }
 
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
@@ -126,8 +126,8 @@ static void on_queued(struct baton_claim *claim, const struct baton_place *place
 	if (!lease->progress || !*words)
 		return;
 	mcp_notify("notifications/progress",
-		   json_pack("{s:O, s:I, s:s}", "progressToken", lease->progress, "progress",
-			     (json_int_t)++lease->told, "message", words));
+		   json_pack("{s:O, s:I, s:o}", "progressToken", lease->progress, "progress",
+			     (json_int_t)++lease->told, "message", mcp_text(words)));
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *granted, void *ctx)

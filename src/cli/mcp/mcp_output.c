@@ -2,13 +2,33 @@
  * leases. */
 #include "cli/mcp/mcp_output.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
+#include "cli/clean_text.h"
+
+json_t *mcp_text(const char *words)
+{
+	json_t *text = json_string(words);
+	if (text)
+		return text;
+
+	size_t size = strlen(words) + 1;
+	cleanup_free char *clean = malloc(size);
+	if (!clean)
+		abort();
+	return json_string(clean_text(clean, size, words, true));
+}
+
+/* A message that could not be made is a bug of ours: nothing is written that is none. */
 static void write_line(json_t *message)
 {
+	assert(message);
 	json_dumpf(message, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	putchar('\n');
 	fflush(stdout);
@@ -22,7 +42,7 @@ void mcp_answer(json_t *id, json_t *result)
 
 void mcp_refuse(json_t *id, int code, const char *words)
 {
-	json_t *error = json_pack("{s:i, s:s}", "code", code, "message", words);
+	json_t *error = json_pack("{s:i, s:o}", "code", code, "message", mcp_text(words));
 	json_t *about = id ? json_incref(id) : json_null();
 	write_line(json_pack("{s:s, s:o, s:o}", "jsonrpc", "2.0", "id", about, "error", error));
 }
@@ -33,11 +53,9 @@ void mcp_notify(const char *method, json_t *params)
 		json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
-/* A text that is no UTF-8, such as of a broken name, is left out. */
 static json_t *text_block(const char *words)
 {
-	json_t *block = json_pack("{s:s, s:s}", "type", "text", "text", words);
-	return block ? block : json_pack("{s:s, s:s}", "type", "text", "text", "?");
+	return json_pack("{s:s, s:o}", "type", "text", "text", mcp_text(words));
 }
 
 void mcp_tool_answer(json_t *id, const char *words, json_t *structured)

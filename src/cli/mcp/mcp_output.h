@@ -3,6 +3,9 @@
 #pragma once
 #include <jansson.h>
 
+/* Words that were cut or come from elsewhere: what is no UTF-8 becomes '?'. */
+json_t *mcp_text(const char *words);
+
 void mcp_answer(json_t *id, json_t *result);
 /* `id` may be NULL. */
 void mcp_refuse(json_t *id, int code, const char *words);

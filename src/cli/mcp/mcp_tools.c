@@ -264,9 +264,9 @@ static void call_check(struct mcp_leases *leases, const struct mcp_call *call)
 				       "fence", (json_int_t)lease->fence, "held", held,
 				       "should_yield", yields, "message", words);
 	if ((yields || lease->lost) && lease->reason[0])
-		json_object_set_new(structured, "reason", json_string(lease->reason));
+		json_object_set_new(structured, "reason", mcp_text(lease->reason));
 	if (yields && lease->whom[0])
-		json_object_set_new(structured, "for", json_string(lease->whom));
+		json_object_set_new(structured, "for", mcp_text(lease->whom));
 	if (left_ms >= 0)
 		json_object_set_new(structured, "time_left_s", json_real((double)left_ms / 1000));
 	mcp_tool_answer(call->id, words, structured);
