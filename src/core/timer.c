@@ -306,7 +306,7 @@ struct mono_ms timer_next(const struct core *core)
 	next = mono_min(next, heap_next(&core->claim_timers));
 	next = mono_min(next, heap_next(&core->session_timers));
 
-	if (core->stats.sessions > 0)
+	if (rank_tree_count(&core->sessions) > 0)
 		next = mono_min(next, core->next_heartbeat);
 	if (schedule_in_doubt(core, core->now))
 		next = mono_min(next, core->in_doubt_until);
