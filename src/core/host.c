@@ -67,9 +67,15 @@ int host_judge(const struct core *core, struct claim_record *rec, const struct s
 	return judge_host(core, claim_by_id(core, rec->host), rec, session);
 }
 
+/* What it needs of memory that its host has not. */
+static uint64_t bytes_beyond(const struct claim *host, const struct claim *claim)
+{
+	return claim->rec.need.vram_bytes - ledger_vram_inside(host, &claim->rec.need);
+}
+
 uint32_t host_gpus(const struct core *core, const struct claim *host, const struct claim *claim)
 {
-	uint64_t beyond = claim->rec.need.vram_bytes - ledger_vram_inside(host, &claim->rec.need);
+	uint64_t beyond = bytes_beyond(host, claim);
 	uint32_t mask = host->rec.granted_mask & claim->mask, gpus = 0;
 
 	if (host->rec.state != CLAIM_HELD)
@@ -163,27 +169,21 @@ static bool could_be_inside(const struct core *core, const struct claim *host,
 {
 	uint32_t mask = host->rec.granted_mask & claim->mask;
 
-	if (claim->rec.need.vram_bytes > ledger_vram_inside(host, &claim->rec.need) &&
-	    queue_oversized(core, claim))
+	if (bytes_beyond(host, claim) > 0 && queue_oversized(core, claim))
 		return false;
 
 	return mask_count(mask) >= claim->rec.need.gpu_count;
 }
 
-static uint64_t bytes_beyond(const struct claim *claim)
-{
-	return claim->rec.need.vram_bytes - ledger_vram_inside(claim->host, &claim->rec.need);
-}
-
 /* Memory beyond its host's must not be taken ahead of those waiting for it. */
 static bool memory_is_kept(const struct core *core, const struct claim *claim, uint32_t gpus)
 {
-	return bytes_beyond(claim) > 0 && (queue_wanted(core, true) & gpus);
+	return bytes_beyond(claim->host, claim) > 0 && (queue_wanted(core, true) & gpus);
 }
 
 bool host_lacks_memory(const struct core *core, const struct claim *claim, uint32_t gpus)
 {
-	uint64_t beyond = bytes_beyond(claim);
+	uint64_t beyond = bytes_beyond(claim->host, claim);
 
 	PRE(claim->host != NULL);
 	PRE(gpus != 0);
