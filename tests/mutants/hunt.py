@@ -4,7 +4,8 @@ worlds, or by the simulator. Usage: hunt.py ROOT BUILD [--by unit,exhaust,sim] [
 [--jobs N] [NAME..]
 
 BUILD is a plain build folder of Meson, whose objects are linked again around the one that was edited. --every N takes
-each Nth mutant only; --all does not stop at the first who sees it; --table writes who saw what."""
+each Nth mutant only, and all that are stale; --all does not stop at the first who sees it; --table writes who saw
+what."""
 import argparse
 import functools
 import json
@@ -72,6 +73,14 @@ def edit(mutant, root):
         name, text, pattern = find(mutant, root, texts, old)
         texts[name] = pattern.sub(lambda _, new=new: new, text)
     return texts
+
+
+def is_stale(mutant, root):
+    try:
+        edit(mutant, root)
+    except ValueError:
+        return True
+    return False
 
 
 class Workshop:
@@ -245,7 +254,8 @@ def arguments():
 def main():
     options = arguments()
     mutants = read_mutants(pathlib.Path(__file__).resolve().parent / "policy")
-    mutants = [m for m in mutants if not options.names or m.name in options.names][::options.every]
+    mutants = [m for m in mutants if not options.names or m.name in options.names]
+    mutants = [m for at, m in enumerate(mutants) if at % options.every == 0 or is_stale(m, options.root)]
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         shop = Workshop(options.root.resolve(), options.build.resolve(), pathlib.Path(folder))
