@@ -17,12 +17,6 @@ static int64_t left_ms(struct mono_ms deadline, struct mono_ms now)
 	return left < -1 ? 0 : left;
 }
 
-/* It was granted in observe mode, and nobody asks it to leave. */
-static bool stays_observed(const struct claim *holder)
-{
-	return holder->rec.observed && !claim_leaves(holder);
-}
-
 static enum why_code by_itself(const struct claim *head, const struct claim *holder,
 			       enum why_code otherwise)
 {
@@ -262,7 +256,7 @@ static void why_blocked(const struct core *core, const struct claim *claim, uint
 		return;
 
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
-		if (stays_observed(holder)) {
+		if (!placement_can_leave(holder)) {
 			ret_why->code = by_itself(claim, holder, WHY_OBSERVED);
 			ret_why->holder = holder->rec.id;
 			return;
