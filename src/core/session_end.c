@@ -98,25 +98,21 @@ static bool stays_on(const struct core *core, const struct session *session)
 	return false;
 }
 
-/* Looks again after a while; the end of its processes is seen at once. */
-static void stay_on(struct core *core, struct session *session)
+/* Looks again after a while if it stays on; the end of its processes is seen at once. */
+static void end_or_stay(struct core *core, struct session *session)
 {
 	PRE(session->conn == 0);
-	PRE(!session->ended);
-	session->detach_deadline = mono_after(core->now, session_ttl_ms(core, session));
-	session->place_deadline = session->detach_deadline;
+	session->ended = !stays_on(core, session);
+	if (!session->ended)
+		session->place_deadline = session->detach_deadline =
+			mono_after(core->now, session_ttl_ms(core, session));
 	timer_arm_session(core, session);
 }
 
 /* Nobody is left to resume; its children are killed at once, which frees its capacity. */
 static void stop_rest(struct core *core, struct session *session)
 {
-	session->ended = !stays_on(core, session);
-	if (session->ended)
-		timer_arm_session(core, session);
-	else
-		stay_on(core, session);
-
+	end_or_stay(core, session);
 	end_waiting(core, session, END_DISCONNECTED);
 
 	list_each (it, next, &session->claims) {
@@ -191,9 +187,7 @@ static void linger_over(struct core *core, struct session *session)
 		return;
 	}
 
-	session->ended = !stays_on(core, session);
-	if (!session->ended)
-		stay_on(core, session);
+	end_or_stay(core, session);
 	session_claim_ended(core, session);
 
 	list_each (it, next, &session->claims) {
