@@ -129,10 +129,8 @@ uint32_t ledger_eligible(const struct core *core, const struct need *need)
 {
 	uint32_t mask = 0;
 
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+	mask_each (gpu, need_named(core, need)) {
 		const struct gpu_config *config = &core->config.gpus[gpu];
-		if (!(need->gpu_mask & (1u << gpu)))
-			continue;
 		if (need->slots > config->slots)
 			continue;
 		if (config->vram_known && need->vram_bytes > ledger_room(core, gpu))

@@ -10,16 +10,13 @@
 
 uint32_t observe_eligible(const struct core *core, const struct need *need)
 {
-	uint32_t mask = ledger_eligible(core, need), named = 0;
+	uint32_t mask = ledger_eligible(core, need);
 
 	PRE(need->gpu_count > 0);
 	if (!core->config.observe || mask_count(mask) >= need->gpu_count ||
 	    need->slots > OBSERVE_SLOTS_MAX)
 		return mask;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		named |= need->gpu_mask & (1u << gpu);
-	return named;
+	return need_named(core, need);
 }
 
 /* Where it could be alone rather than where it never fits; where it finds room rather than beside

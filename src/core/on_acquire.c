@@ -135,11 +135,7 @@ static bool ref_taken(const struct session *session, uint64_t ref)
 
 static int judge_room(const struct core *core, const struct claim_record *rec, uint32_t *ret_mask)
 {
-	uint32_t configured = 0;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		configured |= 1u << gpu;
-	if (!(rec->need.gpu_mask & configured))
+	if (need_named(core, &rec->need) == 0)
 		return ERR_NO_GPU;
 
 	*ret_mask = observe_eligible(core, &rec->need);

@@ -19,15 +19,6 @@ static unsigned tenths_gib(uint64_t bytes)
 	return (unsigned)(bytes / ((UINT64_C(1) << 30) / 10));
 }
 
-static uint32_t named_gpus(const struct core *core, const struct need *need)
-{
-	uint32_t mask = 0;
-
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		mask |= need->gpu_mask & (1u << gpu);
-	return mask;
-}
-
 static void too_few(const struct core *core, const struct need *need, uint32_t named, char *detail,
 		    size_t size)
 {
@@ -86,7 +77,7 @@ static void too_small(const struct core *core, const struct need *need, uint32_t
 
 void refusal_never_fits(const struct core *core, const struct need *need, char *detail, size_t size)
 {
-	uint32_t named = named_gpus(core, need), fitting = ledger_eligible(core, need);
+	uint32_t named = need_named(core, need), fitting = ledger_eligible(core, need);
 
 	PRE(named != 0);
 	PRE(mask_count(fitting) < need->gpu_count);

@@ -237,6 +237,11 @@ static inline uint32_t mask_next(uint32_t mask, uint32_t from)
 #define mask_each(gpu, mask)                                                                       \
 	for (uint32_t gpu = mask_next(mask, 0); gpu < LIMIT_GPUS; gpu = mask_next(mask, gpu + 1))
 
+/* The GPUs that it names, of those that there are. */
+static inline uint32_t need_named(const struct core *core, const struct need *need)
+{
+	return need->gpu_mask & ((1u << core->config.gpu_count) - 1);
+}
 /* A turn of several slots or GPUs: it keeps what is free until it has the rest, but only from later
  * arrivals, so that nobody waits for a claim that came after it. */
 static inline bool need_is_big(const struct core *core, const struct need *need)
