@@ -208,3 +208,34 @@ void claim_loaded(struct core *core, struct claim *claim)
 		claim->rec.turn_since = core->now;
 	claim_dirty(core, claim);
 }
+
+void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, uint64_t vram_bytes)
+{
+	bool computed = claim->rec.need.slots > 0;
+	bool computes = slots > 0;
+
+	if (claim->session) {
+		claim->session->computing += computes;
+		claim->session->computing -= computed;
+		if (computed && !computes)
+			claim->session->compute_ended = core->now;
+	}
+
+	ledger_drop(core, claim);
+	claim->rec.need.slots = slots;
+	claim->rec.need.all_slots = false;
+	claim->rec.need.vram_bytes = vram_bytes;
+	ledger_take(core, claim);
+	ledger_recap(core, claim->rec.granted_mask);
+
+	if (computed != computes) {
+		claim->rec.turn_since = core->now;
+		claim->rec.used_ms = 0;
+		claim->rec.due_turn = false;
+		claim->rec.parked_slots = 0;
+		claim->rec.parked_until = MONO_PAST;
+	}
+
+	claim_dirty(core, claim);
+	core->queue_changed = true;
+}

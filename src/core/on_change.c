@@ -8,10 +8,7 @@
 #include "core/observe.h"
 #include "core/owner.h"
 #include "core/queue.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
-#include "core/session.h"
-#include "core/timer.h"
 
 /* Where the total is unknown a lease that states VRAM has all of it, and may restate it. */
 static bool vram_may_grow(const struct core *core, const struct claim *claim, uint32_t gpu,
@@ -53,37 +50,6 @@ static int judge_growth(const struct core *core, const struct claim *claim, cons
 
 	*ret_detail = NULL;
 	return 0;
-}
-
-void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, uint64_t vram_bytes)
-{
-	bool computed = claim->rec.need.slots > 0;
-	bool computes = slots > 0;
-
-	if (claim->session) {
-		claim->session->computing += computes;
-		claim->session->computing -= computed;
-		if (computed && !computes)
-			claim->session->compute_ended = core->now;
-	}
-
-	ledger_drop(core, claim);
-	claim->rec.need.slots = slots;
-	claim->rec.need.all_slots = false;
-	claim->rec.need.vram_bytes = vram_bytes;
-	ledger_take(core, claim);
-	ledger_recap(core, claim->rec.granted_mask);
-
-	if (computed != computes) {
-		claim->rec.turn_since = core->now;
-		claim->rec.used_ms = 0;
-		claim->rec.due_turn = false;
-		claim->rec.parked_slots = 0;
-		claim->rec.parked_until = MONO_PAST;
-	}
-
-	claim_dirty(core, claim);
-	core->queue_changed = true;
 }
 
 static int judge_change(const struct core *core, const struct claim *claim, const struct need *need)
@@ -164,7 +130,7 @@ static int judge_lend(const struct core *core, const struct claim *lender, const
 		return ERR_DRAINING;
 	if (schedule_in_doubt(core, core->now))
 		return ERR_IN_DOUBT;
-	if (core->paused || (to && queue_withheld(core, to)))
+	if (core->paused || queue_withheld(core, to))
 		return ERR_PAUSED;
 
 	if (lender->rec.state != CLAIM_HELD || to->rec.state != CLAIM_QUEUED || queue_detached(to))
