@@ -1,10 +1,8 @@
 /* where: see where.h. Used by libbaton, the command line and the broker's startup. */
 #include "base/where.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -9,7 +9,6 @@
 #include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"
-#include "core/session.h"
 #include "core/timer.h"
 
 static uint64_t text_hash(uint64_t seed, const char *text)

@@ -2,8 +2,6 @@
  * file over them. */
 #include "core/config.h"
 
-#include <string.h>
-
 #define SECOND_MS ((int64_t)1000)
 #define DAY_MS    (86400 * SECOND_MS)
 

@@ -8,7 +8,6 @@
 #include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
-#include "core/session.h"
 #include "core/timer.h"
 
 /* GPUs on which a probe saw its session use memory; where nothing is measured, a release is taken

@@ -14,7 +14,6 @@
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
-#include "core/timer.h"
 
 static struct claim *guest_of(struct list *node)
 {

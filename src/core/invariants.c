@@ -8,8 +8,6 @@
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/schedule.h"
-#include "core/session.h"
-#include "core/timer.h"
 
 static void check_ledger(const struct core *core)
 {

@@ -1,15 +1,11 @@
 /* on_acquire: admission of a claim. Whatever can be refused is refused before anything changes;
  * granting is the scheduler's business. */
-#include <stdio.h>
-#include <string.h>
-
 #include "core/caps.h"
 #include "core/claim.h"
 #include "core/deadlock.h"
 #include "core/emit.h"
 #include "core/handlers.h"
 #include "core/host.h"
-#include "core/ledger.h"
 #include "core/lost_waiters.h"
 #include "core/observe.h"
 #include "core/park.h"
@@ -18,7 +14,6 @@
 #include "core/refusal.h"
 #include "core/schedule.h"
 #include "core/session.h"
-#include "core/timer.h"
 
 static int64_t clamp_ms(int64_t ms, int64_t most_ms)
 {

@@ -1,7 +1,5 @@
 /* on_lease: what a client says about its claim: accept, cancel, release, renew, yielding, and the
  * end of its connection. */
-#include <string.h>
-
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"

@@ -3,10 +3,8 @@
 #include "core/placement.h"
 
 #include "core/ledger.h"
-#include "core/observe.h"
 #include "core/park.h"
 #include "core/preempt.h"
-#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 

@@ -12,7 +12,6 @@
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/shares.h"
-#include "core/timer.h"
 
 /* What leavers, and those certain to leave, will free on one GPU. */
 struct leaving {

@@ -1,7 +1,5 @@
 /* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
  * they are joined, and everything is detached until its client comes back or its linger ends. */
-#include <stdlib.h>
-
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"

@@ -1,6 +1,5 @@
 /* step: the core's single entry point. It handles an event, runs the scheduler, then emits records,
  * messages and traces in the order that the server must keep. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/claim.h"

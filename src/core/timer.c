@@ -7,7 +7,6 @@
 #include "core/emit.h"
 #include "core/lost_waiters.h"
 #include "core/observe.h"
-#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"

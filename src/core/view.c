@@ -4,7 +4,6 @@
 
 #include "core/claim.h"
 #include "core/ledger.h"
-#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/session.h"
 

@@ -3,13 +3,9 @@
  * and a group with nothing open is skipped whole. */
 #include "core/walk_parts.h"
 
-#include <string.h>
-
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/placement.h"
-#include "core/preempt.h"
-#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/shares.h"
 

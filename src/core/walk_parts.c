@@ -7,7 +7,6 @@
 #include "core/ledger.h"
 #include "core/placement.h"
 #include "core/queue.h"
-#include "core/schedule.h"
 
 /* It is a head: something that it waits for is kept for it. */
 bool walk_is_head(const struct core *core, const struct claim *claim)

@@ -1,7 +1,6 @@
 /* walk_settle: what a step leaves behind: who waits where, for the shares, and when to look
  * again. */
 #include "core/ledger.h"
-#include "core/queue.h"
 #include "core/schedule.h"
 #include "core/shares.h"
 #include "core/walk_parts.h"

@@ -3,7 +3,6 @@
  * favour a policy that serves nobody. */
 #include <jansson.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "replay/replay_figures.h"
 

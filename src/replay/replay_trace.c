@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "core/binding.h"
-#include "wire/json.h"
+#include "wire/name.h"
 
 enum {
 	LINE_BYTES_MAX = 64 * 1024,

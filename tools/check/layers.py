@@ -23,7 +23,7 @@ PROJECT = {
     "net": {"base", "process", "http"},
     "gateway": {"base", "process", "http", "net", "wire", "core/send.h", "core/types.h"},
     "config": {"base", "wire"} | CORE_CONTRACT,
-    "replay": {"base", "config", "core", "store/store.h", "wire/json.h"},
+    "replay": {"base", "config", "core", "store/store.h", "wire/name.h"},
     "server": {"base", "core", "http", "wire", "store", "gpu", "process", "net", "gateway", "config"},
     "client": {"base", "wire", "core/types.h", "baton"},
     "cli": {"base", "process", "http", "baton"},
