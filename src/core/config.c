@@ -81,3 +81,18 @@ int64_t core_hold_ms_max(const struct core_config *config)
 		most_ms = ms_longer(most_ms, config->classes[cls].hold_ms_max);
 	return most_ms;
 }
+
+uint64_t core_vram_kept(const struct core_config *config, uint32_t gpu)
+{
+	uint64_t own_bytes = config->gpus[gpu].vram_bytes_kept;
+
+	return own_bytes ? own_bytes : config->vram_headroom_bytes;
+}
+
+uint64_t core_vram_room(const struct core_config *config, uint32_t gpu)
+{
+	uint64_t total_bytes = config->gpus[gpu].vram_bytes_total;
+	uint64_t kept_bytes = core_vram_kept(config, gpu);
+
+	return total_bytes > kept_bytes ? total_bytes - kept_bytes : 0;
+}

@@ -56,6 +56,9 @@ struct core_config {
 /* From the break of a session's connection: for so long nobody else is given what it holds, unless
  * its process is known to be gone. */
 int64_t core_linger_ms(const struct core_config *config, enum binding binding);
+/* What is free for nobody there; and what leases may have in all, where the total is known. */
+uint64_t core_vram_kept(const struct core_config *config, uint32_t gpu);
+uint64_t core_vram_room(const struct core_config *config, uint32_t gpu);
 /* The defaults, with one GPU `gpu0` of unknown VRAM and one slot. */
 void core_config_defaults(struct core_config *ret_config);
 /* It as bytes, for whoever replays what happened under it. `bytes`: room for

@@ -24,16 +24,9 @@ bool ledger_total_known(const struct core *core, uint32_t gpu)
 	return gpu < core->config.gpu_count && core->config.gpus[gpu].vram_known;
 }
 
-uint64_t ledger_vram_kept(const struct core *core, uint32_t gpu)
-{
-	uint64_t own_bytes = core->config.gpus[gpu].vram_bytes_kept;
-
-	return own_bytes ? own_bytes : core->config.vram_headroom_bytes;
-}
-
 uint64_t ledger_room(const struct core *core, uint32_t gpu)
 {
-	return saturating_sub(core->config.gpus[gpu].vram_bytes_total, ledger_vram_kept(core, gpu));
+	return core_vram_room(&core->config, gpu);
 }
 
 /* What was declared, but cannot be observed per client: leases without a session, and tabs (a
@@ -59,7 +52,7 @@ uint64_t ledger_vram_free(const struct core *core, uint32_t gpu)
 	if (!ledger_total_known(core, gpu))
 		return 0;
 
-	taken = ledger_vram_kept(core, gpu) + ledger_vram_unmanaged(core, gpu) +
+	taken = core_vram_kept(&core->config, gpu) + ledger_vram_unmanaged(core, gpu) +
 		state->vram_sessions + state->vram_plain;
 	return saturating_sub(core->config.gpus[gpu].vram_bytes_total, taken);
 }

@@ -19,8 +19,6 @@ uint64_t ledger_vram_unmanaged(const struct core *core, uint32_t gpu);
 uint64_t ledger_vram_left(const struct core *core, uint32_t gpu);
 /* By how much the session's VRAM would grow: bytes that it already uses are not counted twice. */
 uint64_t ledger_vram_delta(const struct session *session, uint32_t gpu, uint64_t vram_bytes);
-/* What is free for nobody: headroom, and what the driver reserves. */
-uint64_t ledger_vram_kept(const struct core *core, uint32_t gpu);
 /* What leases may have in all, where the total is known. */
 uint64_t ledger_room(const struct core *core, uint32_t gpu);
 bool ledger_total_known(const struct core *core, uint32_t gpu);

@@ -152,7 +152,7 @@ bool placement_possible(const struct core *core, const struct session *session,
 		return state->pinned_bytes == 0;
 
 	taken = state->pinned_bytes + ledger_vram_unmanaged(core, gpu) -
-		ledger_vram_left(core, gpu) + ledger_vram_kept(core, gpu);
+		ledger_vram_left(core, gpu) + core_vram_kept(&core->config, gpu);
 	return taken <= total && need->vram_bytes <= total - taken;
 }
 

@@ -44,10 +44,10 @@ static int by_time(const void *a, const void *b)
 static bool is_over(const struct meter *m)
 {
 	const struct gpu_config *gpu = &m->config->gpus[m->gpu];
-	uint64_t total = gpu->vram_bytes_total, headroom = m->config->vram_headroom_bytes;
-	uint64_t room = total > headroom ? total - headroom : 0;
+	bool over =
+		gpu->vram_known ? m->vram_bytes > core_vram_room(m->config, m->gpu) : m->takers > 1;
 
-	return m->slots > gpu->slots || (gpu->vram_known ? m->vram_bytes > room : m->takers > 1);
+	return m->slots > gpu->slots || over;
 }
 
 static void pass_to(struct meter *m, int64_t at_ms)

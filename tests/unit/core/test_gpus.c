@@ -253,6 +253,25 @@ static void test_turns_stay_at_the_residence(void **state)
 			 1);
 }
 
+/* Instead of the headroom: what this GPU keeps, for the driver, too. */
+static void test_kept_by_a_gpu(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event event = fixture_need(LEASE_CHAT, 0, 20 * GIB + 1);
+	uint64_t conn, lease;
+
+	start(fixture, 1, 1);
+	fixture->config.gpus[0].vram_bytes_kept = 4 * GIB;
+	fixture_configure(fixture);
+	conn = fixture_session(fixture, BIND_NATIVE, "large");
+	fixture_ask(fixture, conn, event);
+	assert_int_equal(fixture_error(fixture), ERR_NEVER_FITS);
+
+	event.acquire.need.vram_bytes = 20 * GIB;
+	lease = fixture_take(fixture, conn, event);
+	assert_int_equal(fixture_row(fixture, lease)->granted_mask, 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -266,6 +285,7 @@ int main(void)
 		TEST(test_lent_of_a_set),
 		TEST(test_browser_gpu),
 		TEST(test_turns_stay_at_the_residence),
+		TEST(test_kept_by_a_gpu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
