@@ -65,11 +65,6 @@ static void take_arrival(struct bridge *b, size_t request)
 		grant_lock(b, request, now_ms);
 }
 
-static int64_t min_ms(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* At equal times a release comes before an arrival, and both before a timeout. */
 void replay_predecessor(const struct replay_trace *trace, struct replay_result *result)
 {
@@ -85,8 +80,8 @@ void replay_predecessor(const struct replay_trace *trace, struct replay_result *
 			arrived < trace->count ? trace->requests[arrived].at_ms : INT64_MAX;
 		int64_t timeout_ms =
 			b.queue_count ? trace->requests[b.queue[0]].at_ms + WAIT_MS_MAX : INT64_MAX;
-		int64_t holder_ms = min_ms(b.release_ms, b.death_ms);
-		int64_t now_ms = min_ms(min_ms(arrival_ms, timeout_ms), holder_ms);
+		int64_t holder_ms = ms_shorter(b.release_ms, b.death_ms);
+		int64_t now_ms = ms_shorter(ms_shorter(arrival_ms, timeout_ms), holder_ms);
 		if (now_ms > trace->end_ms)
 			break;
 		if (now_ms == b.death_ms) {

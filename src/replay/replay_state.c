@@ -46,11 +46,6 @@ static char *copy_text(const char *text)
 	return copy;
 }
 
-static int64_t later_of(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* The GPUs of the new configuration with the same names; 0: any. */
 static uint32_t map_gpus(const struct reading *r, uint32_t mask)
 {
@@ -78,7 +73,7 @@ static int64_t load_ms(const struct claim_record *rec, int64_t last_ms)
 		return 0;
 	if (rec->loading)
 		return last_ms;
-	return rec->preemptible ? later_of(0, mono_since(rec->turn_since, rec->held_since))
+	return rec->preemptible ? ms_longer(0, mono_since(rec->turn_since, rec->held_since))
 				: rec->loaded_ms;
 }
 
@@ -87,17 +82,17 @@ static void fill_use(struct reading *r, struct replay_request *q, const struct c
 		     int64_t end_ms, bool lives)
 {
 	bool held = was_held(rec);
-	int64_t last_ms = held ? later_of(0, end_ms - rec->held_wall.v) : 0;
+	int64_t last_ms = held ? ms_longer(0, end_ms - rec->held_wall.v) : 0;
 
 	q->load_ms = load_ms(rec, last_ms);
-	q->hold_ms = rec->turns_ms + rec->used_ms + later_of(0, last_ms - q->load_ms);
+	q->hold_ms = rec->turns_ms + rec->used_ms + ms_longer(0, last_ms - q->load_ms);
 	q->recorded = held || q->hold_ms > 0    ? RECORDED_GRANTED
 		      : lives                   ? RECORDED_PENDING
 		      : rec->end == END_TIMEOUT ? RECORDED_TIMEOUT
 						: RECORDED_NOTHING;
 	if (held)
 		q->recorded_wait_ms =
-			later_of(0, mono_since(rec->held_since, rec->arrival) - rec->used_ms);
+			ms_longer(0, mono_since(rec->held_since, rec->arrival) - rec->used_ms);
 	if (held && rec->end == END_DISCONNECTED)
 		q->dies_ms = q->hold_ms;
 	if (held || q->hold_ms > 0)
@@ -111,8 +106,8 @@ static void fill_use(struct reading *r, struct replay_request *q, const struct c
 static int64_t patience_ms(const struct claim_record *rec, int64_t end_ms, bool lives)
 {
 	if (lives || was_held(rec) || rec->end == END_TIMEOUT)
-		return rec->timeout_ms < 0 ? -1 : later_of(1, rec->timeout_ms);
-	return later_of(1, end_ms - asked_ms(rec));
+		return rec->timeout_ms < 0 ? -1 : ms_longer(1, rec->timeout_ms);
+	return ms_longer(1, end_ms - asked_ms(rec));
 }
 
 static void add_hold(struct reading *r, const struct claim_record *rec, size_t request,
@@ -127,7 +122,7 @@ static void add_hold(struct reading *r, const struct claim_record *rec, size_t r
 	trace->holds[trace->hold_count++] =
 		(struct replay_hold){.request = request,
 				     .from_ms = rec->held_wall.v,
-				     .to_ms = later_of(end_ms, rec->held_wall.v),
+				     .to_ms = ms_longer(end_ms, rec->held_wall.v),
 				     .gpus = rec->granted_mask,
 				     .slots = rec->need.slots,
 				     .vram_bytes = rec->need.vram_bytes,
@@ -178,9 +173,9 @@ static void add_claim(struct reading *r, const struct claim_record *rec, bool li
 
 static void see_time(struct reading *r, const struct claim_record *rec)
 {
-	r->latest_ms = later_of(r->latest_ms, rec->arrival_wall.v);
-	r->latest_ms = later_of(r->latest_ms, rec->held_wall.v);
-	r->latest_ms = later_of(r->latest_ms, rec->ended_wall.v);
+	r->latest_ms = ms_longer(r->latest_ms, rec->arrival_wall.v);
+	r->latest_ms = ms_longer(r->latest_ms, rec->held_wall.v);
+	r->latest_ms = ms_longer(r->latest_ms, rec->ended_wall.v);
 }
 
 static void see_row(void *ctx, uint64_t row, const struct record *record)
@@ -263,19 +258,19 @@ static int shift_times(struct reading *r, char *detail, size_t size)
 	begin_ms = trace->begin_wall_ms;
 	if (end_ms > r->latest_ms)
 		end_ms = r->latest_ms;
-	trace->end_ms = later_of(0, end_ms - begin_ms);
+	trace->end_ms = ms_longer(0, end_ms - begin_ms);
 
 	for (size_t i = 0; i < trace->count; i++) {
 		struct replay_request *q = &trace->requests[i];
-		q->at_ms = later_of(0, q->at_ms - begin_ms);
+		q->at_ms = ms_longer(0, q->at_ms - begin_ms);
 	}
 	for (size_t i = 0; i < trace->hold_count; i++) {
 		struct replay_hold *hold = &trace->holds[i];
 		struct replay_request *q = &trace->requests[hold->request];
 		if (hold->from_ms < begin_ms) /* what it had before is not of this time */
-			q->hold_ms = later_of(0, hold->to_ms - begin_ms);
-		hold->from_ms = later_of(0, hold->from_ms - begin_ms);
-		hold->to_ms = later_of(0, hold->to_ms - begin_ms);
+			q->hold_ms = ms_longer(0, hold->to_ms - begin_ms);
+		hold->from_ms = ms_longer(0, hold->from_ms - begin_ms);
+		hold->to_ms = ms_longer(0, hold->to_ms - begin_ms);
 		if (hold->to_ms > trace->end_ms)
 			hold->to_ms = trace->end_ms;
 		if (hold->from_ms > hold->to_ms)
