@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/contracts.h"
+#include "base/memory.h"
 
 enum { FIRST_SIZE = 64 };
 
@@ -28,9 +29,7 @@ static void set_size(struct hash *hash, size_t size)
 {
 	struct hash other = {.size = size, .count = hash->count};
 
-	other.v = calloc(other.size, sizeof(*other.v));
-	if (!other.v)
-		abort();
+	other.v = check_memory(calloc(other.size, sizeof(*other.v)));
 
 	for (size_t i = 0; i < hash->size; i++)
 		for (struct hash_node *node = hash->v[i], *next; node; node = next) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/contracts.h"
+#include "base/memory.h"
 
 enum { FIRST_CAPACITY = 64 };
 
@@ -65,9 +66,7 @@ void heap_finish(struct heap *heap)
 static void set_capacity(struct heap *heap, uint32_t capacity)
 {
 	PRE(capacity >= heap->count);
-	heap->v = realloc(heap->v, capacity * sizeof(*heap->v));
-	if (!heap->v)
-		abort();
+	heap->v = check_memory(realloc(heap->v, capacity * sizeof(*heap->v)));
 	heap->capacity = capacity;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "base/token.h"
 #include "core/claim.h"
 #include "core/emit.h"
@@ -79,12 +80,9 @@ void claim_unindex(struct core *core, struct claim *claim)
 
 struct claim *claim_alloc(const struct claim_record *rec)
 {
-	struct claim *claim = calloc(1, sizeof(*claim));
+	struct claim *claim = check_memory(calloc(1, sizeof(*claim)));
 
 	PRE(rec->id != 0);
-
-	if (!claim)
-		abort();
 
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;

@@ -3,15 +3,13 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "core/principal.h"
 #include "core/state.h"
 
 struct core *core_create(void)
 {
-	struct core *core = calloc(1, sizeof(*core));
-
-	if (!core)
-		abort();
+	struct core *core = check_memory(calloc(1, sizeof(*core)));
 
 	core->now = (struct mono_ms){INT64_MIN};
 	core->last_tick = core->frozen_until = core->lost_until = core->now;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "core/claim.h"
 
 /* A lease that waits, directly or not, for the new claim: through `via`, or as its parent. */
@@ -154,11 +155,7 @@ static int larger_first(const void *left, const void *right)
 
 static void *alloc_zeroed(size_t count, size_t size)
 {
-	void *v = calloc(count, size);
-
-	if (!v)
-		abort();
-	return v;
+	return check_memory(calloc(count, size));
 }
 
 /* What its host has needs no GPU; a host that waits itself needs what it needs. */

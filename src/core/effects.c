@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/contracts.h"
+#include "base/memory.h"
 
 enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger iteration is given back */
 
@@ -40,9 +41,7 @@ static void grow_array(struct effects *fx)
 
 	PRE(capacity <= SIZE_MAX / sizeof(*fx->v));
 
-	fx->v = realloc(fx->v, capacity * sizeof(*fx->v));
-	if (!fx->v)
-		abort();
+	fx->v = check_memory(realloc(fx->v, capacity * sizeof(*fx->v)));
 	fx->capacity = capacity;
 }
 

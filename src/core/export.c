@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "core/lost_waiters.h"
 #include "core/principal.h"
 #include "core/state_rows.h"
@@ -30,11 +31,9 @@ static struct roll roll_call(const struct core *core)
 	struct roll roll = {.core = core};
 	struct rank_node *node;
 
-	roll.v = calloc(rank_tree_count(&core->places) + rank_tree_count(&core->holders) + 1,
-			sizeof(struct claim *));
-
-	if (!roll.v)
-		abort();
+	roll.v = check_memory(
+		calloc(rank_tree_count(&core->places) + rank_tree_count(&core->holders) + 1,
+		       sizeof(struct claim *)));
 
 	for (node = rank_tree_first(&core->holders); node; node = rank_tree_next(node))
 		roll.v[roll.count++] = claim_of_place(node);
@@ -122,11 +121,8 @@ static int by_name(const void *a, const void *b)
 static void put_principals(const struct core *core, const struct fields_how *how, struct buf *out)
 {
 	size_t count = 0, idle;
-	struct principal **v =
-		calloc(core->principals_by_name.count + 1, sizeof(struct principal *));
-
-	if (!v)
-		abort();
+	struct principal **v = check_memory(
+		calloc(core->principals_by_name.count + 1, sizeof(struct principal *)));
 
 	list_each (it, next, &core->idle_principals)
 		v[count++] = container_of(it, struct principal, in_core);

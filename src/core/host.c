@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"
@@ -95,9 +96,7 @@ static struct house *house_of(struct claim *host)
 	if (host->house)
 		return host->house;
 
-	host->house = calloc(1, sizeof(*host->house));
-	if (!host->house)
-		abort();
+	host->house = check_memory(calloc(1, sizeof(*host->house)));
 
 	list_init(&host->house->guests);
 	return host->house;
@@ -126,9 +125,7 @@ struct group *host_queue(struct core *core, const struct claim *guest)
 	if (house->queue)
 		return house->queue;
 
-	house->queue = calloc(1, sizeof(*house->queue));
-	if (!house->queue)
-		abort();
+	house->queue = check_memory(calloc(1, sizeof(*house->queue)));
 
 	house->queue->host = guest->host;
 	list_init(&house->queue->in_groups);

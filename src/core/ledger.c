@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
+
 static uint64_t larger_of(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -194,9 +196,7 @@ static void take_seats(struct core *core, struct claim *claim)
 	if (claim->slots_charged == 0 && claim->vram_charged == 0)
 		return;
 
-	claim->seats = calloc(count, sizeof(*claim->seats));
-	if (!claim->seats)
-		abort();
+	claim->seats = check_memory(calloc(count, sizeof(*claim->seats)));
 
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct seat *seat = &claim->seats[seat_index(claim, gpu)];

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "core/emit.h"
 
 enum { SHAPES_FIRST = 4 };
@@ -42,10 +43,7 @@ struct principal *principal_find(const struct core *core, const char *name)
 
 static struct principal *create_principal(struct core *core, const char *name)
 {
-	struct principal *principal = calloc(1, sizeof(*principal));
-
-	if (!principal)
-		abort();
+	struct principal *principal = check_memory(calloc(1, sizeof(*principal)));
 
 	text_copy(principal->name, sizeof(principal->name), name);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
@@ -124,9 +122,7 @@ static struct shape *add_shape(struct principal *principal, const struct need *n
 
 	if (principal->shape_count == principal->shape_size) {
 		uint32_t size = principal->shape_size ? principal->shape_size * 2 : SHAPES_FIRST;
-		shape = realloc(principal->shapes, size * sizeof(*shape));
-		if (!shape)
-			abort();
+		shape = check_memory(realloc(principal->shapes, size * sizeof(*shape)));
 		principal->shapes = shape;
 		principal->shape_size = size;
 	}

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "core/claim.h"
 #include "core/estimate.h"
 #include "core/host.h"
@@ -142,9 +143,7 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 			return group;
 	}
 
-	group = calloc(1, sizeof(*group));
-	if (!group)
-		abort();
+	group = check_memory(calloc(1, sizeof(*group)));
 
 	group->mask = claim->mask;
 	group->cls = claim->rec.cls;
@@ -266,11 +265,8 @@ void queue_host(struct core *core, struct claim *claim, struct claim *host)
 void queue_rebuild(struct core *core)
 {
 	uint32_t count = rank_tree_count(&core->places);
-	struct claim **waiting = calloc(count + 1, sizeof(struct claim *));
+	struct claim **waiting = check_memory(calloc(count + 1, sizeof(struct claim *)));
 	uint32_t i = 0;
-
-	if (!waiting)
-		abort();
 
 	for (struct rank_node *node = rank_tree_first(&core->places); node;
 	     node = rank_tree_next(node))

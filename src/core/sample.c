@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "core/drain.h"
 #include "core/ledger.h"
 
@@ -21,10 +22,7 @@ static uint64_t saturating_sub(uint64_t a, uint64_t b)
 static uint64_t *seen_by_session(const struct core *core, const struct event *event,
 				 uint64_t *ret_sum)
 {
-	uint64_t *seen = calloc(rank_tree_count(&core->sessions) + 1, sizeof(*seen));
-
-	if (!seen)
-		abort();
+	uint64_t *seen = check_memory(calloc(rank_tree_count(&core->sessions) + 1, sizeof(*seen)));
 
 	*ret_sum = 0;
 

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/token.h"
 #include "core/claim.h"
 #include "core/emit.h"
@@ -67,10 +68,7 @@ static void assume_reach(struct session *session)
 
 struct session *session_alloc(const struct session_record *rec)
 {
-	struct session *session = calloc(1, sizeof(*session));
-
-	if (!session)
-		abort();
+	struct session *session = check_memory(calloc(1, sizeof(*session)));
 
 	session->rec = *rec;
 	list_init(&session->claims);

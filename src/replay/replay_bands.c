@@ -4,12 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *check_memory(void *pointer)
-{
-	if (!pointer)
-		abort();
-	return pointer;
-}
+#include "base/memory.h"
 
 /* A request with what it is sorted by; later, a client with its place. */
 struct entry {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/heap.h"
+#include "base/memory.h"
 #include "core/binding.h"
 #include "core/core.h"
 #include "core/view.h"
@@ -403,9 +404,7 @@ static void set_up(struct stage *s)
 	s->core = core_create();
 	effects_init(&s->fx);
 	heap_init(&s->agenda);
-	s->actors = calloc(s->trace->count, sizeof(*s->actors));
-	if (!s->actors)
-		abort();
+	s->actors = check_memory(calloc(s->trace->count, sizeof(*s->actors)));
 	for (size_t i = 0; i < s->trace->count; i++) {
 		s->actors[i] = (struct actor){
 			.request = &s->trace->requests[i], .index = i, .conn = i + 1};

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+
 struct edge {
 	int64_t at_ms;
 	size_t use;
@@ -20,13 +22,6 @@ struct meter {
 	const char *last; /* the client that had the turn last */
 	size_t switches;
 };
-
-static void *check_memory(void *pointer)
-{
-	if (!pointer)
-		abort();
-	return pointer;
-}
 
 /* At equal times the ends come first. */
 static int by_time(const void *a, const void *b)

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "replay/replay_result.h"
 
 enum { WAIT_MS_MAX = 60 * 1000 };
@@ -71,9 +72,7 @@ void replay_predecessor(const struct replay_trace *trace, struct replay_result *
 	struct bridge b = {
 		.trace = trace, .result = result, .release_ms = INT64_MAX, .death_ms = INT64_MAX};
 
-	b.queue = calloc(trace->count, sizeof(*b.queue));
-	if (!b.queue)
-		abort();
+	b.queue = check_memory(calloc(trace->count, sizeof(*b.queue)));
 	size_t arrived = 0;
 	for (;;) {
 		int64_t arrival_ms =

@@ -4,6 +4,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "replay/replay_figures.h"
 
 struct figures {
@@ -30,9 +31,7 @@ static struct figures figures_of(const struct replay_trace *trace,
 {
 	struct figures f = {0};
 
-	int64_t *waits = malloc(trace->count * sizeof(*waits));
-	if (!waits)
-		abort();
+	int64_t *waits = check_memory(malloc(trace->count * sizeof(*waits)));
 	for (size_t i = 0; i < trace->count; i++) {
 		const struct replay_request *q = &trace->requests[i];
 		const struct replay_verdict *v = &result->verdicts[i];

@@ -3,12 +3,7 @@
 
 #include <stdlib.h>
 
-static void *check_memory(void *pointer)
-{
-	if (!pointer)
-		abort();
-	return pointer;
-}
+#include "base/memory.h"
 
 void replay_result_init(struct replay_result *result, const struct replay_trace *trace)
 {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/memory.h"
 #include "config/settings.h"
 #include "store/store.h"
 
@@ -31,19 +32,12 @@ static void *grow_array(void *v, size_t count, size_t *capacity, size_t size)
 	if (count < *capacity)
 		return v;
 	*capacity = *capacity ? *capacity * 2 : 1024;
-	v = realloc(v, *capacity * size);
-	if (!v)
-		abort();
-	return v;
+	return check_memory(realloc(v, *capacity * size));
 }
 
 static char *copy_text(const char *text)
 {
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
+	return check_memory(strdup(text));
 }
 
 /* The GPUs of the new configuration with the same names; 0: any. */
@@ -206,12 +200,10 @@ static int take_rules(struct reading *r, struct store *store, const char *config
 		      size_t size)
 {
 	struct core_config *core = &r->trace->config;
-	uint8_t *bytes = malloc(CORE_CONFIG_BYTES_MAX);
-	struct settings *settings = malloc(sizeof(*settings));
+	uint8_t *bytes = check_memory(malloc(CORE_CONFIG_BYTES_MAX));
+	struct settings *settings = check_memory(malloc(sizeof(*settings)));
 	int rc = 0;
 
-	if (!bytes || !settings)
-		abort();
 	settings_defaults(settings);
 	size_t length = store_rules(store, bytes, CORE_CONFIG_BYTES_MAX);
 	if (length == 0 || !core_config_read(&settings->core, bytes, length)) {
@@ -282,10 +274,8 @@ static int shift_times(struct reading *r, char *detail, size_t size)
 /* Requests are sorted by time, and holds name them by their place. */
 static void sort_requests(struct replay_trace *trace)
 {
-	size_t *place = calloc(trace->count, sizeof(*place));
+	size_t *place = check_memory(calloc(trace->count, sizeof(*place)));
 
-	if (!place)
-		abort();
 	replay_trace_sort(trace);
 	for (size_t i = 0; i < trace->count; i++)
 		place[trace->requests[i].line] = i;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "replay/replay_bands.h"
 
 enum {
@@ -336,11 +337,9 @@ static void draw_waiting_of(const struct drawing *d, const struct change *change
 static void draw_waiting(const struct drawing *d)
 {
 	const struct replay_result *result = d->result;
-	struct change *changes = calloc(2 * result->span_count + 1, sizeof(*changes));
+	struct change *changes = check_memory(calloc(2 * result->span_count + 1, sizeof(*changes)));
 	size_t count = 0;
 
-	if (!changes)
-		abort();
 	for (size_t i = 0; i < result->span_count; i++) {
 		const struct replay_span *span = &result->spans[i];
 		size_t band = d->bands.of_request[span->request];
