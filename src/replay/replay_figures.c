@@ -183,10 +183,9 @@ static double worst_of(const struct replay_trace *trace, const struct replay_res
 	double worst = -1;
 
 	for (size_t i = 0; i < trace->count; i++) {
-		const struct replay_verdict *v = &result->verdicts[i];
-		int64_t wait_ms =
-			(v->granted ? v->granted_ms : v->ended_ms) - trace->requests[i].at_ms;
-		double ratio = v->told_ms > 0 ? (double)wait_ms / (double)v->told_ms : -1;
+		double told_ms = (double)result->verdicts[i].told_ms;
+		double wait_ms = (double)replay_wait_ms(trace, result, i);
+		double ratio = told_ms > 0 ? wait_ms / told_ms : -1;
 		worst = ratio > worst ? ratio : worst;
 	}
 	return worst;
@@ -211,10 +210,8 @@ void replay_figures(const struct replay_trace *trace, const struct replay_result
 			.slots = span->slots,
 			.vram_bytes = trace->requests[span->request].need.vram_bytes};
 	}
-	for (size_t i = 0; i < trace->count; i++) {
-		const struct replay_verdict *v = &result->verdicts[i];
-		waits_ms[i] = (v->granted ? v->granted_ms : v->ended_ms) - trace->requests[i].at_ms;
-	}
+	for (size_t i = 0; i < trace->count; i++)
+		waits_ms[i] = replay_wait_ms(trace, result, i);
 
 	measure_uses(trace, &trace->config, uses, count, result->end_ms, ret_figures);
 	ret_figures->jain = jain_of(trace, waits_ms);

@@ -1,6 +1,4 @@
-/* replay_print: the figures of a replay by class, as a table and as JSON. A wait is counted up to
- * the grant or, without one, until the client gave up or the trace ended: leaving those out would
- * favour a policy that serves nobody. */
+/* replay_print: the figures of a replay by class, as a table and as JSON. */
 #include <jansson.h>
 #include <stdlib.h>
 
@@ -37,7 +35,7 @@ static struct figures figures_of(const struct replay_trace *trace,
 		const struct replay_verdict *v = &result->verdicts[i];
 		if (cls != LEASE_CLASS_COUNT && (int)q->cls != cls)
 			continue;
-		waits[f.requests++] = (v->granted ? v->granted_ms : v->ended_ms) - q->at_ms;
+		waits[f.requests++] = replay_wait_ms(trace, result, i);
 		f.granted += v->granted;
 		f.timeouts += v->end == ENDING_TIMEOUT;
 		f.pending += v->end == ENDING_NONE && !v->granted;

@@ -81,3 +81,11 @@ void replay_result_close(struct replay_result *result, size_t count)
 		if (result->verdicts[i].end == ENDING_NONE)
 			replay_result_end(result, i, ENDING_NONE, result->end_ms);
 }
+
+int64_t replay_wait_ms(const struct replay_trace *trace, const struct replay_result *result,
+		       size_t request)
+{
+	const struct replay_verdict *v = &result->verdicts[request];
+
+	return (v->granted ? v->granted_ms : v->ended_ms) - trace->requests[request].at_ms;
+}

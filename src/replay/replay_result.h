@@ -60,6 +60,10 @@ void replay_result_end(struct replay_result *result, size_t request, enum replay
 		       int64_t now_ms);
 /* The trace is over: closes every span that is open. */
 void replay_result_close(struct replay_result *result, size_t count);
+/* Until the grant or, without one, until the client gave up or the trace ended: leaving those out
+ * would favour a policy that serves nobody. */
+int64_t replay_wait_ms(const struct replay_trace *trace, const struct replay_result *result,
+		       size_t request);
 
 /* Called now and then with the progress; NULL: none. */
 typedef void replay_progress(void *ctx, int64_t now_ms);
