@@ -14,9 +14,9 @@
 #include "core/view.h"
 #include "replay/replay_result.h"
 
-/* What a client does next; among equal times in this order. */
 enum { TTL_MS = 7 * 24 * 3600 * 1000, SERVE_MS = 60 * 1000 };
 
+/* What a client does next; among equal times in this order. */
 enum act {
 	ACT_LIVE, /* replies due at once: accept, alive */
 	ACT_ARRIVE,
