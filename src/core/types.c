@@ -15,7 +15,7 @@ static const char *const class_names[LEASE_CLASS_COUNT] = {
 };
 
 /* The predecessor's numbers, which its pages still send. */
-static const int64_t class_priorities[LEASE_CLASS_COUNT] = {0, 10, 15, 20};
+static const int class_priorities[LEASE_CLASS_COUNT] = {0, 10, 15, 20};
 
 static const char *const state_names[CLAIM_STATE_COUNT] = {
 	[CLAIM_QUEUED] = "queued",     [CLAIM_OFFERED] = "offered", [CLAIM_HELD] = "held",
@@ -151,6 +151,11 @@ int lease_class_from_name(const char *name)
 		if (strcmp(class_names[cls], name) == 0)
 			return cls;
 	return -1;
+}
+
+int lease_class_priority(enum lease_class cls)
+{
+	return class_priorities[cls];
 }
 
 static int64_t distance_between(int64_t a, int64_t b)

@@ -94,5 +94,7 @@ const char *yield_reason_name(int reason); /* "preempted", "hold-max", .. */
 const char *binding_name(int binding);     /* "native" .. */
 /* The class of a name, or -1. */
 int lease_class_from_name(const char *name);
+/* The number that the predecessor had for it. */
+int lease_class_priority(enum lease_class cls);
 /* The class nearest to one of the predecessor's numbers (ties go to the higher class). */
 enum lease_class lease_class_from_priority(int64_t priority);

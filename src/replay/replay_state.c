@@ -158,7 +158,7 @@ static void add_claim(struct reading *r, const struct claim_record *rec, bool li
 		.line = (uint32_t)trace->count,
 	};
 	q->need.gpu_mask = map_gpus(r, rec->need.gpu_mask);
-	q->priority = (int32_t[]){0, 10, 15, 20}[rec->cls];
+	q->priority = lease_class_priority(rec->cls);
 	fill_use(r, q, rec, end_ms, lives);
 	trace->recorded[q->recorded]++;
 	add_hold(r, rec, trace->count, end_ms);

@@ -98,7 +98,6 @@ static const char *recorded_name(int recorded)
 
 static int take_class(struct reader *r, json_t *object, struct replay_request *q)
 {
-	static const int priorities[LEASE_CLASS_COUNT] = {0, 10, 15, 20};
 	json_t *priority = json_object_get(object, "priority");
 	int cls = LEASE_NORMAL;
 
@@ -107,7 +106,7 @@ static int take_class(struct reader *r, json_t *object, struct replay_request *q
 		return rc;
 
 	q->cls = (enum lease_class)cls;
-	q->priority = priorities[cls];
+	q->priority = lease_class_priority(q->cls);
 	if (!priority)
 		return 0;
 	if (json_object_get(object, "class"))
