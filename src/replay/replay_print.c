@@ -147,9 +147,9 @@ static void print_gaps(FILE *out, const struct replay_gaps *gaps)
 
 	if (gaps->unknown_holds)
 		fprintf(out,
-			"\n%zu never held a GPU; for how long they would have is unknown: 20 s "
+			"\n%zu never held a GPU; for how long they would have is unknown: %d s "
 			"each.\n",
-			gaps->unknown_holds);
+			gaps->unknown_holds, REPLAY_HOLD_MS / 1000);
 	if (gaps->earlier_turns)
 		fprintf(out,
 			"\n%zu had several turns; of the earlier ones the record has the length, "

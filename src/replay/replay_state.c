@@ -15,7 +15,7 @@
 #include "config/settings.h"
 #include "store/store.h"
 
-enum { HOLD_MS = 20 * 1000, YIELD_MS = 100, PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096 };
 
 struct reading {
 	struct replay_trace *trace;
@@ -92,7 +92,7 @@ static void fill_use(struct reading *r, struct replay_request *q, const struct c
 	if (held || q->hold_ms > 0)
 		return;
 
-	q->hold_ms = HOLD_MS;
+	q->hold_ms = REPLAY_HOLD_MS;
 	r->trace->gaps.unknown_holds++;
 }
 
@@ -147,7 +147,7 @@ static void add_claim(struct reading *r, const struct claim_record *rec, bool li
 		.at_ms = asked_ms(rec),
 		.timeout_ms = patience_ms(rec, end_ms, lives),
 		.dies_ms = -1,
-		.yield_ms = YIELD_MS,
+		.yield_ms = REPLAY_YIELD_MS,
 		.recorded_wait_ms = -1,
 		.need = rec->need,
 		.uninterruptible_ms = rec->uninterruptible_ms,

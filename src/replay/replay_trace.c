@@ -16,8 +16,6 @@ enum {
 	LINE_BYTES_MAX = 64 * 1024,
 	REQUESTS_MAX = 1000000,
 	TIMEOUT_MS = 120 * 1000, /* DESIGN.md section 12 */
-	HOLD_MS = 20 * 1000, /* of a request of which the trace does not know how long it held */
-	YIELD_MS = 100,
 };
 static const double seconds_max = 1e8; /* three years */
 
@@ -177,7 +175,7 @@ static int take_record(struct reader *r, json_t *object, struct replay_request *
 	if (released_ms >= 0)
 		q->hold_ms = released_ms - granted_ms;
 	else if (granted_ms >= 0)
-		q->dies_ms = HOLD_MS;
+		q->dies_ms = REPLAY_HOLD_MS;
 
 	const int64_t times[] = {granted_ms, released_ms, ended_ms};
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++)
@@ -212,9 +210,9 @@ static int take_request(struct reader *r, json_t *object, struct replay_request 
 	int binding = BIND_TAB;
 	*q = (struct replay_request){.at_ms = -1,
 				     .timeout_ms = TIMEOUT_MS,
-				     .hold_ms = HOLD_MS,
+				     .hold_ms = REPLAY_HOLD_MS,
 				     .dies_ms = -1,
-				     .yield_ms = YIELD_MS,
+				     .yield_ms = REPLAY_YIELD_MS,
 				     .recorded_wait_ms = -1,
 				     .need = {.slots = 1, .gpu_count = 1},
 				     .line = r->line};

@@ -4,6 +4,9 @@
 
 #include "core/config.h"
 
+/* How long a request holds of which nobody knows it, and how long one takes that must yield. */
+enum { REPLAY_HOLD_MS = 20 * 1000, REPLAY_YIELD_MS = 100 };
+
 enum replay_recorded { RECORDED_NOTHING, RECORDED_GRANTED, RECORDED_TIMEOUT, RECORDED_PENDING };
 
 /* One request; in the trace's order of time, equal times in the order of lines. */
