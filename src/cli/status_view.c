@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/claim_words.h"
 #include "cli/field.h"
 #include "cli/table.h"
 #include "cli/units.h"
@@ -114,73 +115,25 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 	table_end(&table, sheet);
 }
 
-/* A revoked lease, until its GPU is free. */
-static void stopping_cell(struct table *table, const json_t *lease)
-{
-	char left[UNITS_BYTES];
-	double stop_s = field_number(lease, "stop_in_s", -1);
-	double free_s = field_number(json_object_get(lease, "yield"), "left_s", 0);
-	if (stop_s > 0)
-		table_cell(table, STYLE_BAD, "being stopped, killed in %s",
-			   units_duration(left, stop_s));
-	else
-		table_cell(table, STYLE_BAD, "%s, free in %s at most",
-			   stop_s == 0 ? "killed" : "revoked", units_duration(left, free_s));
-}
-
 static void state_cell(struct table *table, const json_t *lease)
 {
-	char state[64];
-	const json_t *yield = json_object_get(lease, "yield");
-	double detached = field_number(lease, "detached_left_s", -1);
-	double expires = field_number(lease, "expires_in_s", -1);
-	char left[UNITS_BYTES];
-
-	snprintf(state, sizeof(state), "%.40s%s", field_text(lease, "state", "?"),
-		 field_true(lease, "would_wait") ? ", would wait" : "");
-	if (field_true(yield, "revoked"))
-		stopping_cell(table, lease);
-	else if (yield)
-		table_cell(table, STYLE_WARN, "asked to yield: %s%s%s, %s left",
-			   field_text(yield, "reason", ""),
-			   field_text(yield, "for", NULL) ? " for " : "",
-			   field_text(yield, "for", ""),
-			   units_duration(left, field_number(yield, "left_s", 0)));
-	else if (field_true(lease, "stopped"))
-		table_cell(table, STYLE_WARN, "%s, stopped", state);
-	else if (field_true(lease, "parked"))
-		table_cell(table, STYLE_WARN, "frozen, keeps its memory");
-	else if (detached >= 0)
-		table_cell(table, STYLE_WARN, "disconnected, %s left to come back",
-			   units_duration(left, detached));
-	else if (expires >= 0)
-		table_cell(table, STYLE_PLAIN, "%s, expires in %s", state,
-			   units_duration(left, expires));
-	else if (json_is_false(json_object_get(lease, "watched")))
-		table_cell(table, STYLE_WARN, "%s, unwatched", state);
-	else
-		table_cell(table, STYLE_PLAIN, "%s", state);
+	char words[CLAIM_WORDS_BYTES];
+	enum text_table_style style = claim_words_state(lease, words);
+	table_cell(table, style, "%s", words);
 }
 
-/* "gpu0" or "gpu0,gpu1". */
 static void gpu_cell(struct table *table, const json_t *lease)
 {
-	char names[256] = "";
-	size_t i;
-	json_t *gpu;
-	json_array_foreach (json_object_get(lease, "gpus"), i, gpu) {
-		size_t length = strlen(names);
-		snprintf(names + length, sizeof(names) - length, "%s%s", i ? "," : "",
-			 field_text(gpu, "name", "?"));
-	}
-	table_cell(table, STYLE_PLAIN, "%s", names);
+	char words[CLAIM_WORDS_BYTES];
+	claim_words_gpus(lease, words);
+	table_cell(table, STYLE_PLAIN, "%s", words);
 }
 
 static void name_cell(struct table *table, const json_t *claim)
 {
-	const char *label = field_text(claim, "label", NULL);
-	table_cell(table, STYLE_BOLD, "%s%s%s%s", field_text(claim, "id", "?"), label ? " (" : "",
-		   label ? label : "", label ? ")" : "");
+	char words[CLAIM_WORDS_BYTES];
+	claim_words_name(claim, words);
+	table_cell(table, STYLE_BOLD, "%s", words);
 }
 
 /* Tabs and plain HTTP are not; where nothing is, there is no column. */

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/claim_words.h"
 #include "cli/clean_text.h"
 #include "cli/field.h"
 #include "cli/units.h"
 
-enum { TEXT_BYTES = 512, NAMES_BYTES = 256 };
+enum { TEXT_BYTES = CLAIM_WORDS_BYTES };
 
 const char *const top_section_names[TOP_SECTION_COUNT] = {"holders", "queue", "processes",
 							  "timeline"};
@@ -88,101 +89,29 @@ static void memory_cell(struct grid *grid, double mb, const char *unknown)
 
 static void name_cell(struct grid *grid, const json_t *claim, bool utf8)
 {
-	char name[TEXT_BYTES];
-	const char *label = field_text(claim, "label", NULL);
-	snprintf(name, sizeof(name), "%s%s%s%s", field_text(claim, "id", "?"), label ? " (" : "",
-		 label ? label : "", label ? ")" : "");
-	text_cell(grid, STYLE_BOLD, name, utf8);
+	char words[CLAIM_WORDS_BYTES];
+	claim_words_name(claim, words);
+	text_cell(grid, STYLE_BOLD, words, utf8);
 }
 
 /* ---- holders ---- */
 
-/* "gpu0" or "gpu0,gpu1". */
 static void gpus_cell(struct grid *grid, const json_t *lease, bool utf8)
 {
-	char names[NAMES_BYTES] = "";
-	size_t i;
-	json_t *gpu;
-	json_array_foreach (json_object_get(lease, "gpus"), i, gpu) {
-		size_t length = strlen(names);
-		snprintf(names + length, sizeof(names) - length, "%s%s", i ? "," : "",
-			 field_text(gpu, "name", "?"));
-	}
-	text_cell(grid, STYLE_PLAIN, names, utf8);
+	char words[CLAIM_WORDS_BYTES];
+	claim_words_gpus(lease, words);
+	text_cell(grid, STYLE_PLAIN, words, utf8);
 }
 
-/* What its processes were measured to use, on all GPUs; -1: nobody knows. */
-static double measured_use(const struct top_model *model, uint64_t lease)
+static void state_cell(struct grid *grid, const json_t *lease, bool utf8)
 {
-	double sum = -1;
-	size_t i, n;
-	json_t *gpu, *process;
-	json_array_foreach (json_object_get(model->status, "gpus"), i, gpu) {
-		const json_t *measured = json_object_get(gpu, "measured");
-		json_array_foreach (json_object_get(measured, "processes"), n, process) {
-			double mb = field_number(process, "vram_mb", -1);
-			if (mb >= 0 && field_u64(process, "lease") == lease)
-				sum = (sum < 0 ? 0 : sum) + mb;
-		}
-	}
-	return sum;
+	char words[CLAIM_WORDS_BYTES];
+	enum text_table_style style = claim_words_state(lease, words);
+	text_cell(grid, style, words, utf8);
 }
 
-/* A revoked lease, until its GPU is free. */
-static enum text_table_style stopping_words(const json_t *lease, char *text, size_t size)
+static void add_holder(const json_t *lease, bool utf8, struct grid *grid)
 {
-	char left[UNITS_BYTES];
-	double stop_s = field_number(lease, "stop_in_s", -1);
-	double free_s = field_number(json_object_get(lease, "yield"), "left_s", 0);
-
-	if (stop_s > 0)
-		snprintf(text, size, "being stopped, killed in %s", units_duration(left, stop_s));
-	else
-		snprintf(text, size, "%s, free in %s at most", stop_s == 0 ? "killed" : "revoked",
-			 units_duration(left, free_s));
-	return STYLE_BAD;
-}
-
-static enum text_table_style state_words(const json_t *lease, char *text, size_t size)
-{
-	char left[UNITS_BYTES];
-	const json_t *yield = json_object_get(lease, "yield");
-	const char *state = field_text(lease, "state", "?");
-	const char *wanted_for = field_text(yield, "for", NULL);
-	double detached_s = field_number(lease, "detached_left_s", -1);
-	double expires_s = field_number(lease, "expires_in_s", -1);
-
-	if (field_true(yield, "revoked"))
-		return stopping_words(lease, text, size);
-
-	if (yield) {
-		snprintf(text, size, "asked to yield: %s%s%s, %s left",
-			 field_text(yield, "reason", ""), wanted_for ? " for " : "",
-			 wanted_for ? wanted_for : "",
-			 units_duration(left, field_number(yield, "left_s", 0)));
-		return STYLE_WARN;
-	}
-	if (detached_s >= 0) {
-		snprintf(text, size, "disconnected, %s left to come back",
-			 units_duration(left, detached_s));
-		return STYLE_WARN;
-	}
-	if (json_is_false(json_object_get(lease, "watched"))) {
-		snprintf(text, size, "%s, unwatched", state);
-		return STYLE_WARN;
-	}
-
-	if (expires_s >= 0)
-		snprintf(text, size, "%s, expires in %s", state, units_duration(left, expires_s));
-	else
-		snprintf(text, size, "%s", state);
-	return STYLE_PLAIN;
-}
-
-static void add_holder(const struct top_model *model, const json_t *lease, bool utf8,
-		       struct grid *grid)
-{
-	char state[TEXT_BYTES];
 	double granted_mb = field_number(lease, "vram_mb", 0);
 	uint64_t id = field_u64(lease, "lease");
 
@@ -192,10 +121,9 @@ static void add_holder(const struct top_model *model, const json_t *lease, bool 
 	text_cell(grid, STYLE_PLAIN, field_text(lease, "class", "?"), utf8);
 	gpus_cell(grid, lease, utf8);
 	memory_cell(grid, granted_mb > 0 ? granted_mb : -1, "-");
-	memory_cell(grid, measured_use(model, id), "?");
+	memory_cell(grid, field_number(lease, "vram_mb_measured", -1), "?");
 	duration_cell(grid, field_number(lease, "held_s", -1));
-	enum text_table_style style = state_words(lease, state, sizeof(state));
-	text_cell(grid, style, state, utf8);
+	state_cell(grid, lease, utf8);
 }
 
 /* ---- the queue ---- */
@@ -292,7 +220,7 @@ void sections_fill(const struct top_model *model, enum top_section section, bool
 
 	if (section == TOP_HOLDERS) {
 		json_array_foreach (json_object_get(model->status, "leases"), i, row)
-			add_holder(model, row, utf8, grid);
+			add_holder(row, utf8, grid);
 	} else if (section == TOP_QUEUE) {
 		json_array_foreach (json_object_get(model->status, "waiting"), i, row)
 			add_waiter(model, row, utf8, grid);

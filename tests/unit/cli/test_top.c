@@ -35,7 +35,7 @@ static const char status_text[] =
 	"'vram_mb_granted':100,'vram_mb_used':null,'vram_mb_unmanaged':null,'healthy':true}],"
 	"'leases':[{'lease':12,'id':'train','label':'llama','class':'background','state':'yielding'"
 	","
-	"'vram_mb':8192,'gpus':[{'index':0,'name':'gpu0'}],'held_s':190,"
+	"'vram_mb':8192,'vram_mb_measured':7000,'gpus':[{'index':0,'name':'gpu0'}],'held_s':190,"
 	"'yield':{'reason':'preempted','for':'mic','left_s':1.8,'revoked':false}},"
 	"{'lease':13,'id':'\\u6301\\u6301','class':'chat','state':'held','vram_mb':0,"
 	"'gpus':[{'index':1,'name':'big'}],'held_s':4}],"
@@ -306,6 +306,33 @@ static void alerts_are_shown(void **state)
 	expect_shown(&scene, "nothing is granted: The journal cannot be written.", true);
 	expect_shown(&scene, "the broker is away", true);
 	end_scene(&scene);
+}
+
+/* A lease stands in `top` as it does in `status`. */
+static void states_of_leases(void **state)
+{
+	static const struct {
+		const char *members, *shown;
+	} cases[] = {
+		{"'parked':true", "frozen, keeps its memory"},
+		{"'stopped':true", "held, stopped"},
+		{"'would_wait':true", "held, would wait"},
+		{"'detached_left_s':9", "disconnected, 9.0s left to come back"},
+		{"'watched':false", "held, unwatched"},
+		{"'watched':false,'expires_in_s':90", "held, expires in 1m 30s"},
+		{"'stop_in_s':2,'yield':{'revoked':true}", "being stopped, killed in 2.0s"},
+		{"'yield':{'revoked':true,'left_s':5}", "revoked, free in 5.0s at most"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct scene scene;
+		char status[256];
+		snprintf(status, sizeof(status),
+			 "{'leases':[{'lease':1,'id':'a','state':'held',%s}]}", cases[i].members);
+		begin_scene(&scene, status);
+		expect_shown(&scene, cases[i].shown, true);
+		end_scene(&scene);
+	}
 }
 
 /* ---- keys ---- */
@@ -589,7 +616,7 @@ int main(void)
 		cmocka_unit_test(sort_filter_columns), cmocka_unit_test(names_are_cleaned),
 		cmocka_unit_test(memory_bars),         cmocka_unit_test(bands_of_time),
 		cmocka_unit_test(timeline_is_bounded), cmocka_unit_test(lines_are_shared),
-		cmocka_unit_test(load_over_time),
+		cmocka_unit_test(load_over_time),      cmocka_unit_test(states_of_leases),
 	};
 	setlocale(LC_CTYPE, "C.UTF-8");
 	return cmocka_run_group_tests(tests, NULL, NULL);
