@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/where.h"
+#include "cli/clock.h"
 #include "cli/reach.h"
 #include "http/response_parser.h"
 
@@ -29,13 +29,6 @@ static int describe_failure(char *error, size_t size, int err, const char *what,
 {
 	snprintf(error, size, "%s%s%s", what, object ? " " : "", object ? object : "");
 	return err;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* The socket that the user chose; NULL: the default. */
@@ -168,11 +161,11 @@ static bool is_foreign(int fd, uid_t *ret_owner)
 static int connect_socket(int64_t patience_ms, int *ret_fd, char *error, size_t error_size)
 {
 	struct where where;
-	int64_t until = now_ms() + patience_ms;
+	int64_t until = clock_now_ms() + patience_ms;
 	int pause_ms = WHERE_RESTART_STEP_MS, rc;
 
 	while ((rc = connect_once(&where, ret_fd, error, error_size)) == -ERR_UNREACHABLE &&
-	       now_ms() < until && where_may_return(&where)) {
+	       clock_now_ms() < until && where_may_return(&where)) {
 		(void)poll(NULL, 0, pause_ms);
 		pause_ms *= 2;
 		if (pause_ms > WHERE_RESTART_STEP_MS_MAX)
@@ -221,7 +214,7 @@ static int wait_readable(int fd, int64_t deadline_ms)
 {
 	for (;;) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int64_t left = deadline_ms - now_ms();
+		int64_t left = deadline_ms - clock_now_ms();
 		int rc = poll(&p, 1, left > 0 ? (int)left : 0);
 		if (rc > 0)
 			return 0;
@@ -366,7 +359,7 @@ static int exchange_json(int64_t patience_ms, const char *method, const char *pa
 		return rc;
 
 	do {
-		rc = wait_readable(exchange->fd, now_ms() + SILENT_MS_MAX);
+		rc = wait_readable(exchange->fd, clock_now_ms() + SILENT_MS_MAX);
 		rc = rc < 0 ? rc : http_exchange_step(exchange);
 	} while (rc > 0);
 	return http_exchange_end(exchange, rc, ret_answer, error, error_size);
@@ -488,7 +481,7 @@ int http_stream_read(struct http_stream *stream, void (*on_line)(void *ctx, cons
 /* Reads the head byte by byte, so that none of the body is read with it. */
 static int read_head(struct http_stream *stream)
 {
-	int64_t deadline_ms = now_ms() + SILENT_MS_MAX;
+	int64_t deadline_ms = clock_now_ms() + SILENT_MS_MAX;
 
 	while (stream->parser.phase == HTTP_RESPONSE_STATUS_LINE ||
 	       stream->parser.phase == HTTP_RESPONSE_HEADER) {

@@ -6,11 +6,11 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "cli/admin.h"
+#include "cli/clock.h"
 #include "cli/detach.h"
 #include "cli/http_client.h"
 #include "cli/open.h"
@@ -35,13 +35,6 @@ static const struct option_spec option_specs[] = {
 	 .offset = offsetof(struct up_options, wait_ms)},
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* 0 if a broker answers, else a negative enum err, with its text. */
 static int look_for_broker(char *error, size_t error_size)
 {
@@ -55,12 +48,12 @@ static int look_for_broker(char *error, size_t error_size)
  * terminal. */
 static int await_ready(const struct detach *detach, int64_t wait_ms)
 {
-	int64_t end_ms = now_ms() + wait_ms;
+	int64_t end_ms = clock_now_ms() + wait_ms;
 	bool dots = isatty(STDERR_FILENO);
 	size_t shown = 0;
 	int ready = -1;
 
-	for (int64_t left; ready < 0 && (left = end_ms - now_ms()) > 0;) {
+	for (int64_t left; ready < 0 && (left = end_ms - clock_now_ms()) > 0;) {
 		struct pollfd p = {.fd = detach->ready_fd, .events = POLLIN};
 		char byte;
 		if (poll(&p, 1, left < DOT_MS ? (int)left : DOT_MS) > 0)
@@ -83,11 +76,11 @@ static int did_not_start(const struct command *command, const struct detach *det
 		;
 
 	int code = WIFEXITED(status) && WEXITSTATUS(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
-	int64_t end_ms = now_ms() + (code == EX_UNAVAILABLE ? OTHER_MS : 0);
+	int64_t end_ms = clock_now_ms() + (code == EX_UNAVAILABLE ? OTHER_MS : 0);
 	do {
 		if (look_for_broker(error, sizeof(error)) == 0)
 			return 0;
-	} while (now_ms() < end_ms && poll(NULL, 0, 100) == 0);
+	} while (clock_now_ms() < end_ms && poll(NULL, 0, 100) == 0);
 
 	detach_last_words(detach, words, sizeof(words));
 	return cli_fail(command, code, "the broker did not start: %s%s(its log: %s)", words,

@@ -9,10 +9,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/screen.h"
 #include "cli/status_view.h"
@@ -34,13 +34,6 @@ struct watch {
 	char error[512];
 	int err; /* of the last request: a negative enum err or 0 */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- asking ---- */
 
@@ -191,7 +184,7 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 		{.fd = watch->events ? http_stream_fd(watch->events) : -1, .events = POLLIN},
 	};
 
-	int64_t left = deadline_ms - now_ms();
+	int64_t left = deadline_ms - clock_now_ms();
 	if (poll(fds, 3, left > 0 ? (int)left : 0) < 0)
 		return errno == EINTR;
 
@@ -214,7 +207,7 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 
 static void watch_until_quit(struct watch *watch)
 {
-	int64_t asked_ms = now_ms();
+	int64_t asked_ms = clock_now_ms();
 	bool show = true;
 
 	for (;;) {
@@ -225,7 +218,7 @@ static void watch_until_quit(struct watch *watch)
 
 		/* Without a screen nothing is printed until something changes. */
 		int64_t deadline_ms = asked_ms + REFRESH_MS;
-		while (now_ms() < deadline_ms) {
+		while (clock_now_ms() < deadline_ms) {
 			if (!wait_for_news(watch, deadline_ms))
 				return;
 			if (watch->changed && asked_ms + SETTLE_MS < deadline_ms)
@@ -234,12 +227,12 @@ static void watch_until_quit(struct watch *watch)
 
 		show = watch->changed || watch->err < 0;
 		if (!watch->screen_on && !show && watch->events) {
-			asked_ms = now_ms();
+			asked_ms = clock_now_ms();
 			continue;
 		}
 
 		ask_status(watch);
-		asked_ms = now_ms();
+		asked_ms = clock_now_ms();
 	}
 }
 

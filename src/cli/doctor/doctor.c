@@ -8,13 +8,13 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include "cli/clean_text.h"
 #include "cli/cli.h"
+#include "cli/clock.h"
 #include "cli/doctor/check.h"
 #include "cli/text_table.h"
 
@@ -73,13 +73,6 @@ static const struct {
 	[CHECK_UNKNOWN] = {"unknown", "?", STYLE_WARN},
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 struct attempt {
 	pid_t pid;
 	int fd;
@@ -111,7 +104,7 @@ static struct attempt start_check(const struct doctor *doctor, const struct chec
 static void end_check(struct attempt *attempt, int64_t deadline_ms, struct finding *ret_finding)
 {
 	struct pollfd p = {.fd = attempt->fd, .events = POLLIN};
-	int64_t left_ms = deadline_ms - now_ms();
+	int64_t left_ms = deadline_ms - clock_now_ms();
 	struct finding finding;
 	int ready = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
 
@@ -139,7 +132,7 @@ static void end_check(struct attempt *attempt, int64_t deadline_ms, struct findi
 static void run_checks(const struct doctor *doctor, struct finding *ret_findings)
 {
 	struct attempt attempts[CHECK_COUNT];
-	int64_t deadline_ms = now_ms() + CHECK_LIMIT_MS;
+	int64_t deadline_ms = clock_now_ms() + CHECK_LIMIT_MS;
 	fflush(stdout);
 
 	for (size_t i = 0; i < CHECK_COUNT; i++)

@@ -5,19 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "cli/clock.h"
 #include "cli/mcp/mcp_output.h"
 #include "cli/mcp/mcp_words.h"
 
 enum { STOP_MARGIN_MS = 250 }; /* so long before the broker would kill us */
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 void mcp_leases_init(struct mcp_leases *leases)
 {
@@ -167,7 +160,8 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	int64_t left_ms = baton_time_left_ms(claim);
 
 	lease->lost = true;
-	lease->stop_by_ms = now_ms() + (left_ms > STOP_MARGIN_MS ? left_ms - STOP_MARGIN_MS : 0);
+	lease->stop_by_ms =
+		clock_now_ms() + (left_ms > STOP_MARGIN_MS ? left_ms - STOP_MARGIN_MS : 0);
 	snprintf(lease->reason, sizeof(lease->reason), "%s", reason);
 	tell_client("error", lease, "lost",
 		    "The lease is lost: stop what uses the GPU now, and call lease_release.");
@@ -270,7 +264,7 @@ int mcp_leases_fd(const struct mcp_leases *leases)
 
 int mcp_leases_wait_ms(const struct mcp_leases *leases)
 {
-	int64_t wait_ms = -1, now = now_ms();
+	int64_t wait_ms = -1, now = clock_now_ms();
 
 	for (const struct mcp_lease *lease = leases->first; lease; lease = lease->next) {
 		int64_t left_ms = lease->stop_by_ms > now ? lease->stop_by_ms - now : 0;
@@ -286,7 +280,7 @@ void mcp_leases_dispatch(struct mcp_leases *leases)
 		return;
 
 	for (struct mcp_lease *lease = leases->first; lease; lease = lease->next)
-		if (lease->stop_by_ms != 0 && lease->stop_by_ms <= now_ms())
+		if (lease->stop_by_ms != 0 && lease->stop_by_ms <= clock_now_ms())
 			mcp_lease_release(lease);
 
 	if (baton_dispatch(leases->baton, 0) >= 0)

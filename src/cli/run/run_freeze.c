@@ -2,6 +2,7 @@
  * it is frozen the terminal is ours, so that its keys are heard. */
 #include "cli/run/run_freeze.h"
 
+#include "cli/clock.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
@@ -9,7 +10,7 @@
 static void go_on(struct run *run)
 {
 	if (run->hold_until_ms != INT64_MAX)
-		run->hold_until_ms = run_now_ms() + run->hold_left_ms;
+		run->hold_until_ms = clock_now_ms() + run->hold_left_ms;
 	run->phase = RUN_RUNNING;
 	run->taken = false;
 	terminal_give(&run->job.terminal, run->job.child.pid);
@@ -21,7 +22,7 @@ void run_freeze(struct run *run, int64_t grace_ms)
 {
 	run->phase = RUN_FREEZING;
 	run->kill_at_ms = run_kill_time(grace_ms);
-	run->hold_left_ms = run->hold_until_ms - run_now_ms();
+	run->hold_left_ms = run->hold_until_ms - clock_now_ms();
 	job_freeze(&run->job);
 	run_freeze_look(run);
 }
@@ -74,7 +75,7 @@ static void take_turn(struct run *run)
 
 	go_on(run);
 	run_progress_say(&run->show, false, "%s goes on, after %s", run->argv[0],
-			 units_duration(frozen, (double)(run_now_ms() - run->asked_ms) / 1000));
+			 units_duration(frozen, (double)(clock_now_ms() - run->asked_ms) / 1000));
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
@@ -124,7 +125,7 @@ static void give_turn_back(struct run *run)
 	request.handlers = &handlers;
 	request.ctx = run;
 
-	run->asked_ms = run_now_ms();
+	run->asked_ms = clock_now_ms();
 	int rc = baton_acquire(run->baton, &request, &run->turn);
 	if (rc == 0) {
 		run->phase = RUN_FROZEN;

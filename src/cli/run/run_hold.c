@@ -11,6 +11,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/reach.h"
 #include "cli/run/run_freeze.h"
@@ -76,7 +77,7 @@ static void round_over(struct run *run)
 
 	run_progress_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
 	run->phase = RUN_WAITING;
-	run->asked_ms = run_now_ms();
+	run->asked_ms = clock_now_ms();
 	if (run->parked || revoked || baton_release(run->claim, true) < 0)
 		run->ask_again = true;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/clock.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/run/run_env.h"
@@ -36,7 +37,7 @@ static void notify_turn(struct run *run)
 	run->waited = false;
 	snprintf(title, sizeof(title), "Your turn on %.80s", getenv("BATON_GPU"));
 	snprintf(text, sizeof(text), "%.120s starts now, after %s", run->argv[0],
-		 units_duration(waited, (double)(run_now_ms() - run->asked_ms) / 1000));
+		 units_duration(waited, (double)(clock_now_ms() - run->asked_ms) / 1000));
 	desktop_notice_send(&run->notice, title, text);
 }
 
@@ -48,7 +49,7 @@ static void say_started(struct run *run, const struct baton_lease *lease)
 			 ", after %s; %s is process %ld (baton status)",
 			 run->attached.pid ? baton_lease_gpu_name(lease, 0) : getenv("BATON_GPU"),
 			 baton_lease_id(lease),
-			 units_duration(waited, (double)(run_now_ms() - run->asked_ms) / 1000),
+			 units_duration(waited, (double)(clock_now_ms() - run->asked_ms) / 1000),
 			 run->argv[0], (long)run->job.child.pid);
 }
 
@@ -90,7 +91,7 @@ static void note_start(struct run *run)
 {
 	run->oom_before = job_cgroup_oom_kills(&run->job.cgroup);
 	if (run->options->hold_ms >= 0)
-		run->hold_until_ms = run_now_ms() + run->options->hold_ms;
+		run->hold_until_ms = clock_now_ms() + run->options->hold_ms;
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
@@ -312,7 +313,7 @@ int run_lease_ask(struct run *run)
 	request.handlers = &handlers;
 	request.ctx = run;
 
-	run->asked_ms = run_now_ms();
+	run->asked_ms = clock_now_ms();
 	int rc = baton_acquire(run->baton, &request, &run->claim);
 	if (rc < 0) {
 		say_no_lease(run, rc);

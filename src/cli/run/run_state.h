@@ -63,7 +63,6 @@ struct run {
 
 enum { RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127, RUN_SIGNALLED = 128, RUN_HELD_OUT = 124 };
 
-int64_t run_now_ms(void);
 static inline bool run_is_running(const struct run *run)
 {
 	return run->phase != RUN_WAITING && run->phase != RUN_DONE;

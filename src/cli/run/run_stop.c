@@ -2,8 +2,8 @@
 #include "cli/run/run_stop.h"
 
 #include <limits.h>
-#include <time.h>
 
+#include "cli/clock.h"
 #include "cli/units.h"
 
 enum {
@@ -13,13 +13,6 @@ enum {
 	FREEZE_AGAIN_MS = 2,  /* only the command's own SIGSTOP is announced */
 	STAYS_MS = 1000,      /* what is not gone so long after SIGKILL is named */
 };
-
-int64_t run_now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 int64_t run_own_grace_ms(const struct run *run)
 {
@@ -31,7 +24,7 @@ int64_t run_own_grace_ms(const struct run *run)
 int64_t run_kill_time(int64_t grace_ms)
 {
 	int64_t margin_ms = grace_ms / 4 < KILL_MARGIN_MS ? grace_ms / 4 : KILL_MARGIN_MS;
-	return run_now_ms() + grace_ms - margin_ms;
+	return clock_now_ms() + grace_ms - margin_ms;
 }
 
 void run_stop(struct run *run, int64_t grace_ms)
@@ -46,9 +39,9 @@ void run_stop(struct run *run, int64_t grace_ms)
 void run_kill(struct run *run)
 {
 	if (run->phase != RUN_KILLING)
-		run->killed_at_ms = run_now_ms();
+		run->killed_at_ms = clock_now_ms();
 	run->phase = RUN_KILLING;
-	run->kill_at_ms = run_now_ms() + KILL_AGAIN_MS;
+	run->kill_at_ms = clock_now_ms() + KILL_AGAIN_MS;
 	job_kill(&run->job);
 }
 
@@ -56,7 +49,7 @@ void run_kill(struct run *run)
 static void name_what_stays(struct run *run)
 {
 	char words[512];
-	if (run->stays_noted || run_now_ms() - run->killed_at_ms < STAYS_MS)
+	if (run->stays_noted || clock_now_ms() - run->killed_at_ms < STAYS_MS)
 		return;
 
 	run->stays_noted = true;
@@ -89,9 +82,9 @@ void run_stop_due(struct run *run)
 	bool stopping = has_deadline(run);
 	if (run->phase == RUN_KILLING)
 		name_what_stays(run);
-	if (stopping && run_now_ms() >= run->kill_at_ms)
+	if (stopping && clock_now_ms() >= run->kill_at_ms)
 		run_kill(run);
-	if (run->phase == RUN_RUNNING && run_now_ms() >= run->hold_until_ms)
+	if (run->phase == RUN_RUNNING && clock_now_ms() >= run->hold_until_ms)
 		end_hold(run);
 }
 
@@ -103,7 +96,7 @@ int run_stop_timeout_ms(const struct run *run)
 	if (until_ms == INT64_MAX)
 		return -1;
 
-	int64_t left_ms = until_ms - run_now_ms();
+	int64_t left_ms = until_ms - clock_now_ms();
 	if (run->phase == RUN_FREEZING && left_ms > FREEZE_AGAIN_MS)
 		left_ms = FREEZE_AGAIN_MS;
 	return left_ms < 0 ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/output.h"
 #include "cli/screen.h"
@@ -47,13 +48,6 @@ struct top {
 	int signal_fd;
 	bool screen_on, json, once, done, fresh; /* fresh: a status came since it was last shown */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 /* ---- what the broker says ---- */
 
@@ -93,7 +87,7 @@ static void describe_trouble(struct top *top)
 		trouble[0] = '\0';
 		return;
 	}
-	units_duration(since, (double)(now_ms() - feed->away_since_ms) / 1000);
+	units_duration(since, (double)(clock_now_ms() - feed->away_since_ms) / 1000);
 	if (feed->err == -ERR_UNREACHABLE && top->model.status)
 		snprintf(trouble, size,
 			 "the broker is away for %s; trying again. Below is the last", since);
@@ -157,7 +151,7 @@ static void show_news(struct top *top)
 static void send_request(struct top *top)
 {
 	static const char body[] = "{\"reason\":\"an operator, by baton top\"}";
-	if (!feed_send(&top->feed, top->ui.request.path, body, now_ms())) {
+	if (!feed_send(&top->feed, top->ui.request.path, body, clock_now_ms())) {
 		snprintf(top->ui.notice, sizeof(top->ui.notice),
 			 "the broker has not answered to the last request yet");
 		top->ui.notice_bad = true;
@@ -192,7 +186,7 @@ static void take_keys(struct top *top)
 static bool wait_for_news(struct top *top)
 {
 	struct pollfd fds[FD_COUNT];
-	int64_t due_ms = feed_step(&top->feed, now_ms()), left_ms = due_ms - now_ms();
+	int64_t due_ms = feed_step(&top->feed, clock_now_ms()), left_ms = due_ms - clock_now_ms();
 	bool away = top->feed.away_since_ms != 0;
 
 	feed_fill_fds(&top->feed, fds);
@@ -205,7 +199,7 @@ static bool wait_for_news(struct top *top)
 	}
 
 	const json_t *before = top->model.status;
-	feed_read(&top->feed, fds, now_ms());
+	feed_read(&top->feed, fds, clock_now_ms());
 	if (fds[SIGNAL_AT].revents && !screen_take_signal(top->signal_fd, top->screen_on))
 		top->done = true;
 	if (fds[KEYS_AT].revents & (POLLHUP | POLLERR))
@@ -239,14 +233,14 @@ static void show_until_done(struct top *top)
 /* Events that the broker remembers come beside the first status, all at once. */
 static void wait_for_past(struct top *top)
 {
-	int64_t deadline_ms = now_ms() + PAST_MS_MAX;
-	while (top->feed.events && now_ms() < deadline_ms) {
+	int64_t deadline_ms = clock_now_ms() + PAST_MS_MAX;
+	while (top->feed.events && clock_now_ms() < deadline_ms) {
 		struct pollfd fds[FEED_FDS];
 		feed_fill_fds(&top->feed, fds);
 		if (poll(fds, 1, QUIET_MS) <= 0)
 			return;
 		fds[1].revents = fds[2].revents = 0;
-		feed_read(&top->feed, fds, now_ms());
+		feed_read(&top->feed, fds, clock_now_ms());
 	}
 }
 
