@@ -65,9 +65,9 @@ size_t job_pids(const struct job *job, pid_t *ret_pids, size_t count_max)
 	return count;
 }
 
-void job_ask(struct job *job, int signo)
+void job_ask(struct job *job)
 {
-	child_signal_all(&job->child, signo);
+	child_signal_all(&job->child, SIGTERM);
 	if (job->cgroup.fds.dir_fd >= 0)
 		(void)cgroup_freeze(&job->cgroup.fds, false);
 	child_signal_all(&job->child, SIGCONT);

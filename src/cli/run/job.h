@@ -25,9 +25,8 @@ int job_start(struct job *job, char *const *argv, const sigset_t *mask);
 void job_attach(struct job *job, pid_t pid, uint64_t start, int pidfd);
 /* Its first processes, at most count_max. */
 size_t job_pids(const struct job *job, pid_t *ret_pids, size_t count_max);
-/* Sends SIGTERM or another request to all of it, and lets go on what is stopped or frozen, or it
- * would not see it. */
-void job_ask(struct job *job, int signo);
+/* Sends SIGTERM to all of it, and lets go on what is stopped or frozen, or it would not see it. */
+void job_ask(struct job *job);
 void job_kill(struct job *job);
 /* Begins to freeze all of it, again as long as job_frozen is false: by its cgroup, and by SIGSTOP
  * what is not in it. */

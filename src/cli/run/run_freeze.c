@@ -40,18 +40,18 @@ void run_freeze_forget(struct run *run)
 	baton_claim_free(turn);
 }
 
-void run_freeze_stop(struct run *run, int signo, int64_t grace_ms)
+void run_freeze_end(struct run *run)
 {
 	run_freeze_forget(run);
 	run->parked = true;
-	run->phase = RUN_STOPPING;
-	run->kill_at_ms = run_kill_time(grace_ms);
-
 	terminal_give(&run->job.terminal, run->job.child.pid);
-	if (signo == 0) {
-		job_ask(&run->job, SIGTERM);
-		return;
-	}
+}
+
+void run_freeze_signal(struct run *run, int signo)
+{
+	run_freeze_end(run);
+	run->phase = RUN_STOPPING;
+	run->kill_at_ms = run_kill_time(run_own_grace_ms(run));
 	child_signal(&run->job.child, signo);
 	job_thaw(&run->job);
 }
@@ -107,7 +107,7 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 	run->taken = true;
 	run_progress_say(&run->show, true, "run: %s was frozen and gets no turn: %s; stopping it",
 			 run->argv[0], baton_strerror(code));
-	run_freeze_stop(run, 0, run_own_grace_ms(run));
+	run_stop(run, run_own_grace_ms(run));
 }
 
 static void give_turn_back(struct run *run)
@@ -135,12 +135,12 @@ static void give_turn_back(struct run *run)
 	run->taken = true;
 	run_progress_say(&run->show, true, "run: cannot freeze %s: %s; stopping it", run->argv[0],
 			 baton_strerror(rc));
-	run_freeze_stop(run, 0, run_own_grace_ms(run));
+	run_stop(run, run_own_grace_ms(run));
 }
 
 void run_freeze_look(struct run *run)
 {
-	if (run->phase != RUN_FREEZING && run->phase != RUN_FROZEN)
+	if (!run_is_freezing(run))
 		return;
 	if (!job_frozen(&run->job)) {
 		job_freeze(&run->job); /* it may have forked, or somebody lets it go on */

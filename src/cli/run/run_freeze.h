@@ -11,5 +11,7 @@ void run_freeze_kept(struct run *run);
 void run_freeze_look(struct run *run);
 /* It will not come back: the turn is waited for no longer. */
 void run_freeze_forget(struct run *run);
-/* It must end: lets it go on for its grace, with `signo` for the command; 0: SIGTERM for all. */
-void run_freeze_stop(struct run *run, int signo, int64_t grace_ms);
+/* It must end, and will not come back to its turn; the caller lets it go on. */
+void run_freeze_end(struct run *run);
+/* The same with a signal of the user's for the command, and its own grace to end. */
+void run_freeze_signal(struct run *run, int signo);

@@ -90,12 +90,7 @@ static void note_end(struct run *run)
 	(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
 	if (job_gone(&run->job))
 		return;
-	if (run->phase == RUN_FREEZING || run->phase == RUN_FROZEN)
-		run_freeze_stop(run, 0, run_own_grace_ms(run));
-	if (run->phase != RUN_RUNNING)
-		return;
-
-	if (left > 0)
+	if (run->phase == RUN_RUNNING && left > 0)
 		run_progress_say(&run->show, false,
 				 "%s has ended and left %zu process%s; stopping %s", run->argv[0],
 				 left, left == 1 ? "" : "es", left == 1 ? "it" : "them");

@@ -144,12 +144,8 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	else /* learned from a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
 
-	if (frozen) { /* its memory is wanted now */
-		run_freeze_stop(run, 0, grace_ms);
-		return;
-	}
-
-	int how = run->options->on_yield;
+	/* Of what is frozen it is the memory that is wanted. */
+	int how = frozen ? ON_YIELD_TERM : run->options->on_yield;
 	if (how == ON_YIELD_FREEZE) {
 		run_freeze(run, grace_ms);
 		return;
@@ -192,21 +188,15 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	run->revoked = true;
 
-	if (run->phase == RUN_FREEZING || run->phase == RUN_FROZEN) {
-		run->taken = true;
-		run_progress_say(&run->show, true,
-				 "run: the lease is over (%s); stopping %s, which "
-				 "was frozen",
-				 reason, run->argv[0]);
-		run_freeze_stop(run, 0, grace_ms);
-	} else if (run->phase == RUN_RUNNING) {
+	if (run->phase == RUN_RUNNING || run_is_freezing(run)) {
 		run->taken = !run->job.child.ended;
-		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s",
-				 reason, run->argv[0]);
+		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s%s",
+				 reason, run->argv[0],
+				 run_is_freezing(run) ? ", which was frozen" : "");
 		run_stop(run, grace_ms);
 	} else if (run->phase == RUN_STOPPING) {
 		if (run->options->on_yield > 0)
-			job_ask(&run->job, SIGTERM);
+			job_ask(&run->job);
 		if (run_kill_time(grace_ms) < run->kill_at_ms)
 			run->kill_at_ms = run_kill_time(grace_ms);
 	}

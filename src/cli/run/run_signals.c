@@ -113,16 +113,12 @@ static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 
 static void taken_by_broker(struct run *run)
 {
-	bool frozen = run->phase == RUN_FREEZING || run->phase == RUN_FROZEN;
-	if (run->phase != RUN_RUNNING && !frozen)
+	if (run->phase != RUN_RUNNING && !run_is_freezing(run))
 		return;
 	run->taken = !run->job.child.ended;
 	run_progress_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
 			 run->argv[0]);
-	if (frozen)
-		run_freeze_stop(run, 0, run_own_grace_ms(run));
-	else
-		run_stop(run, run_own_grace_ms(run));
+	run_stop(run, run_own_grace_ms(run));
 }
 
 /* The terminal signals its whole foreground group: the command, if it is in ours. */
@@ -147,8 +143,7 @@ static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
 		run_progress_say(&run->show, false,
 				 "%s is no longer frozen: it has its grace to end, then SIGKILL",
 				 run->argv[0]);
-		run_freeze_stop(run, has_it_already(run, info) ? SIGCONT : signo,
-				run_own_grace_ms(run));
+		run_freeze_signal(run, has_it_already(run, info) ? SIGCONT : signo);
 	} else if (!has_it_already(run, info)) {
 		child_signal(&run->job.child, signo);
 	}

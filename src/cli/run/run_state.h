@@ -67,3 +67,8 @@ static inline bool run_is_running(const struct run *run)
 {
 	return run->phase != RUN_WAITING && run->phase != RUN_DONE;
 }
+
+static inline bool run_is_freezing(const struct run *run)
+{
+	return run->phase == RUN_FREEZING || run->phase == RUN_FROZEN;
+}

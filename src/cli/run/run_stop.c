@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "cli/clock.h"
+#include "cli/run/run_freeze.h"
 #include "cli/units.h"
 
 enum {
@@ -29,11 +30,13 @@ int64_t run_kill_time(int64_t grace_ms)
 
 void run_stop(struct run *run, int64_t grace_ms)
 {
-	if (run->phase != RUN_RUNNING)
+	if (run_is_freezing(run))
+		run_freeze_end(run);
+	else if (run->phase != RUN_RUNNING)
 		return;
 	run->phase = RUN_STOPPING;
 	run->kill_at_ms = run_kill_time(grace_ms);
-	job_ask(&run->job, SIGTERM);
+	job_ask(&run->job);
 }
 
 void run_kill(struct run *run)
