@@ -11,6 +11,7 @@ import time
 import unittest
 
 from lib.agent import Agent
+from lib.environment import OF_ONE_LEASE, run_environment, two_gpus
 from lib.daemon import BATON, DaemonTest
 from lib.wait import holds_for, wait_until
 
@@ -132,6 +133,15 @@ class Leases(DaemonTest):
         wait_until(lambda: not daemon.holders(), "it is given back")
         after = agent.tool("lease_check", lease=1)["structuredContent"]
         self.assertEqual((after["held"], after["message"][:10]), (False, "Given back"))
+
+    def test_environment_is_that_of_baton_run(self):
+        """Whatever `baton run` sets for its command an agent sets for its programs; by UUID and by index."""
+        for uuids in (True, False):
+            daemon = self.daemon(config={"gpus": two_gpus(uuids)})
+            agent = Agent(self, daemon)
+            env = agent.tool("lease_acquire", gpus=2)["structuredContent"]["environment"]
+            agent.tool("lease_release", lease=1)
+            self.assertEqual({**env, **OF_ONE_LEASE}, {**run_environment(self, daemon, "--gpus", "2"), **OF_ONE_LEASE})
 
     def test_baton_run_inside(self):
         """`baton run` in the environment of a lease asks for one of its own: refused at once, never waited for."""

@@ -15,6 +15,7 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest
+from lib.environment import OF_ONE_LEASE, run_environment, two_gpus
 from lib.python_client import ROOT, Program
 from lib.wait import holds_for, wait_until
 
@@ -99,6 +100,19 @@ say("done", lease.held)
         program.wait("done False")
         self.assertEqual(program.result(), 0)
         self.assertEqual(daemon.holders(), [])
+
+    def test_environment_is_that_of_baton_run(self):
+        """Whatever `baton run` sets for its command a child finds; nothing of another lease is left."""
+        for uuids in (True, False):
+            daemon = self.daemon(config={"gpus": two_gpus(uuids)})
+            program = Program(self, daemon, """
+with baton.lease(gpus=2) as lease: env = lease.environment()
+say(json.dumps({name: value for name, value in env.items() if os.environ.get(name) != value}))
+say("BATON_GPU_UUIDS" in env)
+""", BATON_GPU_UUIDS="GPU-of-another")
+            env = json.loads(program.wait("{"))
+            self.assertEqual(program.wait(""), str(uuids))
+            self.assertEqual({**env, **OF_ONE_LEASE}, {**run_environment(self, daemon, "--gpus", "2"), **OF_ONE_LEASE})
 
     def test_heartbeats_go_on_while_it_computes(self):
         """A program that computes for longer than the TTL keeps its lease, though others wait."""

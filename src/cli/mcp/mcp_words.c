@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/buf.h"
+#include "cli/lease_env.h"
 #include "cli/mcp/mcp_output.h"
 
 const char mcp_words_instructions[] =
@@ -29,58 +29,18 @@ static json_t *gpus_of(const struct baton_lease *lease)
 	return gpus;
 }
 
-enum list_of { LIST_NAMES, LIST_INDEXES, LIST_UUIDS, LIST_RELATIVE };
-
-/* Separated by commas; JSON null where not all are known. */
-static json_t *list_gpus(const struct baton_lease *lease, enum list_of what)
-{
-	struct buf list = {0};
-	bool known = true;
-
-	for (size_t i = 0; i < baton_lease_gpu_count(lease) && known; i++) {
-		const char *uuid = baton_lease_gpu_uuid(lease, i);
-		const char *comma = i ? "," : "";
-		known = what != LIST_UUIDS || *uuid;
-		if (what == LIST_NAMES || what == LIST_UUIDS)
-			buf_printf(&list, "%s%s", comma,
-				   what == LIST_UUIDS ? uuid : baton_lease_gpu_name(lease, i));
-		else
-			buf_printf(&list, "%s%zu", comma,
-				   what == LIST_RELATIVE ? i
-							 : (size_t)baton_lease_gpu_index(lease, i));
-	}
-
-	json_t *text = known ? json_stringn(buf_data(&list), list.length) : json_null();
-	buf_finish(&list);
-	return text;
-}
-
-static json_t *number_text(uint64_t number)
-{
-	char text[24];
-	snprintf(text, sizeof(text), "%" PRIu64, number);
-	return json_string(text);
-}
-
 /* As `baton run` sets it for its command. */
 static json_t *environment_of(const struct baton_lease *lease)
 {
-	json_t *uuids = list_gpus(lease, LIST_UUIDS);
-	json_t *env = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "BATON_LEASE",
-				number_text(baton_lease_id(lease)), "BATON_FENCE",
-				number_text(baton_lease_fence(lease)), "BATON_GPU_COUNT",
-				number_text(baton_lease_gpu_count(lease)), "BATON_GPU",
-				list_gpus(lease, LIST_NAMES), "BATON_GPU_INDEX",
-				list_gpus(lease, LIST_INDEXES), "ROCR_VISIBLE_DEVICES",
-				list_gpus(lease, LIST_INDEXES), "HIP_VISIBLE_DEVICES",
-				list_gpus(lease, LIST_RELATIVE), "ZE_AFFINITY_MASK",
-				list_gpus(lease, LIST_INDEXES));
+	struct lease_env env;
+	json_t *object = json_object();
+	lease_env_make(lease, false, &env);
 
-	if (json_is_null(uuids))
-		json_object_set_new(env, "CUDA_DEVICE_ORDER", json_string("PCI_BUS_ID"));
-	json_object_set_new(env, "CUDA_VISIBLE_DEVICES",
-			    json_is_null(uuids) ? list_gpus(lease, LIST_INDEXES) : uuids);
-	return env;
+	for (size_t i = 0; i < env.count; i++)
+		if (env.v[i].value)
+			json_object_set_new(object, env.v[i].name, json_string(env.v[i].value));
+	lease_env_finish(&env);
+	return object;
 }
 
 void mcp_words_granted(json_t *call, const struct baton_lease *lease)

@@ -6,5 +6,3 @@
 /* Before the first lease. `ids`: "uuid" or "index"; NULL: what this command understands. */
 void run_env_init(const char *ids, char *const *argv);
 void run_env_set(const struct baton_lease *lease, struct run_progress *show);
-/* BATON_DOCKER_GPUS, of a list with commas. */
-void run_env_set_docker(const char *devices);

@@ -11,7 +11,7 @@
 #include "baton/baton.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
-#include "cli/run/run_env.h"
+#include "cli/lease_env.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024, LIST_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1) };
 
@@ -120,7 +120,10 @@ static void narrow_lists(size_t gpus, size_t first, size_t count)
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
 		narrow_list(variables[i], gpus, first, count);
 	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* renumbered within ROCm's list */
-	run_env_set_docker(getenv("NVIDIA_VISIBLE_DEVICES"));
+	char *docker = lease_env_docker(getenv("NVIDIA_VISIBLE_DEVICES"));
+	setenv("BATON_DOCKER_GPUS", docker, 1);
+	free(docker);
+
 	snprintf(number, sizeof(number), "%zu", count);
 	setenv("BATON_GPU_COUNT", number, 1);
 }
