@@ -176,6 +176,12 @@ class Inside(DaemonTest):
                              "$ROCR_VISIBLE_DEVICES $HIP_VISIBLE_DEVICES")
         self.assertEqual((result.returncode, result.stdout), (0, "b 1 1 1 0\n"), result)
 
+    def test_it_is_narrowed_whatever_is_left_of_the_environment(self):
+        """What a program took out of its environment is no reason to fail."""
+        result = self.run_cli(self.d, "run", "-q", "--gpus", "2", "--", "sh", "-c", "unset NVIDIA_VISIBLE_DEVICES; "
+                              f"exec {BATON} run -q --gpu b -- sh -c 'echo $BATON_GPU $BATON_DOCKER_GPUS'")
+        self.assertEqual((result.returncode, result.stdout), (0, "b device=1\n"), result)
+
     def test_what_does_not_fit_is_refused(self):
         """More VRAM than the outer lease has, where it would wait for it: refused, not stuck."""
         result = self.nested(["--gpu", "a", "--vram", "4G"], ["--gpu", "a", "--vram", "8G", "--wait", "20s"])

@@ -120,7 +120,8 @@ static void narrow_lists(size_t gpus, size_t first, size_t count)
 	for (size_t i = 0; i < sizeof(variables) / sizeof(*variables); i++)
 		narrow_list(variables[i], gpus, first, count);
 	narrow_list("HIP_VISIBLE_DEVICES", gpus, 0, count); /* renumbered within ROCm's list */
-	char *docker = lease_env_docker(getenv("NVIDIA_VISIBLE_DEVICES"));
+	const char *uuids = getenv("BATON_GPU_UUIDS");
+	char *docker = lease_env_docker(uuids ? uuids : getenv("BATON_GPU_INDEX"));
 	setenv("BATON_DOCKER_GPUS", docker, 1);
 	free(docker);
 
