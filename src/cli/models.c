@@ -1,7 +1,6 @@
 /* models: the models that can be asked for by the gateway, where each stands, and the requests on
  * their way. It is read-only: a model in memory is a lease, and is taken out by `baton release`. */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/field.h"

@@ -4,14 +4,11 @@
 #include "cli/watch.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <ncurses.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/err.h"
 #include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/screen.h"
@@ -23,7 +20,6 @@ enum {
 };
 
 struct watch {
-	const struct command *command;
 	bool json, screen_on;
 	struct http_stream *events; /* NULL: not connected */
 	int signal_fd;
@@ -238,10 +234,9 @@ static void watch_until_quit(struct watch *watch)
 
 int watch_status(const struct command *command, bool json)
 {
-	struct watch watch = {.command = command, .json = json};
+	struct watch watch = {.json = json};
 	bool screen = !json && screen_possible();
 
-	setlocale(LC_CTYPE, "");
 	ask_status(&watch);
 	if (watch.err < 0) {
 		int err = watch.err;

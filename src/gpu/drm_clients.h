@@ -2,7 +2,6 @@
  * descriptor of every process is dear, so it is done seldom; between two, only the descriptors that
  * were found are read again. */
 #pragma once
-#include "base/mono.h"
 #include "gpu/drm_fdinfo.h"
 
 struct drm_client {

@@ -7,7 +7,6 @@ enum nvml_code {
 	NVML_OK = 0,
 	NVML_NOT_SUPPORTED = 3,
 	NVML_NO_PERMISSION = 4,
-	NVML_NOT_FOUND = 6,
 	NVML_SIZE = 7, /* the array is too small */
 	NVML_NO_DRIVER = 9,
 	NVML_LOST = 15,

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fnmatch.h>
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 
 #include "cli/doctor/check.h"
 
-enum { CARDS_MAX = 16, VERSION_BYTES = 64 };
+enum { VERSION_BYTES = 64 };
 
 static const char *const library_folders[] = {"/usr/lib/x86_64-linux-gnu",
 					      "/usr/lib/aarch64-linux-gnu",

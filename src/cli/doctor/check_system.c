@@ -1,7 +1,6 @@
 /* check_system: kernel, clock, cgroups, logins, limits: what the machine allows. */
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* doctor: the command: runs all checks at once, each in a process of its own, so that one that
  * hangs keeps nobody waiting; prints a line each. It changes nothing and needs no root. */
-#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>

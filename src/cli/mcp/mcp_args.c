@@ -107,16 +107,6 @@ void mcp_args_number(struct mcp_args *args, const char *name, uint64_t min, uint
 		*ret = (uint64_t)number;
 }
 
-void mcp_args_flag(struct mcp_args *args, const char *name, bool *ret)
-{
-	const json_t *value = value_of(args, name);
-
-	if (value && !json_is_boolean(value))
-		note_problem(args, "`%s` is true or false", name);
-	else if (value)
-		*ret = json_is_true(value);
-}
-
 bool mcp_args_end(struct mcp_args *args, const char *required)
 {
 	if (required && !value_of(args, required))

@@ -22,6 +22,5 @@ void mcp_args_size(struct mcp_args *args, const char *name, uint64_t *ret_bytes)
 void mcp_args_seconds(struct mcp_args *args, const char *name, int64_t *ret_ms);
 void mcp_args_number(struct mcp_args *args, const char *name, uint64_t min, uint64_t max,
 		     uint64_t *ret);
-void mcp_args_flag(struct mcp_args *args, const char *name, bool *ret);
 /* Whether all were right, the required one of this name among them (NULL: none is). */
 bool mcp_args_end(struct mcp_args *args, const char *required);

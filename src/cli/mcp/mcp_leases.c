@@ -1,7 +1,6 @@
 /* mcp_leases: turns libbaton's callbacks into answers and notifications. Judges no argument. */
 #include "cli/mcp/mcp_leases.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

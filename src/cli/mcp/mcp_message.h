@@ -9,7 +9,6 @@ enum mcp_error {
 	MCP_BAD_REQUEST = -32600,
 	MCP_NO_METHOD = -32601,
 	MCP_BAD_PARAMS = -32602,
-	MCP_INTERNAL = -32603,
 };
 
 enum mcp_kind {

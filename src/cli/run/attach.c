@@ -1,5 +1,4 @@
 /* attach: `baton attach`: finds the process, and lets run_hold.c do the rest. */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/number.h"
 #include "cli/http_client.h"
 #include "cli/run/run_hold.h"
 #include "process/pidfd.h"

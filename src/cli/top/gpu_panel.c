@@ -209,8 +209,8 @@ static void add_trouble_line(const struct gpu_panel *panel, const json_t *measur
 	bool calm = strcmp(state, "asleep") == 0 || strcmp(state, "idle") == 0;
 	if (age_s >= 0)
 		units_duration(age, age_s);
-	text_table_add(out, "  %c%s%s%s%s: %s", calm ? STYLE_DIM : STYLE_WARN, state,
-		       *age ? ", unknown for " : "", age, "",
+	text_table_add(out, "  %c%s%s%s: %s", calm ? STYLE_DIM : STYLE_WARN, state,
+		       *age ? ", unknown for " : "", age,
 		       clean_text(clean, sizeof(clean), text, panel->utf8));
 }
 

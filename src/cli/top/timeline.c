@@ -1,7 +1,6 @@
 /* timeline: keeps spans, asks nothing. */
 #include "cli/top/timeline.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
  * is top_view's, what a key means top_ui's. */
 #include <errno.h>
 #include <langinfo.h>
-#include <locale.h>
 #include <ncurses.h>
 #include <poll.h>
 #include <stdio.h>
