@@ -49,7 +49,7 @@ static int run_reload(const struct cli *cli, const struct command *command, int 
 		said += print_words("changes only with a restart:",
 				    json_object_get(answer, "needs_restart"));
 		if (said == 0)
-			puts("read again; nothing changed");
+			puts("read again; nothing changed since it was last read");
 	}
 	json_decref(answer);
 	return 0;

