@@ -229,6 +229,28 @@ static int take_rules(struct reading *r, struct store *store, const char *config
 	return rc;
 }
 
+/* What it did before is not of the time that was asked for. */
+static void forget_before(struct replay_request *q, const struct replay_hold *hold,
+			  int64_t begin_ms)
+{
+	q->load_ms = ms_longer(0, q->load_ms - (begin_ms - hold->from_ms));
+	q->hold_ms = ms_longer(0, hold->to_ms - begin_ms - q->load_ms);
+	if (q->dies_ms >= 0)
+		q->dies_ms = q->hold_ms;
+}
+
+static void shift_hold(struct replay_trace *trace, struct replay_hold *hold)
+{
+	int64_t begin_ms = trace->begin_wall_ms;
+
+	if (hold->from_ms < begin_ms)
+		forget_before(&trace->requests[hold->request], hold, begin_ms);
+
+	hold->from_ms = ms_longer(0, hold->from_ms - begin_ms);
+	hold->to_ms = ms_shorter(ms_longer(0, hold->to_ms - begin_ms), trace->end_ms);
+	hold->from_ms = ms_shorter(hold->from_ms, hold->to_ms);
+}
+
 /* Time 0 is the beginning of the period, or of what there is. */
 static int shift_times(struct reading *r, char *detail, size_t size)
 {
@@ -256,18 +278,8 @@ static int shift_times(struct reading *r, char *detail, size_t size)
 		struct replay_request *q = &trace->requests[i];
 		q->at_ms = ms_longer(0, q->at_ms - begin_ms);
 	}
-	for (size_t i = 0; i < trace->hold_count; i++) {
-		struct replay_hold *hold = &trace->holds[i];
-		struct replay_request *q = &trace->requests[hold->request];
-		if (hold->from_ms < begin_ms) /* what it had before is not of this time */
-			q->hold_ms = ms_longer(0, hold->to_ms - begin_ms);
-		hold->from_ms = ms_longer(0, hold->from_ms - begin_ms);
-		hold->to_ms = ms_longer(0, hold->to_ms - begin_ms);
-		if (hold->to_ms > trace->end_ms)
-			hold->to_ms = trace->end_ms;
-		if (hold->from_ms > hold->to_ms)
-			hold->from_ms = hold->to_ms;
-	}
+	for (size_t i = 0; i < trace->hold_count; i++)
+		shift_hold(trace, &trace->holds[i]);
 	return 0;
 }
 

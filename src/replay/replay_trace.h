@@ -58,7 +58,7 @@ struct replay_trace {
 	char title[256];           /* "" if the trace has none */
 	struct core_config config; /* defaults, with the trace's GPUs; or a state's own */
 	bool is_state;
-	struct replay_hold *holds; /* of a state, by from_ms */
+	struct replay_hold *holds; /* of a state, in no order */
 	size_t hold_count;
 	struct replay_gaps gaps;
 	struct core_config past; /* of a state: by what it ran, its GPUs those of `holds` */
