@@ -35,7 +35,7 @@ bool form_scan_begin(struct form_scan *scan, const char *content_type)
 	return true;
 }
 
-/* The value of `name` in a Content-Disposition line, without quotes. */
+/* Whether a line of its head is a Content-Disposition with the name `model`. */
 static bool part_is_model(const char *head, size_t length)
 {
 	char line[FORM_HEAD_BYTES];

@@ -3,11 +3,9 @@
 #include "gateway/gateway.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
-#include "net/http_reply.h"
 #include "net/loop.h"
 
 enum { REQUESTS_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };

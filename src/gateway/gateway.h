@@ -43,11 +43,11 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 /* GET /v1/models and what is like it: the list in that API's shape, `id` NULL, or one model. */
 void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, const char *id,
 		    const struct gateway_client *client);
-/* The callbacks of net for exchanges that came by gateway_request. True: it is one. */
-bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length);
-bool gateway_body_end(struct gateway *gateway, uint64_t conn);
-bool gateway_writable(struct gateway *gateway, uint64_t conn);
-bool gateway_gone(struct gateway *gateway, uint64_t conn);
+/* The callbacks of net for exchanges that came by gateway_request; others are passed over. */
+void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length);
+void gateway_body_end(struct gateway *gateway, uint64_t conn);
+void gateway_writable(struct gateway *gateway, uint64_t conn);
+bool gateway_gone(struct gateway *gateway, uint64_t conn); /* true: it was one */
 
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);

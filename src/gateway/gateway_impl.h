@@ -13,8 +13,7 @@ struct gateway {
 	struct catalog catalog;
 	struct residences residences;
 	struct hash by_conn;
-	struct list relays; /* oldest first */
-	unsigned relay_count;
+	struct list relays;  /* oldest first */
 	uint64_t party_next; /* odd numbers */
 	uint64_t body_bytes; /* held in all */
 	bool flush_deferred, destroyed;
@@ -30,7 +29,7 @@ void relay_model_changed(struct gateway *gateway, struct model *model);
 struct relay *relay_of_party(const struct gateway *gateway, uint64_t party);
 void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send);
 void relay_leave_queue(struct gateway *gateway, struct relay *relay); /* whatever it waits for */
-void relay_give_back(struct gateway *gateway, struct relay *relay, bool requeue);
+void relay_give_back(struct gateway *gateway, struct relay *relay);
 
 /* relay_forward.c: to the server and back. */
 void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);

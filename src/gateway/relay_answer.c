@@ -277,7 +277,6 @@ static void forget_client(struct gateway *gateway, struct relay *relay)
 static void free_relay(struct gateway *gateway, struct relay *relay)
 {
 	list_remove(&relay->link);
-	gateway->relay_count--;
 	gateway->body_bytes -= relay->body.length;
 	if (relay->body.bytes)
 		explicit_bzero(relay->body.bytes, relay->body.capacity);
@@ -302,7 +301,7 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	if (relay->stage != RELAY_SETTLING)
 		log_outcome(gateway, relay, outcome);
 	forget_client(gateway, relay);
-	relay_give_back(gateway, relay, false);
+	relay_give_back(gateway, relay);
 	free_relay(gateway, relay);
 
 	if (!ran)

@@ -7,7 +7,6 @@
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
 #include "net/http_receive.h"
-#include "net/http_reply.h"
 #include "net/loop.h"
 
 enum { FIELD_COUNT_MAX = 64, CONNECT_MS = 5000, PIECE_BYTES = 32 * 1024 };

@@ -9,7 +9,6 @@
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
 #include "net/http_receive.h"
-#include "net/http_reply.h"
 #include "net/loop.h"
 #include "wire/http_decode.h"
 #include "wire/route.h"
@@ -125,7 +124,6 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	list_init(&relay->link);
 	list_append(&gateway->relays, &relay->link);
 	hash_add(&gateway->by_conn, &relay->by_conn, hash_u64(relay->conn));
-	gateway->relay_count++;
 	return relay;
 }
 
@@ -232,18 +230,16 @@ static bool keep_bytes(struct gateway *gateway, struct relay *relay, const char 
 	return true;
 }
 
-/* What can be learned from the body so far. False: the relay ended. */
-static bool look_at_json(struct gateway *gateway, struct relay *relay, const char *bytes,
+static void look_at_json(struct gateway *gateway, struct relay *relay, const char *bytes,
 			 size_t length)
 {
 	char words[160];
 
 	if (json_scan_take(&relay->scan, bytes, length))
-		return true;
+		return;
 
 	snprintf(words, sizeof(words), "The body cannot be read: %s.", relay->scan.problem);
 	relay_fail(gateway, relay, ERR_BAD_JSON, words, 0);
-	return false;
 }
 
 static void look_at_form(struct gateway *gateway, struct relay *relay)
@@ -261,23 +257,21 @@ static void look_at_form(struct gateway *gateway, struct relay *relay)
 			   "The form has no field `model`; say which model is meant.", 0);
 }
 
-bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length)
+void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length)
 {
 	struct relay *relay = relay_of(gateway, conn);
 
-	if (!relay)
-		return false;
-	if (!keep_bytes(gateway, relay, bytes, length))
-		return true;
+	if (!relay || !keep_bytes(gateway, relay, bytes, length))
+		return;
 
 	if (relay->route->body == API_BODY_JSON) {
 		look_at_json(gateway, relay, bytes, length);
-		return true;
+		return;
 	}
 
 	if (relay->stage == RELAY_RECEIVING) {
 		look_at_form(gateway, relay);
-		return true;
+		return;
 	}
 
 	if (relay->stage == RELAY_FORWARDED)
@@ -286,7 +280,6 @@ bool gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, siz
 		relay->body_paused = true;
 		http_pause_body(gateway->net, conn, true);
 	}
-	return true;
 }
 
 /* A JSON body is complete: its fields are known. */
@@ -308,12 +301,12 @@ static void json_ended(struct gateway *gateway, struct relay *relay)
 	relay_resolve(gateway, relay, loop_now());
 }
 
-bool gateway_body_end(struct gateway *gateway, uint64_t conn)
+void gateway_body_end(struct gateway *gateway, uint64_t conn)
 {
 	struct relay *relay = relay_of(gateway, conn);
 
 	if (!relay)
-		return false;
+		return;
 
 	relay->body_complete = true;
 	if (relay->route->body == API_BODY_JSON)
@@ -322,7 +315,6 @@ bool gateway_body_end(struct gateway *gateway, uint64_t conn)
 		look_at_form(gateway, relay);
 	else if (relay->stage == RELAY_FORWARDED)
 		relay_push_body(gateway, relay);
-	return true;
 }
 
 static void refuse_unknown(struct gateway *gateway, struct relay *relay)
@@ -359,15 +351,12 @@ void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms 
 		refuse_unknown(gateway, relay);
 }
 
-bool gateway_writable(struct gateway *gateway, uint64_t conn)
+void gateway_writable(struct gateway *gateway, uint64_t conn)
 {
 	struct relay *relay = relay_of(gateway, conn);
 
-	if (!relay)
-		return false;
-	if (relay->request)
+	if (relay && relay->request)
 		upstream_pause(gateway->upstream, relay->request, false);
-	return true;
 }
 
 bool gateway_gone(struct gateway *gateway, uint64_t conn)

@@ -1,6 +1,5 @@
 /* relay_wait: until the model is in memory and the turn is there. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
@@ -170,7 +169,7 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	}
 
 	/* It left meanwhile: a request now would bring it back past the queue. */
-	relay_give_back(gateway, relay, false);
+	relay_give_back(gateway, relay);
 	relay_want_model(gateway, relay, now);
 }
 
@@ -243,10 +242,10 @@ void relay_leave_queue(struct gateway *gateway, struct relay *relay)
 	}
 }
 
-void relay_give_back(struct gateway *gateway, struct relay *relay, bool requeue)
+void relay_give_back(struct gateway *gateway, struct relay *relay)
 {
 	if (!relay->party)
 		return;
-	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, requeue);
+	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, false);
 	relay->party = relay->lease = 0;
 }

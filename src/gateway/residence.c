@@ -378,14 +378,6 @@ void residence_server_gone(struct residences *residences, const struct model_ser
 		check_ready(residences, model, now);
 }
 
-int residence_unload(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	if (model->residence != RESIDENCE_READY)
-		return -ERR_STATE;
-	begin_leaving(residences, model, residences->finish_ms, now);
-	return 0;
-}
-
 static struct model *model_of_party(const struct residences *residences, uint64_t party)
 {
 	catalog_servers(server, residences->catalog)

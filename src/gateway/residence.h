@@ -36,5 +36,3 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 		    struct mono_ms now);
 void residence_tick(struct residences *residences, struct mono_ms now);
 struct mono_ms residence_next(const struct residences *residences); /* when it wants a tick */
-/* An operator wants it out of memory. -ERR_STATE: it is not ready. */
-int residence_unload(struct residences *residences, struct model *model, struct mono_ms now);

@@ -135,7 +135,6 @@ static void read_line(struct stream_watch *watch)
 	if (watch->long_line) {
 		watch->unread = true;
 	} else if (watch->line.length > 0) {
-		watch->events++;
 		watch->finished |= says_finished(watch);
 		watch->failed |= says_failed(watch);
 		note_sequence(watch);

@@ -16,7 +16,6 @@ struct stream_watch {
 	bool failed;   /* it said that it failed */
 	bool unread;   /* a line was passed over: it may have said so there */
 	struct api_stream_position position;
-	uint64_t events; /* lines with content */
 };
 
 void stream_watch_begin(struct stream_watch *watch, enum api_wire wire);
