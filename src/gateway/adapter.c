@@ -43,6 +43,12 @@ static const struct adapter adapters[] = {
 	{.kind = "openai", .list = {"GET", "/v1/models", NULL}, .read_list = adapter_read_openai},
 };
 
+const struct adapter *adapter_table(unsigned *ret_count)
+{
+	*ret_count = sizeof(adapters) / sizeof(adapters[0]);
+	return adapters;
+}
+
 const struct adapter *adapter_of(const char *kind)
 {
 	for (size_t i = 0; i < sizeof(adapters) / sizeof(adapters[0]); i++)
@@ -65,12 +71,9 @@ bool adapter_same_model(const struct adapter *adapter, const char *a, const char
 	return adapter->tag && (is_tagged(a, b, adapter->tag) || is_tagged(b, a, adapter->tag));
 }
 
-const char *adapter_kinds(void)
-{
-	return "ollama, llama-server, llama-router, llama-swap, vllm-sleep, openai";
-}
-
-void adapter_fill_body(struct text *out, const char *pattern, const char *model)
+/* The pattern, with what `add` makes of the model in its place. */
+static void fill_place(struct text *out, const char *pattern, const char *model,
+		       void (*add)(struct text *out, const char *model))
 {
 	const char *place = strstr(pattern, "%s");
 
@@ -79,8 +82,13 @@ void adapter_fill_body(struct text *out, const char *pattern, const char *model)
 		return;
 	}
 	text_add(out, pattern, (size_t)(place - pattern));
-	text_json_string(out, model);
+	add(out, model);
 	text_str(out, place + 2);
+}
+
+void adapter_fill_body(struct text *out, const char *pattern, const char *model)
+{
+	fill_place(out, pattern, model, text_json_string);
 }
 
 /* RFC 3986 2.3: all but the unreserved bytes are escaped. */
@@ -99,13 +107,5 @@ static void add_escaped(struct text *out, const char *model)
 
 void adapter_fill_path(struct text *out, const char *pattern, const char *model)
 {
-	const char *place = strstr(pattern, "%s");
-
-	if (!place) {
-		text_str(out, pattern);
-		return;
-	}
-	text_add(out, pattern, (size_t)(place - pattern));
-	add_escaped(out, model);
-	text_str(out, place + 2);
+	fill_place(out, pattern, model, add_escaped);
 }

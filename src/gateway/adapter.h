@@ -40,8 +40,7 @@ struct adapter {
 const struct adapter *adapter_of(const char *kind); /* NULL: no such kind */
 /* Whether two names mean one model to such a server. */
 bool adapter_same_model(const struct adapter *adapter, const char *a, const char *b);
-/* "ollama, llama-server, .." */
-const char *adapter_kinds(void);
+const struct adapter *adapter_table(unsigned *ret_count);
 /* The call's path or body with the model in its place. */
 void adapter_fill_path(struct text *out, const char *pattern, const char *model);
 void adapter_fill_body(struct text *out, const char *pattern, const char *model);

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
-static json_t *read_object(const char *body, size_t length)
+static json_t *read_body(const char *body, size_t length)
 {
 	return json_loadb(body, length, 0, NULL);
 }
@@ -25,77 +25,76 @@ static void tell_model(const json_t *name, uint64_t bytes, adapter_found *found,
 		found(ctx, &(struct adapter_model){.name = text, .bytes = bytes});
 }
 
-/* OpenAI's list: {"data":[{"id":..}]}. */
-bool adapter_read_openai(const char *body, size_t length, adapter_found *found, void *ctx)
+/* What `tell` makes of each entry of the list under `key`. */
+static bool read_list(const char *body, size_t length, const char *key,
+		      void (*tell)(const json_t *entry, adapter_found *found, void *ctx),
+		      adapter_found *found, void *ctx)
 {
-	json_t *root = read_object(body, length);
-	const json_t *data = json_object_get(root, "data"), *model;
-	bool good = json_is_array(data);
+	json_t *root = read_body(body, length);
+	const json_t *list = json_object_get(root, key), *entry;
+	bool good = json_is_array(list);
 	size_t i;
 
-	json_array_foreach (data, i, model)
-		tell_model(json_object_get(model, "id"), 0, found, ctx);
+	json_array_foreach (list, i, entry)
+		tell(entry, found, ctx);
 
 	json_decref(root);
 	return good;
+}
+
+static void tell_openai(const json_t *entry, adapter_found *found, void *ctx)
+{
+	tell_model(json_object_get(entry, "id"), 0, found, ctx);
+}
+
+/* OpenAI's list: {"data":[{"id":..}]}. */
+bool adapter_read_openai(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	return read_list(body, length, "data", tell_openai, found, ctx);
+}
+
+static void tell_ollama(const json_t *entry, adapter_found *found, void *ctx)
+{
+	const json_t *vram = json_object_get(entry, "size_vram");
+	const json_t *size = vram ? vram : json_object_get(entry, "size");
+
+	tell_model(json_object_get(entry, "name"), whole_of(size), found, ctx);
 }
 
 /* Ollama's /api/tags and /api/ps: {"models":[{"name":..,"size":..,"size_vram":..}]}. */
 bool adapter_read_ollama(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	json_t *root = read_object(body, length);
-	const json_t *models = json_object_get(root, "models"), *model;
-	bool good = json_is_array(models);
-	size_t i;
+	return read_list(body, length, "models", tell_ollama, found, ctx);
+}
 
-	json_array_foreach (models, i, model) {
-		const json_t *vram = json_object_get(model, "size_vram");
-		const json_t *size = vram ? vram : json_object_get(model, "size");
+static void tell_loaded(const json_t *entry, adapter_found *found, void *ctx)
+{
+	const json_t *status = json_object_get(entry, "status");
+	const char *state = json_string_value(json_object_get(status, "value"));
 
-		tell_model(json_object_get(model, "name"), whole_of(size), found, ctx);
-	}
-
-	json_decref(root);
-	return good;
+	if (state && (!strcmp(state, "loaded") || !strcmp(state, "loading")))
+		tell_openai(entry, found, ctx);
 }
 
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	json_t *root = read_object(body, length);
-	const json_t *data = json_object_get(root, "data"), *model;
-	bool good = json_is_array(data);
-	size_t i;
+	return read_list(body, length, "data", tell_loaded, found, ctx);
+}
 
-	json_array_foreach (data, i, model) {
-		const json_t *status = json_object_get(model, "status");
-		const char *state = json_string_value(json_object_get(status, "value"));
-
-		if (state && (!strcmp(state, "loaded") || !strcmp(state, "loading")))
-			tell_model(json_object_get(model, "id"), 0, found, ctx);
-	}
-
-	json_decref(root);
-	return good;
+static void tell_running(const json_t *entry, adapter_found *found, void *ctx)
+{
+	tell_model(json_object_get(entry, "model"), 0, found, ctx);
 }
 
 /* llama-swap's /running: {"running":[{"model":..,"state":..}]}. */
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	json_t *root = read_object(body, length);
-	const json_t *running = json_object_get(root, "running"), *model;
-	bool good = json_is_array(running);
-	size_t i;
-
-	json_array_foreach (running, i, model)
-		tell_model(json_object_get(model, "model"), 0, found, ctx);
-
-	json_decref(root);
-	return good;
+	return read_list(body, length, "running", tell_running, found, ctx);
 }
 
 int adapter_read_slots(const char *body, size_t length)
 {
-	json_t *root = read_object(body, length);
+	json_t *root = read_body(body, length);
 	const json_t *slot;
 	int busy = json_is_array(root) ? 0 : -1;
 	size_t i;

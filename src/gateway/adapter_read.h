@@ -5,7 +5,7 @@
 
 bool adapter_read_openai(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_ollama(const char *body, size_t length, adapter_found *found, void *ctx);
-/* llama-server's router: those whose state is `loaded`. */
+/* llama-server's router: those whose state is `loaded`, or `loading`. */
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx);
 int adapter_read_slots(const char *body, size_t length);
