@@ -65,12 +65,11 @@ static bool is_kept_back(const struct http_field *field)
 						"vary",
 						"alt-svc",
 						"location",
-						"proxy-authenticate"};
+						"proxy-authenticate",
+						NULL};
 
-	for (size_t i = 0; i < sizeof(kept_back) / sizeof(kept_back[0]); i++)
-		if (http_field_is(field, kept_back[i]))
-			return true;
-	return (field->name_length > 15 && !strncasecmp(field->name, "access-control-", 15)) ||
+	return http_field_is_any(field, kept_back) ||
+	       (field->name_length > 15 && !strncasecmp(field->name, "access-control-", 15)) ||
 	       (field->name_length > 8 && !strncasecmp(field->name, "x-baton-", 8));
 }
 

@@ -24,14 +24,6 @@ static char *copy_text(const char *text)
 	return copy;
 }
 
-static bool field_is_any(const struct http_field *field, const char *const *names)
-{
-	for (; *names; names++)
-		if (http_field_is(field, *names))
-			return true;
-	return false;
-}
-
 /* Which of the client's fields the server gets: none that is about this connection, about the
  * browser, or Baton's own, and no secret that was shown to Baton. */
 static bool field_goes_on(const struct http_field *field)
@@ -59,7 +51,7 @@ static bool field_goes_on(const struct http_field *field)
 						"x-forwarded-for",
 						NULL};
 
-	return !field_is_any(field, kept_back) && strncasecmp(field->name, "sec-", 4) != 0 &&
+	return !http_field_is_any(field, kept_back) && strncasecmp(field->name, "sec-", 4) != 0 &&
 	       strncasecmp(field->name, "x-baton-", 8) != 0 &&
 	       strncasecmp(field->name, "access-control-", 15) != 0;
 }

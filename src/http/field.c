@@ -50,6 +50,14 @@ bool http_field_is(const struct http_field *field, const char *name)
 	       strncasecmp(field->name, name, field->name_length) == 0;
 }
 
+bool http_field_is_any(const struct http_field *field, const char *const *names)
+{
+	for (; *names; names++)
+		if (http_field_is(field, *names))
+			return true;
+	return false;
+}
+
 /* A parsed request has a NUL after each value, in place of the CR or the white space before it. */
 bool http_field_next(struct http_field_iterator *iterator, struct http_field *ret_field)
 {

@@ -16,7 +16,8 @@ struct http_field {
 /* One line without its CRLF: name ":" value. */
 bool http_field_split(const char *line, size_t length, struct http_field *ret_field,
 		      struct http_fault *ret_fault);
-bool http_field_is(const struct http_field *field, const char *name); /* ignores case */
+bool http_field_is(const struct http_field *field, const char *name);             /* ignores case */
+bool http_field_is_any(const struct http_field *field, const char *const *names); /* up to NULL */
 
 /* A block of complete lines that http_field_split has accepted. Iterate over a copy to start again.
  */
