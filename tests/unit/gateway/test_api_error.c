@@ -1,4 +1,5 @@
-/* Goal: each API's clients read Baton's code and message, before an answer and in the middle. */
+/* Goal: each API's clients read Baton's code and message, before an answer and in the middle; the
+ * broker's routes that take an inference request are those that the gateway knows. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 
 #include "base/err.h"
 #include "gateway/api_error.h"
+#include "wire/route.h"
 
 static const struct api_error lost = {
 	.err = ERR_OUTRANKED, .message = "say \"again\"\n", .retry_ms = 61 * 1000};
@@ -71,12 +73,21 @@ static void test_events(void **state)
 
 static void test_routes(void **state)
 {
-	unsigned count;
+	unsigned count, streamed = 0;
+	size_t table_count;
 	const struct api_route *routes = api_routes(&count);
+	const struct route *table = route_table(&table_count);
 	(void)state;
 
 	for (unsigned i = 0; i < count; i++)
 		assert_ptr_equal(api_route_of(routes[i].path), &routes[i]);
+	for (size_t i = 0; i < table_count; i++) {
+		if (!(table[i].flags & ROUTE_STREAMED))
+			continue;
+		assert_non_null(api_route_of(table[i].path));
+		streamed++;
+	}
+	assert_int_equal(streamed, count);
 	assert_null(api_route_of("/v1/chat"));
 }
 
