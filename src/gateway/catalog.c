@@ -153,7 +153,7 @@ struct model *catalog_find(const struct catalog *catalog, const char *name)
 
 		server_models(model, server)
 		{
-			if (!(model->configured || model->listed) || !model_answers_to(model, name))
+			if (!model_is_offered(model) || !model_answers_to(model, name))
 				continue;
 			if (up)
 				return model;
@@ -291,6 +291,8 @@ void catalog_nearest(const struct catalog *catalog, const char *name, struct tex
 	{
 		server_models(model, server)
 		{
+			if (!model_is_offered(model))
+				continue;
 			keep_nearest(best, model->name, name);
 			if (model->alias)
 				keep_nearest(best, model->alias, name);
@@ -299,6 +301,11 @@ void catalog_nearest(const struct catalog *catalog, const char *name, struct tex
 
 	for (int i = 0; i < NEAREST_COUNT && best[i].name; i++)
 		text_format(out, "%s`%s`", i ? ", " : "", best[i].name);
+}
+
+bool model_is_offered(const struct model *model)
+{
+	return model->configured || model->listed;
 }
 
 uint64_t model_vram_bytes(const struct model *model)

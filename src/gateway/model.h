@@ -57,6 +57,8 @@ struct model {
 	char failure[160];         /* the last, in words */
 };
 
+/* Whether it can be asked for: a server's list may have had it, and have it no more. */
+bool model_is_offered(const struct model *model);
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);
 const char *residence_name(enum residence residence);

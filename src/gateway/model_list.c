@@ -34,12 +34,21 @@ static void add_ollama(struct text *out, const struct model *model)
 	text_char(out, '}');
 }
 
-/* The first of a name stands for all that have it. */
-static bool is_first_of_name(const struct catalog *catalog, const struct model *model)
+/* Of those that can be asked for, the first of a name stands for all that have it. */
+static bool is_listed(const struct catalog *catalog, const struct model *model)
 {
-	catalog_servers(server, catalog) server_models(
-		other, server) if (!strcmp(shown_name(other), shown_name(model))) return other ==
-		model;
+	if (!model_is_offered(model))
+		return false;
+
+	catalog_servers(server, catalog)
+	{
+		server_models(other, server)
+		{
+			if (model_is_offered(other) &&
+			    !strcmp(shown_name(other), shown_name(model)))
+				return other == model;
+		}
+	}
 	return false;
 }
 
@@ -49,8 +58,7 @@ static void add_models(struct text *out, const struct catalog *catalog, enum api
 	{
 		server_models(model, server)
 		{
-			if (!(model->configured || model->listed) ||
-			    !is_first_of_name(catalog, model))
+			if (!is_listed(catalog, model))
 				continue;
 			if (wire == API_OLLAMA)
 				add_ollama(out, model);
@@ -160,7 +168,7 @@ void gateway_status(const struct gateway *gateway, struct text *out, struct mono
 	text_json_key(out, "models");
 	text_char(out, '[');
 	catalog_servers(server, &gateway->catalog)
-		server_models(model, server) if (model->configured || model->listed)
+		server_models(model, server) if (model_is_offered(model))
 			add_model_state(out, model, now);
 	text_char(out, ']');
 
