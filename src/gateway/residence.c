@@ -298,8 +298,9 @@ static void begin_load(struct residences *residences, struct model *model, struc
 	}
 }
 
+/* `since`: somebody waits for it. */
 static void ask_memory(struct residences *residences, struct model *model, enum lease_class cls,
-		       int64_t waited_ms, struct mono_ms now)
+		       struct mono_ms since, struct mono_ms now)
 {
 	const struct model_server *server = model->server;
 	struct lease_ask ask = {
@@ -316,14 +317,14 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.uninterruptible_ms = residences->finish_ms,
 		.min_residence_ms = model->load_ms + STAY_MS,
 		.load_ms = model->load_ms,
-		.waited_ms = waited_ms,
+		.waited_ms = mono_since(now, since),
 		.timeout_ms = -1,
 	};
 
 	residences->party_next += 2;
 	model->party = ask.party;
 	model->cls = cls;
-	enter_state(model, RESIDENCE_QUEUED, now);
+	enter_state(model, RESIDENCE_QUEUED, since);
 	residences->port->acquire(residences->port->ctx, &ask);
 }
 
@@ -331,9 +332,8 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 		   struct mono_ms now)
 {
 	if (model->residence == RESIDENCE_QUEUED && cls < model->cls) {
-		int64_t waited_ms = mono_since(now, model->since);
 		residences->port->gone(residences->port->ctx, model->party);
-		ask_memory(residences, model, cls, waited_ms, now);
+		ask_memory(residences, model, cls, model->since, now);
 		return 0;
 	}
 	if (model->residence != RESIDENCE_NONE)
@@ -348,7 +348,7 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 		return -ERR_MODEL_FAILED;
 	}
 
-	ask_memory(residences, model, cls, 0, now);
+	ask_memory(residences, model, cls, now, now);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
-/* Goal: the models that can be asked for are those that a server has now. Method: the real catalog;
- * servers answer where the test says. */
+/* Goal: the models that can be asked for are those that a server has now, and what waits for a
+ * model's memory has waited since somebody wanted it first. Method: the real catalog and
+ * residences; servers answer, and leases are asked, where the test says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -155,11 +156,36 @@ static void test_what_a_server_has_no_more_hides_nothing(void **state)
 	assert_int_equal(near.length, 0);
 }
 
+/* Whoever is of a higher class asks anew for all, with all the time that was waited. */
+static void test_a_higher_class_takes_over_the_wait(void **state)
+{
+	static const enum lease_class classes[] = {LEASE_BACKGROUND, LEASE_CHAT, LEASE_VOICE};
+	struct model *model;
+	(void)state;
+
+	list_models("{\"data\":[{\"id\":\"m\"}]}", "{\"data\":[]}");
+	model = catalog_find(&gateway.catalog, "m");
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(residence_want(&gateway.residences, model, classes[i], seen.now),
+				 0);
+		assert_int_equal(seen.asks, i + 1);
+		assert_int_equal(seen.gone, i);
+		assert_int_equal(seen.asked.cls, classes[i]);
+		assert_int_equal(seen.asked.waited_ms, i * 1000);
+		seen.now = mono_after(seen.now, 1000);
+	}
+
+	assert_int_equal(residence_want(&gateway.residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(seen.asks, 3); /* that of a voice stands for it, too */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_what_a_server_has_no_more_hides_nothing,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_higher_class_takes_over_the_wait, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
