@@ -34,6 +34,8 @@ void relay_give_back(struct gateway *gateway, struct relay *relay);
 /* relay_forward.c: to the server and back. */
 void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 void relay_push_body(struct gateway *gateway, struct relay *relay);
+/* Wiped: it is not sent again. */
+void relay_forget_body(struct gateway *gateway, struct relay *relay);
 
 /* relay_answer.c: to the client. */
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,

@@ -276,11 +276,7 @@ static void forget_client(struct gateway *gateway, struct relay *relay)
 static void free_relay(struct gateway *gateway, struct relay *relay)
 {
 	list_remove(&relay->link);
-	gateway->body_bytes -= relay->body.length;
-	if (relay->body.bytes)
-		explicit_bzero(relay->body.bytes, relay->body.capacity);
-	buf_finish(&relay->body);
-
+	relay_forget_body(gateway, relay);
 	stream_watch_finish(&relay->watch);
 	buf_finish(&relay->held);
 	call_cancel(relay->busy_call);

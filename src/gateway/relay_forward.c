@@ -1,6 +1,6 @@
 /* relay_forward: the request to its server. The body goes as the very bytes that came, but for the
- * model's name where the client said an alias; it stays in memory until the answer begins, so that
- * a request that had to give way can be sent again. */
+ * model's name where the client said an alias; it stays in memory until it is sent and the answer
+ * begins, so that a request that had to give way can be sent again. */
 #include <stdio.h>
 #include <string.h>
 
@@ -88,6 +88,14 @@ static size_t gather_fields(const struct relay *relay, const char *bearer,
 	return count;
 }
 
+void relay_forget_body(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->body.bytes)
+		explicit_bzero(relay->body.bytes, relay->body.capacity);
+	gateway->body_bytes -= relay->body.length;
+	buf_finish(&relay->body);
+}
+
 static void on_head(void *ctx, uint64_t request, int status, struct http_field_iterator fields)
 {
 	struct relay *relay = ctx;
@@ -100,11 +108,8 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 	relay->status = status;
 	relay->answered = true;
 	relay->first_byte = loop_now();
-	if (relay->body_complete) { /* it cannot be sent again any more */
-		explicit_bzero(buf_data(&relay->body), relay->body.length);
-		gateway->body_bytes -= relay->body.length;
-		buf_finish(&relay->body);
-	}
+	if (relay->body_complete && relay->body_sent == relay->body.length)
+		relay_forget_body(gateway, relay);
 	relay_begin_answer(gateway, relay, status, fields);
 }
 
@@ -167,6 +172,8 @@ void relay_push_body(struct gateway *gateway, struct relay *relay)
 
 	if (relay->body_complete) {
 		upstream_write_end(gateway->upstream, relay->request);
+		if (relay->answered)
+			relay_forget_body(gateway, relay);
 		return;
 	}
 

@@ -1,5 +1,7 @@
 """What goes wrong around the gateway: servers that stall, die, forget and lie, and clients at their worst."""
+import contextlib
 import json
+import re
 import socket
 import threading
 import unittest
@@ -300,6 +302,18 @@ class Sockets(GatewayTest):
             connection.send(daemon.request("GET", "/health"))
             self.assertEqual(connection.read_answer().status, 200, "the connection is good for more")
 
+    def test_answer_before_the_whole_body(self):
+        """A server may begin its answer while it still reads: it gets the rest of the body all the same."""
+        server = EarlyServer(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        self.addCleanup(server.close)
+        daemon = self.behind({"name": "early", "kind": "openai", "url": server.url,
+                              "models": [{"name": "m", "vram_mb": 100}]})
+        body = b'{"model":"m","x":"%s"}' % (b"x" * (16 << 20))  # more than sockets hold
+        connection = self.raw(daemon, daemon.request("POST", CHAT, body))
+        self.assertEqual(connection.read_head()[0], 200)
+        server.read_on.set()
+        self.assertEqual(b"".join(connection.chunks()), b"%d" % len(body))
+
     def test_slow_reader_of_a_fast_server(self):
         """The server is read only as fast as its client reads."""
         plain, daemon = self.ready()
@@ -376,6 +390,27 @@ class RawServer:
 
     def close(self):
         self.socket.close()
+
+
+class EarlyServer(RawServer):
+    """Says its head to a request of which it has read the beginning, then how long the whole body was."""
+
+    def __init__(self, text):
+        self.read_on = threading.Event()
+        super().__init__(text)
+
+    def serve(self, connection):
+        with connection, contextlib.suppress(OSError):
+            head, _, body = connection.recv(65536).partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            if not length:
+                return  # it is asked for its list
+            connection.sendall(self.text)
+            self.read_on.wait(30)
+            came = len(body)
+            while came < int(length[1]) and (piece := connection.recv(65536)):
+                came += len(piece)
+            connection.sendall(b"%d" % came)
 
 
 if __name__ == "__main__":
