@@ -187,7 +187,6 @@ static void on_found(void *ctx, const struct adapter_model *found)
 static void on_list(void *ctx, const struct call_answer *answer)
 {
 	struct model_server *server = ctx;
-	struct residences *residences = server->catalog->residences;
 
 	server->list_call = NULL;
 	server->up = answer->err == 0 && answer->status == 200;
@@ -197,22 +196,33 @@ static void on_list(void *ctx, const struct call_answer *answer)
 			server->adapter->read_list(answer->body, answer->length, on_found, server);
 	}
 	if (answer->err == ERR_UPSTREAM_UNREACHABLE)
-		residence_server_gone(residences, server, loop_now());
+		residence_server_gone(server, loop_now());
 	server->catalog->on_change(server->catalog->ctx);
 }
 
-static void ask_list(struct catalog *catalog, struct model_server *server, struct mono_ms now)
+int catalog_call(const struct model_server *server, const struct adapter_call *what,
+		 const char *model, int time_ms, call_done *done, void *ctx, struct call **ret_call)
 {
-	const struct adapter_call *list = &server->adapter->list;
-	cleanup_text struct text url = {0};
+	cleanup_text struct text url = {0}, body = {0};
 	struct call_question question = {
-		.method = list->method, .key = server->key, .time_ms = LIST_TIME_MS};
+		.method = what->method, .key = server->key, .time_ms = time_ms};
 
-	text_format(&url, "%s%s", server->url, list->path);
+	text_str(&url, server->url);
+	adapter_fill_path(&url, what->path, model);
 	question.url = url.bytes;
+	if (what->body) {
+		adapter_fill_body(&body, what->body, model);
+		question.body = body.bytes;
+	}
+	return call_start(server->catalog->upstream, &question, done, ctx, ret_call);
+}
+
+static void ask_list(struct model_server *server, struct mono_ms now)
+{
 	server->asked = true;
 	server->asked_at = now;
-	if (call_start(catalog->upstream, &question, on_list, server, &server->list_call) != 0)
+	if (catalog_call(server, &server->adapter->list, "", LIST_TIME_MS, on_list, server,
+			 &server->list_call) != 0)
 		server->up = false;
 }
 
@@ -224,7 +234,7 @@ bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
 			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
 
 		if (!server->list_call && !fresh)
-			ask_list(catalog, server, now);
+			ask_list(server, now);
 	}
 	return catalog_pending(catalog);
 }

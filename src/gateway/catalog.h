@@ -40,6 +40,10 @@ struct model *catalog_find(const struct catalog *catalog, const char *name);
 /* Asks every server whose list is older than CATALOG_LIST_AGE_MS. True: some answer is awaited. */
 bool catalog_refresh(struct catalog *catalog, struct mono_ms now);
 bool catalog_pending(const struct catalog *catalog);
+/* A call of its adapter to a server, `model` in its place. As call_start. */
+int catalog_call(const struct model_server *server, const struct adapter_call *what,
+		 const char *model, int time_ms, call_done *done, void *ctx,
+		 struct call **ret_call);
 /* Up to three names that are like this one, as "`a`, `b`"; nothing when none is. */
 void catalog_nearest(const struct catalog *catalog, const char *name, struct text *out);
 

@@ -97,7 +97,6 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 	gateway->catalog.residences = &gateway->residences;
 	gateway->residences = (struct residences){
 		.catalog = &gateway->catalog,
-		.upstream = gateway->upstream,
 		.port = port,
 		.log = log,
 		.party_next = LEASE_PARTY_FIRST + 1,
@@ -161,15 +160,10 @@ static void on_busy(void *ctx, const struct call_answer *answer)
 static void look_whether_idle(struct gateway *gateway, struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
-	cleanup_text struct text url = {0};
-	struct call_question question = {.method = server->adapter->busy.method,
-					 .key = server->key,
-					 .time_ms = BUSY_TIME_MS};
 
-	text_format(&url, "%s%s", server->url, server->adapter->busy.path);
-	question.url = url.bytes;
 	relay->look_at = MONO_NEVER;
-	if (call_start(gateway->upstream, &question, on_busy, relay, &relay->busy_call) != 0)
+	if (catalog_call(server, &server->adapter->busy, relay->model->name, BUSY_TIME_MS, on_busy,
+			 relay, &relay->busy_call) != 0)
 		relay_end(gateway, relay, "left");
 }
 

@@ -152,7 +152,7 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 	relay_fail(gateway, relay, end->err, words.bytes, 0);
 	if (end->err == ERR_UPSTREAM_UNREACHABLE) {
 		server->up = false;
-		residence_server_gone(&gateway->residences, server, loop_now());
+		residence_server_gone(server, loop_now());
 	}
 }
 

@@ -58,22 +58,11 @@ static void tell_change(struct residences *residences, struct model *model)
 	residences->on_change(residences->ctx, model);
 }
 
-static int start_call(struct residences *residences, struct model *model,
-		      const struct adapter_call *pattern, int64_t time_ms, call_done *done)
+static int start_call(struct model *model, const struct adapter_call *what, int64_t time_ms,
+		      call_done *done)
 {
-	const struct model_server *server = model->server;
-	cleanup_text struct text url = {0}, body = {0};
-	struct call_question question = {
-		.method = pattern->method, .key = server->key, .time_ms = (int)time_ms};
-
-	text_str(&url, server->url);
-	adapter_fill_path(&url, pattern->path, model->name);
-	question.url = url.bytes;
-	if (pattern->body) {
-		adapter_fill_body(&body, pattern->body, model->name);
-		question.body = body.bytes;
-	}
-	return call_start(residences->upstream, &question, done, model, &model->call);
+	return catalog_call(model->server, what, model->name, (int)time_ms, done, model,
+			    &model->call);
 }
 
 static struct residences *residences_of(const struct model *model)
@@ -140,8 +129,7 @@ static void look_whether_unloaded(struct residences *residences, struct model *m
 				  struct mono_ms now)
 {
 	model->due = MONO_NEVER;
-	if (start_call(residences, model, &model->server->adapter->loaded, CALL_MS,
-		       on_unload_seen) != 0)
+	if (start_call(model, &model->server->adapter->loaded, CALL_MS, on_unload_seen) != 0)
 		give_back(residences, model, now);
 }
 
@@ -168,8 +156,7 @@ static void ask_unload(struct residences *residences, struct model *model, struc
 	const struct adapter_call *unload = &model->server->adapter->unload;
 
 	model->due = MONO_NEVER;
-	if (!unload->method ||
-	    start_call(residences, model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
+	if (!unload->method || start_call(model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
 		give_back(residences, model, now);
 }
 
@@ -232,7 +219,7 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 		model->due = mono_after(now, CHECK_MS);
 }
 
-static void check_ready(struct residences *residences, struct model *model, struct mono_ms now)
+static void check_ready(struct model *model, struct mono_ms now)
 {
 	const struct adapter *adapter = model->server->adapter;
 	const struct adapter_call *check =
@@ -241,7 +228,7 @@ static void check_ready(struct residences *residences, struct model *model, stru
 	model->due = MONO_NEVER;
 	if (model->running > 0)
 		return;
-	if (model->call || start_call(residences, model, check, CALL_MS, on_checked) != 0)
+	if (model->call || start_call(model, check, CALL_MS, on_checked) != 0)
 		model->due = mono_after(now, CHECK_MS);
 }
 
@@ -255,7 +242,7 @@ static void become_ready(struct residences *residences, struct model *model, str
 	enter_state(model, RESIDENCE_READY, now);
 	residences->port->ready(residences->port->ctx, model->party, &model->token);
 	if (adapter->sizes_itself)
-		start_call(residences, model, &adapter->loaded, CALL_MS, on_size_seen);
+		start_call(model, &adapter->loaded, CALL_MS, on_size_seen);
 	if (adapter->load.method) /* else it is loaded by its first request */
 		model->due = mono_after(now, CHECK_MS);
 	tell_change(residences, model);
@@ -292,7 +279,7 @@ static void begin_load(struct residences *residences, struct model *model, struc
 		become_ready(residences, model, now);
 		return;
 	}
-	if (start_call(residences, model, load, residences->load_ms_max, on_loaded) != 0) {
+	if (start_call(model, load, residences->load_ms_max, on_loaded) != 0) {
 		note_failure(residences, model, now, "the call could not be made");
 		give_back(residences, model, now);
 	}
@@ -371,11 +358,10 @@ void residence_worked(struct residences *residences, struct model *model, struct
 		model->due = mono_after(now, CHECK_MS);
 }
 
-void residence_server_gone(struct residences *residences, const struct model_server *server,
-			   struct mono_ms now)
+void residence_server_gone(const struct model_server *server, struct mono_ms now)
 {
 	server_models(model, server) if (model->residence == RESIDENCE_READY)
-		check_ready(residences, model, now);
+		check_ready(model, now);
 }
 
 static struct model *model_of_party(const struct residences *residences, uint64_t party)
@@ -464,7 +450,7 @@ static void act_when_due(struct residences *residences, struct model *model, str
 	else if (model->residence == RESIDENCE_LEAVING)
 		tell_change(residences, model); /* what still runs is cut */
 	else if (model->residence == RESIDENCE_READY)
-		check_ready(residences, model, now);
+		check_ready(model, now);
 }
 
 void residence_tick(struct residences *residences, struct mono_ms now)

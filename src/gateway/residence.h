@@ -9,7 +9,6 @@
 
 struct residences {
 	struct catalog *catalog;
-	struct upstream *upstream;
 	const struct lease_port *port;
 	struct log *log;
 	uint64_t party_next; /* even numbers; relays have odd ones */
@@ -27,8 +26,7 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
 /* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
-void residence_server_gone(struct residences *residences, const struct model_server *server,
-			   struct mono_ms now);
+void residence_server_gone(const struct model_server *server, struct mono_ms now);
 /* One that ran is done. */
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now);
 /* True: the party is a model's. */
