@@ -122,28 +122,42 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-int route_query_text(const char *query, const char *name, char *ret_text, size_t size)
+/* `length` bytes of a path or query. False: a broken escape, a NUL, or too long. */
+static bool decode_text(const char *at, size_t length, bool plus_is_space, char *ret_text,
+			size_t size)
 {
-	const char *at = query_value(query, name);
-	size_t length = 0;
+	const char *end = at + length;
+	size_t used = 0;
 
-	if (!at)
-		return 0;
-	while (*at && *at != '&') {
-		int byte = *at == '+' ? ' ' : (unsigned char)*at;
+	while (at < end) {
+		int byte = *at == '+' && plus_is_space ? ' ' : (unsigned char)*at;
 		if (*at == '%') {
 			int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]);
 			if (low < 0)
-				return -ERR_BAD_FIELD;
+				return false;
 			byte = high * 16 + low;
 			at += 2;
 		}
-		if (byte == 0 || length + 1 >= size)
-			return -ERR_BAD_FIELD;
-		ret_text[length++] = (char)byte;
+		if (byte == 0 || used + 1 >= size)
+			return false;
+		ret_text[used++] = (char)byte;
 		at++;
 	}
 
-	ret_text[length] = '\0';
-	return 1;
+	ret_text[used] = '\0';
+	return true;
+}
+
+int route_query_text(const char *query, const char *name, char *ret_text, size_t size)
+{
+	const char *at = query_value(query, name);
+
+	if (!at)
+		return 0;
+	return decode_text(at, strcspn(at, "&"), true, ret_text, size) ? 1 : -ERR_BAD_FIELD;
+}
+
+bool route_path_text(const char *path, char *ret_text, size_t size)
+{
+	return decode_text(path, strlen(path), false, ret_text, size);
 }

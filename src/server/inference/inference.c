@@ -268,39 +268,18 @@ void inference_request(struct inference *inference, const struct request_context
 		gateway_request(inference->gateway, context->request, &client);
 }
 
-/* "/v1/models/ID", percent-decoded: identifiers hold slashes, colons, percents. False: not text. */
-static bool take_id(const char *path, char *ret_id, size_t size)
-{
-	static const char prefix[] = "/v1/models/";
-	const char *at = path + strlen(prefix);
-	size_t length = 0;
-
-	for (; *at && length < size - 1; at++) {
-		if (*at != '%') {
-			ret_id[length++] = *at;
-			continue;
-		}
-		int high = name_hex_value(at[1]), low = high < 0 ? -1 : name_hex_value(at[2]);
-		if (low < 0 || (high == 0 && low == 0))
-			return false;
-		ret_id[length++] = (char)(high * 16 + low);
-		at += 2;
-	}
-	ret_id[length] = '\0';
-	return *at == '\0';
-}
-
 void inference_models(struct inference *inference, const struct request_context *context)
 {
+	static const char prefix[] = "/v1/models/";
 	const char *path = context->request->path;
 	struct client_names names;
 	struct gateway_client client = client_of(inference, context, &names);
-	bool one = !strncmp(path, "/v1/models/", strlen("/v1/models/"));
+	bool one = !strncmp(path, prefix, strlen(prefix));
 	char id[JSON_SCAN_MODEL_BYTES];
 
 	if (refused_closed(inference, context))
 		return;
-	if (one && !take_id(path, id, sizeof(id)))
+	if (one && !route_path_text(path + strlen(prefix), id, sizeof(id)))
 		respond_error(context, ERR_NOT_FOUND, NULL);
 	else
 		gateway_models(inference->gateway, context->request->conn,

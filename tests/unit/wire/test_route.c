@@ -168,13 +168,25 @@ static void test_query_text(void **state)
 				 -ERR_BAD_FIELD);
 }
 
+/* Of a path a plus is a plus, and an identifier may hold slashes. */
+static void test_path_text(void **state)
+{
+	(void)state;
+	char text[8];
+	assert_true(route_path_text("a/b+%3a%25", text, sizeof(text)));
+	assert_string_equal(text, "a/b+:%");
+	static const char *const bad[] = {"%", "%4", "%zz", "a%00", "12345678"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(route_path_text(bad[i], text, sizeof(text)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),      cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_paths),      cmocka_unit_test(test_files),
 		cmocka_unit_test(test_html),       cmocka_unit_test(test_query),
-		cmocka_unit_test(test_query_text),
+		cmocka_unit_test(test_query_text), cmocka_unit_test(test_path_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
