@@ -106,7 +106,7 @@ void gpu_encode_measured(struct text *out, const struct gpu_figures *figures, st
 	text_char(out, '}');
 }
 
-/* One gauge over all GPUs; a NaN is left out. */
+/* One gauge over all GPUs; where it is `absent` it is left out. */
 struct gauge {
 	const char *name, *help;
 	double (*value)(const struct gpu_figures *figures, struct mono_ms now);

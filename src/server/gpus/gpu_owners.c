@@ -186,7 +186,6 @@ static void read_ancestors(struct gpu_owner *owner)
 			(struct named_process){.pid = pid, .pid_start = stat.start};
 		pid = stat.parent;
 	}
-	owner->start = owner->ancestor_count > 0 ? owner->ancestors[0].pid_start : 0;
 }
 
 static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct mono_ms now)

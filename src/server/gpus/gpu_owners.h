@@ -10,7 +10,6 @@ enum { OWNER_ANCESTORS_MAX = 12, OWNER_NAME_BYTES = 31, OWNERS_NEW_MAX = 128 };
 struct gpu_owner {
 	struct hash_node by_pid;
 	int64_t pid;
-	uint64_t start;                     /* 0: it cannot be looked at */
 	char command[OWNER_NAME_BYTES + 1]; /* "": unknown */
 	struct mono_ms since;               /* it was seen first */
 	uint64_t session;                   /* 0: it works for none */

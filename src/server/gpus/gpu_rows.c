@@ -20,7 +20,7 @@ static const char *key_of(const struct gpu_device *device)
 
 static void reset_row(struct gpu_row *row, const char *name, const char *wanted)
 {
-	*row = (struct gpu_row){.measured = MONO_PAST, .since = MONO_PAST};
+	*row = (struct gpu_row){.measured = MONO_PAST};
 	row->reading.state = GPU_FAILED;
 	(void)snprintf(row->name, sizeof(row->name), "%s", name);
 	(void)snprintf(row->wanted, sizeof(row->wanted), "%s", wanted);
@@ -78,14 +78,7 @@ static void keep_found(struct gpu_rows *rows, const char *source, const struct g
 			(struct gpu_found){.source = source, .device = *device, .present = true};
 }
 
-static void set_state(struct gpu_row *row, enum gpu_state state, struct mono_ms now)
-{
-	if (row->reading.state != state || row->since.v == MONO_PAST.v)
-		row->since = now;
-	row->reading.state = state;
-}
-
-void gpu_rows_take_list(struct gpu_rows *rows, const struct gpu_report *report, struct mono_ms now)
+void gpu_rows_take_list(struct gpu_rows *rows, const struct gpu_report *report)
 {
 	for (size_t i = 0; i < rows->found_count; i++)
 		if (strcmp(rows->found[i].source, report->source) == 0)
@@ -108,7 +101,7 @@ void gpu_rows_take_list(struct gpu_rows *rows, const struct gpu_report *report, 
 		if (!present && row->reading.state != GPU_LOST) {
 			gpu_reading_finish(&row->reading);
 			row->reading.known = 0;
-			set_state(row, GPU_GONE, now);
+			row->reading.state = GPU_GONE;
 		}
 	}
 }
@@ -202,7 +195,6 @@ void gpu_rows_take_reading(struct gpu_rows *rows, uint32_t index, struct gpu_rep
 {
 	struct gpu_row *row = &rows->v[index];
 
-	set_state(row, report->reading.state, now);
 	gpu_reading_finish(&row->reading);
 	row->reading = report->reading;
 	report->reading.processes = NULL;

@@ -13,7 +13,6 @@ struct gpu_row {
 	struct gpu_device device;
 	struct gpu_reading reading; /* the newest, owned; GPU_FAILED before the first */
 	struct mono_ms measured;    /* of the newest good one; PAST: none yet */
-	struct mono_ms since;       /* of its state */
 	struct mono_ms busy;        /* when it was last seen to compute, or not seen at all */
 	uint64_t total_bytes;       /* as last seen; 0: unknown */
 	uint64_t reserved_bytes;
@@ -39,7 +38,7 @@ struct gpu_rows {
 /* The GPUs of the file, at the start and after a reload; a name keeps its device. */
 void gpu_rows_configure(struct gpu_rows *rows, const struct settings *settings);
 /* A source's whole list. What is missing is gone. */
-void gpu_rows_take_list(struct gpu_rows *rows, const struct gpu_report *report, struct mono_ms now);
+void gpu_rows_take_list(struct gpu_rows *rows, const struct gpu_report *report);
 /* Gives devices to GPUs, once all sources have answered. */
 void gpu_rows_bind(struct gpu_rows *rows);
 /* The row of a device; LIMIT_GPUS: none. */

@@ -21,7 +21,7 @@ static const struct gpu_source_ops *const sources[SAMPLER_PROBES] = {&gpu_nvml, 
 static unsigned probe_of_source(const char *source)
 {
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
-		if (sources[i] && strcmp(sources[i]->name, source) == 0)
+		if (strcmp(sources[i]->name, source) == 0)
 			return i;
 	return 0;
 }
@@ -116,7 +116,7 @@ static void take_list(struct gpu_sampler *sampler, const struct gpu_report *repo
 	for (uint32_t i = 0; i < sampler->rows.count; i++)
 		before[i] = sampler->rows.v[i].reading.state;
 	uint32_t count = sampler->rows.count;
-	gpu_rows_take_list(&sampler->rows, report, now);
+	gpu_rows_take_list(&sampler->rows, report);
 
 	for (uint32_t i = 0; i < count; i++)
 		if (sampler->rows.v[i].reading.state != before[i])
@@ -258,7 +258,7 @@ static void take_first(struct gpu_sampler *sampler, struct gpu_report *first, st
 
 	for (struct gpu_report *report = first; report; report = report->next)
 		if (report->kind == GPU_REPORT_LIST)
-			gpu_rows_take_list(&sampler->rows, report, now);
+			gpu_rows_take_list(&sampler->rows, report);
 	gpu_rows_bind(&sampler->rows);
 
 	for (struct gpu_report *report = first; report; report = next) {
@@ -306,8 +306,7 @@ void gpu_sampler_find(struct gpu_sampler *sampler, const struct gpu_paths *paths
 		return;
 	gpu_names_load(&sampler->rows.names, state_dir);
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
-		if (sources[i])
-			sampler->probes[i] = gpu_probe_start(sources[i], paths, sampler->fd);
+		sampler->probes[i] = gpu_probe_start(sources[i], paths, sampler->fd);
 
 	wait_first(sampler);
 	gpu_rows_fill(&sampler->rows, settings);

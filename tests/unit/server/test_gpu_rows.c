@@ -50,7 +50,7 @@ static void list(const char *source, struct gpu_device *devices, size_t count)
 					  .source = source,
 					  .devices = devices,
 					  .device_count = count};
-	gpu_rows_take_list(&rows, &report, now);
+	gpu_rows_take_list(&rows, &report);
 	gpu_rows_bind(&rows);
 }
 
