@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "wire/name.h"
 
 static const struct route routes[] = {
 #define ROUTE_ROW(id, method, path, rights, flags, part, handler, about)                           \
@@ -114,14 +115,6 @@ bool route_query_u64(const char *query, const char *name, uint64_t *ret_value)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* `length` bytes of a path or query. False: a broken escape, a NUL, or too long. */
 static bool decode_text(const char *at, size_t length, bool plus_is_space, char *ret_text,
 			size_t size)
@@ -132,7 +125,8 @@ static bool decode_text(const char *at, size_t length, bool plus_is_space, char 
 	while (at < end) {
 		int byte = *at == '+' && plus_is_space ? ' ' : (unsigned char)*at;
 		if (*at == '%') {
-			int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]);
+			int high = name_hex_value(at[1]),
+			    low = high < 0 ? -1 : name_hex_value(at[2]);
 			if (low < 0)
 				return false;
 			byte = high * 16 + low;
