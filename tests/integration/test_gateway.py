@@ -6,6 +6,7 @@ import unittest
 
 from lib.daemon import in_thread
 from lib.gateway import CHAT, GPU, GatewayTest, upstream
+from lib.model_server import Computing
 from lib.wait import wait_until
 
 
@@ -78,19 +79,10 @@ class Turns(GatewayTest):
     def test_one_at_a_time(self):
         one, two = self.server("openai", ["a"]), self.server("openai", ["b"])
         daemon = self.behind(upstream(one, "one", vram_mb=1000), upstream(two, "two", vram_mb=1000))
-        both = {"running": 0, "most": 0}
-        lock = threading.Lock()
-
-        def count(change):
-            with lock:
-                both["running"] += change
-                both["most"] = max(both["most"], both["running"])
-
-        for server in (one, two):
-            server.begins, server.ends = (lambda: count(1)), (lambda: count(-1))
+        computing = Computing(one, two)
         jobs = [in_thread(self.ask, daemon, "ab"[i % 2]) for i in range(12)]
         self.assertEqual([job.result().status for job in jobs], [200] * 12)
-        self.assertEqual(both["most"], 1)
+        self.assertEqual(computing.most, 1)
 
     def test_voice_goes_first(self):
         plain = self.server("openai", ["m"])

@@ -17,7 +17,6 @@ class ModelServer:
         self.loaded = set()
         self.requests = []      # (method, path, headers, body)
         self.running = 0        # answers that are being made
-        self.most_running = 0   # at once
         self.cut = 0            # clients that left in the middle
         self.load_status = 200
         self.load_delay = threading.Event()
@@ -163,7 +162,6 @@ class ModelServer:
     def infer(self, handler, path, body):
         with self.lock:
             self.running += 1
-            self.most_running = max(self.most_running, self.running)
         try:
             return self.answer_inference(handler, path, body)
         finally:
@@ -225,3 +223,19 @@ class ModelServer:
             handler.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
         handler.wfile.write(b"0\r\n\r\n")
         return True
+
+
+class Computing:
+    """How many answers in one piece such servers make at once, together. Each counts until its last byte goes out:
+    with that the next one may begin."""
+
+    def __init__(self, *servers):
+        self.now = self.most = 0
+        self.lock = threading.Lock()
+        for server in servers:
+            server.begins, server.ends = (lambda: self.count(1)), (lambda: self.count(-1))
+
+    def count(self, change):
+        with self.lock:
+            self.now += change
+            self.most = max(self.most, self.now)
