@@ -7,6 +7,7 @@
 
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/process_words.h"
 #include "cli/table.h"
 #include "cli/units.h"
 
@@ -99,9 +100,8 @@ static void view_gpus(const json_t *gpus, struct text_table *sheet)
 
 static void process_row(struct table *table, const char *gpu, const json_t *process)
 {
-	const char *client = field_text(process, "client", NULL);
-	uint64_t pid = field_u64(process, "pid"), lease = field_u64(process, "lease");
-	char since[UNITS_BYTES];
+	uint64_t pid = field_u64(process, "pid");
+	char since[UNITS_BYTES], whose[PROCESS_WORDS_BYTES];
 
 	table_cell(table, STYLE_BOLD, "%s", gpu);
 	if (pid)
@@ -114,12 +114,8 @@ static void process_row(struct table *table, const char *gpu, const json_t *proc
 	table_cell(table, STYLE_PLAIN, "%s",
 		   units_duration(since, field_number(process, "since_s", -1)));
 
-	if (client && lease)
-		table_cell(table, STYLE_GOOD, "%s, lease %" PRIu64, client, lease);
-	else if (client)
-		table_cell(table, STYLE_WARN, "%s, without a lease here", client);
-	else
-		table_cell(table, STYLE_WARN, "unmanaged");
+	enum text_table_style style = process_words_holder(process, whose);
+	table_cell(table, style, "%s", whose);
 }
 
 static void view_processes(const json_t *gpus, struct text_table *sheet)
@@ -163,10 +159,16 @@ static void view_notes(const json_t *gpus, struct text_table *sheet)
 				       "%s: processes of other users may be missing; a broker "
 				       "that runs as root sees them",
 				       name);
+		if (field_true(measured, "pids_foreign"))
+			text_table_add(sheet,
+				       "%s: the pids are the machine's and the broker is in a "
+				       "container, so whose they are is unknown",
+				       name);
 		if (field_text(gpu, "vram_left_by", NULL))
 			text_table_add(sheet, "%s: some of what is unmanaged was left by %s", name,
 				       field_text(gpu, "vram_left_by", ""));
 	}
+	process_words_odd(gpus, sheet);
 }
 
 static json_t *rows_of(const json_t *status, const char *name)

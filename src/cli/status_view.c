@@ -8,6 +8,7 @@
 
 #include "cli/claim_words.h"
 #include "cli/field.h"
+#include "cli/process_words.h"
 #include "cli/table.h"
 #include "cli/units.h"
 
@@ -113,6 +114,7 @@ static void view_gpus(const json_t *status, struct text_table *sheet)
 
 	text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
+	process_words_odd(json_object_get(status, "gpus"), sheet);
 }
 
 static void state_cell(struct table *table, const json_t *lease)

@@ -88,6 +88,8 @@ void proc_parse_status(const char *line, struct proc_status *status)
 {
 	const char *uid = value_of(line, "Uid");
 	const char *pids = value_of(line, "NSpid");
+	const char *state = value_of(line, "State");
+	const char *waits = value_of(line, "voluntary_ctxt_switches");
 	uint64_t number;
 
 	/* -1 as an id means none. */
@@ -98,7 +100,16 @@ void proc_parse_status(const char *line, struct proc_status *status)
 	if (pids) {
 		pids += strspn(pids, "0123456789");
 		status->is_nested = pids[strspn(pids, " \t\n")] != '\0';
+		status->inner_pid = 0;
+		for (pids += strspn(pids, " \t"); parse_number(&pids, INT32_MAX, &number);
+		     pids += strspn(pids, " \t"))
+			status->inner_pid = (int64_t)number;
 	}
+
+	if (state)
+		status->state = *state == '\n' ? '\0' : *state;
+	if (waits && parse_number(&waits, INT64_MAX, &number))
+		status->waits = (int64_t)number;
 }
 
 bool proc_parse_cgroup(const char *line, char *ret_path, size_t size)

@@ -14,11 +14,14 @@ struct proc_stat {
 };
 
 struct proc_status {
-	int64_t uid;    /* the real one; -1: unknown */
-	bool is_nested; /* has another pid in a nested PID namespace */
+	int64_t uid;       /* the real one; -1: unknown */
+	bool is_nested;    /* has another pid in a nested PID namespace */
+	int64_t inner_pid; /* nested: the one in the innermost; else 0 */
+	char state;        /* as in proc_stat; '\0': unknown */
+	int64_t waits;     /* how often its main thread gave up the processor; -1: unknown */
 };
 
-#define PROC_STATUS_NONE ((struct proc_status){.uid = -1})
+#define PROC_STATUS_NONE ((struct proc_status){.uid = -1, .waits = -1})
 
 /* /proc/PID/stat. False: not such a text. */
 bool proc_parse_stat(const char *text, struct proc_stat *ret_stat);

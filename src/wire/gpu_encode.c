@@ -26,6 +26,17 @@ static void add_watts(struct text *out, bool known, uint32_t power_mw)
 		text_str(out, "null");
 }
 
+static void add_container(struct text *out, const struct gpu_process_row *row)
+{
+	text_json_key(out, "container");
+	text_char(out, '{');
+	text_json_str(out, "runtime", row->container_runtime);
+	text_json_str(out, "id", row->container_id);
+	if (row->container_pid > 0)
+		text_json_i64(out, "pid", row->container_pid);
+	text_char(out, '}');
+}
+
 static void add_process(struct text *out, const struct gpu_process_row *row, struct mono_ms now)
 {
 	text_json_item(out);
@@ -42,6 +53,12 @@ static void add_process(struct text *out, const struct gpu_process_row *row, str
 	}
 	if (row->lease)
 		text_json_u64(out, "lease", row->lease);
+	if (row->container_id[0])
+		add_container(out, row);
+	if (row->condition) {
+		text_json_str(out, "condition", row->condition);
+		text_json_str(out, "condition_text", row->condition_text);
+	}
 	text_char(out, '}');
 }
 
@@ -50,6 +67,8 @@ static void add_processes(struct text *out, const struct gpu_figures *figures, s
 	text_json_bool(out, "processes_known", figures->processes_known);
 	if (figures->processes_partial)
 		text_json_bool(out, "processes_partial", true);
+	if (figures->pids_foreign)
+		text_json_bool(out, "pids_foreign", true);
 	if (figures->left_off > 0)
 		text_json_u64(out, "processes_left_off", figures->left_off);
 

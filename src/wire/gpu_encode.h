@@ -14,6 +14,9 @@ struct gpu_process_row {
 	struct mono_ms since;
 	uint64_t session, lease; /* 0: works for none; has none here */
 	char client[LIMIT_ID_BYTES + 1];
+	const char *condition, *condition_text;       /* what is odd about it; NULL: nothing */
+	char container_runtime[16], container_id[72]; /* "": in none that is known */
+	int64_t container_pid;                        /* its pid in there; 0: unknown */
 };
 
 struct gpu_figures {
@@ -30,6 +33,7 @@ struct gpu_figures {
 	int64_t idle_ms; /* for how long it has been seen to do nothing */
 	int32_t temperature_c;
 	bool processes_known, processes_partial;
+	bool pids_foreign; /* of another PID namespace: whose they are is not known */
 	size_t process_count, left_off;
 	struct gpu_process_row *processes; /* the largest first */
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "process/container.h"
 #include "process/proc_parse.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,6 +21,14 @@ static void read_lines(char *text)
 			assert(path[0] == '/' && strcmp(path, line + 3) == 0);
 	}
 	assert(status.uid >= -1 && status.uid < UINT32_MAX);
+	assert(status.inner_pid >= 0 && status.waits >= -1);
+}
+
+static void read_container(const char *text)
+{
+	struct container container;
+	if (container_parse(text, &container))
+		assert(container.runtime[0] && container.id[0] && strstr(text, container.id));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -35,6 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(stat.parent >= 0 && stat.threads >= 0);
 		assert(strchr(text, ')') && strchr(text, stat.state));
 	}
+	read_container(text);
 	read_lines(text);
 
 	free(text);

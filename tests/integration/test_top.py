@@ -178,7 +178,7 @@ class Measured(TopTest):
         self.assertRegex(screen.line("gpu0"), r"1/1 +\[█+░+▓+▒+·+\] +4\.9G of 24\.0G used")
         self.assertRegex(screen.line("load"), r"load +33% .* 50 C +123 W")
         lease = self.d.status()["leases"][0]["lease"]
-        self.assertRegex(screen.line(f"{child} "), rf"sleep +gpu0 +1\.5G +compute +\S+.* {lease} train")
+        self.assertRegex(screen.line(f"{child} "), rf"sleep +gpu0 +1\.5G +compute +\S+.* train, lease {lease}")
         self.assertRegex(screen.line(f"{stranger.pid} "), r"sleep +gpu0 +700M +graphics .* unmanaged")
         self.assertRegex(screen.line("  -  ?"), r"gpu0 +\? +compute")
         self.assertRegex(screen.line("train  "), r"2\.0G +1\.5G")

@@ -261,6 +261,9 @@ export interface StatusMeasured {
 	power_w: number | null;
 	processes_known?: boolean;
 	processes_partial?: true;
+	/** The pids are of another PID namespace (the broker is in a container), so whose they are is
+	 * not known. */
+	pids_foreign?: true;
 	processes_left_off?: number;
 	processes?: StatusProcess[];
 }
@@ -274,6 +277,19 @@ export interface StatusProcess {
 	session?: number;
 	client?: string;
 	lease?: number;
+	container?: StatusContainer;
+	/** What is odd about it. */
+	condition?: "vram_swap" | "zombie" | "dead" | "stuck";
+	condition_text?: string;
+}
+
+/** The container that a process is in, by its cgroup. */
+export interface StatusContainer {
+	runtime: "docker" | "podman" | "containerd" | "cri-o" | "lxc" | "nspawn" | "container";
+	/** 64 hex digits, or a name. */
+	id: string;
+	/** Its pid in there. */
+	pid?: number;
 }
 
 /** What holders and waiters have in common. */

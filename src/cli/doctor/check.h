@@ -61,4 +61,5 @@ void check_cgroup(const struct doctor *doctor, struct finding *finding);
 void check_logout(const struct doctor *doctor, struct finding *finding);
 void check_descriptors(const struct doctor *doctor, struct finding *finding);
 void check_inotify(const struct doctor *doctor, struct finding *finding);
+void check_holders(const struct doctor *doctor, struct finding *finding);
 void check_others(const struct doctor *doctor, struct finding *finding);

@@ -57,6 +57,7 @@ static const struct check checks[] = {
 	{"files", check_descriptors},
 	{"inotify", check_inotify},
 	{"browsers", check_browsers},
+	{"holders", check_holders},
 	{"others", check_others},
 };
 enum { CHECK_COUNT = sizeof(checks) / sizeof(*checks) };

@@ -14,6 +14,7 @@
 #include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/reach.h"
+#include "cli/run/run_containers.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_refuse.h"
@@ -301,6 +302,7 @@ int run_hold(struct run *run)
 
 	rc = hold_and_run(run);
 	baton_close(run->baton);
+	run_containers_say(run, run->job_start);
 	desktop_notice_end(&run->notice);
 	die_of_signal(run->die_of);
 	return rc;

@@ -16,6 +16,7 @@
 #include "cli/run/run_signals.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
+#include "process/proc.h"
 
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
 {
@@ -115,6 +116,8 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 		note_start(run);
 		run->started = true;
 		run->phase = RUN_RUNNING;
+		if (!run->job_start)
+			run->job_start = proc_start(run->job.child.pid);
 		say_started(run, lease);
 		notify_turn(run);
 		return;

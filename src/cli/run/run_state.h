@@ -54,6 +54,7 @@ struct run {
 	int64_t kill_at_ms, killed_at_ms, asked_ms;
 	int64_t hold_until_ms; /* of --hold; INT64_MAX: none */
 	int64_t hold_left_ms;  /* while frozen */
+	uint64_t job_start;    /* as proc_start, of its first process; 0: not started */
 	int64_t oom_before;    /* job_cgroup_oom_kills when it was started */
 	uint64_t parent;       /* the lease that we were started under, from our environment */
 	int told_signal;       /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */

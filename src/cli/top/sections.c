@@ -9,6 +9,7 @@
 #include "cli/claim_words.h"
 #include "cli/clean_text.h"
 #include "cli/field.h"
+#include "cli/process_words.h"
 #include "cli/units.h"
 
 enum { TEXT_BYTES = CLAIM_WORDS_BYTES };
@@ -177,9 +178,8 @@ static uint64_t process_id(const json_t *process, size_t gpu, size_t at)
 static void add_process(const json_t *gpu, const json_t *process, uint64_t id, bool utf8,
 			struct grid *grid)
 {
-	char whose[TEXT_BYTES];
-	uint64_t lease = field_u64(process, "lease");
-	const char *client = field_text(process, "client", NULL);
+	char whose[PROCESS_WORDS_BYTES];
+	enum text_table_style style = process_words_holder(process, whose);
 
 	grid_row(grid, id);
 	count_cell(grid, field_u64(process, "pid"));
@@ -189,12 +189,7 @@ static void add_process(const json_t *gpu, const json_t *process, uint64_t id, b
 	text_cell(grid, STYLE_PLAIN, field_text(process, "use", "?"), utf8);
 	duration_cell(grid, field_number(process, "since_s", -1));
 
-	if (lease)
-		snprintf(whose, sizeof(whose), "%" PRIu64 " %s", lease, client ? client : "");
-	else if (client)
-		snprintf(whose, sizeof(whose), "%s, without a lease", client);
-	text_cell(grid, lease ? STYLE_PLAIN : STYLE_WARN, lease || client ? whose : "unmanaged",
-		  utf8);
+	text_cell(grid, style == STYLE_GOOD ? STYLE_PLAIN : style, whose, utf8);
 }
 
 static void fill_processes(const struct top_model *model, bool utf8, struct grid *grid)

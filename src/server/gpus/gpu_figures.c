@@ -43,6 +43,20 @@ static const struct session_record *session_of(const struct core *core, uint64_t
 	return session;
 }
 
+static void set_owner(struct gpu_process_row *row, const struct gpu_owner *owner)
+{
+	copy_printable(row->command, sizeof(row->command), owner->command);
+	copy_printable(row->container_runtime, sizeof(row->container_runtime),
+		       owner->container.runtime);
+	copy_printable(row->container_id, sizeof(row->container_id), owner->container.id);
+	row->container_pid = owner->container_pid;
+
+	if (owner->condition != GPU_CONDITION_NONE) {
+		row->condition = gpu_condition_name(owner->condition);
+		row->condition_text = gpu_condition_text(owner->condition);
+	}
+}
+
 static void set_process(struct gpu_sampler *sampler, uint32_t gpu, struct gpu_process_row *row,
 			const struct gpu_process *process, struct mono_ms now)
 {
@@ -61,7 +75,7 @@ static void set_process(struct gpu_sampler *sampler, uint32_t gpu, struct gpu_pr
 					.bytes_known = process->bytes_known,
 					.since = owner ? owner->since : now};
 	if (owner)
-		copy_printable(row->command, sizeof(row->command), owner->command);
+		set_owner(row, owner);
 	if (!session)
 		return;
 
@@ -96,6 +110,7 @@ static void set_processes(struct gpu_sampler *sampler, uint32_t gpu, struct mono
 
 	figures->processes_known = reading->known & GPU_PROCESSES;
 	figures->processes_partial = reading->processes_partial;
+	figures->pids_foreign = !sampler->pids_are_ours && reading->process_count > 0;
 	figures->process_count = reading->process_count;
 	figures->left_off = 0;
 	if (figures->process_count > PROCESSES_SHOWN) {

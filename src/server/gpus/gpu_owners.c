@@ -11,7 +11,10 @@
 #include "process/pidfd.h"
 #include "process/proc.h"
 
-enum { ROUNDS_KEPT = 3 }; /* unnamed for longer, it is forgotten */
+enum {
+	ROUNDS_KEPT = 3, /* unnamed for longer, it is forgotten */
+	CGROUP_TEXT_BYTES = 4096,
+};
 
 void gpu_owners_init(struct gpu_owners *owners)
 {
@@ -27,7 +30,8 @@ static struct gpu_owner *owner_of_node(struct hash_node *node)
 static void forget_owner(struct gpu_owners *owners, struct gpu_owner *owner)
 {
 	hash_remove(&owners->by_pid, &owner->by_pid);
-	(void)close(owner->pidfd);
+	if (owner->pidfd >= 0)
+		(void)close(owner->pidfd);
 	free(owner);
 }
 
@@ -41,8 +45,16 @@ void gpu_owners_finish(struct gpu_owners *owners)
 	owners->sessions = NULL;
 }
 
+static void note_death(struct gpu_owner *owner, struct mono_ms now)
+{
+	if (owner->pidfd >= 0)
+		(void)close(owner->pidfd);
+	owner->pidfd = -1;
+	owner->died = now;
+}
+
 /* One poll for all pidfds. */
-static void forget_dead(struct gpu_owners *owners)
+static void note_deaths(struct gpu_owners *owners, struct mono_ms now)
 {
 	size_t count = owners->by_pid.count, filled = 0;
 	struct pollfd *fds = calloc(count + 1, sizeof(*fds));
@@ -60,8 +72,10 @@ static void forget_dead(struct gpu_owners *owners)
 
 	(void)poll(fds, filled, 0);
 	for (size_t i = 0; i < filled; i++)
-		if (fds[i].revents || of[i]->rounds > ROUNDS_KEPT)
+		if (of[i]->rounds > ROUNDS_KEPT)
 			forget_owner(owners, of[i]);
+		else if (fds[i].revents)
+			note_death(of[i], now);
 	free(fds);
 	free(of);
 }
@@ -108,14 +122,14 @@ static const char *within_mount(const char *path)
 	return "";
 }
 
-void gpu_owners_begin(struct gpu_owners *owners, const struct core *core)
+void gpu_owners_begin(struct gpu_owners *owners, const struct core *core, struct mono_ms now)
 {
 	const struct session_record *session;
 	struct mono_ms seen;
 	uint64_t id = 0, conn;
 
-	forget_dead(owners);
-	owners->new_count = 0;
+	note_deaths(owners, now);
+	owners->new_count = owners->look_count = 0;
 	owners->session_count = 0;
 
 	while (core_session_after(core, id, &session, &conn, &seen)) {
@@ -188,6 +202,25 @@ static void read_ancestors(struct gpu_owner *owner)
 	}
 }
 
+static void read_container(struct gpu_owner *owner)
+{
+	char text[CGROUP_TEXT_BYTES];
+
+	(void)proc_read(owner->pid, "cgroup", text, sizeof(text));
+	if (container_parse(text, &owner->container))
+		owner->container_pid = proc_status(owner->pid).inner_pid;
+}
+
+static void read_owner(struct gpu_owner *owner)
+{
+	read_ancestors(owner);
+	read_container(owner);
+	if (!proc_cgroup(owner->pid, owner->cgroup, sizeof(owner->cgroup)))
+		owner->cgroup[0] = '\0';
+	if (gpu_condition_serves(owner->pid, owner->command))
+		owner->condition = GPU_CONDITION_SWAP;
+}
+
 static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct mono_ms now)
 {
 	int pidfd, error;
@@ -195,7 +228,8 @@ static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct 
 	if (owners->new_count == OWNERS_NEW_MAX)
 		return NULL; /* the rest in the next round: the loop must not stand still */
 	owners->new_count++;
-	if (pidfd_open_checked(pid, 0, &pidfd, &error) != LIVENESS_WATCHED)
+	enum liveness liveness = pidfd_open_checked(pid, 0, &pidfd, &error);
+	if (liveness == LIVENESS_UNKNOWN)
 		return NULL;
 
 	struct gpu_owner *owner = calloc(1, sizeof(*owner));
@@ -203,38 +237,77 @@ static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct 
 		abort();
 	owner->pid = pid;
 	owner->pidfd = pidfd;
-	owner->since = now;
+	owner->since = owner->looked = now;
+	owner->wait.waits = -1;
 
 	proc_name(pid, owner->command, sizeof(owner->command));
-	read_ancestors(owner);
-	if (!proc_cgroup(pid, owner->cgroup, sizeof(owner->cgroup)))
-		owner->cgroup[0] = '\0';
+	if (liveness == LIVENESS_WATCHED)
+		read_owner(owner);
 	hash_add(&owners->by_pid, &owner->by_pid, hash_u64((uint64_t)pid));
 
 	/* What was read was read of this process only if it still lives. */
-	if (!pidfd_is_gone(pidfd))
-		return owner;
-	forget_owner(owners, owner);
+	if (liveness == LIVENESS_GONE || pidfd_is_gone(pidfd))
+		note_death(owner, now);
+	return owner;
+}
+
+static struct gpu_owner *find_owner(const struct gpu_owners *owners, int64_t pid)
+{
+	for (struct hash_node *n = hash_first(&owners->by_pid, hash_u64((uint64_t)pid)); n;
+	     n = hash_next(n))
+		if (owner_of_node(n)->pid == pid)
+			return owner_of_node(n);
 	return NULL;
+}
+
+/* Another process may have got the pid of one that died. */
+static bool is_still_dead(const struct gpu_owner *owner)
+{
+	int pidfd, error;
+	enum liveness liveness = pidfd_open_checked(owner->pid, 0, &pidfd, &error);
+	bool dead =
+		liveness == LIVENESS_GONE || (liveness == LIVENESS_WATCHED && pidfd_is_gone(pidfd));
+
+	if (pidfd >= 0)
+		(void)close(pidfd);
+	return dead;
+}
+
+static void judge_condition(struct gpu_owners *owners, struct gpu_owner *owner, struct mono_ms now)
+{
+	if (owner->pidfd < 0) {
+		if (mono_due(mono_after(owner->died, CONDITION_DEAD_MS), now))
+			owner->condition = gpu_condition_zombie(owner->pid) ? GPU_CONDITION_ZOMBIE
+									    : GPU_CONDITION_DEAD;
+		return;
+	}
+
+	if (owner->condition == GPU_CONDITION_SWAP || owners->look_count == OWNERS_LOOKS_MAX ||
+	    !mono_due(mono_after(owner->looked, CONDITION_LOOK_MS), now))
+		return;
+	owners->look_count++;
+	owner->looked = now;
+	owner->condition = gpu_condition_stuck(&owner->wait, owner->pid, now) ? GPU_CONDITION_STUCK
+									      : GPU_CONDITION_NONE;
 }
 
 const struct gpu_owner *gpu_owners_of(struct gpu_owners *owners, int64_t pid, struct mono_ms now)
 {
-	struct gpu_owner *owner = NULL;
-
 	if (pid <= 0)
 		return NULL;
-	for (struct hash_node *n = hash_first(&owners->by_pid, hash_u64((uint64_t)pid)); n;
-	     n = hash_next(n))
-		if (owner_of_node(n)->pid == pid)
-			owner = owner_of_node(n);
 
+	struct gpu_owner *owner = find_owner(owners, pid);
+	if (owner && owner->pidfd < 0 && !is_still_dead(owner)) {
+		forget_owner(owners, owner);
+		owner = NULL;
+	}
 	if (!owner)
 		owner = look_at(owners, pid, now);
 	if (!owner)
 		return NULL;
 
 	owner->rounds = 0;
+	judge_condition(owners, owner, now);
 	uint64_t session = find_session(owners, owner);
 	if (session)
 		owner->session = session;

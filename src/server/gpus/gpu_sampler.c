@@ -211,7 +211,7 @@ static void take_all(struct gpu_sampler *sampler, struct mono_ms now)
 	uint64_t count;
 
 	(void)!read(sampler->fd, &count, sizeof(count));
-	gpu_owners_begin(&sampler->owners, sampler->core);
+	gpu_owners_begin(&sampler->owners, sampler->core, now);
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++) {
 		struct gpu_report *report;
 		while (sampler->probes[i] && (report = gpu_probe_take(sampler->probes[i])))
@@ -321,7 +321,7 @@ int gpu_sampler_begin(struct gpu_sampler *sampler, struct loop *loop, const char
 	gpu_names_save(&sampler->rows.names, state_dir);
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
 		log_fault(sampler, i);
-	gpu_owners_begin(&sampler->owners, sampler->core);
+	gpu_owners_begin(&sampler->owners, sampler->core, now);
 	for (uint32_t i = 0; i < sampler->rows.count; i++)
 		if (sampler->rows.v[i].bound)
 			show_row(sampler, i, GPU_IDLE, now);

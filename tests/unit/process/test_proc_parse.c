@@ -122,6 +122,19 @@ static void test_status_nested(void **state)
 	assert_false(status_of("NSpid:\t4711").is_nested);
 	assert_false(status_of("NSpgid:\t4711\t1\n").is_nested);
 	assert_false(status_of("").is_nested);
+	assert_int_equal(status_of("NSpid:\t4711\t12\t7\n").inner_pid, 7);
+	assert_int_equal(status_of("NSpid:\t4711\n").inner_pid, 0);
+}
+
+static void test_status_state(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of("State:\tD (disk sleep)\n").state, 'D');
+	assert_int_equal(status_of("State:\n").state, '\0');
+	assert_int_equal(status_of("Stat:\tD\n").state, '\0');
+	assert_int_equal(status_of("voluntary_ctxt_switches:\t150\n").waits, 150);
+	assert_int_equal(status_of("nonvoluntary_ctxt_switches:\t150\n").waits, -1);
+	assert_int_equal(status_of("voluntary_ctxt_switches:\tx\n").waits, -1);
 }
 
 /* A line adds to what earlier ones said. */
@@ -163,6 +176,7 @@ int main(void)
 		cmocka_unit_test(test_stat_cut),     cmocka_unit_test(test_stat_bad_numbers),
 		cmocka_unit_test(test_status_uid),   cmocka_unit_test(test_status_nested),
 		cmocka_unit_test(test_status_lines), cmocka_unit_test(test_cgroup),
+		cmocka_unit_test(test_status_state),
 	};
 	return cmocka_run_group_tests_name("proc_parse", tests, NULL, NULL);
 }

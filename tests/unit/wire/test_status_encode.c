@@ -96,7 +96,13 @@ static struct gpu_process_row processes[] = {
 	 .session = 17,
 	 .lease = 5,
 	 .client = "Root-Mic"},
-	{.use = "graphics", .since = {4500}},
+	{.use = "graphics",
+	 .since = {4500},
+	 .condition = "dead",
+	 .condition_text = "It is dead.",
+	 .container_runtime = "docker",
+	 .container_id = "3f2a",
+	 .container_pid = 17},
 };
 
 static const struct gpu_figures measured_figures = {.measured = true,
@@ -116,6 +122,7 @@ static const struct gpu_figures measured_figures = {.measured = true,
 						    .power_mw = 61250,
 						    .processes_known = true,
 						    .processes_partial = true,
+						    .pids_foreign = true,
 						    .left_off = 3,
 						    .process_count = 2,
 						    .processes = processes};
