@@ -33,6 +33,16 @@ static bool is_printable(const char *text, size_t max_bytes)
 	return length > 0 && name_problem(text, length, max_bytes) == NULL;
 }
 
+/* The program's, if its file is called by what can be a name. */
+static void own_name(struct baton *baton)
+{
+	char name[101];
+	snprintf(name, sizeof(name), "%s", program_invocation_short_name);
+	bool can_be = is_printable(name, sizeof(name) - 1);
+	snprintf(baton->name, sizeof(baton->name), "%s-%ld", can_be ? name : "program",
+		 (long)getpid());
+}
+
 /* Replaces a borrowed string with our own copy. */
 static int string_own(const char **text, size_t max_bytes)
 {
@@ -165,8 +175,7 @@ int client_options_copy(const struct baton_options *options, struct baton *baton
 	baton->ctx = copy.ctx;
 
 	if (!copy.name)
-		snprintf(baton->name, sizeof(baton->name), "%.100s-%ld",
-			 program_invocation_short_name, (long)getpid());
+		own_name(baton);
 	else if (is_printable(copy.name, LIMIT_ID_BYTES))
 		snprintf(baton->name, sizeof(baton->name), "%s", copy.name);
 	else

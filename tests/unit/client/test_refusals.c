@@ -1,9 +1,12 @@
 /* Goal: R9, C11, P3, P4: whatever a broker does or does not do, a program without a grant has no
  * lease, and is told so. Method: every refusal, silence, break and nonsense that can be thought of,
  * at hello and after acquire, each judged by the same three questions. */
+#include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -103,6 +106,55 @@ static void refused_hello(void **state)
 		int r = fake_connect(&fake, &options, answer, &baton);
 		no_session(r, baton, rows[i].code, rows[i].answer);
 		assert_true(fake_is_closed(&fake));
+		fake_close(&fake);
+	}
+}
+
+static void *take_name(void *arg)
+{
+	struct fake *fake = arg;
+	fake_accept(fake);
+	json_t *hello = fake_take(fake, "hello");
+	char *name = strdup(json_string_value(json_object_get(hello, "id")));
+	assert_non_null(name);
+	json_decref(hello);
+	fake_send(fake, "{'type':'close','code':4403,'reason':'enough'}");
+	return name;
+}
+
+/* Whatever a program's file is called, it says hello under what can be a name. */
+static void names_of_programs(void **state)
+{
+	static const struct {
+		const char *file, *name;
+	} rows[] = {
+		{"train", "train"},   {"two words", "two words"}, {"\u4e00", "\u4e00"},
+		{"a\xff", "program"}, {"a\nb", "program"},        {"\u202e", "program"},
+		{"", "program"},
+	};
+	char *before = program_invocation_short_name;
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct fake fake;
+		struct baton_options options;
+		pthread_t thread;
+		void *name;
+		char expected[200], file[300];
+		fake_open(&fake);
+		baton_options_init(&options);
+		options.no_reconnect = true;
+		options.socket_path = fake.path;
+
+		snprintf(file, sizeof(file), "%s", rows[i].file);
+		program_invocation_short_name = file;
+		assert_int_equal(pthread_create(&thread, NULL, take_name, &fake), 0);
+		cannot_connect(&options, BATON_E_FORBIDDEN, rows[i].file);
+		pthread_join(thread, &name);
+		program_invocation_short_name = before;
+
+		snprintf(expected, sizeof(expected), "%s-%ld", rows[i].name, (long)getpid());
+		assert_string_equal(name, expected);
+		free(name);
 		fake_close(&fake);
 	}
 }
@@ -350,11 +402,17 @@ static void own_deadline(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(unreachable),        cmocka_unit_test(refused_hello),
-		cmocka_unit_test(silent_broker),      cmocka_unit_test(refused_claim),
-		cmocka_unit_test(broken_claim),       cmocka_unit_test(endless_line),
-		cmocka_unit_test(unasked_grant),      cmocka_unit_test(offer_is_no_lease),
-		cmocka_unit_test(grant_after_cancel), cmocka_unit_test(blocking_call_fails_closed),
+		cmocka_unit_test(unreachable),
+		cmocka_unit_test(refused_hello),
+		cmocka_unit_test(names_of_programs),
+		cmocka_unit_test(silent_broker),
+		cmocka_unit_test(refused_claim),
+		cmocka_unit_test(broken_claim),
+		cmocka_unit_test(endless_line),
+		cmocka_unit_test(unasked_grant),
+		cmocka_unit_test(offer_is_no_lease),
+		cmocka_unit_test(grant_after_cancel),
+		cmocka_unit_test(blocking_call_fails_closed),
 		cmocka_unit_test(own_deadline),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
