@@ -160,6 +160,13 @@ class Claim:
         elif self.state == "releasing":
             self.state, self.error = "over", LeaseLost(error.code, error.detail)
 
+    def fail(self, error: BatonError) -> None:
+        """Nobody looks after it any more."""
+        self.link = "dead"
+        for question in self.questions:
+            question.answer = error
+        self.end(error)
+
     def stopped(self, requeue: bool, now: float) -> None:
         """The work has stopped: gives the lease back, or ends the wait for one."""
         if self.state == "held" and requeue:

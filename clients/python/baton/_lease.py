@@ -12,9 +12,15 @@ from ._address import socket_path
 from ._claim import CONNECT_S, NEVER, Claim, Gpu, Message, Place, Question, Yield
 from ._errors import BatonError, LeaseLost, refusal
 from ._session import Session
-from ._units import mib, milliseconds, parse_duration
+from ._units import mib, milliseconds, parse_duration, plain
 
 Steps = Generator[Callable[[], bool], None, None]  # each gives the condition that it waits for
+
+
+def _own_name() -> str:
+    """The program's, as far as it can be a name."""
+    name = "".join(filter(str.isprintable, os.path.basename(sys.argv[0])))
+    return f"{name.encode()[:100].decode(errors='ignore') or 'python'}-{os.getpid()}"
 
 
 class Base:
@@ -27,7 +33,7 @@ class Base:
                  evictable: bool = False, loads: bool = False, load_time: float | str | None = None,
                  min_residence: float | str | None = None, parent: int | None = None, host: int | None = None,
                  guests: int = 0, guests_open: bool = False, request_id: str | None = None,
-                 socket: str | None = None, on_yield: Callable[[Yield], object] | None = None,
+                 socket: str | os.PathLike[str] | None = None, on_yield: Callable[[Yield], object] | None = None,
                  on_lost: Callable[[LeaseLost], object] | None = None,
                  on_place: Callable[[Place], object] | None = None) -> None:
         """Asks for nothing yet. `timeout`: the longest wait, None: for ever; `wait=False`: LeaseDenied (busy) instead
@@ -44,10 +50,10 @@ class Base:
             "preemptible": None if preemptible else False, "wait": None if wait else False,
             "evictable": evictable or None, "loads": loads or None, "guests": guests or None,
             "guests_open": guests_open or None, "request_id": request_id or os.urandom(12).hex()}
-        self._request = {key: value for key, value in fields.items() if value is not None}
+        self._request = plain({key: value for key, value in fields.items() if value is not None})
         self._timeout_s = None if timeout is None else parse_duration(timeout)
-        self._name = name or f"{os.path.basename(sys.argv[0] or 'python')[:100] or 'python'}-{os.getpid()}"
-        self._path = socket
+        self._name = plain({"name": name or _own_name()})["name"]
+        self._path = os.fspath(socket) if socket else None
         self._handlers: dict[str, Callable[[Any], object] | None] = {
             "yield": on_yield, "lost": on_lost, "place": on_place}
         self._session: Session | None = None
@@ -139,7 +145,7 @@ class Base:
         try:
             if handler:
                 handler(news)
-        except Exception:  # heartbeats go on
+        except BaseException:  # even sys.exit: it ends no thread but this, and heartbeats go on
             traceback.print_exc()
 
     def _owned(self) -> Session:
@@ -190,6 +196,7 @@ class Base:
 
     def _asking(self, kind: str, **fields: Any) -> Steps:
         session, question, late = self._owned(), Question(kind == "processes"), time.monotonic() + CONNECT_S
+        fields = plain(fields)
         with session.changed:
             session.look()
             claim = session.claim

@@ -98,7 +98,7 @@ class Session:
             if not isinstance(message, dict):
                 raise ValueError("no object")
             self.claim.hear(message, now)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise Broken(BatonError("protocol", f"the broker sent what is no message: {error!r:.80}")) from None
 
     def step(self) -> None:
@@ -163,12 +163,7 @@ class Session:
             if self.sock:
                 poll.register(self.sock, select.POLLIN | (select.POLLOUT if self.unsent else 0))
             wake_at = min(claim.next_at(), self.leave_at)
-            notes, claim.notes = claim.notes, []
-            watchers = list(self.watchers)
-        for watcher in watchers:
-            watcher()
-        for kind, news in notes:
-            self.tell(kind, news)
+        self.pass_on()
         if done:
             return False
         wait_s = min(wake_at - time.monotonic(), 3600.0)
@@ -179,12 +174,30 @@ class Session:
             pass
         return True
 
-    def run(self) -> None:
-        while self.turn():
-            pass
+    def pass_on(self) -> None:
+        """Tells the news, not under the lock."""
         with self.changed:
-            self.close()
-            self.changed.notify_all()
+            notes, self.claim.notes = self.claim.notes, []
+            watchers = list(self.watchers)
+        for watcher in watchers:
+            watcher()
+        for kind, news in notes:
+            self.tell(kind, news)
+
+    def run(self) -> None:
+        try:
+            while self.turn():
+                pass
+        except Exception as error:  # a bug: nobody may wait for a thread that is gone, or compute without it
+            with self.changed:
+                self.claim.fail(BatonError("internal", f"{error!r:.200}"))
+                self.changed.notify_all()
+            self.pass_on()
+            raise
+        finally:
+            with self.changed:
+                self.close()
+                self.changed.notify_all()
 
     def close(self) -> None:
         """No thread and no socket any more."""

@@ -1,7 +1,10 @@
-"""units: sizes and times as people write them, read as `baton run` reads them."""
+"""units: sizes and times as people write them, read as `baton run` reads them; what JSON can say."""
 from __future__ import annotations
 
+import json
+import operator
 import re
+from typing import Any
 
 from ._errors import BadRequest
 
@@ -40,3 +43,20 @@ def mib(size: int | str) -> int:
 
 def milliseconds(value: float | str | None) -> int | None:
     return None if value is None else round(1000 * parse_duration(value))
+
+
+def plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """As the broker will read them: a number of numpy is one. What JSON cannot say is refused where it is said."""
+    try:
+        text = json.dumps(fields, default=operator.index, allow_nan=False, ensure_ascii=False)
+        text.encode()
+        read: dict[str, Any] = json.loads(text, parse_int=_whole)
+        return read
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadRequest("bad_field", f"{error!s:.200}") from None
+
+
+def _whole(digits: str) -> int:
+    if -(1 << 63) <= int(digits) < 1 << 63:
+        return int(digits)
+    raise ValueError(f"{digits:.40} is too large")
