@@ -298,13 +298,32 @@ static void observe_signal(struct world *w, const struct effect *fx)
 	}
 }
 
+/* The core took this connection for its session's, be it one that its client has given up, whose
+ * hello was late, and be it gone before it can be told. */
+static void note_attached(struct world *w, const struct effect *fx)
+{
+	struct conn *conn = net_conn(w, fx->to.id);
+	if (fx->send.msg != SEND_WELCOME || !conn || conn->client < 0)
+		return;
+	conn->taken = true;
+	if (w->clients[conn->client].life == conn->life)
+		w->clients[conn->client].attached = conn->id;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == conn->client && want->life == conn->life)
+			want->lost_t = INT64_MAX;
+	}
+}
+
 static void observe(struct world *w, const struct effect *fx)
 {
 	hash_effect(w, fx);
 	if (fx->type == EFFECT_SIGNAL)
 		observe_signal(w, fx);
-	if (fx->type == EFFECT_SEND)
+	if (fx->type == EFFECT_SEND) {
 		check_rules(w, fx);
+		note_attached(w, fx);
+	}
 	check_observe(w, fx);
 	if (fx->type != EFFECT_APPEND)
 		return;
@@ -333,7 +352,7 @@ static void note_time(struct world *w, const struct event *event)
 static void note_loss(struct world *w, const struct event *event)
 {
 	const struct conn *conn = net_conn(w, event->from.id);
-	if (event->type != EVENT_CONN_CLOSED || !conn || conn->client < 0 || conn->session == 0)
+	if (event->type != EVENT_CONN_CLOSED || !conn || conn->client < 0 || !conn->taken)
 		return;
 	struct client *client = &w->clients[conn->client];
 	if (client->attached == conn->id)

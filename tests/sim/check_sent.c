@@ -217,13 +217,12 @@ static void sent_changed(struct world *w, struct want *want, const struct effect
 		want->uses_need = want->need;
 }
 
-static void note_attached(struct world *w, const struct conn *conn)
+static void note_welcome(struct world *w, const struct conn *conn)
 {
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
 		if (want->client != conn->client || want->life != conn->life)
 			continue;
-		want->lost_t = INT64_MAX;
 		told_drop(want);
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED; /* CLAIM says it anew; what is not listed ended */
@@ -244,8 +243,7 @@ void check_sent(struct world *w, struct conn *conn, const struct effect *fx)
 			   : "");
 	if (fx->send.msg == SEND_WELCOME && conn->client >= 0) {
 		world_session_set(w, fx->send.lease, conn->client, conn->life);
-		w->clients[conn->client].attached = conn->id;
-		note_attached(w, conn);
+		note_welcome(w, conn);
 	}
 	if (!want || want->life != conn->life)
 		return;

@@ -12,6 +12,7 @@ struct conn {
 	uint64_t want;        /* HTTP and streams: the want it is about; 0 */
 	enum event_type asks; /* .. and what it asks */
 	uint64_t session;     /* once WELCOME was sent */
+	bool taken;           /* .. or was to be: the core took it for its session's */
 	bool client_open, broker_open;
 	bool exchange;        /* plain HTTP: closed by the broker after one answer */
 	bool stream;          /* closed by the broker after the last message */
