@@ -48,6 +48,7 @@ void schedule_hold(struct core *core, struct claim *claim)
 	PRE(claim->rec.state == CLAIM_OFFERED);
 
 	claim->rec.acks_missed = 0;
+	claim->made_room_for = 0; /* an offer alone, elsewhere, does not let it back */
 	claim_move(core, claim, claim->rec.loads ? CLAIM_LOADING : CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
 	core->stats.would_wait[claim->rec.cls] += claim->rec.would_wait;
@@ -66,7 +67,6 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 
 	if (claim->silent)
 		claim_announce(core, claim);
-	claim->made_room_for = 0;
 	claim->room_made = false;
 	claim->no_wait = false; /* should it come back to the queue, it waits like any other */
 

@@ -259,6 +259,37 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	assert_int_equal(fixture_state(fixture, work), CLAIM_OFFERED);
 }
 
+/* .. also once it was offered another GPU, and let that pass. */
+static void test_evicted_waits_also_after_an_offer_elsewhere(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t r, h, n, b, model, work;
+	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB), failed = {.type = EVENT_GPU_SAMPLE};
+	struct event here = need(LEASE_BACKGROUND, 1, 0), before = need(LEASE_NORMAL, 1, 0);
+
+	start(fixture, 2, 1, 24 * GIB);
+	r = fixture_session(fixture, BIND_NATIVE, "r");
+	h = fixture_session(fixture, BIND_NATIVE, "h");
+	n = fixture_session(fixture, BIND_NATIVE, "n");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	loaded.acquire.evictable = true;
+	model = fixture_take(fixture, r, loaded);
+	here.acquire.need.gpu_mask = before.acquire.need.gpu_mask = 1;
+	fixture_take(fixture, h, here);
+	here.acquire.need.vram_bytes = 16 * GIB;
+	work = fixture_ask(fixture, b, here);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
+	fixture_release(fixture, r, model, true);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_OFFERED);
+
+	fixture_ask(fixture, n, before); /* so nothing is kept for the other */
+	failed.sample.gpu = 1;
+	fixture_step(fixture, failed);
+	fixture_pass(fixture, fixture->config.ack_ms);
+	assert_int_equal(fixture_state(fixture, work), CLAIM_QUEUED);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_QUEUED);
+}
+
 /* .. but not for a set that cannot be served, for another of its GPUs has failed. */
 static void test_evicted_waits_for_no_broken_set(void **state)
 {
@@ -653,6 +684,7 @@ int main(void)
 		TEST(test_memory_and_turns_apart),
 		TEST(test_evicted_comes_back_last),
 		TEST(test_evicted_waits_for_whom_it_made_room),
+		TEST(test_evicted_waits_also_after_an_offer_elsewhere),
 		TEST(test_evicted_waits_for_no_broken_set),
 		TEST(test_wide_turn_is_served),
 		TEST(test_due_memory_is_kept),
