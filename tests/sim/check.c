@@ -168,6 +168,8 @@ void check_crash(struct world *w)
 
 void check_lost(struct world *w, int64_t in_doubt_ms)
 {
+	/* Who enforces nothing waits for nobody. */
+	w->check.doubt_until_t = w->t + (w->broker.config.observe ? 0 : in_doubt_ms);
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
 		want->live = want->queued = want->had_room = want->yield_asked = false;
@@ -175,8 +177,7 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 		want->inside = 0;
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED;
-		/* Who enforces nothing waits for nobody. */
-		excuse(w, want, w->t + (w->broker.config.observe ? 0 : in_doubt_ms));
+		excuse(w, want, w->check.doubt_until_t);
 		told_drop(want);
 		want->now.state = CLAIM_ENDED;
 	}
@@ -230,12 +231,15 @@ static void observe_claim(struct world *w, const struct record *record)
 		   record->type == RECORD_CLAIM_PUT ? "" : " (end)", rec->revoked ? " revoked" : "",
 		   (unsigned long long)rec->fence);
 	want_activate(w, want);
+	w->check.recorded = true;
 	if (want->lease != rec->id) {
 		want_bind_lease(w, want, rec->id);
 		want->lease = rec->id;
 		want->arrival_ms = rec->arrival.v;
 	}
 	bool ends = record->type == RECORD_CLAIM_END, drains = rec->state == CLAIM_DRAINING;
+	if (ends)
+		w->leftover_mask |= want->measured_gpus;
 	if (want->draining) { /* it was over before: now its room is free, too */
 		want->live = !ends;
 		return;

@@ -22,18 +22,21 @@ struct check {
 	uint64_t fence_recorded, fence_committed, fence_before;
 	struct check_token *tokens; /* open addressing */
 	uint64_t tokens_size, token_count;
-	uint64_t granted[4];  /* by class, since the core was started */
-	bool ticking;         /* this step is a tick .. */
-	uint64_t ready;       /* .. or says so of this want's lease; 0: it does not */
-	int64_t started_t;    /* the daemon's last start */
-	int64_t ticked_t;     /* the last one */
-	int64_t settled_t;    /* silence may not be judged before */
-	int64_t idle_since_t; /* I5: room and a waiter; INT64_MAX: no */
-	int64_t config_t;     /* the last reload */
-	int64_t looked_t;     /* judge_idle.c looked last */
-	bool kept;            /* in this step a yield was taken back */
-	bool back;            /* somebody evicted was offered room in this step */
-	bool over;            /* .. or a place or a lease */
+	uint64_t granted[4];   /* by class, since the core was started */
+	bool ticking;          /* this step is a tick .. */
+	uint64_t ready;        /* .. or says so of this want's lease; 0: it does not */
+	int64_t started_t;     /* the daemon's last start */
+	int64_t ticked_t;      /* the last one */
+	int64_t settled_t;     /* silence may not be judged before */
+	int64_t idle_since_t;  /* I5: room and a waiter; INT64_MAX: no */
+	int64_t config_t;      /* the last reload */
+	int64_t doubt_until_t; /* till when nobody else may have the room of what was lost */
+	int64_t looked_t;      /* judge_idle.c looked last */
+	bool kept;             /* in this step a yield was taken back */
+	bool recorded;         /* .. a claim was recorded */
+	bool back_now;         /* .. somebody evicted was offered room */
+	bool back;             /* .. or was in the last step that recorded any */
+	bool over;             /* in this step somebody lost a place or a lease */
 	/* The most that each GPU had while there may be leases from then. */
 	struct {
 		uint64_t vram_bytes;

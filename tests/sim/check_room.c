@@ -31,9 +31,21 @@ static struct gpu_config limits_of(const struct world *w, uint32_t gpu, bool ane
 	return g;
 }
 
+/* Observe mode waits for nobody, nor for who held when the journal was lost. */
+static void end_doubt(struct world *w)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->excused_t == w->check.doubt_until_t && want->excused_t > w->t)
+			want->excused_t = w->t;
+	}
+}
+
 void check_config(struct world *w, const struct core_config *config)
 {
 	w->check.config_t = w->t;
+	if (config->observe)
+		end_doubt(w);
 	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++) {
 		const struct gpu_config *g = &config->gpus[gpu];
 		if (g->slots > w->check.most[gpu].slots)

@@ -204,6 +204,7 @@ void check_turn(struct world *w)
 	told_turn(w);
 	share_turn(w);
 	idle_turn(w);
+	evict_turn(w);
 	yield_turn(w);
 	load_turn(w);
 	inside_turn(w);

@@ -16,10 +16,10 @@ struct claim_record;
 #define JUDGE_TABLE(X)                                                                             \
 	X(JUDGE_TOLD, "told", 1)         /* nobody waits longer than he was first told */          \
 	X(JUDGE_RAISED, "raised", 1)     /* .. and what was told never becomes more */             \
-	X(JUDGE_CONSERVE, "conserve", 0) /* nobody waits for 1 s whose need is free */             \
+	X(JUDGE_CONSERVE, "conserve", 1) /* nobody waits for 1 s whose need is free */             \
 	X(JUDGE_SHARE, "share", 1)       /* each class has its share while it waits */             \
 	X(JUDGE_STARVE, "starve", 1)     /* who is possible is served, told or not */              \
-	X(JUDGE_COMEBACK, "comeback", 0) /* nobody evicted is back there before its head */        \
+	X(JUDGE_COMEBACK, "comeback", 1) /* nobody evicted is back there before its head */        \
 	X(JUDGE_EVICT, "evict", 1)       /* the lowest class, then the longest idle by load */     \
 	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
 	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
@@ -59,6 +59,7 @@ void idle_turn(struct world *w);
 void evict_asked(struct world *w, struct want *want, uint64_t for_lease);
 void evict_offered(struct world *w, struct want *want);
 void evict_step(struct world *w); /* after all effects of a step */
+void evict_turn(struct world *w);
 /* judge_yield.c */
 void yield_sent(struct world *w, struct want *want, const struct effect *fx);
 void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);

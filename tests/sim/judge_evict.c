@@ -77,8 +77,16 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 {
 	if (want->now.state != CLAIM_YIELDING)
 		return; /* asked for another, and let go, in one step */
-	want->evicted_for = for_lease;
-	want->evicted_t = w->t;
+	const struct want *first = want_of_lease(w, want->evicted_for);
+	/* Another may be told meanwhile: its room is for the first as long as that waits. */
+	if (!first || !first->live || first->now.state != CLAIM_QUEUED ||
+	    first->lease != want->evicted_for || want->evicted_fence != want->now.fence) {
+		want->evicted_for = for_lease;
+		want->evicted_fence = want->now.fence;
+		want->evicted_t = w->t;
+		first = want_of_lease(w, for_lease);
+		want->evicted_head_fence = first ? first->recorded_fence : 0;
+	}
 	want->evicted_gpus = want->now.gpus;
 	bool full = inside_anybody(w, want); /* in use, for a turn at a time */
 	if (!judge_is_on(w, JUDGE_EVICT) || want->inside != 0)
@@ -104,35 +112,55 @@ void evict_offered(struct world *w, struct want *want)
 {
 	want->back = judge_is_on(w, JUDGE_COMEBACK) && want->evicted_for != 0;
 	w->check.back |= want->back;
+	w->check.back_now |= want->back;
 }
 
 static void judge_back(struct world *w, const struct outside *outside, const struct want *want)
 {
 	const struct want *head = want_of_lease(w, want->evicted_for);
-	if (!head || !head->live || !w->well || head->now.state != CLAIM_QUEUED ||
-	    head->offered_t > want->evicted_t || w->tainted_t > want->evicted_t ||
-	    !outside_waits(w, head))
+	if (want->inside != 0)
+		return; /* it is back in its host, which was let keep its lease */
+	if (!head || head->lease != want->evicted_for || !head->live || !w->well ||
+	    head->now.state != CLAIM_QUEUED || head->recorded_fence != want->evicted_head_fence ||
+	    w->tainted_t > want->evicted_t || !outside_waits(w, head))
 		return;
 	const struct need *need = &outside_row(w, head)->need;
-	uint32_t back = outside_possible(outside, need) & want->evicted_gpus & want->now.gpus;
+	/* Who has no lease, or is named by no probe, may stay for ever. */
+	uint32_t judged = want->evicted_gpus & ~(w->unnamed_mask | w->leftover_mask);
+	uint32_t back = outside_possible(outside, need) & judged & want->now.gpus;
 	if (need->gpu_count == 1 && back)
 		judge_fail(w, JUDGE_COMEBACK,
 			   "claim %llu made room for %llu and is served again before it",
 			   (ull)want->lease, (ull)want->evicted_for);
 }
 
-/* Whoever waited may have left in the same step. */
+static void forget_backs(struct world *w)
+{
+	w->check.back = false;
+	for (size_t i = 0; i < w->wants.active_count; i++)
+		want_of(w, w->wants.active[i])->back = false;
+}
+
+/* Rows are counted once they are committed, at the end of the turn: only where nothing was recorded
+ * since the offer. */
 void evict_step(struct world *w)
+{
+	if (w->check.back && w->check.recorded && !w->check.back_now)
+		forget_backs(w);
+	w->check.back_now = w->check.recorded = false;
+}
+
+/* Whoever waited may have left in the same step. */
+void evict_turn(struct world *w)
 {
 	struct outside outside;
 	if (!w->check.back)
 		return;
-	w->check.back = false;
 	outside_count(w, &outside);
 	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
+		const struct want *want = want_of(w, w->wants.active[i]);
 		if (want->back)
 			judge_back(w, &outside, want);
-		want->back = false;
 	}
+	forget_backs(w);
 }

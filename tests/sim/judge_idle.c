@@ -20,12 +20,20 @@ static uint32_t named_mask(const struct need *need)
 
 static bool is_possible(const struct outside *outside, const struct need *need)
 {
-	return (uint32_t)__builtin_popcount(outside_possible(outside, need)) >= need->gpu_count;
+	uint32_t gpus = outside_perhaps_possible(outside, need);
+	return (uint32_t)__builtin_popcount(gpus) >= need->gpu_count;
 }
 
-static bool fits_now(const struct outside *outside, const struct need *need)
+/* Of programs that no probe can name nobody can tell which one uses what. */
+static uint32_t fits(const struct world *w, const struct outside *outside, const struct need *need)
 {
-	return (uint32_t)__builtin_popcount(outside_fits(outside, need)) >= need->gpu_count;
+	uint32_t gpus = outside_fits(outside, need);
+	return need->vram_bytes > 0 ? gpus & ~w->unnamed_mask : gpus;
+}
+
+static bool fits_now(const struct world *w, const struct outside *outside, const struct need *need)
+{
+	return (uint32_t)__builtin_popcount(fits(w, outside, need)) >= need->gpu_count;
 }
 
 /* `other` does not begin, and may keep what `row` could use: it wants that, too. Who waits for
@@ -33,7 +41,7 @@ static bool fits_now(const struct outside *outside, const struct need *need)
 static bool may_keep(const struct outside *outside, const struct claim_record *other,
 		     const struct claim_record *row)
 {
-	uint32_t lacks = outside_possible(outside, &other->need) &
+	uint32_t lacks = outside_perhaps_possible(outside, &other->need) &
 			 ~outside_fits_slots(outside, &other->need);
 
 	if (!(named_mask(&other->need) & named_mask(&row->need)))
@@ -61,7 +69,7 @@ static bool is_kept_by_lack(struct world *w, const struct outside *outside,
 		const struct want *other = want_of(w, w->wants.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
 		if (rec && rec != row && may_wait(w, other) && is_possible(outside, &rec->need) &&
-		    !fits_now(outside, &rec->need) && may_keep(outside, rec, row))
+		    !fits_now(w, outside, &rec->need) && may_keep(outside, rec, row))
 			return true;
 	}
 	return false;
@@ -77,7 +85,7 @@ static bool is_blocked(struct world *w, const struct outside *outside, const str
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		const struct want *other = want_of(w, w->wants.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
-		if (rec && rec != row && may_wait(w, other) && fits_now(outside, &rec->need) &&
+		if (rec && rec != row && may_wait(w, other) && fits_now(w, outside, &rec->need) &&
 		    may_keep(outside, rec, row) && is_kept_by_lack(w, outside, rec))
 			return true;
 	}
@@ -87,12 +95,7 @@ static bool is_blocked(struct world *w, const struct outside *outside, const str
 static void judge_conserve(struct world *w, const struct outside *outside, struct want *want,
 			   const struct need *need)
 {
-	uint32_t fits = outside_fits(outside, need);
-	/* Of programs that no probe can name nobody can tell which one uses what. */
-	if (need->vram_bytes > 0)
-		fits &= ~w->unnamed_mask;
-	bool idle = (uint32_t)__builtin_popcount(fits) >= need->gpu_count &&
-		    !is_blocked(w, outside, want);
+	bool idle = fits_now(w, outside, need) && !is_blocked(w, outside, want);
 	if (!idle || want->idle_since_t == 0 || want->idle_since_t < w->tainted_t)
 		want->idle_since_t = idle ? w->t : 0;
 	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - want->idle_since_t > idle_ms_max(need))
@@ -101,7 +104,7 @@ static void judge_conserve(struct world *w, const struct outside *outside, struc
 			   "that nobody before it could use",
 			   (ull)want->lease, lease_class_name((int)want->cls), need->slots,
 			   (ull)need->vram_bytes >> 20, (long long)(w->t - want->idle_since_t),
-			   fits);
+			   fits(w, outside, need));
 }
 
 static void judge_starve(struct world *w, const struct outside *outside, struct want *want,

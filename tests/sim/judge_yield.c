@@ -33,6 +33,7 @@ void yield_record(struct world *w, struct want *want, const struct claim_record 
 	if (!kept)
 		return;
 	want->yield_asked = false;
+	want->evicted_for = 0; /* it need not go for anybody */
 	want->kept_untold = has_ears(want);
 	w->check.kept = true;
 }

@@ -1,6 +1,8 @@
 /* outside: sums of records and of true use. It judges nothing. Called by the judges. */
 #include "outside.h"
 
+#include "judge.h"
+
 const struct claim_record *outside_row(const struct world *w, const struct want *want)
 {
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
@@ -62,20 +64,28 @@ static uint64_t more(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* What it takes beyond what it said. */
+static uint64_t undeclared_of(const struct world *w, const struct want *want)
+{
+	return want->uses && w->plan.uses_more ? want->uses_need.vram_bytes / 4 : 0;
+}
+
 static uint64_t bytes_of(const struct world *w, const struct want *want,
 			 const struct claim_record *rec)
 {
 	uint64_t uses = want->uses ? want->uses_need.vram_bytes : 0;
-	uses += w->plan.uses_more ? uses / 4 : 0;
+	uses += undeclared_of(w, want);
 	return more(rec ? rec->need.vram_bytes : 0, uses);
 }
 
-static void add(const struct world *w, struct outside *outside, const struct want *want)
+/* A turn is over with its lease; but a host drains until its guests, who use its turn, are out. */
+static void add(struct world *w, struct outside *outside, const struct want *want)
 {
 	const struct claim_record *rec = outside_row(w, want);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
-	bool computes = has && outside_inside(rec) == 0 && rec->state != CLAIM_DRAINING;
+	bool over = has && rec->state == CLAIM_DRAINING && !inside_anybody(w, want);
+	bool computes = has && outside_inside(rec) == 0 && !over;
 	uint32_t slots = computes ? rec->need.slots : 0;
 	if (want->uses)
 		mask |= want->uses_mask;
@@ -93,6 +103,7 @@ static void add(const struct world *w, struct outside *outside, const struct wan
 			continue;
 		g->staying_slots += slots;
 		g->staying_bytes += bytes;
+		g->staying_undeclared_bytes += undeclared_of(w, want);
 		g->staying_takers += bytes > 0;
 	}
 }
@@ -157,13 +168,14 @@ uint32_t outside_fits(const struct outside *outside, const struct need *need)
 	return outside_fits_slots(outside, need) & outside_fits_vram(outside, need);
 }
 
-uint32_t outside_possible(const struct outside *outside, const struct need *need)
+static uint32_t possible(const struct outside *outside, const struct need *need, bool perhaps)
 {
 	uint32_t mask = 0;
 	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
 		const struct outside_gpu *g = &outside->gpus[gpu];
+		uint64_t bytes = g->staying_bytes - (perhaps ? g->staying_undeclared_bytes : 0);
 		bool fits = need->vram_bytes == 0 ||
-			    (g->vram_known ? g->staying_bytes + need->vram_bytes <= g->room_bytes
+			    (g->vram_known ? bytes + need->vram_bytes <= g->room_bytes
 					   : g->staying_takers == 0);
 		uint32_t slots = need->all_slots ? g->slots : need->slots;
 		fits &= slots == 0 || g->staying_slots + slots <= g->slots;
@@ -171,4 +183,14 @@ uint32_t outside_possible(const struct outside *outside, const struct need *need
 			mask |= UINT32_C(1) << gpu;
 	}
 	return mask;
+}
+
+uint32_t outside_possible(const struct outside *outside, const struct need *need)
+{
+	return possible(outside, need, false);
+}
+
+uint32_t outside_perhaps_possible(const struct outside *outside, const struct need *need)
+{
+	return possible(outside, need, true);
 }

@@ -6,8 +6,9 @@
 struct outside_gpu {
 	uint32_t slots, slots_used, staying_slots;
 	uint32_t takers, staying_takers;
-	uint64_t room_bytes, used_bytes; /* meaningless unless vram_known */
-	uint64_t staying_bytes;          /* .. by who leaves only by himself */
+	uint64_t room_bytes, used_bytes;   /* meaningless unless vram_known */
+	uint64_t staying_bytes;            /* .. by who leaves only by himself */
+	uint64_t staying_undeclared_bytes; /* .. of which they said nothing */
 	bool vram_known, healthy;
 };
 
@@ -39,6 +40,9 @@ bool outside_waits(struct world *w, const struct want *want);
 /* Masks of GPUs: where it fits now; where it fits once all who can leave have left. */
 uint32_t outside_fits(const struct outside *outside, const struct need *need);
 uint32_t outside_possible(const struct outside *outside, const struct need *need);
+/* .. as far as the broker can know: what a session takes beyond what it declared may go with the
+ * one of its leases that can leave. */
+uint32_t outside_perhaps_possible(const struct outside *outside, const struct need *need);
 /* Fits by its compute turns alone, and by its memory alone. */
 /* Turns of one GPU that it was granted, or asked for. */
 uint32_t outside_slots(const struct world *w, const struct want *want);

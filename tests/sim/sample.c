@@ -1,5 +1,6 @@
 /* sample: the GPU probe. Measures what clients in truth use, plus strangers; fails when told to. */
 #include "fault.h"
+#include "outside.h"
 #include "world.h"
 
 static void sample_gpu(struct world *w, uint32_t gpu)
@@ -11,8 +12,10 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 	struct observed *observed = w->observed[gpu];
 	uint32_t count = 0;
 	uint64_t used_bytes = w->unmanaged_bytes[gpu];
+	w->leftover_mask &= ~bit;
 	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
+		struct want *want = want_of(w, w->wants.active[i]);
+		want->measured_gpus &= ~bit;
 		if (!want->uses || !(want->uses_mask & bit) || want->uses_need.vram_bytes == 0)
 			continue;
 		uint64_t bytes = want->uses_need.vram_bytes;
@@ -24,6 +27,10 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 		if (w->plan.uses_more)
 			bytes += bytes / 4;
 		used_bytes += bytes;
+		const struct claim_record *rec = outside_row(w, want);
+		want->measured_gpus |= bit;
+		if (!rec || !outside_has_room(rec))
+			w->leftover_mask |= bit;
 		const struct client *client = &w->clients[want->client];
 		if (client->session == 0 || client->life != want->life ||
 		    (want->binding == BIND_TAB && !w->plan.tabs_seen)) {

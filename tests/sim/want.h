@@ -110,6 +110,7 @@ struct want {
 	bool uses;
 	uint32_t uses_mask;
 	struct need uses_need;
+	uint32_t measured_gpus; /* where the last measurement saw it */
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
 	uint64_t inside;   /* the same, or the host whose guest it is */
@@ -125,8 +126,10 @@ struct want {
 	struct want_sum sum;
 	uint64_t over_step, told_step; /* steps in which it was taken back, and told so */
 	bool lends, kept_untold;
-	uint64_t yield_for;                /* lease for which it was asked to give way */
-	uint64_t evicted_for;              /* .. for whose memory */
+	uint64_t yield_for;     /* lease for which it was asked to give way */
+	uint64_t evicted_for;   /* .. for whose memory */
+	uint64_t evicted_fence; /* .. under which grant, and that one's last */
+	uint64_t evicted_head_fence;
 	uint32_t evicted_gpus;             /* .. from where */
 	bool back;                         /* offered room again in this step */
 	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */

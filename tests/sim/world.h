@@ -76,6 +76,7 @@ struct world {
 	uint32_t unhealthy_mask, unknown_mask;
 	uint32_t
 		unnamed_mask; /* used by somebody whom a probe cannot name, and never empty since */
+	uint32_t leftover_mask; /* the last measurement saw somebody who has no lease */
 	uint64_t unmanaged_bytes[LIMIT_GPUS];
 	struct observed observed[LIMIT_GPUS][PLAN_CLIENTS_MAX];
 	uint64_t taints;      /* times the clock of the bounds was stopped */
