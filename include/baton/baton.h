@@ -262,6 +262,9 @@ struct baton_claim_handlers {
 	bool stops_later;
 	/* Nobody needs it any more: the yield is withdrawn and the lease stays ours. */
 	void (*kept)(struct baton_claim *claim, void *ctx);
+	/* Something to know of a lease that is ours: "idle", "over", "gpu_lost", "gpu_back", or a
+	 * code of a newer broker, with a sentence. Nothing follows from it. */
+	void (*noticed)(struct baton_claim *claim, const char *code, const char *text, void *ctx);
 };
 
 static inline void baton_claim_handlers_init(struct baton_claim_handlers *handlers)

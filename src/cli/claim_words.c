@@ -42,6 +42,25 @@ static void stopping_words(const json_t *lease, char *text)
 			 stop_s == 0 ? "killed" : "revoked", units_duration(left, free_s));
 }
 
+/* Of a lease of which its holder was told something. */
+static bool notice_words(const json_t *lease, const char *state, char *text)
+{
+	static const char *const words[][2] = {{"gpu_lost", "its GPU is lost"},
+					       {"over", "over what it declared"},
+					       {"idle", "idle"}};
+	size_t i;
+	json_t *code;
+
+	for (size_t n = 0; n < sizeof(words) / sizeof(*words); n++)
+		json_array_foreach (json_object_get(lease, "notices"), i, code)
+			if (json_is_string(code) &&
+			    strcmp(json_string_value(code), words[n][0]) == 0) {
+				snprintf(text, CLAIM_WORDS_BYTES, "%s, %s", state, words[n][1]);
+				return true;
+			}
+	return false;
+}
+
 /* What the holder, or whoever watches, should know. False: nothing. */
 static bool warning_words(const json_t *lease, const char *state, char *text)
 {
@@ -65,7 +84,7 @@ static bool warning_words(const json_t *lease, const char *state, char *text)
 	else if (!expires && json_is_false(json_object_get(lease, "watched")))
 		snprintf(text, CLAIM_WORDS_BYTES, "%s, unwatched", state);
 	else
-		return false;
+		return notice_words(lease, state, text);
 	return true;
 }
 

@@ -50,6 +50,18 @@ static void explain_guarantee(const json_t *waiter, struct text_table *sheet)
 			       field_text(waiter, "bound_text", ""));
 }
 
+/* Whoever holds it does not use it: that may be asked of it. */
+static void explain_idle(const json_t *waiter, struct text_table *sheet)
+{
+	const json_t *why = json_object_get(waiter, "why");
+	if (field_number(why, "holder_idle_s", -1) >= 0)
+		text_table_add(
+			sheet,
+			"  its holder computes nothing; to ask it to give way: baton release "
+			"%" PRIu64,
+			field_u64(why, "holder"));
+}
+
 static void explain_waiter(const json_t *waiter, struct text_table *sheet)
 {
 	char waited[UNITS_BYTES];
@@ -62,6 +74,7 @@ static void explain_waiter(const json_t *waiter, struct text_table *sheet)
 	text_table_add(sheet, "  estimate:  %s",
 		       field_text(waiter, "estimate", "nothing is known yet of such waits"));
 
+	explain_idle(waiter, sheet);
 	explain_guarantee(waiter, sheet);
 	if (field_number(waiter, "timeout_in_s", -1) >= 0)
 		text_table_add(sheet, "  gives up in %s",

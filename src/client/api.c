@@ -255,6 +255,10 @@ static void call_handler(struct baton *baton, const struct callback *notice)
 		if (handlers->kept && baton_claim_lease(claim))
 			handlers->kept(claim, ctx);
 		break;
+	case NOTICE_TOLD:
+		if (baton_claim_lease(claim))
+			handlers->noticed(claim, notice->reason, notice->sentence, ctx);
+		break;
 	case NOTICE_REVOKED:
 		if (handlers->revoked)
 			handlers->revoked(claim, notice->reason, ctx);

@@ -9,7 +9,7 @@ struct callback *callback_queue_add(struct callback_queue *notices, enum notice_
 {
 	/* Only the newest position or yield matters, and a program that does not dispatch for hours
 	 * must not fill its memory with them. */
-	if (kind == NOTICE_QUEUED || kind == NOTICE_YIELD)
+	if (kind == NOTICE_QUEUED || kind == NOTICE_YIELD || kind == NOTICE_TOLD)
 		for (struct callback *notice = notices->first; notice; notice = notice->next)
 			if (notice->kind == kind && notice->claim == claim)
 				return notice;

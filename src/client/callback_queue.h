@@ -13,6 +13,7 @@ enum notice_kind {
 	NOTICE_GRANTED,
 	NOTICE_YIELD,
 	NOTICE_KEPT,
+	NOTICE_TOLD, /* reason: a code, sentence */
 	NOTICE_REVOKED,
 	NOTICE_ANSWERED,
 	NOTICE_ENDED,
@@ -39,8 +40,8 @@ struct callback_queue {
 	struct callback *first, *last;
 };
 
-/* Adds one at the end or, for QUEUED and YIELD, returns the one already queued for this claim,
- * whose values the caller overwrites. Aborts on allocation failure. */
+/* Adds one at the end or, for QUEUED, YIELD and TOLD, returns the one already queued for this
+ * claim, whose values the caller overwrites. Aborts on allocation failure. */
 struct callback *callback_queue_add(struct callback_queue *notices, enum notice_kind kind,
 				    struct baton_claim *claim);
 /* Takes the oldest, which the caller frees; NULL: none. */

@@ -349,6 +349,19 @@ static int on_keep(struct baton *baton, const struct received *reply, struct mon
 	return 0;
 }
 
+static int on_notice(struct baton *baton, const struct received *reply, struct mono_ms now)
+{
+	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
+	(void)now;
+	if (!claim || claim->phase != PHASE_HELD || !claim->handlers.noticed)
+		return 0;
+
+	struct callback *notice = callback_queue_add(&baton->notices, NOTICE_TOLD, claim);
+	snprintf(notice->reason, sizeof(notice->reason), "%s", reply->code ? reply->code : "");
+	snprintf(notice->sentence, sizeof(notice->sentence), "%s", reply->text ? reply->text : "");
+	return 0;
+}
+
 static int on_revoked(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
@@ -531,7 +544,7 @@ int client_receive(struct baton *baton, const struct received *reply, struct mon
 		[RECEIVED_RENEWED] = on_renewed, [RECEIVED_CHANGED] = on_changed,
 		[RECEIVED_LENT] = on_lent,       [RECEIVED_HEARTBEAT] = on_heartbeat,
 		[RECEIVED_LINK] = on_link,       [RECEIVED_CLOSE] = on_close,
-		[RECEIVED_KEEP] = on_keep,
+		[RECEIVED_KEEP] = on_keep,       [RECEIVED_NOTICE] = on_notice,
 	};
 
 	/* No message about claims may precede the welcome. A broker whose journal is slow may send

@@ -153,6 +153,8 @@ struct event {
 			struct mono_ms measured; /* when it was taken; 0: now */
 			bool used_known; /* a failed or stale probe is unknown, never zero */
 			uint64_t vram_bytes_used; /* by everybody */
+			int64_t idle_ms; /* for how long it was seen to compute nothing; 0: it does,
+					    or it is not known */
 			uint32_t observed_count;
 			const struct observed {
 				uint64_t session;

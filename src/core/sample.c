@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "core/drain.h"
 #include "core/ledger.h"
+#include "core/notice.h"
 
 static uint64_t less_of(uint64_t a, uint64_t b)
 {
@@ -121,6 +122,7 @@ void sample_take(struct core *core, const struct event *event)
 		free(seen);
 	}
 
+	state->idle_ms = event->sample.idle_ms > 0 ? event->sample.idle_ms : 0;
 	state->used_known = event->sample.used_known;
 	state->sampled = true;
 	state->measured = measured;
@@ -128,4 +130,5 @@ void sample_take(struct core *core, const struct event *event)
 
 	if (event->sample.used_known)
 		drain_judge(core, event, measured);
+	notice_judge(core, gpu);
 }

@@ -4,6 +4,16 @@
 #include "base/err.h"
 #include "core/types.h"
 
+enum notice {
+	NOTICE_IDLE, /* its GPUs have computed nothing for a while */
+	NOTICE_OVER, /* it uses more memory than it declared */
+	NOTICE_LOST, /* the driver lost one of its GPUs */
+	NOTICE_BACK, /* that one works again */
+	NOTICE_COUNT
+};
+
+const char *notice_name(int notice); /* "idle", .. */
+
 enum send_kind {
 	SEND_WELCOME,  /* lease = session id, token = secret, flag = resumed */
 	SEND_CLAIM,    /* after a resume, one per live claim: ref, lease, state and, if held, fence,
@@ -26,6 +36,7 @@ enum send_kind {
 	SEND_CHANGED, /* lease */
 	SEND_LENT,    /* lease, other = claim that runs inside it; 0: it ended, the turn is back */
 	SEND_HEARTBEAT, /* answer with alive */
+	SEND_NOTICE,    /* lease, notice, detail: what its holder should know; nothing follows */
 	SEND_OK,        /* an admin act was done: lease = how many it touched */
 	SEND_COUNT
 };
@@ -37,6 +48,7 @@ struct send_effect {
 	enum claim_state state;
 	enum end_reason end;
 	enum yield_reason reason;
+	enum notice notice;
 	int err; /* enum err, positive */
 	bool flag;
 	bool observed, would_wait; /* OFFERED, GRANTED, CLAIM: as in the record */

@@ -73,6 +73,7 @@ struct claim {
 	bool asked;          /* in core.asked */
 	bool killed;         /* SIGKILL was sent */
 	bool room_made;      /* QUEUED: somebody was evicted for it */
+	uint8_t noticed;     /* what its holder was told and is still so: bits of enum notice */
 	bool no_wait;        /* leaves in the step that created it, unless granted */
 	bool silent;         /* nothing of it was sent or journaled yet */
 	bool indexed;        /* in the tables below */
@@ -161,6 +162,7 @@ struct gpu {
 	uint8_t waiting;       /* bit per class: it has a waiter that a turn here could serve */
 	bool head_due;         /* the turn head is there because its class is due */
 	bool last_due;         /* the newest turn here was a due one: one voice goes next */
+	int64_t idle_ms;       /* of the newest sample: it has computed nothing for so long */
 	bool healthy, sampled, used_known;
 };
 

@@ -31,6 +31,7 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 32, made_room_on),
 	ROW_UINT(T, 33, made_room_fence),
 	ROW_LESS(T, 34, room_made, 2),
+	ROW_LESS(T, 35, noticed, 1u << NOTICE_COUNT),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T
@@ -96,6 +97,7 @@ static const struct field gpu_rows[] = {
 	ROW_TEXT(T, 22, left_by),
 	ROW_UINT(T, 23, left_bytes),
 	ROW_TIME(T, 24, left_until),
+	ROW_INT(T, 25, idle_ms),
 };
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T

@@ -17,6 +17,7 @@
 	X(TRACE_ENDED, "ended")                                                                    \
 	X(TRACE_CHANGED, "changed")                                                                \
 	X(TRACE_COLLIDES, "collides")                                                              \
+	X(TRACE_NOTICE, "notice")                                                                  \
 	X(TRACE_LENT, "lent")                                                                      \
 	X(TRACE_OBSERVING, "observing")                                                            \
 	X(TRACE_ENFORCING, "enforcing")                                                            \

@@ -78,6 +78,11 @@ static const char *const grants_texts[GRANTS_COUNT] = {
 #undef X
 };
 
+static const char *const notice_names[NOTICE_COUNT] = {[NOTICE_IDLE] = "idle",
+						       [NOTICE_OVER] = "over",
+						       [NOTICE_LOST] = "gpu_lost",
+						       [NOTICE_BACK] = "gpu_back"};
+
 static const char *const trace_names[TRACE_COUNT] = {
 #define X(what, word) [what] = word,
 	TRACE_TABLE(X)
@@ -108,6 +113,11 @@ const char *end_reason_name(int reason)
 const char *yield_reason_name(int reason)
 {
 	return name_of(yield_names, YIELD_REASON_COUNT, reason);
+}
+
+const char *notice_name(int notice)
+{
+	return name_of(notice_names, NOTICE_COUNT, notice);
 }
 
 const char *why_name(int code)

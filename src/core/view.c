@@ -40,6 +40,7 @@ static void fill_view(const struct core *core, const struct claim *claim, struct
 		.guests = claim_guests(claim),
 		.yield_reason = claim->rec.yield_reason,
 		.ripe = mono_due(claim->key, now),
+		.noticed = claim_over(claim) ? 0 : claim->noticed,
 	};
 
 	measure_view(core, claim, ret_view);

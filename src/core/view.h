@@ -21,7 +21,8 @@ struct claim_view {
 	bool measured;                /* .. if that is known now */
 	int64_t pid;                  /* native: of the process at its connection; 0: unknown */
 	uint64_t pid_start;
-	bool stopped; /* that process is, as SIGSTOP does it; for whoever looks to fill in */
+	uint8_t noticed; /* what its holder was told and is still so: bits of enum notice */
+	bool stopped;    /* that process is, as SIGSTOP does it; for whoever looks to fill in */
 	bool ripe;
 };
 
@@ -41,7 +42,7 @@ uint32_t core_waiting_count(const struct core *core);
 /* Why a waiter waits. The texts come from why_text; wire fills in the {fields}. */
 #define WHY_TABLE(X)                                                                               \
 	X(WHY_NEXT, "next", "It is next and will be offered a GPU in this moment.")                \
-	X(WHY_HOLDER, "holder", "{holder} holds {gpu}{limit}.")                                    \
+	X(WHY_HOLDER, "holder", "{holder} holds {gpu}{limit}{idle}.")                              \
 	X(WHY_SELF, "self",                                                                        \
 	  "Its own session holds {gpu}{limit}: it waits for itself, until lease {lease} ends.")    \
 	X(WHY_HOLDERS, "holders", "{count} GPUs are held, by {holder}.")                           \
@@ -94,6 +95,7 @@ struct why {
 	uint64_t holder;    /* claim id or 0 */
 	uint32_t gpu;
 	int64_t left_ms;
+	int64_t idle_ms; /* WHY_HOLDER: its GPUs have computed nothing for so long; 0: they do */
 	uint64_t want_bytes, free_bytes, held_bytes;
 	uint32_t ahead;
 	uint32_t gpu_count, holder_count; /* WHY_HOLDERS: of what it could use, and by how many */

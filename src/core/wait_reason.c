@@ -2,6 +2,7 @@
  * Changes nothing. For status, `baton why` and messages about the queue. */
 #include "core/claim.h"
 #include "core/ledger.h"
+#include "core/notice.h"
 #include "core/park.h"
 #include "core/placement.h"
 #include "core/preempt.h"
@@ -48,6 +49,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 	} else {
 		why.code = by_itself(head, holder, claim_parked(holder) ? WHY_PARKED : WHY_HOLDER);
 		why.held_bytes = claim_parked(holder) ? holder->vram_charged : 0;
+		why.idle_ms = why.code == WHY_HOLDER ? notice_idle_ms(core, holder) : 0;
 		if (holder->slots_charged > 0)
 			why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
 		else if (claim_parked(holder))

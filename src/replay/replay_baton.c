@@ -325,6 +325,7 @@ static void take_message(struct stage *s, struct actor *a, const struct effect *
 	case SEND_RENEWED:
 	case SEND_CHANGED:
 	case SEND_LENT:
+	case SEND_NOTICE:
 	case SEND_OK:
 	case SEND_COUNT:
 		break;

@@ -198,6 +198,7 @@ static bool is_promise(const struct effect *effect)
 		return true;
 	case SEND_YIELD:
 	case SEND_KEEP:
+	case SEND_NOTICE:
 	case SEND_REVOKED:
 	case SEND_RELEASED:
 	case SEND_TIMEOUT:

@@ -19,6 +19,7 @@ static const char *const type_names[RECEIVED_TYPE_COUNT] = {
 	[RECEIVED_RENEWED] = "renewed",
 	[RECEIVED_CHANGED] = "changed",
 	[RECEIVED_LENT] = "lent",
+	[RECEIVED_NOTICE] = "notice",
 	[RECEIVED_HEARTBEAT] = "heartbeat",
 	[RECEIVED_OK] = "ok",
 	[RECEIVED_STATUS] = "status",
@@ -116,12 +117,14 @@ static void read_texts(struct received *r, const struct json *root)
 	r->why = text_of(json_get(root, "why"), "text");
 	r->estimate = text_of(root, "estimate");
 	r->sentence = text_of(root, "sentence");
-	r->text = text_of(root, r->type == RECEIVED_LINK ? "url" : "line");
+	r->text = text_of(root, r->type == RECEIVED_LINK     ? "url"
+				: r->type == RECEIVED_NOTICE ? "text"
+							     : "line");
 
 	const char *token = text_of(root, "token");
 	r->has_token = token && token_from_hex(token, strlen(token), &r->token);
-	const char *code = text_of(root, "code");
-	r->err = r->type == RECEIVED_DENIED ? err_from_name(code ? code : "") : ERR_NONE;
+	r->code = text_of(root, "code");
+	r->err = r->type == RECEIVED_DENIED ? err_from_name(r->code ? r->code : "") : ERR_NONE;
 	if (r->type == RECEIVED_CLAIM)
 		r->state = state_of(text_of(root, "state"));
 }

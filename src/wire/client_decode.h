@@ -19,6 +19,7 @@ enum received_type {
 	RECEIVED_RENEWED,
 	RECEIVED_CHANGED,
 	RECEIVED_LENT,
+	RECEIVED_NOTICE,
 	RECEIVED_HEARTBEAT,
 	RECEIVED_OK,
 	RECEIVED_STATUS, /* parsed.root is the whole status object */
@@ -57,7 +58,8 @@ struct received {
 	const char *why;      /* queued: one sentence */
 	const char *estimate; /* queued: of its wait, in words */
 	const char *sentence; /* queued: place, estimate and why */
-	const char *text;     /* log: the line; link: the URL */
+	const char *text;     /* log: the line; link: the URL; notice: one sentence */
+	const char *code;     /* notice, denied: its word */
 	uint32_t gpu_count;
 	struct reply_gpu {
 		uint32_t index;

@@ -121,6 +121,7 @@ bool http_encode_effect(struct text *body, enum route_id route, const struct sen
 	case SEND_KEEP:
 	case SEND_CHANGED:
 	case SEND_LENT:
+	case SEND_NOTICE:
 	case SEND_HEARTBEAT:
 	case SEND_COUNT:
 		break;

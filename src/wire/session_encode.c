@@ -16,7 +16,7 @@ static const char *const type_names[SEND_COUNT] = {
 	[SEND_REVOKED] = "revoked", [SEND_RELEASED] = "released",   [SEND_TIMEOUT] = "timeout",
 	[SEND_DENIED] = "denied",   [SEND_RENEWED] = "renewed",     [SEND_CHANGED] = "changed",
 	[SEND_LENT] = "lent",       [SEND_HEARTBEAT] = "heartbeat", [SEND_OK] = "ok",
-	[SEND_KEEP] = "keep",
+	[SEND_KEEP] = "keep",       [SEND_NOTICE] = "notice",
 };
 
 const char *send_kind_name(enum send_kind msg)
@@ -232,6 +232,10 @@ static void add_body(struct text *out, const struct send_effect *send,
 		break;
 	case SEND_LENT:
 		text_json_u64(out, "to", send->other);
+		break;
+	case SEND_NOTICE:
+		text_json_str(out, "code", notice_name(send->notice));
+		text_json_str(out, "text", send->detail);
 		break;
 	case SEND_OK:
 		text_json_u64(out, "count", send->lease);

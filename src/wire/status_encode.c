@@ -308,6 +308,22 @@ static void add_left(struct text *out, const char *key, struct mono_ms deadline,
 	text_json_seconds(out, key, left_ms > 0 ? left_ms : 0);
 }
 
+static void add_notices(struct text *out, uint8_t noticed)
+{
+	if (noticed == 0)
+		return;
+	text_json_key(out, "notices");
+	text_char(out, '[');
+	for (int notice = 0; notice < NOTICE_COUNT; notice++)
+		if (noticed & (1u << notice)) {
+			text_json_item(out);
+			text_char(out, '"');
+			text_str(out, notice_name(notice));
+			text_char(out, '"');
+		}
+	text_char(out, ']');
+}
+
 void status_encode_lease(struct status_encoder *encoder, const struct claim_view *holder,
 			 struct mono_ms now, const struct core_config *config,
 			 const char *yield_for_name)
@@ -340,6 +356,7 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 		text_json_bool(out, "parked", true);
 	if (holder->stopped)
 		text_json_bool(out, "stopped", true);
+	add_notices(out, holder->noticed);
 	if (rec->lender)
 		text_json_u64(out, "lender", rec->lender);
 	if (rec->guests)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SHORT_NAME_BYTES = 48 };
+enum { SHORT_NAME_BYTES = 48, IDLE_SAID_MS = 60 * 1000 };
 
 struct filling {
 	const struct why *why;
@@ -44,6 +44,15 @@ static void add_limit(struct text *out, int64_t left_ms)
 	text_str(out, left_ms > 0 ? ", now that others wait" : "now");
 }
 
+/* Nobody knows, or it computes: nothing is said. */
+static void add_idle(struct text *out, int64_t idle_ms)
+{
+	if (idle_ms < IDLE_SAID_MS)
+		return;
+	text_str(out, ", and has computed nothing for ");
+	add_left(out, idle_ms);
+}
+
 static void add_front(struct text *out, const struct filling *filling);
 
 static void add_field(struct text *out, const struct filling *f, const char *field, size_t length)
@@ -57,6 +66,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		text_str(out, config && gpu < config->gpu_count ? config->gpus[gpu].name : "a GPU");
 	else if (strncmp(field, "limit", length) == 0)
 		add_limit(out, f->why->left_ms);
+	else if (strncmp(field, "idle", length) == 0)
+		add_idle(out, f->why->idle_ms);
 	else if (strncmp(field, "lease", length) == 0)
 		text_format(out, "%" PRIu64, f->why->holder);
 	else if (strncmp(field, "left", length) == 0)
@@ -229,9 +240,12 @@ void encode_why(struct text *out, const struct why *why, const char *holder_name
 	text_json_str(out, "text", sentence.bytes);
 	if (why->holder)
 		text_json_u64(out, "holder", why->holder);
+
 	bool limited = why->code == WHY_HOLDER || why->code == WHY_SELF || why->code == WHY_PARKED;
 	if (limited && why->left_ms >= 0)
 		text_json_seconds(out, "gives_way_in_s", why->left_ms);
+	if (why->idle_ms >= IDLE_SAID_MS)
+		text_json_seconds(out, "holder_idle_s", why->idle_ms);
 	text_char(out, '}');
 	text_finish(&sentence);
 }

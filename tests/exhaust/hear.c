@@ -176,6 +176,7 @@ static void hear_own(struct world *w, struct client *client, const struct note *
 	case SEND_DENIED:
 	case SEND_RENEWED:
 	case SEND_LENT:
+	case SEND_NOTICE:
 	case SEND_HEARTBEAT:
 	case SEND_OK:
 	case SEND_COUNT:

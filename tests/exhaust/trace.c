@@ -17,6 +17,7 @@ const char *message_word(enum send_kind msg)
 		[SEND_DENIED] = "denied",       [SEND_RENEWED] = "renewed",
 		[SEND_CHANGED] = "changed",     [SEND_LENT] = "lent",
 		[SEND_HEARTBEAT] = "heartbeat", [SEND_OK] = "ok",
+		[SEND_NOTICE] = "notice",
 	};
 
 	return words[msg] ? words[msg] : "?";

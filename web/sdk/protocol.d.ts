@@ -12,6 +12,8 @@ export type Rights = "admin" | "token" | "queue";
 export type ClaimState = "queued" | "offered" | "loading" | "held" | "yielding" | "stopping"
 	| "draining" | "ended";
 
+export type Notice = "idle" | "over" | "gpu_lost" | "gpu_back";
+
 export type LiveState = "queued" | "offered" | "loading" | "held" | "yielding";
 
 export type EndReason = "released" | "timeout" | "cancelled" | "disconnected" | "expired" |
@@ -43,10 +45,10 @@ export type BoundCode = "stopped" | "disconnected" | "blocked" | "memory" | "set
 export type GrantsCode = "draining" | "journal" | "in_doubt" | "paused";
 
 export type EventWhat = "queued" | "offered" | "loading" | "held" | "yield" | "kept" |
-	"revoked" | "killed" | "draining" | "leftover" | "ended" | "changed" | "collides" | "lent"
-	| "observing" | "enforcing" | "attached" | "detached" | "unwatched" | "exited" | "gone" |
-	"bye" | "started" | "paused" | "resumed" | "reset" | "force-release-all" | "journal-ok" |
-	"journal-failed" | "clock-jump";
+	"revoked" | "killed" | "draining" | "leftover" | "notice" | "ended" | "changed" |
+	"collides" | "lent" | "observing" | "enforcing" | "attached" | "detached" | "unwatched" |
+	"exited" | "gone" | "bye" | "started" | "paused" | "resumed" | "reset" |
+	"force-release-all" | "journal-ok" | "journal-failed" | "clock-jump";
 
 export type AdminAct = "yield" | "revoke" | "cancel" | "pause" | "resume" | "reset" |
 	"force-release-all";
@@ -67,6 +69,8 @@ export interface Why {
 	holder?: number;
 	/** When it must give way to this claim, once that is known. */
 	gives_way_in_s?: number;
+	/** For how long that lease's GPUs have computed nothing; from a minute on. */
+	holder_idle_s?: number;
 }
 
 /** What the broker says about a claim names it; ref where a session asked for it. */
@@ -327,6 +331,8 @@ export interface StatusLease extends StatusClaim, Grant {
 	held_s?: number;
 	expires_in_s?: number;
 	vram_mb_measured?: number;
+	/** What its holder was told and is still so. */
+	notices?: Notice[];
 	preemptible: boolean;
 	evictable: boolean;
 	parked?: true;
@@ -721,11 +727,12 @@ export namespace FromBroker {
 		 * `held`, `yield`, `kept` (the yield was taken back), `changed`, `lent`, `collides`
 		 * (granted in observe mode beside others, where it would have had to wait), `revoked`
 		 * (being stopped from here on), `killed`, `draining` (over, its room not free yet),
-		 * `leftover` (nor did it become free in time), `ended`; of a session: `attached`,
-		 * `detached` (its connection broke), `bye`, `gone` (all its processes are), `exited` (its
-		 * own, and what it named lives), `unwatched`; of the broker: `started`, `paused`,
-		 * `resumed`, `reset`, `force-release-all`, `journal-failed`, `journal-ok`, `clock-jump`,
-		 * `observing` and `enforcing` (the mode was switched) */
+		 * `leftover` (nor did it become free in time), `notice` (its holder was told what the
+		 * detail says), `ended`; of a session: `attached`, `detached` (its connection broke),
+		 * `bye`, `gone` (all its processes are), `exited` (its own, and what it named lives),
+		 * `unwatched`; of the broker: `started`, `paused`, `resumed`, `reset`, `force-release-
+		 * all`, `journal-failed`, `journal-ok`, `clock-jump`, `observing` and `enforcing` (the
+		 * mode was switched) */
 		what: EventWhat;
 		/** Whose */
 		lease?: number;
@@ -803,6 +810,17 @@ export namespace FromBroker {
 		type: "log";
 		/** Its values escaped */
 		line: string;
+	}
+
+	/** Something that the holder should know, told when it becomes so. The broker does nothing
+	 * about it, and no answer is expected. Told to sessions alone. */
+	export interface Notice extends OfClaim {
+		type: "notice";
+		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than it
+		 * declared; `gpu_lost`: the driver lost one of its GPUs; `gpu_back`: that one works again */
+		code: Notice;
+		/** One sentence */
+		text: string;
 	}
 
 	/** The turn has come: say `accept` within 2 s, or it goes to the next. */
@@ -954,8 +972,8 @@ export namespace FromBroker {
 	}
 
 	export type Message = Changed | Claim | Clients | Close | Denied | Event | Granted |
-		Heartbeat | Keep | Lent | Link | Log | Offered | Ok | Queued | Released | Reload |
-		Reloaded | Renewed | Revoked | Samples | Status | Timeout | Welcome | Yield;
+		Heartbeat | Keep | Lent | Link | Log | Notice | Offered | Ok | Queued | Released | Reload
+		| Reloaded | Renewed | Revoked | Samples | Status | Timeout | Welcome | Yield;
 }
 
 /** Bodies and answers of the HTTP routes. */

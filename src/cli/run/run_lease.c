@@ -176,6 +176,13 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
 
+static void on_noticed(struct baton_claim *claim, const char *code, const char *text, void *ctx)
+{
+	struct run *run = ctx;
+	(void)claim;
+	run_progress_say(&run->show, strcmp(code, "gpu_lost") == 0, "run: %s", text);
+}
+
 /* How long it may take to stop: the declared grace, but no longer than others are kept out. */
 static int64_t revoked_grace_ms(const struct run *run, int64_t left_ms)
 {
@@ -296,6 +303,7 @@ int run_lease_ask(struct run *run)
 	handlers.granted = on_granted;
 	handlers.yield = on_yield;
 	handlers.kept = on_kept;
+	handlers.noticed = on_noticed;
 	handlers.revoked = on_revoked;
 	handlers.ended = on_ended;
 	handlers.stops_later = true;

@@ -76,6 +76,9 @@ static void queue_sample(struct gpu_sampler *sampler, uint32_t gpu)
 				   (reading->state == GPU_OK && reading->known & GPU_MEMORY);
 	event->sample.vram_bytes_used = reading->state == GPU_OK ? reading->used_bytes : 0;
 
+	if (reading->state == GPU_OK && reading->known & GPU_UTILISATION)
+		event->sample.idle_ms = mono_since(row->measured, row->busy);
+
 	struct observed *observed =
 		observed_of(&sampler->board.v[gpu], reading, &event->sample.observed_count);
 	event->sample.observed = observed;

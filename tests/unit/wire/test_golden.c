@@ -553,6 +553,15 @@ static void test_answers(void **state)
 	said(&send, &facts, "broker-lent.json", &r);
 	assert_true(r.type == RECEIVED_LENT && r.lease == 7 && r.other == 8);
 	client_decode_finish(&r);
+	send = (struct send_effect){.msg = SEND_NOTICE,
+				    .lease = 7,
+				    .notice = NOTICE_IDLE,
+				    .detail = "gpu0 has computed nothing for 60 s."};
+	said(&send, &facts, "broker-notice.json", &r);
+	assert_true(r.type == RECEIVED_NOTICE && r.lease == 7);
+	assert_string_equal(r.code, "idle");
+	assert_string_equal(r.text, "gpu0 has computed nothing for 60 s.");
+	client_decode_finish(&r);
 	send = (struct send_effect){.msg = SEND_HEARTBEAT};
 	said(&send, &facts, "broker-heartbeat.json", &r);
 	assert_int_equal(r.type, RECEIVED_HEARTBEAT);
@@ -703,6 +712,7 @@ static void test_every_type_has_a_file(void **state)
 		[SEND_RENEWED] = "broker-renewed.json", [SEND_CHANGED] = "broker-changed.json",
 		[SEND_LENT] = "broker-lent.json",       [SEND_HEARTBEAT] = "broker-heartbeat.json",
 		[SEND_OK] = "broker-ok.json",           [SEND_KEEP] = "broker-keep.json",
+		[SEND_NOTICE] = "broker-notice.json",
 	};
 	for (size_t msg = 0; msg < SEND_COUNT; msg++) {
 		assert_non_null(files[msg]);
