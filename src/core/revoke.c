@@ -276,9 +276,18 @@ static void escalate_from(struct core *core, struct claim *claim, enum rung rung
 	core->queue_changed = true;
 }
 
+/* Nobody is stopped in observe mode but at an operator's word: what else befalls a holder that he
+ * asked does not take that back. */
+static bool by_operator(const struct claim *claim)
+{
+	return claim->rec.observed && claim->rec.state == CLAIM_YIELDING &&
+	       claim->rec.yield_reason == YIELD_OPERATOR;
+}
+
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
+	bool is_his_word = by_operator(claim);
 	struct send_effect *send;
 
 	PRE(claim_has_room(claim));
@@ -291,7 +300,8 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 		claim_move(core, claim, CLAIM_YIELDING);
 	}
 
-	claim->rec.yield_reason = reason;
+	if (!is_his_word)
+		claim->rec.yield_reason = reason;
 	claim->rec.end_as = end_as;
 
 	send = tell_holder(core, claim, SEND_REVOKED);

@@ -235,6 +235,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (want->lease != rec->id) {
 		want_bind_lease(w, want, rec->id);
 		want->lease = rec->id;
+		want->load = (struct want_load){0}; /* a lease of its own, with all its time */
 		want->arrival_ms = rec->arrival.v;
 	}
 	bool ends = record->type == RECORD_CLAIM_END, drains = rec->state == CLAIM_DRAINING;

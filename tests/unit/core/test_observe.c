@@ -256,6 +256,30 @@ static void test_operator(void **state)
 	assert_non_null(fixture_signal(fixture, SIGTERM));
 }
 
+/* .. also where the host of whom he asked ends meanwhile, which alone would stop nobody here (seed
+ * 15512). */
+static void test_operator_and_host(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t s = fixture_session(fixture, BIND_NATIVE, "server");
+	uint64_t c = fixture_session(fixture, BIND_NATIVE, "c"), host, guest;
+	struct event model = fixture_want(BIND_NATIVE, LEASE_NORMAL, NULL);
+	struct event request = fixture_want(BIND_NATIVE, LEASE_CHAT, NULL);
+
+	model.acquire.guests = 1;
+	host = fixture_ask(fixture, s, model);
+	fixture_accept(fixture, s, host);
+	request.acquire.host = host;
+	guest = fixture_ask(fixture, c, request);
+	fixture_accept(fixture, c, guest);
+
+	fixture_admin(fixture, ADMIN_YIELD, host);
+	assert_non_null(fixture_sent(fixture, SEND_YIELD, guest));
+	fixture_release(fixture, s, host, false);
+	assert_int_equal(fixture_sent(fixture, SEND_REVOKED, guest)->send.reason, YIELD_HOST_OVER);
+	assert_non_null(fixture_signal(fixture, SIGTERM));
+}
+
 /* Nobody is protected by a doubt, so it stops nobody. */
 static void test_in_doubt(void **state)
 {
@@ -409,6 +433,7 @@ int main(void)
 		TEST(test_loads_for_ever),
 		TEST(test_change),
 		TEST(test_operator),
+		TEST(test_operator_and_host),
 		TEST(test_in_doubt),
 		TEST(test_enforce),
 		TEST(test_enforce_with_a_slot_left),
