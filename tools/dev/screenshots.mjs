@@ -173,7 +173,7 @@ async function everyPage(daemon, waiters) {
 		});
 		for (const [name, path] of Object.entries(PAGES)) {
 			const page = await browser.signedInPage(daemon, path);
-			await page.locator("#shell-connection.state-open").waitFor({ timeout: 60000 });
+			await page.locator("#frame-connection.state-open").waitFor({ timeout: 60000 });
 			await page.waitForLoadState("networkidle");
 			if (waiters && name === "dashboard") {
 				await page.getByText(`${waiters} waiting`).waitFor();
