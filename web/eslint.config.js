@@ -56,6 +56,7 @@ export default [
 			"no-throw-literal": "error",
 			"no-unneeded-ternary": "error",
 			"no-unused-expressions": "error",
+			"no-useless-concat": "error",
 			"no-useless-return": "error",
 			"no-var": "error",
 			"object-shorthand": "error",

@@ -56,7 +56,7 @@ export const topics = [
 	{
 		keys: ["voice", "speech", "mic", "microphone", "sound", "tone", "green", "red", "blue"],
 		about: "listening",
-		answer: "Voice goes before all other work , because somebody is speaking right " + "now .",
+		answer: "Voice goes before all other work , because somebody is speaking right now .",
 	},
 	{
 		keys: ["vram", "VRAM", "bytes", "full", "room", "load", "loading", "evict"],

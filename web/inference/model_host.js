@@ -32,7 +32,7 @@ import { fileProblem } from "./errors.js";
 
 const MIB = 1024 * 1024;
 const TAKEN =
-	"The GPU was needed elsewhere and the model was unloaded. The next try loads it " + "again.";
+	"The GPU was needed elsewhere and the model was unloaded. The next try loads it again.";
 
 /** Fires "state" when `state` changed. */
 export class ModelHost extends EventTarget {

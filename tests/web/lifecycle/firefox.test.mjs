@@ -192,7 +192,7 @@ test("a thread that stands still keeps its lease or is told that it is lost", as
 		const granted = await next.granted(`still ${ms}`);
 		const { result, end } = await told;
 		t.diagnostic(
-			`${ms} ms: ${result}, the next ` + `${Math.round(granted.at - end)} ms after its end`,
+			`${ms} ms: ${result}, the next ${Math.round(granted.at - end)} ms after its end`,
 		);
 		assert.match(result, /** @type {RegExp} */ (expected));
 		assert.ok(result === "LOST" || granted.at >= end - 2, `${end - granted.at} ms beside it`);

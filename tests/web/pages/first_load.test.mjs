@@ -74,7 +74,7 @@ async function load(path) {
 	/** Modules that were asked for by a module that had come, not by the page itself. */
 	const late = await page.evaluate(() => {
 		const preloaded = new Set(
-			[...document.querySelectorAll("link[rel=modulepreload], " + "script[src]")].map(
+			[...document.querySelectorAll("link[rel=modulepreload], script[src]")].map(
 				(element) => /** @type {any} */ (element).href ?? /** @type {any} */ (element).src,
 			),
 		);

@@ -23,8 +23,7 @@ const ALL = Boolean(process.env.FOLLOW_ALL);
 const NAMES = Object.keys(BUNDLERS).filter((name) => name !== "webpack, development");
 const README = "web/sdk/README.md";
 const GUIDE = "docs/browser.md";
-const HTML =
-	"<!doctype html><title>a page</title>" + '<script type="module" src="./page.js"></script>';
+const HTML = '<!doctype html><title>a page</title><script type="module" src="./page.js"></script>';
 const AWAY = "127.0.0.1:1"; // nothing listens there
 
 /** @param {string} file */

@@ -284,7 +284,7 @@ test("an answer that is no success, and no answer, are told apart", async () => 
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /cannot be reached/);
 	await page.setContent(
-		"<meta http-equiv='Content-Security-Policy' " + "content=\"connect-src 'self'\">",
+		`<meta http-equiv="Content-Security-Policy" content="connect-src 'self'">`,
 	);
 	({ error } = await bring("http://127.0.0.1:9/model.bin"));
 	assert.match(error.message, /Content-Security-Policy does not allow http:\/\/127\.0\.0\.1:9/);

@@ -56,7 +56,7 @@ export function addressOf(text) {
 	const [, origin = HUB, path] = parts ?? [];
 	if (!path) {
 		throw new RepositoryError(
-			"Write it as owner/name, as it stands on the hub, or as its " + "address.",
+			"Write it as owner/name, as it stands on the hub, or as its address.",
 		);
 	}
 	return { origin, path };
@@ -67,7 +67,7 @@ export function addressOf(text) {
 async function json(url, origin, get) {
 	const answer = await get(url).catch(() => {
 		throw new RepositoryError(
-			`${origin} could not be asked: it is not reached, or this page ` + "may not ask it.",
+			`${origin} could not be asked: it is not reached, or this page may not ask it.`,
 			origin,
 		);
 	});
@@ -79,7 +79,7 @@ async function json(url, origin, get) {
 	}
 	return answer.json().catch(() => {
 		throw new RepositoryError(
-			`${origin} did not answer with a list. The network may ask you ` + "to sign in.",
+			`${origin} did not answer with a list. The network may ask you to sign in.`,
 		);
 	});
 }
@@ -131,7 +131,7 @@ function taskOf({ architectures = [], model_type: type = "" }) {
 	const [architecture = type] = architectures;
 	if (/CausalLM|LMHead/.test(architecture)) return "chat";
 	throw new RepositoryError(
-		`It is a model of another kind (${architecture}): ` + "the pages chat and transcribe only.",
+		`It is a model of another kind (${architecture}): the pages chat and transcribe only.`,
 	);
 }
 
@@ -166,7 +166,7 @@ function webllmModel(url, name, files, known) {
 	const record = known.find(({ model_id: id }) => id === name);
 	if (!record) {
 		throw new RepositoryError(
-			"WebLLM has no library for this model. Choose one that its list " + "names.",
+			"WebLLM has no library for this model. Choose one that its list names.",
 		);
 	}
 	const needed = files.filter(

@@ -52,7 +52,7 @@ export class Listener {
 		return new Promise((resolve, reject) => {
 			signal.addEventListener("abort", () => reject(signal.reason));
 			this.#worker.onerror = () =>
-				reject(new Error("The speech detector could not start. " + "Load the page again."));
+				reject(new Error("The speech detector could not start. Load the page again."));
 			this.#worker.onmessage = ({ data }) => {
 				if (data.type === "ready") resolve();
 				else if (data.type === "heard") this.#speech.hear(data.frame, data.likely);

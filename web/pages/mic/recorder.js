@@ -45,7 +45,7 @@ function explain(error) {
 		case "OverconstrainedError":
 			return new RecorderError(
 				"NO_MICROPHONE",
-				"There is no microphone. Connect one and try " + "again, or open a sound file.",
+				"There is no microphone. Connect one and try again, or open a sound file.",
 			);
 		case "NotReadableError":
 		case "AbortError":
