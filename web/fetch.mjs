@@ -16,6 +16,8 @@ import { builders, packageOf, served } from "./vendor.mjs";
 const run = promisify(execFile);
 const lockFile = fileURLToPath(new URL("./package-lock.json", import.meta.url));
 const web = fileURLToPath(new URL(".", import.meta.url));
+/** Without the folder that all of a package lies in, whatever its name. */
+const MATCHING = ["--strip-components=1", "--wildcards", "--no-wildcards-match-slash"];
 
 /** @param {string} path @param {string} wanted as in a lock file: "sha512-…" */
 async function check(path, wanted) {
@@ -24,6 +26,12 @@ async function check(path, wanted) {
 	await pipeline(createReadStream(path), hash);
 	if (`${kind}-${hash.digest("base64")}` !== wanted)
 		throw new Error("is not what web/package-lock.json names; nothing of it is used");
+}
+
+/** @param {string} archive @param {string} into @param {string[]} files inside the package */
+async function unpack(archive, into, files) {
+	const names = files.map((file) => `*/${file}`);
+	await run("tar", ["-xzf", archive, "-C", into, ...MATCHING, ...names]);
 }
 
 /**
@@ -51,28 +59,8 @@ async function fetchPackage(folder, name, { version, integrity }, files) {
 	const target = join(folder, name);
 	await rm(fresh, { recursive: true, force: true });
 	await mkdir(fresh, { recursive: true });
-	await run("tar", [
-		"-xzf",
-		archive,
-		"-C",
-		fresh,
-		"--strip-components=1",
-		"--wildcards",
-		"--no-wildcards-match-slash",
-		"*/package.json",
-		...files.map((file) => `*/${file}`),
-	]);
-	// A license is there or it is not.
-	await run("tar", [
-		"-xzf",
-		archive,
-		"-C",
-		fresh,
-		"--strip-components=1",
-		"--wildcards",
-		"--no-wildcards-match-slash",
-		"*/LICENSE*",
-	]).catch(() => {});
+	await unpack(archive, fresh, ["package.json", ...files]);
+	await unpack(archive, fresh, ["LICENSE*"]).catch(() => {}); // it is there or it is not
 	await rm(target, { recursive: true, force: true });
 	await mkdir(resolve(target, ".."), { recursive: true });
 	await rename(fresh, target);
