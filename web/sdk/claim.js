@@ -73,7 +73,7 @@ export class Claim {
 			op: "acquire",
 			ref: this.ref,
 			until: this.#until,
-			msg: { ...acquireFields(this.options), request_id: this.requestId },
+			message: { ...acquireFields(this.options), request_id: this.requestId },
 		});
 	}
 

@@ -93,7 +93,7 @@ export class Lease {
 		return true;
 	}
 
-	/** Ends `x` when the lease is taken, not at a release of your own.
+	/** Ends what it is given when the lease is taken, not at a release of your own.
 	 * @type {<T extends Guarded>(x: T) => T} */
 	guard(guarded) {
 		return this.own(guarded, false);

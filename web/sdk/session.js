@@ -97,7 +97,7 @@ export class Session {
 	}
 
 	/** @param {Extract<Command, { op: "acquire" }>} command */
-	acquire({ ref, msg: message, until }) {
+	acquire({ ref, message, until }) {
 		/** @type {SessionClaim} */
 		const claim = {
 			ref,

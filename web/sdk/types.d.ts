@@ -180,8 +180,8 @@ export interface About {
 export type Task<T> = (lease: Lease) => Promise<T> | T;
 
 // The channel between a page and its Session, which mostly runs in a Worker: Broker and Claim send
-// commands, session_port.js carries them, Session.do() is where they arrive; what it posts, Broker hears. What
-// goes on to the socket, and comes from there, is in protocol.d.ts.
+// commands, session_port.js carries them, Session.do() is where they arrive; what it posts, Broker
+// hears. What goes on to the socket, and comes from there, is in protocol.d.ts.
 
 /** From the page. */
 export type Command =
@@ -189,7 +189,7 @@ export type Command =
 	| {
 			op: "acquire";
 			ref: number;
-			msg: Omit<ToBroker.Acquire, "type" | "ref">;
+			message: Omit<ToBroker.Acquire, "type" | "ref">;
 			until: number | null;
 	  }
 	| ({ op: "release" } & Release)
