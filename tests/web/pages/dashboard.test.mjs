@@ -3,11 +3,12 @@
 // its acts reach the broker with their reasons, by mouse and by keyboard, that hostile names stay
 // text, and that it comes back after a restart.
 import assert from "node:assert/strict";
-import { readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { root } from "../lib/packages.mjs";
 import { connect } from "../lib/session.mjs";
 import { until } from "../lib/until.mjs";
 
@@ -322,6 +323,14 @@ test("filters events, and holds them still while paused", async () => {
 	await page.getByLabel("Text").fill("");
 	await page.getByLabel("What").selectOption("");
 	await page.getByLabel("Class").selectOption("");
+});
+
+test("every event of the protocol can be looked for", async () => {
+	const { event_what: word } = JSON.parse(
+		readFileSync(join(root, "protocol/types.json"), "utf8"),
+	).$defs;
+	const offered = await page.getByLabel("What").locator("option").allTextContents();
+	assert.deepEqual(offered.slice(1).sort(), [...word.enum].sort());
 });
 
 test("draws VRAM over time where any was claimed, and loads what draws it only then", async () => {

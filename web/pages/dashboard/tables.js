@@ -22,6 +22,7 @@ const SILENT_S = 12; // two heartbeats missed
 const ROWS_FIRST = 20;
 const ROWS_STEP = 100;
 const CLASSES = ["voice", "chat", "normal", "background"];
+/** Each event that there is. @type {import("/sdk/protocol.js").EventWhat[]} */
 const WHATS = [
 	"queued",
 	"offered",
@@ -29,7 +30,13 @@ const WHATS = [
 	"held",
 	"yield",
 	"kept",
+	"changed",
+	"lent",
+	"collides",
 	"revoked",
+	"killed",
+	"draining",
+	"leftover",
 	"ended",
 	"attached",
 	"detached",
@@ -37,14 +44,14 @@ const WHATS = [
 	"gone",
 	"exited",
 	"unwatched",
-	"killed",
 	"started",
 	"paused",
 	"resumed",
 	"reset",
 	"force-release-all",
+	"journal-failed",
+	"journal-ok",
 	"clock-jump",
-	"collides",
 	"observing",
 	"enforcing",
 ];
