@@ -3,8 +3,8 @@
 
 export type Class = "voice" | "chat" | "normal" | "background";
 
-/** How the client is connected: over the Unix socket, over WebSocket, by a lock stream, by a plain
- * request; the last two are for proxies and fleets to come. */
+/** How the client is connected: over the Unix socket, over WebSocket, by a lock stream, by a
+ * plain request; the last two are for proxies and fleets to come. */
 export type Binding = "native" | "tab" | "stream" | "http" | "proxied" | "remote";
 
 export type Rights = "admin" | "token" | "queue";
@@ -89,8 +89,8 @@ export interface ClaimFields {
 	timeout_s?: number | null;
 	/** VRAM needed on each GPU; 0: not stated */
 	vram_mb?: number;
-	/** Compute turns on each GPU; 0 needs `vram_mb`: a model that is only kept loaded. `"all"`: as
-	 * many as the one GPU has on which it is granted */
+	/** Compute turns on each GPU; 0 needs `vram_mb`: a model that is only kept loaded. `"all"`:
+	 * as many as the one GPU has on which it is granted */
 	slots?: number | "all";
 	/** Which GPUs may serve. A WebSocket session that names none is where it holds something
 	 * already, else on `browser_gpu` */
@@ -118,17 +118,17 @@ export interface ClaimFields {
 	load_ms?: number;
 	/** Model or job, for people */
 	label?: string;
-	/** The lease whose holder waits for this claim; a cycle is refused with `deadlock`. Of your own
-	 * (one principal or session), else `forbidden`; one that is over is forgotten */
+	/** The lease whose holder waits for this claim; a cycle is refused with `deadlock`. Of your
+	 * own (one principal or session), else `forbidden`; one that is over is forgotten */
 	parent?: number;
-	/** Run inside that lease: wait for one of the places that it offers, see hosting. Of your own,
-	 * or `guests_open`; else `forbidden`. `host_over` when it is over, `wrong_state` when it
-	 * offers no places and is not the `parent` */
+	/** Run inside that lease: wait for one of the places that it offers, see hosting. Of your
+	 * own, or `guests_open`; else `forbidden`. `host_over` when it is over, `wrong_state` when
+	 * it offers no places and is not the `parent` */
 	host?: number;
-	/** A lease of this session: its turn is given back and its memory kept, for what runs under it
-	 * is frozen; this claim waits for the turn, see parked. Slots, GPUs and class are the lease's.
-	 * `stale` when it is not held, `wrong_state` when it has guests or another claim waits for its
-	 * turn */
+	/** A lease of this session: its turn is given back and its memory kept, for what runs under
+	 * it is frozen; this claim waits for the turn, see parked. Slots, GPUs and class are the
+	 * lease's. `stale` when it is not held, `wrong_state` when it has guests or another claim
+	 * waits for its turn */
 	resumes?: number;
 	/** How many claims may run inside this lease at once */
 	guests?: number;
@@ -162,8 +162,8 @@ export interface Forecast {
 	/** For people: when it is on, who has the GPU and until when; what dashboard, pages and
 	 * commands show */
 	sentence?: string;
-	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or configures
-	 * it anew; then another `queued` says what is so now */
+	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or
+	 * configures it anew; then another `queued` says what is so now */
 	bound_s?: number | null;
 	/** The same as a time of the clock */
 	guaranteed_by?: string;
@@ -243,8 +243,8 @@ export interface StatusGpu {
 	measured?: StatusMeasured;
 }
 
-/** What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is shown.
- * What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is shown. */
+/** What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is
+ * shown. */
 export interface StatusMeasured {
 	source: "nvml" | "drm";
 	model: string;
@@ -265,8 +265,8 @@ export interface StatusMeasured {
 	power_w: number | null;
 	processes_known?: boolean;
 	processes_partial?: true;
-	/** The pids are of another PID namespace (the broker is in a container), so whose they are is
-	 * not known. */
+	/** The pids are of another PID namespace (the broker is in a container), so whose they are
+	 * is not known. */
 	pids_foreign?: true;
 	processes_left_off?: number;
 	processes?: StatusProcess[];
@@ -355,8 +355,8 @@ export interface StatusWaiter extends StatusClaim, Forecast {
 	eta_s: number | null;
 	/** Nine of ten such waits are shorter */
 	eta_p90_s: number | null;
-	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or configures
-	 * it anew; then another `queued` says what is so now */
+	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or
+	 * configures it anew; then another `queued` says what is so now */
 	bound_s: number | null;
 	position: number;
 	gpu_count: number;
@@ -437,9 +437,9 @@ export interface Problem {
 
 /** What a client says in a session. */
 export namespace ToBroker {
-	/** What a page says of itself, for people: the broker shows it in `clients` and decides nothing
-	 * by it. Each field is optional and keeps its value until it is said again. No answer, unless
-	 * a field is wrong. */
+	/** What a page says of itself, for people: the broker shows it in `clients` and decides
+	 * nothing by it. Each field is optional and keeps its value until it is said again. No
+	 * answer, unless a field is wrong. */
 	export interface About extends AboutFields {
 		type: "about";
 	}
@@ -478,8 +478,8 @@ export namespace ToBroker {
 		type: "bye";
 	}
 
-	/** Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release` it.
-	 * Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release` it. */
+	/** Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release`
+	 * it. */
 	export interface Cancel {
 		type: "cancel";
 		/** A claim that waits or is offered */
@@ -502,8 +502,8 @@ export namespace ToBroker {
 		type: "clients";
 	}
 
-	/** Asks for events that were, the newest `limit` of those after `since`, oldest first. Answer:
-	 * `event` messages, then `ok` with their count. */
+	/** Asks for events that were, the newest `limit` of those after `since`, oldest first.
+	 * Answer: `event` messages, then `ok` with their count. */
 	export interface Events {
 		type: "events";
 		/** Events at most */
@@ -529,8 +529,8 @@ export namespace ToBroker {
 	/** Lends a turn to a claim that the holder waits for. Answer: `lent`. */
 	export interface Lend {
 		type: "lend";
-		/** A lease of this session that computes and has nobody inside, whose holder waits for ..
-		 * A lease of this session that computes and has nobody inside, whose holder waits for .. */
+		/** A lease of this session that computes and has nobody inside, whose holder waits for
+		 * .. */
 		lease: number;
 		/** .. this claim, which has it as `parent` and may run inside it. `denied` with
 		 * `wrong_state` for any other claim */
@@ -551,8 +551,8 @@ export namespace ToBroker {
 		type: "open";
 	}
 
-	/** Names what uses the GPU for this session beside the process that is connected. Answer: `ok`
-	 * with their count, or `denied`, and nothing changed. */
+	/** Names what uses the GPU for this session beside the process that is connected. Answer:
+	 * `ok` with their count, or `denied`, and nothing changed. */
 	export interface Processes {
 		type: "processes";
 		/** Processes of the same user, as numbered where the broker runs */
@@ -577,14 +577,14 @@ export namespace ToBroker {
 		type: "release";
 		/** Of the claim */
 		lease: number;
-		/** Come back with the old place as soon as the GPU is free again, and wait for it as long
-		 * as `timeout_s` of the `acquire` said. Answer: `released` without `reason`, then `queued`
-		 * for the same `ref` and `lease` */
+		/** Come back with the old place as soon as the GPU is free again, and wait for it as
+		 * long as `timeout_s` of the `acquire` said. Answer: `released` without `reason`, then
+		 * `queued` for the same `ref` and `lease` */
 		requeue?: boolean;
 	}
 
-	/** Reads the configuration again. Needs the admin right. Answer: `reloaded`, or `denied` with
-	 * `bad_config`. */
+	/** Reads the configuration again. Needs the admin right. Answer: `reloaded`, or `denied`
+	 * with `bad_config`. */
 	export interface Reload {
 		type: "reload";
 	}
@@ -623,8 +623,8 @@ export namespace ToBroker {
 		type: "yielding";
 		/** The lease that was asked for */
 		lease: number;
-		/** Time still needed. The grace is what `uninterruptible_ms` of the `acquire` declared, and
-		 * no longer: others were told how long they wait at most */
+		/** Time still needed. The grace is what `uninterruptible_ms` of the `acquire` declared,
+		 * and no longer: others were told how long they wait at most */
 		need_ms: number;
 	}
 
@@ -674,8 +674,8 @@ export namespace FromBroker {
 		seen_s: number;
 		/** It showed an Origin */
 		browser: boolean;
-		/** A lease of it was revoked, and it has not said `release` since: it may still use the GPU
-		 * A lease of it was revoked, and it has not said `release` since: it may still use the GPU */
+		/** A lease of it was revoked, and it has not said `release` since: it may still use the
+		 * GPU */
 		overdue?: true;
 		/** Of a peer on a Unix socket */
 		uid?: number;
@@ -762,8 +762,8 @@ export namespace FromBroker {
 		other?: number;
 		/** Since it arrived */
 		age_s?: number;
-		/** How long it has waited, or waited for its newest grant; earlier turns of the same claim
-		 * do not count */
+		/** How long it has waited, or waited for its newest grant; earlier turns of the same
+		 * claim do not count */
 		waited_s?: number;
 		/** Since that grant */
 		held_s?: number;
@@ -816,8 +816,9 @@ export namespace FromBroker {
 	 * about it, and no answer is expected. Told to sessions alone. */
 	export interface Notice extends OfClaim {
 		type: "notice";
-		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than it
-		 * declared; `gpu_lost`: the driver lost one of its GPUs; `gpu_back`: that one works again */
+		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than
+		 * it declared; `gpu_lost`: the driver lost one of its GPUs; `gpu_back`: that one works
+		 * again */
 		code: Notice;
 		/** One sentence */
 		text: string;
@@ -835,10 +836,10 @@ export namespace FromBroker {
 		count: number;
 	}
 
-	/** The claim waits. On entering the queue, and within a second after the position changed or a
-	 * session was resumed, about once a second at most. When it is offered a GPU in the same
-	 * moment it has no place any more: the `queued` before that `offered` has none of the fields
-	 * below. */
+	/** The claim waits. On entering the queue, and within a second after the position changed or
+	 * a session was resumed, about once a second at most. When it is offered a GPU in the same
+	 * moment it has no place any more: the `queued` before that `offered` has none of the
+	 * fields below. */
 	export interface Queued extends OfClaim, Forecast {
 		type: "queued";
 		/** Claims that come before it: 0 is next */
@@ -886,8 +887,8 @@ export namespace FromBroker {
 		type: "revoked";
 		/** As in `yield` */
 		reason: YieldReason;
-		/** Until a native client's process gets SIGKILL, if it is not gone and said no `release` by
-		 * then; absent: nobody is killed */
+		/** Until a native client's process gets SIGKILL, if it is not gone and said no `release`
+		 * by then; absent: nobody is killed */
 		grace_ms?: number;
 		/** An operator's words */
 		detail?: string;
@@ -947,16 +948,16 @@ export namespace FromBroker {
 		linger_s: number;
 		/** Name and version */
 		server: string;
-		/** What the session may do. By the secret of `resume` alone: `token`, or `queue` from the
-		 * origin of a site; the session of a page that showed no key of `baton open` is taken up
-		 * so from its own origin only, else 4401 */
+		/** What the session may do. By the secret of `resume` alone: `token`, or `queue` from
+		 * the origin of a site; the session of a page that showed no key of `baton open` is
+		 * taken up so from its own origin only, else 4401 */
 		rights: Rights;
 		/** Under `baton serve --dev` only: `reload` messages come */
 		dev?: true;
 	}
 
-	/** Give way, please: finish what you do and say `release`. A second one for the same lease says
-	 * that another needs it by now, or reminds after a resume; the grace goes on. */
+	/** Give way, please: finish what you do and say `release`. A second one for the same lease
+	 * says that another needs it by now, or reminds after a resume; the grace goes on. */
 	export interface Yield extends OfClaim {
 		type: "yield";
 		/** Why */

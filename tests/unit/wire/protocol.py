@@ -18,6 +18,7 @@ except ImportError:
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 sys.path.insert(0, str(ROOT / "tools" / "gen" / "protocol"))
 from source import Protocol, rewritten  # noqa: E402
+from typescript import comment  # noqa: E402
 
 # What a function reads or writes that the message never has: who calls it sees to that.
 SHARED = {"client/acquire": {"ttl_s"},  # read with a lock's fields, and not heeded: a session has no TTL
@@ -276,12 +277,21 @@ def check_close_codes():
         yield code in shown, f"docs/protocol.md: close code {code} is not listed"
 
 
+def check_comments():
+    """A comment of web/sdk/protocol.d.ts, of any length, says each word once and fits its lines."""
+    for length in range(1, 250):
+        text = ("Ten words " * 30)[:length].strip()
+        lines = comment({"description": text}, "\t")
+        said = " ".join(re.findall(r"\w+", " ".join(lines)))
+        yield said == text and max(map(len, lines)) + 3 <= 100, f"protocol.d.ts: a comment of {length} characters"
+
+
 def main():
     protocol, source = Protocol(ROOT), fields.Source(ROOT)
     judge = Judge(protocol)
     checks = [check_schemas(judge), check_golden(judge), check_dialogues(judge), check_reading(protocol, source),
               check_sending(protocol, source), check_writing(protocol, source), check_client(protocol, source),
-              check_words(protocol), check_routes(protocol), check_close_codes()]
+              check_words(protocol), check_routes(protocol), check_close_codes(), check_comments()]
     results = [result for check in checks for result in check]
     problems = [words for good, words in results if not good]
     for words in problems:

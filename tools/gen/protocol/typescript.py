@@ -71,10 +71,9 @@ def comment(schema, indent):
     if not text:
         return []
     text = text[0].upper() + text[1:]
-    if len(text) + len(indent) * 4 + 7 <= 100:
-        return [f"{indent}/** {text} */"]
-    lines = textwrap.wrap(text, 100 - len(indent) * 4 - 4)
-    return [f"{indent}/** {lines[0]}", *[f"{indent} * {line}" for line in lines[1:-1]], f"{indent} * {lines[-1]} */"]
+    lines = textwrap.wrap(text, 100 - len(indent) * 4 - len("/**  */"))
+    return [f"{indent}{'/**' if at == 0 else ' *'} {line}{' */' if at == len(lines) - 1 else ''}"
+            for at, line in enumerate(lines)]
 
 
 def alias(name, text, indent):
