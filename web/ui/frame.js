@@ -1,9 +1,8 @@
 // @ts-check
 // The frame of every page: header with navigation and connection state, title and favicon that show
-// the state, the error banner, the dialog that asks before an act, what is asked over HTTP by whom
-// this browser is signed in as, and how numbers are written: one module, for each costs a page a
-// request. It knows no session and no page's content. For all; needs <header id="frame"> and
-// <main id="main">.
+// the state, the error banner, dialogs, what is asked over HTTP by whom this browser is signed in
+// as, and how numbers are written: one module, for each costs a page a request. It knows no session
+// and no page's content. For all; needs <header id="frame"> and <main id="main">.
 
 /**
  * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
@@ -289,57 +288,73 @@ function reasonField() {
 	return { input, label: element("label", {}, "Reason", input) };
 }
 
+/** Shows a dialog, and resolves when it was closed; then it is gone.
+ * @param {HTMLDialogElement} dialog @returns {Promise<void>} */
+export function showDialog(dialog) {
+	document.body.append(dialog);
+	dialog.showModal();
+	return new Promise((resolve) =>
+		dialog.addEventListener("close", () => {
+			dialog.remove();
+			resolve();
+		}),
+	);
+}
+
+/**
+ * Asks by a form. Resolves with what `read` makes of it once it is sent, or null if it was left.
+ * @template T
+ * @param {{title: string, action: string, danger?: boolean, about?: HTMLElement,
+ *   field?: HTMLElement}} question `about`: is read out with the title
+ * @param {() => T | undefined} read undefined: something lacks, and the form stays
+ * @returns {Promise<T | null>}
+ */
+export async function askDialog({ title, action, danger, about, field }, read) {
+	const form = element("form", {}, element("h2", { id: "ask-title" }, title));
+	const dialog = /** @type {HTMLDialogElement} */ (
+		element("dialog", { "aria-labelledby": "ask-title" }, form)
+	);
+	if (about) {
+		about.id = "ask-about";
+		dialog.setAttribute("aria-describedby", about.id);
+		form.append(about);
+	}
+	if (field) form.append(field);
+	const cancel = element("button", { type: "button" }, "Cancel");
+	const style = danger ? "primary danger" : "primary";
+	const send = element("button", { type: "submit", class: style }, action);
+	form.append(element("div", { class: "row row-end" }, cancel, send));
+
+	/** @type {T | null} */
+	let answer = null;
+	form.addEventListener("submit", (event) => {
+		event.preventDefault();
+		const said = read();
+		if (said === undefined) return;
+		answer = said;
+		dialog.close();
+	});
+	cancel.addEventListener("click", () => dialog.close());
+	await showDialog(dialog);
+	return answer;
+}
+
 /**
  * Asks before an act. Resolves with the reason (empty if none was wanted), or null if it was left.
  * @param {Question} question
  * @returns {Promise<{reason: string}|null>}
  */
 export function confirmDialog({ title, body, victim, wantReason, action, danger = true }) {
-	const dialog = /** @type {HTMLDialogElement} */ (
-		element("dialog", {
-			"aria-labelledby": "confirm-title",
-			"aria-describedby": "confirm-body",
-		})
-	);
-	const form = element("form", {}, element("h2", { id: "confirm-title" }, title));
-	const about = element("div", { id: "confirm-body", class: "stack-s" });
+	const about = element("div", { class: "stack-s" });
 	if (body) about.append(element("p", { class: "muted" }, body));
 	if (victim !== undefined) about.append(victimBox(victim));
-	form.append(about);
 	const reason = wantReason ? reasonField() : null;
-	if (reason) form.append(reason.label);
-	const cancel = element("button", { type: "button" }, "Cancel");
-	const style = danger ? "primary danger" : "primary";
-	form.append(
-		element(
-			"div",
-			{ class: "row row-end" },
-			cancel,
-			element("button", { type: "submit", class: style }, action),
-		),
-	);
-	dialog.append(form);
-	document.body.append(dialog);
-	return new Promise((resolve) => {
-		/** @type {{reason: string}|null} */
-		let answer = null;
-		form.addEventListener("submit", (event) => {
-			event.preventDefault();
-			const said = plainText(reason?.input.value ?? "");
-			if (reason && !said) {
-				reason.input.value = "";
-				reason.input.reportValidity();
-				return;
-			}
-			answer = { reason: cutBytes(said, REASON_BYTES_MAX) };
-			dialog.close();
-		});
-		cancel.addEventListener("click", () => dialog.close());
-		dialog.addEventListener("close", () => {
-			dialog.remove();
-			resolve(answer);
-		});
-		dialog.showModal();
+	return askDialog({ title, action, danger, about, field: reason?.label }, () => {
+		const said = plainText(reason?.input.value ?? "");
+		if (!reason || said) return { reason: cutBytes(said, REASON_BYTES_MAX) };
+		reason.input.value = "";
+		reason.input.reportValidity();
+		return undefined;
 	});
 }
 

@@ -2,7 +2,7 @@
 // "Debug GPU": what the browser says of its GPU and what the broker says of the machine's, as text
 // that can be copied into a bug report. Loaded by queue_panel.js when it is asked for.
 import { detect } from "/sdk/index.js";
-import { element, formatTime } from "./frame.js";
+import { element, formatTime, showDialog } from "./frame.js";
 
 /** @typedef {import("/sdk/index.js").Broker} Broker */
 
@@ -79,8 +79,5 @@ export async function showReport(broker) {
 		}
 	});
 	close.addEventListener("click", () => dialog.close());
-	document.body.append(dialog);
-	dialog.showModal();
-	await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-	dialog.remove();
+	await showDialog(dialog);
 }

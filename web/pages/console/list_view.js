@@ -1,7 +1,7 @@
 // @ts-check
 // Draws the list of conversations, and asks for a new name or before one is deleted.
 import { html, repeat } from "../../ui/template.js";
-import { confirmDialog, element } from "../../ui/frame.js";
+import { askDialog, confirmDialog, element } from "../../ui/frame.js";
 
 /**
  * @typedef {import("../../storage/storage.js").Conversation} Conversation
@@ -75,37 +75,11 @@ export function askTitle({ title }) {
 		})
 	);
 	input.value = title;
-	const cancel = element("button", { type: "button" }, "Cancel");
-	const form = element(
-		"form",
-		{},
-		element("h2", { id: "rename-title" }, "Rename the conversation"),
-		element("label", {}, "Name", input),
-		element(
-			"div",
-			{ class: "row row-end" },
-			cancel,
-			element("button", { type: "submit", class: "primary" }, "Rename"),
-		),
+	const field = element("label", {}, "Name", input);
+	const asked = askDialog(
+		{ title: "Rename the conversation", action: "Rename", field },
+		() => input.value.trim() || null,
 	);
-	const dialog = /** @type {HTMLDialogElement} */ (
-		element("dialog", { "aria-labelledby": "rename-title" }, form)
-	);
-	document.body.append(dialog);
-	return new Promise((resolve) => {
-		/** @type {string | null} */
-		let answer = null;
-		form.addEventListener("submit", (event) => {
-			event.preventDefault();
-			answer = input.value.trim() || null;
-			dialog.close();
-		});
-		cancel.addEventListener("click", () => dialog.close());
-		dialog.addEventListener("close", () => {
-			dialog.remove();
-			resolve(answer);
-		});
-		dialog.showModal();
-		input.select();
-	});
+	input.select();
+	return asked;
 }

@@ -2,7 +2,7 @@
 // A dialog that brings models of one's own into the list: by the name of a repository, with what
 // will be fetched and how large it is, or by hand. The whole story is in README.md beside the
 // engines.
-import { element, formatBytes } from "../../ui/frame.js";
+import { element, formatBytes, showDialog } from "../../ui/frame.js";
 import { entryOf, lookUp } from "./repository.js";
 
 const EXAMPLE = `[
@@ -234,7 +234,5 @@ export function showModelGuide(actions) {
 		)
 	);
 	close.addEventListener("click", () => dialog.close());
-	dialog.addEventListener("close", () => dialog.remove());
-	document.body.append(dialog);
-	dialog.showModal();
+	showDialog(dialog);
 }
