@@ -7,15 +7,7 @@ import { ModelHost } from "../../../web/inference/model_host.js";
 import { Model } from "../../../web/sdk/model.js";
 import { until, within } from "../lib/until.mjs";
 
-const spec = {
-	id: "one",
-	name: "One",
-	engine: "transformers",
-	task: "chat",
-	profile: "lite",
-	vram_mb: 100,
-	path: "one",
-};
+const spec = { id: "one", name: "One", engine: "transformers", vram_mb: 100 };
 
 /** Every Worker that was started; each answers what `answer` says, or nothing. */
 let workers;
