@@ -87,9 +87,10 @@ async function thinksAll(page) {
 	);
 }
 
-/** An answer that a voice cut off says so, and goes on when the user wants it to. */
+/** An answer that a voice cut off, even before its first word, says so, and goes on when the user
+ * wants it to. */
 async function answered(page) {
-	const goOn = page.getByRole("button", { name: "Continue" });
+	const goOn = page.getByRole("button", { name: /^(Continue|Try again)$/ });
 	await until(
 		async () => {
 			if (await goOn.count()) await goOn.click({ timeout: 1000 });
