@@ -29,6 +29,8 @@ static void keep_running(const struct settings *running, struct settings *next)
 		memcpy(next->core.gpus, running->core.gpus, sizeof(next->core.gpus));
 		next->core.gpu_count = running->core.gpu_count;
 		next->gpus_from = running->gpus_from;
+		next->core.browser_gpu = running->core.browser_gpu; /* a place among these */
+		memcpy(next->browser_gpu, running->browser_gpu, sizeof(next->browser_gpu));
 	}
 }
 

@@ -237,6 +237,27 @@ static void test_what_needs_a_restart_stays_and_is_named(void **state)
 	}
 }
 
+/* It is a place among the GPUs that run. */
+static void test_the_gpu_of_browsers_stays_with_the_gpus(void **state)
+{
+	(void)state;
+	write_config("gpus: [{name: a}, {name: b}]\nbrowser_gpu: b\n");
+	settings_defaults(&active.settings);
+	assert_int_equal(settings_load(active.paths.config, &active.settings, &active.settings,
+				       detail, sizeof detail),
+			 0);
+	assert_int_equal(settings_find_browser_gpu(&active.settings, detail, sizeof detail), 0);
+	assert_int_equal(active.settings.core.browser_gpu, 1);
+
+	write_config("gpus: [{name: b}, {name: a}, {name: c}]\nbrowser_gpu: c\n");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+		assert_string_equal(active.settings.core.gpus[1].name, "b");
+		assert_int_equal(active.settings.core.browser_gpu, 1);
+		assert_non_null(strstr(change.restart, "browser_gpu"));
+	}
+}
+
 static void test_the_journal_may_refuse_the_gpus(void **state)
 {
 	(void)state;
@@ -297,6 +318,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_needs_a_restart_stays_and_is_named,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_gpu_of_browsers_stays_with_the_gpus,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_journal_may_refuse_the_gpus, set_up,
 						tear_down),
