@@ -2,6 +2,8 @@
  * that its card is lost or back; nothing else follows from it. Method: readings. */
 #include "fixture.h"
 
+#include <stdio.h>
+
 #include "core/state.h"
 
 struct reading {
