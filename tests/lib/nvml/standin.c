@@ -213,6 +213,7 @@ int nvmlInitWithFlags(unsigned flags);
 int nvmlShutdown(void);
 const char *nvmlErrorString(int code);
 int nvmlSystemGetDriverVersion(char *out, unsigned size);
+int nvmlSystemGetCudaDriverVersion(int *version);
 int nvmlDeviceGetCount_v2(unsigned *count);
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **handle);
 int nvmlDeviceGetUUID(void *handle, char *out, unsigned size);
@@ -255,6 +256,12 @@ const char *nvmlErrorString(int code)
 	       : code == 9  ? "Driver Not Loaded"
 	       : code == 3  ? "Not Supported"
 			    : "Unknown Error";
+}
+
+int nvmlSystemGetCudaDriverVersion(int *version)
+{
+	*version = 12040;
+	return OK;
 }
 
 int nvmlSystemGetDriverVersion(char *out, unsigned size)
@@ -438,6 +445,29 @@ static int list_processes(void *handle, unsigned *count, char *out, int use, siz
 
 PROCESS_LIST(nvmlDeviceGetComputeRunningProcesses, 0, 16)
 PROCESS_LIST(nvmlDeviceGetGraphicsRunningProcesses, 1, 16)
+
+/* What every library has and these cards do not tell. */
+#define NOT_TOLD(name)                                                                             \
+	int name(void *handle);                                                                    \
+	int name(void *handle)                                                                     \
+	{                                                                                          \
+		WITH_GPU(handle);                                                                  \
+		if (code == OK)                                                                    \
+			code = NOT_SUPPORTED;                                                      \
+		DONE();                                                                            \
+	}
+
+NOT_TOLD(nvmlDeviceGetComputeMode)
+NOT_TOLD(nvmlDeviceGetDecoderUtilization)
+NOT_TOLD(nvmlDeviceGetDisplayActive)
+NOT_TOLD(nvmlDeviceGetDriverModel)
+NOT_TOLD(nvmlDeviceGetEncoderUtilization)
+NOT_TOLD(nvmlDeviceGetFanSpeed)
+NOT_TOLD(nvmlDeviceGetPerformanceState)
+NOT_TOLD(nvmlDeviceGetPersistenceMode)
+NOT_TOLD(nvmlDeviceGetPowerManagementLimit)
+NOT_TOLD(nvmlDeviceGetProcessUtilization)
+NOT_TOLD(nvmlDeviceGetTotalEccErrors)
 
 #ifndef STANDIN_OLD
 PROCESS_LIST(nvmlDeviceGetComputeRunningProcesses_v2, 0, 24)
