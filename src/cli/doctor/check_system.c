@@ -91,7 +91,7 @@ static bool own_cgroup(const struct doctor *doctor, char *ret_path, size_t size)
 void check_cgroup(const struct doctor *doctor, struct finding *finding)
 {
 	static const char fix[] = "fix: start jobs in a unit with Delegate=yes, or as "
-				  "systemd-run --user --scope -p Delegate=yes baton run ..";
+				  "baton run --scope ..";
 	char controllers[256], own[256], path[CHECK_PATH_BYTES], full[CHECK_PATH_BYTES];
 
 	if (!check_read(doctor, "/sys/fs/cgroup/cgroup.controllers", controllers,

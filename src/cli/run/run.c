@@ -9,6 +9,7 @@
 #include "cli/run/run_command.h"
 #include "cli/run/run_env.h"
 #include "cli/run/run_inside.h"
+#include "cli/run/run_scope.h"
 #include "process/spawn.h"
 
 /* Refuses at once what would only fail after hours in the queue. */
@@ -61,6 +62,8 @@ static int run_run(const struct cli *cli, const struct command *command, int arg
 	if (rc >= 0)
 		return rc;
 
+	if (options.scope)
+		run_scope_enter(options.quiet);
 	run_begin(&run, command, &options, argv + 1);
 	return run_command(&run);
 }

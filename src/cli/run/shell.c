@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/run/run_command.h"
+#include "cli/run/run_scope.h"
 
 enum { WORDS_MAX = 6, FD_PATH_BYTES = 32 };
 
@@ -83,6 +84,8 @@ static int shell_run(const struct cli *cli, const struct command *command, int a
 	if (rc >= 0)
 		return rc;
 
+	if (options.scope)
+		run_scope_enter(options.quiet);
 	fill_words(words, settings);
 	run_begin(&run, command, &options, words);
 	return run_command(&run);
