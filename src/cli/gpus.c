@@ -142,6 +142,23 @@ static void view_processes(const json_t *gpus, struct text_table *sheet)
 	table_end(&table, sheet);
 }
 
+/* As the kernel counts them. */
+static void view_cgroups(const char *gpu, const json_t *measured, struct text_table *sheet)
+{
+	char uses[UNITS_BYTES], most[UNITS_BYTES];
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (json_object_get(measured, "cgroups"), i, row) {
+		double max_mb = field_number(row, "vram_mb_max", -1);
+		text_table_add(sheet, "%s: the cgroup of %s uses %s%s%s", gpu,
+			       field_text(row, "client", "?"),
+			       units_mb(uses, field_number(row, "vram_mb", -1)),
+			       max_mb >= 0 ? ", at most " : "; no limit",
+			       max_mb >= 0 ? units_mb(most, max_mb) : "");
+	}
+}
+
 /* What the rows do not say of themselves. */
 static void view_notes(const json_t *gpus, struct text_table *sheet)
 {
@@ -159,6 +176,7 @@ static void view_notes(const json_t *gpus, struct text_table *sheet)
 				       "%s: processes of other users may be missing; a broker "
 				       "that runs as root sees them",
 				       name);
+		view_cgroups(name, measured, sheet);
 		if (field_true(measured, "pids_foreign"))
 			text_table_add(sheet,
 				       "%s: the pids are the machine's and the broker is in a "

@@ -79,6 +79,27 @@ static void add_processes(struct text *out, const struct gpu_figures *figures, s
 	text_char(out, ']');
 }
 
+static void add_cgroups(struct text *out, const struct gpu_figures *figures)
+{
+	if (figures->cgroup_count == 0)
+		return;
+	text_json_key(out, "cgroups");
+	text_char(out, '[');
+	for (size_t i = 0; i < figures->cgroup_count; i++) {
+		const struct gpu_cgroup_row *row = &figures->cgroups[i];
+
+		text_json_item(out);
+		text_char(out, '{');
+		text_json_u64(out, "session", row->session);
+		text_json_str(out, "client", row->client);
+		add_number(out, "vram_mb", true, (int64_t)(row->vram_bytes / MIB));
+		add_number(out, "vram_mb_max", row->vram_bytes_max != UINT64_MAX,
+			   (int64_t)(row->vram_bytes_max / MIB));
+		text_char(out, '}');
+	}
+	text_char(out, ']');
+}
+
 static void add_identity(struct text *out, const struct gpu_figures *figures)
 {
 	text_json_str(out, "source", figures->source);
@@ -120,8 +141,10 @@ void gpu_encode_measured(struct text *out, const struct gpu_figures *figures, st
 		text_json_seconds(out, "idle_s", figures->idle_ms);
 	add_number(out, "temperature_c", figures->temperature_known, figures->temperature_c);
 	add_watts(out, figures->power_known, figures->power_mw);
-	if (!own)
+	if (!own) {
 		add_processes(out, figures, now);
+		add_cgroups(out, figures);
+	}
 	text_char(out, '}');
 }
 

@@ -19,6 +19,14 @@ struct gpu_process_row {
 	int64_t container_pid;                        /* its pid in there; 0: unknown */
 };
 
+enum { GPU_CGROUPS_MAX = 16 };
+
+/* What the cgroup of a job uses, as the kernel counts it. */
+struct gpu_cgroup_row {
+	uint64_t session, vram_bytes, vram_bytes_max; /* max: UINT64_MAX: no limit, or not told */
+	char client[LIMIT_ID_BYTES + 1];
+};
+
 struct gpu_figures {
 	bool measured; /* else the rest says nothing */
 	const char *source, *state, *text;
@@ -36,6 +44,8 @@ struct gpu_figures {
 	bool pids_foreign; /* of another PID namespace: whose they are is not known */
 	size_t process_count, left_off;
 	struct gpu_process_row *processes; /* the largest first */
+	size_t cgroup_count;
+	struct gpu_cgroup_row cgroups[GPU_CGROUPS_MAX];
 };
 
 /* "measured":{..}. `own`: the asker may see only its own claims, so no processes. */

@@ -10,6 +10,7 @@ import unittest
 
 from lib.daemon import DaemonTest
 from lib.gpus import Nvml, card
+from lib.native import own_cgroup
 from lib.wait import wait_until
 
 
@@ -359,6 +360,32 @@ class Drm(MeasureTest):
                           gpu["measured"]["utilisation_percent"]), (8192, 100, "drm", "0000:03:00.0", 7))
         row = gpu["measured"]["processes"][0]
         self.assertEqual((row["pid"], row["command"], row["use"], row["vram_mb"]), (mine.pid, "sleep", "drm", 512))
+
+    def test_cgroup(self):
+        """A job with a cgroup of its own counts with what the kernel counts there, also for what is not seen."""
+        if not own_cgroup():
+            self.skipTest("this user may make no cgroup v2 here")
+        nvml = self.nvml("init 9")
+        self.amd(nvml, mem_info_vram_used=3000 << 20)
+        d = self.measuring(nvml)
+        job = self.start_cli(d, "run", "--vram", "1G", "--name", "train", "--", "sh", "-c", "echo up; exec sleep 600")
+        self.assertEqual(job.stdout.readline(), "up\n")
+        folder = nvml.sysfs / str(own_cgroup() / f"baton-run-{job.pid}").removeprefix("/sys/")
+        folder.mkdir(parents=True)
+        (folder / "dmem.max").write_text("drm/0000:03:00.0/vram0 max\n", encoding="ascii")
+        (folder / "dmem.current").write_text(f"drm/0000:c4:00.0/vram0 1\ndrm/0000:03:00.0/vram0 {2500 << 20}\n",
+                                             encoding="ascii")
+        lease = wait_until(lambda: next((row for row in d.status()["leases"] if row.get("vram_mb_measured")), None),
+                           "it is counted")
+        self.assertEqual((lease["vram_mb_measured"], lease["notices"]), (2500, ["over"]))
+        gpu = self.gpus(d)["gpu0"]
+        self.assertEqual((gpu["vram_mb_granted"], gpu["vram_mb_unmanaged"]), (2500, 500))
+        cgroup = gpu["measured"]["cgroups"][0]
+        self.assertEqual((cgroup["client"], cgroup["vram_mb"], cgroup["vram_mb_max"]), ("train", 2500, None))
+        self.assertIn("the cgroup of train uses 2.4G; no limit", self.run_cli(d, "gpus").stdout)
+        (folder / "dmem.max").write_text(f"drm/0000:03:00.0/vram0 {4096 << 20}\n", encoding="ascii")
+        wait_until(lambda: self.gpus(d)["gpu0"]["measured"]["cgroups"][0]["vram_mb_max"] == 4096, "the limit is read")
+        self.assertIn("uses 2.4G, at most 4.0G", self.run_cli(d, "gpus").stdout)
 
     def test_apu_alone(self):
         nvml = self.nvml("init 9")

@@ -270,6 +270,8 @@ export interface StatusMeasured {
 	pids_foreign?: true;
 	processes_left_off?: number;
 	processes?: StatusProcess[];
+	/** What the cgroups of jobs use, as the kernel counts it (dmem). */
+	cgroups?: StatusCgroup[];
 }
 
 export interface StatusProcess {
@@ -285,6 +287,14 @@ export interface StatusProcess {
 	/** What is odd about it. */
 	condition?: "vram_swap" | "zombie" | "dead" | "stuck";
 	condition_text?: string;
+}
+
+export interface StatusCgroup {
+	session: number;
+	client: string;
+	vram_mb: number;
+	/** Null: no limit, or it is not told. */
+	vram_mb_max: number | null;
 }
 
 /** The container that a process is in, by its cgroup. */

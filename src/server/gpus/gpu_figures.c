@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/dmem.h"
 #include "server/gpus/gpu_sampler.h"
 
 enum { PROCESSES_SHOWN = 64 };
@@ -119,6 +120,40 @@ static void set_processes(struct gpu_sampler *sampler, uint32_t gpu, struct mono
 	}
 }
 
+/* The kernel's own count for jobs with a cgroup of their own. */
+static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu)
+{
+	const struct gpu_row *row = &sampler->rows.v[gpu];
+	const struct gpu_owners *owners = &sampler->owners;
+	struct gpu_figures *figures = &sampler->board.v[gpu];
+	bool reads = row->reading.state == GPU_OK && row->device.pci[0] && !row->device.parent[0];
+
+	figures->cgroup_count = 0;
+	for (size_t i = 0;
+	     i < owners->session_count && figures->cgroup_count < GPU_CGROUPS_MAX && reads; i++) {
+		struct gpu_cgroup_row *found = &figures->cgroups[figures->cgroup_count];
+		const struct owner_session *named = &owners->sessions[i];
+		const struct session_record *session;
+		char folder[LIMIT_CGROUP_BYTES + 256];
+
+		if (!named->cgroup_path || strncmp(named->cgroup_path, "/sys/", 5) != 0)
+			continue;
+		(void)snprintf(folder, sizeof(folder), "%.200s%s", sampler->sysfs,
+			       named->cgroup_path + 4);
+		session = session_of(sampler->core, named->session);
+		if (!session ||
+		    !dmem_read(folder, "dmem.current", row->device.pci, &found->vram_bytes) ||
+		    found->vram_bytes == DMEM_NO_LIMIT)
+			continue;
+
+		found->session = session->id;
+		(void)snprintf(found->client, sizeof(found->client), "%s", session->name);
+		if (!dmem_read(folder, "dmem.max", row->device.pci, &found->vram_bytes_max))
+			found->vram_bytes_max = DMEM_NO_LIMIT;
+		figures->cgroup_count++;
+	}
+}
+
 /* Of a reading that is old, or of a GPU that cannot be read, nothing is shown. */
 static void set_values(struct gpu_figures *figures, const struct gpu_reading *reading)
 {
@@ -159,4 +194,5 @@ void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms n
 	figures->idle_ms = mono_since(now, row->busy);
 	set_values(figures, &row->reading);
 	set_processes(sampler, gpu, now);
+	set_cgroups(sampler, gpu);
 }

@@ -80,6 +80,17 @@ static void note_deaths(struct gpu_owners *owners, struct mono_ms now)
 	free(of);
 }
 
+/* Where cgroup2 is mounted: a session names a whole path, the kernel one within the mount. */
+static const char *within_mount(const char *path)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+
+	for (size_t i = 0; i < sizeof(mounts) / sizeof(*mounts); i++)
+		if (strncmp(path, mounts[i], strlen(mounts[i])) == 0)
+			return path + strlen(mounts[i]);
+	return "";
+}
+
 /* `cgroup` is borrowed from the core until its next step. */
 static void add_session(struct gpu_owners *owners, const struct named_process *process,
 			const char *cgroup, uint64_t session)
@@ -97,7 +108,8 @@ static void add_session(struct gpu_owners *owners, const struct named_process *p
 	owners->sessions[owners->session_count++] =
 		(struct owner_session){.pid = process->pid,
 				       .start = process->pid_start,
-				       .cgroup = cgroup,
+				       .cgroup = cgroup ? within_mount(cgroup) : NULL,
+				       .cgroup_path = cgroup,
 				       .session = session};
 }
 
@@ -109,17 +121,6 @@ static int compare_pids(const void *a, const void *b)
 		return x->pid < y->pid ? -1 : 1;
 	/* Of two sessions of one process the newer one comes first. */
 	return x->session > y->session ? -1 : x->session < y->session;
-}
-
-/* Where cgroup2 is mounted: a session names a whole path, the kernel one within the mount. */
-static const char *within_mount(const char *path)
-{
-	static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
-
-	for (size_t i = 0; i < sizeof(mounts) / sizeof(*mounts); i++)
-		if (strncmp(path, mounts[i], strlen(mounts[i])) == 0)
-			return path + strlen(mounts[i]);
-	return "";
 }
 
 void gpu_owners_begin(struct gpu_owners *owners, const struct core *core, struct mono_ms now)
@@ -137,8 +138,8 @@ void gpu_owners_begin(struct gpu_owners *owners, const struct core *core, struct
 		if (session->binding != BIND_NATIVE)
 			continue;
 		const struct named_process own = {session->pid, session->pid_start};
-		const char *cgroup = within_mount(session->named.cgroup);
-		add_session(owners, &own, cgroup[0] ? cgroup : NULL, id);
+		const char *cgroup = session->named.cgroup;
+		add_session(owners, &own, within_mount(cgroup)[0] ? cgroup : NULL, id);
 		for (uint32_t i = 0; i < session->named.count; i++)
 			add_session(owners, &session->named.v[i], NULL, id);
 	}

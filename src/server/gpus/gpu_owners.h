@@ -35,7 +35,8 @@ struct gpu_owner {
 struct owner_session {
 	int64_t pid;
 	uint64_t start, session;
-	const char *cgroup; /* within the mount; NULL: none */
+	const char *cgroup;      /* within the mount; NULL: none */
+	const char *cgroup_path; /* the same from the root on, as the session named it */
 };
 
 struct gpu_owners {

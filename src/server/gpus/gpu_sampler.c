@@ -26,26 +26,42 @@ static unsigned probe_of_source(const char *source)
 	return 0;
 }
 
-/* What each session uses on the GPU, for the core. */
+/* Its place in the list, added if it is not there yet. */
+static struct observed *observed_session(struct observed *observed, uint32_t *count,
+					 uint64_t session)
+{
+	for (uint32_t i = 0; i < *count; i++)
+		if (observed[i].session == session)
+			return &observed[i];
+	observed[*count].session = session;
+	return &observed[(*count)++];
+}
+
+/* What each session uses on the GPU, for the core. A job's own cgroup tells also what its
+ * processes do not. */
 static struct observed *observed_of(const struct gpu_figures *figures,
 				    const struct gpu_reading *reading, uint32_t *ret_count)
 {
-	size_t total = figures->process_count + figures->left_off;
+	size_t total = figures->process_count + figures->left_off + figures->cgroup_count;
 	struct observed *observed = calloc(total + 1, sizeof(*observed));
 	uint32_t count = 0;
 
 	if (!observed)
 		abort();
-	for (size_t i = 0; i < total && reading->known & GPU_PROCESSES; i++) {
+	for (size_t i = 0;
+	     i < figures->process_count + figures->left_off && reading->known & GPU_PROCESSES;
+	     i++) {
 		const struct gpu_process_row *row = &figures->processes[i];
-		uint32_t at = 0;
-		if (!row->session || !row->bytes_known)
-			continue;
-		while (at < count && observed[at].session != row->session)
-			at++;
-		observed[at].session = row->session;
-		observed[at].vram_bytes += row->vram_bytes;
-		count += at == count;
+		if (row->session && row->bytes_known)
+			observed_session(observed, &count, row->session)->vram_bytes +=
+				row->vram_bytes;
+	}
+
+	for (size_t i = 0; i < figures->cgroup_count; i++) {
+		const struct gpu_cgroup_row *row = &figures->cgroups[i];
+		struct observed *seen = observed_session(observed, &count, row->session);
+		if (seen->vram_bytes < row->vram_bytes)
+			seen->vram_bytes = row->vram_bytes;
 	}
 	*ret_count = count;
 	return observed;
@@ -299,6 +315,7 @@ void gpu_sampler_find(struct gpu_sampler *sampler, const struct gpu_paths *paths
 	sampler->fd = -1;
 	sampler->needed = MONO_PAST;
 	sampler->board.asked = sampler->board.watched = MONO_PAST;
+	sampler->sysfs = paths->sysfs;
 	sampler->pids_are_ours = paths->nvml || in_initial_namespace();
 	gpu_rows_configure(&sampler->rows, settings);
 	if (settings->gpus_from == GPUS_FAKE)

@@ -28,6 +28,7 @@ struct gpu_sampler {
 	struct gpu_rows rows;
 	struct gpu_owners owners;
 	struct gpu_board board;
+	const char *sysfs;       /* borrowed */
 	bool pids_are_ours;      /* the driver's pids are of this PID namespace */
 	struct mono_ms needed;   /* when somebody held, waited or watched last */
 	int64_t pace_ms;         /* 0: at rest */
