@@ -5,12 +5,15 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import xml.etree.ElementTree as xml
 import unittest
 
 from lib.daemon import BATON, DaemonTest, die_with_parent
+from lib.gpus import Nvml, card
 from lib.wait import wait_until, holds_for
 
 DOC = pathlib.Path(__file__).resolve().parents[2] / "docs/observe.md"
@@ -53,6 +56,38 @@ class Observe(DaemonTest):
         self.assertIn("observe mode: nothing is enforced", daemon.log())
         events = self.run_cli(daemon, "events", "--json").stdout
         self.assertTrue([line for line in events.splitlines() if json.loads(line).get("what") == "collides"], events)
+
+    def test_who_does_not_ask(self):
+        """Programs that only the driver knows count as arrivals, from when they are seen until they are gone; those
+        that only draw do not, nor does a program that asked. With the switch to enforce these records end.
+        """
+        nvml = Nvml(tempfile.mkdtemp(prefix="bt-nvml-", dir="/tmp"))
+        self.addCleanup(shutil.rmtree, nvml.folder)
+        first, second, draws = (subprocess.Popen(["sleep", "600"], preexec_fn=die_with_parent) for _ in range(3))
+        for process in (first, second, draws):
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+        nvml.write(card("GPU-a", 1), f"process {first.pid} 700 compute", f"process {draws.pid} 50 graphics")
+        daemon = self.daemon(config={"mode": "observe"}, args=nvml.args, env=nvml.env)
+        rows = lambda: [(row["id"], row.get("label"), row.get("would_wait")) for row in daemon.status()["leases"]]
+        wait_until(lambda: rows() == [("sleep", f"unmanaged, process {first.pid}", None)], "the first is recorded")
+        nvml.write(card("GPU-a", 1), *(f"process {process.pid} 700 compute" for process in (first, second)))
+        wait_until(lambda: len(rows()) == 2, "the second is recorded")
+        self.assertEqual(rows()[1], ("sleep", f"unmanaged, process {second.pid}", True))
+        nvml.write(card("GPU-a", 1), f"process {second.pid} 700 compute")
+        wait_until(lambda: len(rows()) == 1, "the first is gone")
+        self.assertIn("sleep", self.run_cli(daemon, "history").stdout)
+        job = self.start_cli(daemon, "run", "--name", "asks", "--", "sh", "-c", "echo $$; exec sleep 600")
+        pid = int(job.stdout.readline())
+        nvml.write(card("GPU-a", 1), *(f"process {number} 700 compute" for number in (second.pid, pid)))
+        wait_until(lambda: len(daemon.status()["gpus"][0]["measured"]["processes"]) == 2, "both are seen")
+        self.assertEqual(sorted(row[0] for row in rows()), ["asks", "sleep"])
+        replayed = self.replay(daemon)
+        self.assertEqual((replayed["requests"], replayed["past"]["collisions"]), (3, 2))
+        self.assertGreater(replayed["wait_s"]["max"], 0)
+        daemon.write_config({**daemon.config, "mode": "enforce"})
+        wait_until(lambda: [row[0] for row in rows()] == ["asks"], "only who asked is left")
+        self.assertIsNone(second.poll())
 
     def test_more_than_there_is(self):
         """Nothing is refused for being too much or too many."""

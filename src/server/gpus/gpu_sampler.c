@@ -113,6 +113,14 @@ static void log_state(struct gpu_sampler *sampler, const struct gpu_row *row)
 						       : gpu_state_text(row->reading.state)));
 }
 
+static bool is_observing(const struct gpu_sampler *sampler)
+{
+	struct core_stats stats;
+
+	core_stats(sampler->core, &stats);
+	return stats.observe;
+}
+
 static void show_row(struct gpu_sampler *sampler, uint32_t gpu, enum gpu_state before,
 		     struct mono_ms now)
 {
@@ -125,6 +133,8 @@ static void show_row(struct gpu_sampler *sampler, uint32_t gpu, enum gpu_state b
 		return;
 	gpu_figures_set(sampler, gpu, now);
 	queue_sample(sampler, gpu);
+	if (is_observing(sampler) && row->reading.state == GPU_OK)
+		gpu_foreign_take(&sampler->foreign, sampler->queue, gpu, &sampler->board.v[gpu]);
 }
 
 static void take_list(struct gpu_sampler *sampler, const struct gpu_report *report,
@@ -421,6 +431,11 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 		return MONO_NEVER;
 	}
 
+	if (!is_observing(sampler))
+		gpu_foreign_end(&sampler->foreign, sampler->queue);
+	else if (mono_due(mono_after(sampler->foreign.looked, FOREIGN_LOOK_MS), now))
+		sampler->board.look = true, sampler->foreign.looked = now;
+
 	int64_t pace_ms = choose_pace(sampler, now);
 	bool look = sampler->board.look && pace_ms == 0;
 	if (look || (pace_ms > 0 && sampler->pace_ms == 0))
@@ -436,6 +451,8 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 	sampler->board.look = false;
 
 	struct mono_ms wake = watch_probes(sampler, now);
+	if (is_observing(sampler))
+		wake = mono_min(wake, mono_after(sampler->foreign.looked, FOREIGN_LOOK_MS));
 	if (pace_ms == 0)
 		return mono_min(wake, retire_figures(sampler, now));
 	/* A call may begin at any time, and has to end. */

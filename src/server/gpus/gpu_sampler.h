@@ -3,6 +3,7 @@
 #pragma once
 #include "server/event_queue.h"
 #include "server/gpus/gpu_board.h"
+#include "server/gpus/gpu_foreign.h"
 #include "server/gpus/gpu_owners.h"
 #include "server/gpus/gpu_rows.h"
 
@@ -28,6 +29,7 @@ struct gpu_sampler {
 	struct gpu_rows rows;
 	struct gpu_owners owners;
 	struct gpu_board board;
+	struct gpu_foreign foreign;
 	const char *sysfs;       /* borrowed */
 	bool pids_are_ours;      /* the driver's pids are of this PID namespace */
 	struct mono_ms needed;   /* when somebody held, waited or watched last */
