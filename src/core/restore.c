@@ -71,8 +71,11 @@ static void join_session(struct core *core, struct claim *claim)
 
 static void restore_waiter(struct core *core, struct claim *claim)
 {
-	uint32_t mask = observe_eligible(core, &claim->rec.need);
+	uint32_t mask;
 
+	if (claim->rec.need.all_slots) /* those of the GPU that it was offered */
+		claim->rec.need.slots = 1;
+	mask = observe_eligible(core, &claim->rec.need);
 	claim->rec.state = CLAIM_QUEUED;
 	claim->rec.granted_mask = 0;
 	claim->rec.lender = 0;

@@ -117,6 +117,22 @@ static void test_reload_and_requeue(void **state)
 	assert_true(fixture_row(fixture, lease)->need.all_slots);
 }
 
+/* What it was offered when the broker was restarted is not what it needs anywhere else. */
+static void test_offered_at_a_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t lease;
+
+	start(fixture, 1, 4);
+	hold_on(fixture, 1);
+	lease = fixture_ask(fixture, fixture_session(fixture, BIND_NATIVE, "loader"), all(0));
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_OFFERED);
+	assert_int_equal(fixture_row(fixture, lease)->need.slots, 4);
+	fixture_restart(fixture, true);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_QUEUED);
+	assert_int_equal(fixture_row(fixture, lease)->need.slots, 1);
+}
+
 static void test_of_one_gpu_only(void **state)
 {
 	struct fixture *fixture = *state;
@@ -280,6 +296,7 @@ int main(void)
 		TEST(test_nobody_beside_it),
 		TEST(test_waits_for_the_last),
 		TEST(test_reload_and_requeue),
+		TEST(test_offered_at_a_restart),
 		TEST(test_of_one_gpu_only),
 		TEST(test_lent),
 		TEST(test_lent_of_a_set),
