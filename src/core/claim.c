@@ -6,6 +6,7 @@
 #include "core/emit.h"
 #include "core/host.h"
 #include "core/ledger.h"
+#include "core/park.h"
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/session.h"
@@ -75,6 +76,22 @@ static void take_room(struct core *core, struct claim *claim)
 	}
 }
 
+/* It needs again what it asked for: a parked one its turn, too. */
+static void forget_grant(struct claim *claim)
+{
+	struct claim_record *rec = &claim->rec;
+
+	rec->granted_mask = 0;
+	rec->observed = rec->would_wait = false;
+	if (rec->need.all_slots)
+		rec->need.slots = 1;
+	if (claim_parked(claim))
+		rec->need.slots = rec->parked_slots;
+
+	rec->parked_slots = 0;
+	rec->parked_until = MONO_PAST;
+}
+
 /* Sets the state and everything that must change with it. The order matters: a claim leaves the
  * queue before it takes capacity, and returns its capacity before it queues again. */
 void claim_move(struct core *core, struct claim *claim, enum claim_state to)
@@ -128,10 +145,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		leave_room(core, claim, from);
 
 	if (to == CLAIM_QUEUED) {
-		claim->rec.granted_mask = 0;
-		claim->rec.observed = claim->rec.would_wait = false;
-		if (claim->rec.need.all_slots)
-			claim->rec.need.slots = 1;
+		forget_grant(claim);
 		/* A borrower that inherited a turn had its lender's place only for that turn. */
 		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
 		queue_insert(core, claim);

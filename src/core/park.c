@@ -88,6 +88,8 @@ void park_begin(struct core *core, struct claim_record *rec)
 		lease->rec.state == CLAIM_YIELDING && lease->rec.yield_reason == YIELD_PREEMPTED;
 	if (lease->rec.loading)
 		claim_loaded(core, lease);
+	if (lease->rec.state == CLAIM_LOADING)
+		claim_move(core, lease, CLAIM_HELD);
 
 	if (cut_short)
 		keeps_until = preempt_hold_until(core, lease, 0);

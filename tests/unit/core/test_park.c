@@ -98,6 +98,63 @@ static void test_turn_comes_back(void **state)
 	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_HELD);
 }
 
+/* It gives way with its memory, too, and comes back: with all that it needs, turn and memory. */
+static void test_comes_back_whole(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pair = start_job(fixture, 16 * GIB);
+	struct event cancel = {.type = EVENT_CANCEL, .from = {PARTY_SESSION, pair.trainer}};
+	uint64_t chat = fixture_session(fixture, BIND_NATIVE, "chat"), voice, waits, turn;
+
+	voice = fixture_wait(fixture, pair.voice, LEASE_VOICE);
+	turn = park(fixture, &pair, 70);
+	waits = fixture_ask(fixture, chat, fixture_need(LEASE_CHAT, 0, 12 * GIB));
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_YIELDING);
+	cancel.ref = 70;
+	fixture_step(fixture, cancel);
+	assert_int_equal(fixture_end(fixture, turn), END_CANCELLED);
+	fixture_release(fixture, pair.trainer, pair.lease, true);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_QUEUED);
+	assert_int_equal(fixture_row(fixture, pair.lease)->need.slots, 1);
+	assert_int_equal(fixture_row(fixture, pair.lease)->parked_slots, 0);
+
+	fixture_accept(fixture, chat, waits);
+	fixture_release(fixture, chat, waits, false);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_QUEUED);
+	fixture_accept(fixture, pair.voice, voice);
+	fixture_release(fixture, pair.voice, voice, false);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_OFFERED);
+}
+
+/* What was still loading is frozen like any other: it is not over when its time to load is. */
+static void test_what_loads_is_frozen(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pair;
+	struct event loads = fixture_need(LEASE_BACKGROUND, 1, 4 * GIB);
+	uint64_t voice, turn;
+
+	fixture->config.load_ms_max = 5000;
+	pair = start_job(fixture, 4 * GIB);
+	fixture_release(fixture, pair.trainer, pair.lease, false);
+	loads.acquire.loads = true;
+	pair.lease = fixture_ask(fixture, pair.trainer, loads);
+	fixture_accept(fixture, pair.trainer, pair.lease);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_LOADING);
+	voice = fixture_wait(fixture, pair.voice, LEASE_VOICE);
+	turn = park(fixture, &pair, 70);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_HELD);
+	fixture_accept(fixture, pair.voice, voice);
+
+	live_on(fixture, &pair, fixture->config.load_ms_max + 1000);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_HELD);
+	fixture_release(fixture, pair.voice, voice, false);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_OFFERED);
+	fixture_accept(fixture, pair.trainer, turn);
+	assert_int_equal(fixture_end(fixture, turn), END_RELEASED);
+	assert_int_equal(fixture_row(fixture, pair.lease)->need.slots, 1);
+}
+
 /* Its memory is not given to a claim that fits only without it; who waits is told why. */
 static void test_memory_is_kept(void **state)
 {
@@ -243,6 +300,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		on_fixture(test_turn_comes_back),
+		on_fixture(test_what_loads_is_frozen),
+		on_fixture(test_comes_back_whole),
 		on_fixture(test_memory_is_kept),
 		on_fixture(test_memory_for_a_higher_class),
 		on_fixture(test_memory_for_its_own_class),
