@@ -195,6 +195,42 @@ static void observe_queued(struct world *w, struct want *want)
 	}
 }
 
+/* An heir goes on with the turn of its lender, who may be of any class. */
+static int64_t least_hold_ms(const struct world *w, const struct want *want)
+{
+	const struct class_config *classes = w->broker.config.classes;
+	int64_t least_ms = classes[want->cls].hold_ms_max;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT && want->heir; cls++)
+		if (classes[cls].hold_ms_max < least_ms)
+			least_ms = classes[cls].hold_ms_max;
+	return least_ms;
+}
+
+/* It gives its turn back and keeps its memory, or has the turn again: the same one. */
+static void observe_parked(struct world *w, struct want *want, const struct claim_record *rec)
+{
+	const struct want_now *now = &want->now;
+	bool cut_short = now->state == CLAIM_YIELDING && want->yield_reason == YIELD_PREEMPTED;
+	int64_t ran_ms = want->load.parked ? 0 : broker_now(w).v - now->turn_ms;
+	if (rec->parked_slots > 0 && now->parked_slots == 0) {
+		w->tally.parks++;
+		want->was_parked = true;
+		if (rec->need.slots > 0 || rec->parked_slots != now->slots)
+			sim_fail(w, "lease %llu gave back %u turns, is parked with %u and has %u",
+				 (unsigned long long)rec->id, now->slots, rec->parked_slots,
+				 rec->need.slots);
+		want->keeps_until_ms = broker_now(w).v;
+		if (cut_short)
+			want->keeps_until_ms += least_hold_ms(w, want) - now->used_ms - ran_ms;
+	} else if (outside_is_held(rec->state) && rec->parked_slots == 0 && now->parked_slots > 0 &&
+		   rec->need.slots > 0 &&
+		   (rec->need.slots != now->parked_slots || rec->fence != now->fence ||
+		    rec->granted_mask != now->gpus)) {
+		sim_fail(w, "lease %llu has other turns than it gave back",
+			 (unsigned long long)rec->id);
+	}
+}
+
 /* What it has now; and when its session computed last. */
 static void observe_now(struct world *w, struct want *want, const struct claim_record *rec,
 			bool ends)
@@ -204,6 +240,7 @@ static void observe_now(struct world *w, struct want *want, const struct claim_r
 	want->now = (struct want_now){.state = ends ? CLAIM_ENDED : rec->state,
 				      .gpus = rec->granted_mask,
 				      .slots = rec->need.slots,
+				      .parked_slots = rec->parked_slots,
 				      .fence = rec->fence,
 				      .held_ms = rec->held_since.v,
 				      .turn_ms = rec->turn_since.v,
@@ -215,6 +252,21 @@ static void observe_now(struct world *w, struct want *want, const struct claim_r
 	struct want *lender = want_of_lease(w, rec->lender);
 	if (lender)
 		lender->lends = true;
+}
+
+static void observe_grant(struct world *w, struct want *want, const struct claim_record *rec,
+			  bool ends)
+{
+	bool held = !ends && outside_is_held(rec->state) && rec->fence != want->held_fence;
+	/* Held for a moment, and then the parked lease's turn again. */
+	bool resumed =
+		ends && rec->resumes != 0 && want->now.state == CLAIM_OFFERED && w->check.accepts;
+	if (held) {
+		want->held_fence = rec->fence;
+		want->yield_asked = false;
+	}
+	w->check.granted[rec->cls] += held || resumed;
+	w->tally.grants += held || resumed;
 }
 
 static void observe_claim(struct world *w, const struct record *record)
@@ -273,14 +325,9 @@ static void observe_claim(struct world *w, const struct record *record)
 	want->had_offer = rec->state == CLAIM_OFFERED;
 	if ((rec->revoked && !drains) || (ends && rec->end != END_RELEASED))
 		observe_taken(w, want, rec);
-	bool has = outside_is_held(rec->state);
-	bool held = !ends && has && rec->fence != want->held_fence;
-	if (held) {
-		want->held_fence = rec->fence;
-		want->yield_asked = false;
-		w->check.granted[rec->cls]++;
-		w->tally.grants++;
-	}
+	observe_grant(w, want, rec, ends);
+	if (!ends)
+		observe_parked(w, want, rec);
 	if (ends) {
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
@@ -437,6 +484,7 @@ void check_step(struct world *w, const struct event *event)
 			   event->acquire.guests_open ? " of anybody" : "");
 	note_loss(w, event);
 	w->check.ticking = event->type == EVENT_TICK;
+	w->check.accepts = event->type == EVENT_ACCEPT;
 	w->check.ready = event->type == EVENT_READY ? ready_of(w, event) : 0;
 	note_time(w, event);
 	w->check.fence_before = w->check.fence_recorded;

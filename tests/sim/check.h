@@ -24,6 +24,7 @@ struct check {
 	uint64_t tokens_size, token_count;
 	uint64_t granted[4];   /* by class, since the core was started */
 	bool ticking;          /* this step is a tick .. */
+	bool accepts;          /* .. somebody accepts ..  */
 	uint64_t ready;        /* .. or says so of this want's lease; 0: it does not */
 	int64_t started_t;     /* the daemon's last start */
 	int64_t ticked_t;      /* the last one */

@@ -36,7 +36,7 @@ static void rule_evicted(struct world *w, const struct want *want)
 {
 	if (want->inside != 0)
 		return; /* it goes with the lease in whose room it runs */
-	if (!want->evictable)
+	if (!want->evictable && want->now.parked_slots == 0)
 		sim_fail(w, "lease %llu is evicted, though it is not evictable", (ull)want->lease);
 	if (want->binding > BIND_TAB || inside_anybody(w, want))
 		return;

@@ -125,6 +125,19 @@ static void sent_offered(struct world *w, struct want *want, const struct effect
 	want->said = WANT_OFFERED;
 }
 
+/* The turn of a parked lease came back: its claim is over, the lease computes again. */
+static void sent_resumed(struct world *w, const struct want *turn, const struct conn *conn)
+{
+	const struct journal_claim *row = journal_claim(&w->journal, turn->resumes);
+	struct want *lease = want_of_lease(w, turn->resumes);
+	if (!lease || !row || !row->live || row->rec.parked_slots > 0 || row->rec.revoked)
+		return; /* taken back in the same turn */
+	lease->need = row->rec.need;
+	check_room(w, lease, row->rec.granted_mask);
+	if (lease->uses && conn->client_open)
+		lease->uses_need.slots = lease->need.slots;
+}
+
 static void sent_granted(struct world *w, struct want *want, const struct conn *conn,
 			 const struct effect *fx)
 {
@@ -132,11 +145,17 @@ static void sent_granted(struct world *w, struct want *want, const struct conn *
 	if (want->said == WANT_OVER)
 		sim_fail(w, "I7: want %llu was told %s and is granted a GPU", (ull)want->uid,
 			 message_name(want->said_last));
+	if (want->resumes != 0 && !row->live && row->rec.fence == fx->send.fence) {
+		check_fence(w, want, fx);
+		want->said = WANT_HELD;
+		sent_resumed(w, want, conn);
+		return;
+	}
 	if (row->held_fence != fx->send.fence)
 		sim_fail(w, "I8: want %llu is granted with fence %llu, the journal has %llu",
 			 (ull)want->uid, (ull)fx->send.fence, (ull)row->held_fence);
 	bool again = want->said == WANT_HELD && want->said_fence == fx->send.fence;
-	if (want->changed)
+	if (want->changed || want->was_parked)
 		want->need = row->rec.need;
 	check_fence(w, want, fx);
 	check_token(w, want, fx);

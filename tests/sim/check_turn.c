@@ -108,6 +108,8 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 	/* One that was taken its lease and goes on is a stranger now: its memory is in use. */
 	for (size_t i = 0; free && i < w->wants.active_count; i++)
 		free = !want_of(w, w->wants.active[i])->uses;
+	/* .. as is what somebody left behind. */
+	free &= w->leftover_count == 0 && w->t - w->leftover_t > SAMPLE_EVERY_MS;
 	if (!waits || !free) {
 		w->check.idle_since_t = INT64_MAX;
 		return;

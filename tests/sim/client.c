@@ -138,8 +138,10 @@ static void lost_letter(struct world *w, const struct letter *letter)
 	if (letter->kind != LETTER_SEND || letter->effect.send.msg != SEND_GRANTED)
 		return;
 	struct want *want = want_of_lease(w, letter->effect.send.lease);
-	if (want && want->stage != WANT_HELD)
-		want_stop(w, want);
+	if (!want || want->stage == WANT_HELD)
+		return;
+	want_stop(w, want);
+	client_turn_unread(w, want);
 }
 
 void client_arrive(struct world *w, const struct item *item)

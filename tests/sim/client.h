@@ -35,6 +35,8 @@ enum timer {
 	TIMER_READY,
 	TIMER_RETRY,
 	TIMER_STOPPED, /* the work has stopped: now it may be said */
+	TIMER_PARK,
+	TIMER_PARKED, /* does somebody still wait for its turn? */
 };
 
 struct client {
@@ -92,6 +94,22 @@ void client_say_ready(struct world *w, struct client *client, struct want *want)
 /* A new exchange of plain HTTP or a stream, or the session's connection; NULL: not now. */
 struct letter *client_act(struct world *w, struct client *client, struct want *want,
 			  enum event_type type);
+
+/* Under a new request, or the same again; false: not now. */
+bool client_ask_for(struct world *w, struct client *client, struct want *want);
+void client_cancel(struct world *w, struct client *client, struct want *want);
+
+/* client_park.c: jobs that can be frozen. */
+bool client_may_park(const struct world *w, const struct client *client, const struct want *want);
+/* Gives its turn back and keeps its memory. Moves the wants. */
+void client_park(struct world *w, struct client *client, struct want *want);
+void client_unpark(struct world *w, struct client *client, struct want *want); /* it goes */
+/* A claim for the turn of a parked lease, or such a lease: now and then. */
+void client_watch_parked(struct world *w, struct client *client, struct want *want);
+/* Such a claim was granted; was refused; was granted, and nobody reads it. */
+void client_resume(struct world *w, struct client *client, struct want *turn);
+void client_park_refused(struct world *w, struct want *turn);
+void client_turn_unread(struct world *w, const struct want *turn);
 
 /* client_hear.c: what clients do about what they are told. */
 void client_hear(struct world *w, struct client *client, const struct letter *letter);

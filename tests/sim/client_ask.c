@@ -155,6 +155,7 @@ static void send_acquire(struct world *w, struct client *client, struct want *wa
 	acquire->ref = want->uid;
 	acquire->parent = want->parent;
 	acquire->host = want->host;
+	acquire->resumes = want->resumes;
 	acquire->loads = want->loads;
 	acquire->guests = want->guests;
 	acquire->guests_open = want->guests_open;
@@ -189,7 +190,7 @@ static uint64_t open_exchange(struct world *w, struct client *client, struct wan
 	return conn->id;
 }
 
-static bool ask(struct world *w, struct client *client, struct want *want)
+bool client_ask_for(struct world *w, struct client *client, struct want *want)
 {
 	uint64_t conn = client->conn;
 	if (want->binding >= BIND_STREAM)
@@ -232,7 +233,7 @@ void client_ask_one(struct world *w, struct client *client)
 	draw_want(w, client, want);
 	client->claim_count++;
 	w->tally.claims++;
-	if (!ask(w, client, want))
+	if (!client_ask_for(w, client, want))
 		want_over(w, want);
 }
 
@@ -265,6 +266,8 @@ static void send_release(struct world *w, struct client *client, struct want *wa
 void client_release(struct world *w, struct want *want, bool requeue)
 {
 	struct client *client = &w->clients[want->client];
+	if (want->parked_slots > 0)
+		client_unpark(w, client, want);
 	want_stop(w, want);
 	want->done = true;
 	if (want->binding == BIND_STREAM) {
@@ -286,7 +289,7 @@ void client_release(struct world *w, struct want *want, bool requeue)
 		want_over(w, want);
 }
 
-static void cancel(struct world *w, struct client *client, struct want *want)
+void client_cancel(struct world *w, struct client *client, struct want *want)
 {
 	if (want->binding <= BIND_TAB) {
 		struct letter *letter = client_act(w, client, want, EVENT_CANCEL);
@@ -390,6 +393,10 @@ static void accept(struct world *w, struct client *client, struct want *want)
 void client_want_timer(struct world *w, struct client *client, enum timer what, struct want *want)
 {
 	bool holds = want->stage == WANT_HELD && !want->done;
+	/* Nothing of it is done while it is frozen; some are ended then. */
+	if (what == TIMER_RELEASE && want->parked_slots > 0 && !want->asked_to_yield &&
+	    !w->healed && rng_chance(&w->park_rng, 900))
+		return;
 	if (what == TIMER_STOPPED && want->stopping)
 		client_stopped(w, client, want);
 	else if (what == TIMER_ACCEPT && want->stage == WANT_OFFERED)
@@ -401,7 +408,7 @@ void client_want_timer(struct world *w, struct client *client, enum timer what, 
 	else if (what == TIMER_YIELDING && holds)
 		yielding(w, client, want);
 	else if (what == TIMER_CANCEL)
-		cancel(w, client, want);
+		client_cancel(w, client, want);
 	else if (what == TIMER_RENEW && holds)
 		renew(w, client, want);
 	else if (what == TIMER_CHANGE && holds)
@@ -410,6 +417,11 @@ void client_want_timer(struct world *w, struct client *client, enum timer what, 
 		lend(w, client, want);
 	else if (what == TIMER_READY && holds)
 		client_say_ready(w, client, want);
-	else if (what == TIMER_RETRY && want->stage <= WANT_WAITING && !ask(w, client, want))
+	else if (what == TIMER_PARK && client_may_park(w, client, want))
+		client_park(w, client, want);
+	else if (what == TIMER_PARKED)
+		client_watch_parked(w, client, want);
+	else if (what == TIMER_RETRY && want->stage <= WANT_WAITING &&
+		 !client_ask_for(w, client, want))
 		client_set_timer(w, client, TIMER_RETRY, want->uid, 500);
 }

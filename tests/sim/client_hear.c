@@ -59,6 +59,9 @@ static void plan_hold(struct world *w, struct client *client, struct want *want)
 		want_timer(w, client, TIMER_LEND, want, rng_between(&w->rng, 0, want->hold_ms));
 	if (struck(w, FAULT_CANCEL))
 		want_timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 1000));
+	if (client->plan->park_permille > 0 && rng_chance(&w->park_rng, 100))
+		want_timer(w, client, TIMER_PARK, want,
+			   rng_between(&w->park_rng, 0, want->hold_ms));
 }
 
 static void hear_granted(struct world *w, struct client *client, struct want *want,
@@ -88,6 +91,12 @@ static void hear_yield(struct world *w, struct client *client, struct want *want
 	want->asked_to_yield = true;
 	if (trick_asked(w, client, want, fx->send.grace_ms))
 		return;
+	if (client_may_park(w, client, want) &&
+	    rng_chance(&w->park_rng, client->plan->park_permille)) {
+		want_timer(w, client, TIMER_PARK, want,
+			   rng_between(&w->park_rng, 0, fx->send.grace_ms * 8 / 10));
+		return;
+	}
 	if (client->plan->mute && struck(w, FAULT_MUTE))
 		return;
 	int64_t grace_ms = fx->send.grace_ms > 0 ? fx->send.grace_ms : 1;
@@ -143,6 +152,10 @@ void client_stopped(struct world *w, struct client *client, struct want *want)
 /* A request about a claim was refused. */
 static void hear_denied(struct world *w, struct want *want, const struct effect *fx)
 {
+	if (want->resumes != 0 && want->stage == WANT_ASKED) {
+		client_park_refused(w, want);
+		return;
+	}
 	if (want->stage == WANT_ASKED || (want->stage == WANT_WAITING && want->said == WANT_OVER)) {
 		want_over(w, want);
 		return;
@@ -243,6 +256,12 @@ static void hear_about(struct world *w, struct client *client, struct want *want
 {
 	if (want->stopping)
 		return; /* whatever it is told: first the work has to stop */
+	bool held = fx->send.state == CLAIM_HELD || fx->send.state == CLAIM_YIELDING;
+	if (want->resumes != 0 && want->stage != WANT_HELD &&
+	    (fx->send.msg == SEND_GRANTED || (fx->send.msg == SEND_CLAIM && held))) {
+		client_resume(w, client, want);
+		return;
+	}
 	switch (fx->send.msg) {
 	case SEND_CLAIM:
 		hear_claim(w, client, want, fx);

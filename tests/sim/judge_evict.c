@@ -88,6 +88,11 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 		want->evicted_head_fence = first ? first->recorded_fence : 0;
 	}
 	want->evicted_gpus = want->now.gpus;
+	const struct want *head = want_of_lease(w, for_lease);
+	if (judge_is_on(w, JUDGE_EVICT) && want->now.parked_slots > 0 && head &&
+	    head->cls >= want->cls && broker_now(w).v < want->keeps_until_ms)
+		judge_fail(w, JUDGE_EVICT, "parked lease %llu is evicted %lld ms too soon",
+			   (ull)want->lease, (long long)(want->keeps_until_ms - broker_now(w).v));
 	bool full = inside_anybody(w, want); /* in use, for a turn at a time */
 	if (!judge_is_on(w, JUDGE_EVICT) || want->inside != 0)
 		return;

@@ -142,6 +142,53 @@ static void judge_room(struct world *w)
 	}
 }
 
+/* All that is used there has a name, as far as the probe can see. */
+static bool is_named(const struct world *w, uint32_t gpu)
+{
+	const struct core_config *config = &w->broker.config;
+	return gpu < config->gpu_count && config->gpus[gpu].vram_known &&
+	       w->unmanaged_bytes[gpu] == 0 && !(w->unnamed_mask >> gpu & 1);
+}
+
+/* Nothing that its client has is in use there, not even what it left behind. What nobody can name
+ * is taken for that of a client that has gone, as long as it may be. */
+static bool is_unused(struct world *w, const struct want *drains, uint32_t gpus)
+{
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if ((gpus >> gpu & 1) && !is_named(w, gpu))
+			return false;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *want = want_of(w, w->wants.active[i]);
+		if (want->client == drains->client && want->uses && (want->uses_mask & gpus))
+			return false;
+	}
+	for (size_t i = 0; i < w->leftover_count; i++)
+		if (want_of(w, w->leftovers[i].want)->client == drains->client &&
+		    (w->leftovers[i].gpus & gpus))
+			return false;
+	return true;
+}
+
+/* What is over keeps its memory until that is measured free, and not for ever. */
+static void judge_drain(struct world *w, struct want *want)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	bool drains = rec && rec->state == CLAIM_DRAINING && !outside_is_host(w, rec);
+	bool unused = drains && is_unused(w, want, rec->granted_mask);
+	if (!drains || !w->well || want->drains_since_t <= w->tainted_t)
+		want->drains_since_t = drains ? w->t : 0;
+	if (!unused || !w->well || want->unused_since_t <= w->tainted_t)
+		want->unused_since_t = unused ? w->t : 0;
+	if (!drains || !judge_is_on(w, JUDGE_CONSERVE))
+		return;
+	if (w->t - want->drains_since_t > w->broker.config.drain_ms_max + IDLE_MS_MAX)
+		judge_fail(w, JUDGE_CONSERVE, "lease %llu drains for %lld ms", (ull)want->lease,
+			   (long long)(w->t - want->drains_since_t));
+	if (unused && w->t - want->unused_since_t > IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS)
+		judge_fail(w, JUDGE_CONSERVE, "lease %llu drains, and all is free for %lld ms",
+			   (ull)want->lease, (long long)(w->t - want->unused_since_t));
+}
+
 void idle_turn(struct world *w)
 {
 	struct outside outside;
@@ -156,6 +203,7 @@ void idle_turn(struct world *w)
 	outside_count(w, &outside);
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
+		judge_drain(w, want);
 		if (!w->well || !outside_waits(w, want)) {
 			want->idle_since_t = want->starve_since_t = 0;
 			continue;

@@ -57,6 +57,7 @@ void load_record(struct world *w, struct want *want, const struct claim_record *
 	struct want_load *load = &want->load;
 	bool judged = judge_is_on(w, JUDGE_LOAD);
 	bool has = !ends && outside_is_held(rec->state);
+	load->parked = false;
 	bool anew = has && rec->loading && rec->fence != load->fence;
 	if (judged && rec->revoked && !want->revoked && rec->yield_reason == YIELD_LOAD_MAX)
 		judge_over(w, want);
@@ -64,7 +65,8 @@ void load_record(struct world *w, struct want *want, const struct claim_record *
 		judge_fail(w, JUDGE_LOAD, "the turn of lease %llu begins anew", (ull)want->lease);
 	if (load->on && has && !rec->loading && rec->fence == load->fence) {
 		w->tally.readies++;
-		if (judged)
+		load->parked = rec->parked_slots > 0; /* frozen, it is taken for ready */
+		if (judged && !load->parked)
 			judge_ready(w, want, rec);
 	}
 	if (load->on && !(has && rec->loading && rec->fence == load->fence)) {

@@ -1,8 +1,6 @@
 /* outside: sums of records and of true use. It judges nothing. Called by the judges. */
 #include "outside.h"
 
-#include "judge.h"
-
 const struct claim_record *outside_row(const struct world *w, const struct want *want)
 {
 	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
@@ -55,8 +53,9 @@ static bool can_leave(const struct claim_record *rec)
 {
 	if (rec->observed && rec->state != CLAIM_YIELDING && rec->state != CLAIM_DRAINING)
 		return false;
-	return rec->need.slots > 0 || rec->evictable || rec->state == CLAIM_YIELDING ||
-	       rec->state == CLAIM_DRAINING || rec->lender != 0 || rec->host != 0;
+	return rec->need.slots > 0 || rec->evictable || rec->parked_slots > 0 ||
+	       rec->state == CLAIM_YIELDING || rec->state == CLAIM_DRAINING || rec->lender != 0 ||
+	       rec->host != 0;
 }
 
 static uint64_t more(uint64_t a, uint64_t b)
@@ -78,13 +77,23 @@ static uint64_t bytes_of(const struct world *w, const struct want *want,
 	return more(rec ? rec->need.vram_bytes : 0, uses);
 }
 
+bool outside_is_host(struct world *w, const struct claim_record *host)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct claim_record *rec = outside_row(w, want_of(w, w->wants.active[i]));
+		if (rec && outside_inside(rec) == host->id)
+			return true;
+	}
+	return false;
+}
+
 /* A turn is over with its lease; but a host drains until its guests, who use its turn, are out. */
 static void add(struct world *w, struct outside *outside, const struct want *want)
 {
 	const struct claim_record *rec = outside_row(w, want);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
-	bool over = has && rec->state == CLAIM_DRAINING && !inside_anybody(w, want);
+	bool over = has && rec->state == CLAIM_DRAINING && !outside_is_host(w, rec);
 	bool computes = has && outside_inside(rec) == 0 && !over;
 	uint32_t slots = computes ? rec->need.slots : 0;
 	if (want->uses)
@@ -108,6 +117,20 @@ static void add(struct world *w, struct outside *outside, const struct want *wan
 	}
 }
 
+/* What a lease that drains still uses counts with it. */
+static void add_leftovers(struct world *w, uint32_t gpu, struct outside_gpu *g)
+{
+	const struct leftover *left;
+	for (size_t at = 0; (left = leftover_next(w, gpu, &at));) {
+		const struct claim_record *rec = outside_row(w, want_of(w, left->want));
+		if (rec && outside_has_room(rec) && (rec->granted_mask >> gpu & 1))
+			continue;
+		g->used_bytes += left->bytes;
+		g->staying_bytes += left->bytes;
+		g->staying_undeclared_bytes += left->bytes;
+	}
+}
+
 void outside_count(struct world *w, struct outside *ret_outside)
 {
 	const struct core_config *config = &w->broker.config;
@@ -123,6 +146,8 @@ void outside_count(struct world *w, struct outside *ret_outside)
 	}
 	for (size_t i = 0; i < w->wants.active_count; i++)
 		add(w, ret_outside, want_of(w, w->wants.active[i]));
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++)
+		add_leftovers(w, gpu, &ret_outside->gpus[gpu]);
 }
 
 uint32_t outside_slots(const struct world *w, const struct want *want)

@@ -32,6 +32,8 @@ struct outside_use {
 };
 void outside_use(struct world *w, uint32_t gpu, const struct want *more,
 		 struct outside_use *ret_use);
+/* By committed rows others run in its room, be they over and not gone. */
+bool outside_is_host(struct world *w, const struct claim_record *host);
 bool outside_has_room_now(const struct want *want); /* by its newest record */
 /* There is somebody to be told. */
 bool outside_attached(struct world *w, const struct want *want);

@@ -96,6 +96,8 @@ struct client_plan {
 	uint32_t no_wait_permille;
 	uint32_t resident_permille, gang_permille, vram_permille;
 	uint32_t loads_permille, hosts_permille, guest_permille; /* of its claims */
+	uint32_t leaves_permille; /* memory is used after it stopped */
+	uint32_t park_permille;   /* of the askings to give way: it is frozen instead */
 };
 
 struct plan {
@@ -131,6 +133,10 @@ void plan_widen_gpus(const struct plan *plan, struct core_config *config);
 void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng);
 /* plan_inside.c: who loads and who hosts, over all that was drawn before. */
 void plan_draw_inside(struct plan *plan, struct rng *rng);
+/* Who can be frozen. */
+void plan_draw_park(struct plan *plan, struct rng *rng);
+/* Whose memory is freed late, never, or comes back. */
+void plan_draw_leftovers(struct plan *plan, struct rng *rng);
 /* Observe mode: in some seeds from the start, in some switched while they run. */
 void plan_draw_observe(struct plan *plan, struct rng *rng);
 /* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */

@@ -47,6 +47,26 @@ void plan_draw_inside(struct plan *plan, struct rng *rng)
 	}
 }
 
+void plan_draw_park(struct plan *plan, struct rng *rng)
+{
+	if (!rng_chance(rng, 400))
+		return;
+	for (unsigned i = 0; i < plan->client_count; i++) {
+		struct client_plan *client = &plan->clients[i];
+		if (client->binding <= BIND_TAB && rng_chance(rng, 600))
+			client->park_permille = (uint32_t)rng_between(rng, 200, 1000);
+	}
+}
+
+void plan_draw_leftovers(struct plan *plan, struct rng *rng)
+{
+	if (!rng_chance(rng, 300))
+		return;
+	for (unsigned i = 0; i < plan->client_count; i++)
+		if (rng_chance(rng, 600))
+			plan->clients[i].leaves_permille = (uint32_t)rng_between(rng, 100, 800);
+}
+
 void plan_draw_observe(struct plan *plan, struct rng *rng)
 {
 	if (!rng_chance(rng, 200))

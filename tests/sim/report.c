@@ -38,6 +38,10 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 	sum->load_maxes += tally->load_maxes;
 	sum->guests += tally->guests;
 	sum->host_overs += tally->host_overs;
+	for (int i = 0; i < 3; i++)
+		sum->leftovers[i] += tally->leftovers[i];
+	sum->parks += tally->parks;
+	sum->resumes += tally->resumes;
 	sum->ended += tally->ended;
 	for (int i = 0; i < FAULT_COUNT; i++)
 		sum->faults[i] += tally->faults[i];
@@ -163,6 +167,9 @@ void report_print(const struct report *report, int64_t took_ms, unsigned jobs, b
 	printf("loads %llu, ready %llu, too late %llu; guests %llu, their host over %llu\n",
 	       (ull)sum->loads, (ull)sum->readies, (ull)sum->load_maxes, (ull)sum->guests,
 	       (ull)sum->host_overs);
+	printf("memory freed late %llu, used again %llu, never freed %llu\n",
+	       (ull)sum->leftovers[0], (ull)sum->leftovers[1], (ull)sum->leftovers[2]);
+	printf("parked %llu, their turn came back %llu\n", (ull)sum->parks, (ull)sum->resumes);
 	printf("\n%-16s %12s %8s\n", "fault", "count", "of seeds");
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("%-16s %12llu %7.1f%%\n", fault_name(i), (ull)sum->faults[i],

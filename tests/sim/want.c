@@ -111,6 +111,7 @@ void want_stop(struct world *w, struct want *want)
 	if (!want->uses)
 		return;
 	want->uses = false;
+	leftover_begin(w, want);
 	trace_line(&w->trace, "want %llu stops", (unsigned long long)want->uid);
 }
 
@@ -120,8 +121,10 @@ void want_stop_unheard(struct world *w, const struct conn *conn)
 		struct want *want = want_of(w, w->wants.active[i]);
 		bool heard = want->stage == WANT_HELD || want->stage == WANT_OVER;
 		bool here = want->conn == 0 || want->conn == conn->id;
-		if (want->client == conn->client && want->life == conn->life && here && !heard)
-			want_stop(w, want);
+		if (want->client != conn->client || want->life != conn->life || !here || heard)
+			continue;
+		want_stop(w, want);
+		client_turn_unread(w, want);
 	}
 }
 

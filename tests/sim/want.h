@@ -29,6 +29,7 @@ struct want_load {
 	int64_t since_t, spent_ms; /* its present run; those before */
 	int64_t entered_t;         /* LOADING, also after it was asked to give way */
 	uint64_t fence;            /* of its present run */
+	bool parked;               /* in this record, which ends it */
 	bool cut_short;            /* .. which is asked for one that goes before it */
 };
 
@@ -53,6 +54,7 @@ struct want_now {
 	uint32_t gpus, slots;
 	uint64_t fence;
 	int64_t held_ms, turn_ms, used_ms; /* monotonic; monotonic; service before this turn */
+	uint32_t parked_slots;             /* it gave its turn back: of so many */
 };
 
 struct want {
@@ -69,7 +71,8 @@ struct want {
 	uint32_t guests; /* places that it offers */
 	int64_t ready_t; /* when it will have loaded; INT64_MAX: never */
 	uint64_t parent;
-	uint64_t host; /* where it can run, if that is lent to it */
+	uint64_t host;    /* where it can run, if that is lent to it */
+	uint64_t resumes; /* the parked lease whose turn it asks for */
 
 	/* The client's view. */
 	enum want_stage stage;
@@ -77,6 +80,8 @@ struct want {
 	struct token token;
 	uint32_t gpus;
 	bool asked_to_yield, requeueing, done; /* done: the client is through with it */
+	uint32_t parked_slots;                 /* frozen: of the turn that it gave back */
+	int64_t work_left_ms;                  /* .. and what it would have done in it */
 	bool listed;
 	bool stopping;             /* told to stop; the work needs a moment */
 	bool ignores;              /* a fault: it goes on whatever it is told */
@@ -115,8 +120,10 @@ struct want {
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
 	uint64_t inside;   /* the same, or the host whose guest it is */
 	bool was_lent;     /* it ran inside another once */
+	bool was_parked;   /* it gave its turn back once */
 	bool draining;     /* it is over, but its room is not free */
-	bool heir;         /* goes on in the turn of its lender, which has left */
+	int64_t keeps_until_ms; /* parked: till then it keeps its memory from its own class */
+	bool heir;              /* goes on in the turn of its lender, which has left */
 
 	/* For the judges. */
 	struct want_told told;
@@ -134,6 +141,8 @@ struct want {
 	bool back;                         /* offered room again in this step */
 	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */
 	int64_t idle_since_t;              /* beside room that it could use; 0: it is not */
+	int64_t drains_since_t;            /* over, but its memory is kept */
+	int64_t unused_since_t;            /* .. though nothing is used */
 	int64_t starve_since_t;            /* waits though possible; 0: it does not */
 	uint64_t starve_ahead, asked_turn; /* others there were; turn in which asked_gpus counts */
 	uint32_t asked_gpus;               /* of holders that are to give way for it */

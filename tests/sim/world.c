@@ -73,6 +73,10 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	plan_draw_inside(&w->plan, &w->inside_rng);
 	rng_seed(&w->observe_rng, seed ^ UINT64_C(0x6f627365727665));
 	plan_draw_observe(&w->plan, &w->observe_rng);
+	rng_seed(&w->park_rng, seed ^ UINT64_C(0x7061726b));
+	plan_draw_park(&w->plan, &w->park_rng);
+	rng_seed(&w->memory_rng, seed ^ UINT64_C(0x6d656d6f7279));
+	plan_draw_leftovers(&w->plan, &w->memory_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))

@@ -6,6 +6,7 @@
 #include "client.h"
 #include "journal.h"
 #include "judge.h"
+#include "leftover.h"
 #include "net.h"
 #include "plan.h"
 #include "rng.h"
@@ -18,7 +19,8 @@ enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 struct tally {
 	uint64_t grants, claims, steps, turns, restarts, sim_ms, timeouts, ended;
 	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
-	uint64_t loads, readies, load_maxes, guests, host_overs;
+	uint64_t leftovers[3]; /* freed late, back again, never freed */
+	uint64_t loads, readies, load_maxes, guests, host_overs, parks, resumes;
 	/* Waits that ended in an offer, and the worst of waited / told. */
 	uint64_t waits[LEASE_CLASS_COUNT], worst_permille[LEASE_CLASS_COUNT];
 	/* The most that was told first, and how often there was nothing to tell, by reason. */
@@ -52,7 +54,8 @@ struct world_session {
 struct world {
 	uint64_t seed;
 	struct plan plan;
-	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng, observe_rng;
+	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng, observe_rng, park_rng,
+		memory_rng;
 	struct trace trace;
 	struct agenda agenda;
 	struct net net;
@@ -83,6 +86,9 @@ struct world {
 	int64_t tainted_t;    /* .. and the last of them */
 	unsigned taints_open; /* conditions that stop it now */
 	bool well;            /* no condition, and the core knows it: the judges may judge */
+	struct leftover leftovers[LEFTOVERS_MAX];
+	size_t leftover_count;
+	int64_t leftover_t; /* one was gone */
 	int64_t pid_next;
 	int64_t stalled_ms;   /* for which the daemon stood still, as far as it notices */
 	unsigned stalls_left; /* of a series */
