@@ -138,6 +138,19 @@ static struct answer_form form_of(struct http_field_iterator fields)
 	return coded ? (struct answer_form){false, false} : form;
 }
 
+/* What add_baton says, of an answer whose headers went before its turn came. */
+static void write_baton(struct gateway *gateway, const struct relay *relay)
+{
+	cleanup_text struct text line = {0};
+
+	text_str(&line, ": baton");
+	if (relay->lease)
+		text_format(&line, " lease=%" PRIu64 " fence=%" PRIu64, relay->lease, relay->fence);
+	text_format(&line, " wait_ms=%" PRId64 " served_by=%s\n",
+		    mono_since(relay->granted, relay->since), relay->model->server->name);
+	http_stream_write(gateway->net, relay->conn, line.bytes, line.length);
+}
+
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields)
 {
@@ -149,6 +162,8 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 	if (relay->begun) {
 		if (status != 200 || !events)
 			refuse_late(gateway, relay, status);
+		else
+			write_baton(gateway, relay);
 		return;
 	}
 	if (!events) {

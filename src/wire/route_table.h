@@ -108,6 +108,10 @@
 	  inference_request, "text (Ollama)")                                                      \
 	X(ROUTE_OLLAMA_EMBED, "POST", "/api/embed", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
 	  inference_request, "embeddings (Ollama)")                                                \
+	X(ROUTE_REALTIME, "GET", "/v1/realtime", ACCESS_NONE, 0, inference, inference_no_realtime, \
+	  "realtime sessions (OpenAI) are not served, and told so")                                \
+	X(ROUTE_REALTIME_CALL, "POST", "/v1/realtime", ACCESS_NONE, 0, inference,                  \
+	  inference_no_realtime, "the same")                                                       \
 	X(ROUTE_MODELS, "GET", "/v1/models", ACCESS_TOKEN, 0, inference, inference_models,         \
 	  "models that can be asked")                                                              \
 	X(ROUTE_MODEL, "GET", "/v1/models/{path}", ACCESS_TOKEN, ROUTE_PATTERN, inference,         \

@@ -306,6 +306,17 @@ class Errors(GatewayTest):
                 value = value[key]
             self.assertIsInstance(value, str)
 
+    def test_no_realtime(self):
+        daemon = self.daemon()
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+                   "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "realtime"}
+        for method, headers in (("GET", {}), ("GET", upgrade), ("POST", {"Content-Type": "application/sdp"})):
+            for token in (daemon.token, None):
+                answer = daemon.http(method, "/v1/realtime?model=gpt-realtime", b"v=0" if method == "POST" else None,
+                                     headers, token=token)
+                self.assertError(answer, 404, "not_found")
+                self.assertIn("/v1/audio/speech", answer.json()["error"]["message"])
+
     def test_bad_bodies(self):
         plain = self.server("openai", ["m"])
         daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
@@ -408,11 +419,17 @@ class Waiting(GatewayTest):
         rest = b"".join(chunks)
         self.assertTrue(rest.endswith(b"data: [DONE]\n\n"), rest)
         self.assertNotIn(b"id:", rest)
+        # What the headers could not say any more: one line, one newline, before the answer.
+        self.assertRegex(rest, rb"^: baton lease=\d+ fence=[1-9]\d* wait_ms=[1-9]\d* served_by=plain\ndata: ")
+        self.assertEqual(rest.count(b": baton"), 1)
 
     def test_pings(self):
         plain, daemon, token, waiting = self.waits("/v1/messages", stream=True)
         self.assertEqual(waiting.read_head()[0], 200)
-        self.assertEqual(next(waiting.chunks()), b'event: ping\ndata: {"type":"ping"}\n\n')
+        chunks = waiting.chunks()
+        self.assertEqual(next(chunks), b'event: ping\ndata: {"type":"ping"}\n\n')
+        daemon.unlock(token)
+        self.assertRegex(b"".join(chunks), rb"\n\n: baton lease=\d+ [^\n]+\nevent: message_start\n|^: baton")
 
     def test_whole_answers_get_nothing_early(self):
         plain, daemon, token, waiting = self.waits()
@@ -433,6 +450,13 @@ class Waiting(GatewayTest):
         self.assertTrue(next(chunks).startswith(b": "))
         ollama.load_delay.set()
         self.assertIn(b'"code":"model_failed"', b"".join(chunks))
+
+    def test_said_once(self):
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        answer = self.ask(daemon, "m", stream=True)
+        self.assertIn("x-baton-lease", answer.headers)
+        self.assertNotIn(b": baton", answer.body)
 
     def test_nothing_inside_a_line(self):
         plain = self.server("openai", ["m"])

@@ -300,6 +300,29 @@ void inference_status(struct inference *inference, const struct request_context 
 	respond_json(context, 200, &body);
 }
 
+/* Whoever asks: some clients show their key where no server reads it. Clients print `message`. */
+void inference_no_realtime(struct inference *inference, const struct request_context *context)
+{
+	static const char words[] =
+		"Realtime sessions are not served here: no kind of model server behind Baton "
+		"speaks them. Use /v1/audio/transcriptions, /v1/chat/completions with `stream`, "
+		"and /v1/audio/speech.";
+	const struct http_answer answer = {.status = err_http_status(ERR_NOT_FOUND),
+					   .content_type = "application/json"};
+	cleanup_text struct text body = {0};
+
+	(void)inference;
+	text_str(&body, "{\"status\":\"error\"");
+	text_json_str(&body, "msg", words);
+	text_json_key(&body, "error");
+	text_char(&body, '{');
+	text_json_str(&body, "code", err_name(ERR_NOT_FOUND));
+	text_json_str(&body, "message", words);
+	text_str(&body, "}}");
+	respond_text(context->net, context->request->conn, context->verdict.allow_origin, &answer,
+		     &body);
+}
+
 void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length)
 {
 	if (inference->gateway)

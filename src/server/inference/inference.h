@@ -26,6 +26,7 @@ void inference_close(struct inference *inference);
 void inference_request(struct inference *inference, const struct request_context *context);
 void inference_models(struct inference *inference, const struct request_context *context);
 void inference_status(struct inference *inference, const struct request_context *context);
+void inference_no_realtime(struct inference *inference, const struct request_context *context);
 
 /* The callbacks of net, for requests that came by inference_request. */
 void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length);
