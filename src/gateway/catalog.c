@@ -102,6 +102,23 @@ void catalog_finish(struct catalog *catalog)
 		free_server(container_of(it, struct model_server, in_catalog));
 }
 
+static void configure_models(struct model_server *server,
+			     const struct gateway_server_config *config)
+{
+	for (unsigned i = 0; i < config->model_count; i++) {
+		const struct gateway_model_config *from = &config->models[i];
+		struct model *model = named_model(server, from->name);
+
+		model = model ? model : add_model(server, from->name);
+		free(model->alias);
+		model->alias = copy_of(from->alias);
+		if (model->vram_bytes != from->vram_bytes)
+			model->failures = 0; /* it may be why it failed */
+		model->vram_bytes = from->vram_bytes;
+		model->configured = true;
+	}
+}
+
 void catalog_add(struct catalog *catalog, const struct gateway_server_config *config)
 {
 	struct model_server *server = calloc(1, sizeof(*server));
@@ -117,17 +134,65 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 	server->on_gpu = config->on_gpu;
 	server->gpu_mask = config->gpu_mask;
 	server->vram_bytes = config->vram_bytes;
+	server->configured = true;
 	server->asked_at = MONO_NEVER;
 	list_init(&server->models);
 	list_init(&server->in_catalog);
 	list_append(&catalog->servers, &server->in_catalog);
 
-	for (unsigned i = 0; i < config->model_count; i++) {
-		struct model *model = add_model(server, config->models[i].name);
-		model->alias = copy_of(config->models[i].alias);
-		model->vram_bytes = config->models[i].vram_bytes;
-		model->configured = true;
+	configure_models(server, config);
+}
+
+static void forget_list(struct model_server *server)
+{
+	call_cancel(server->list_call);
+	server->list_call = NULL;
+	server->asked = false;
+}
+
+static void take_key(struct model_server *server, const char *key)
+{
+	if (server->key && key && !strcmp(server->key, key))
+		return;
+	if (server->key)
+		explicit_bzero(server->key, strlen(server->key));
+	free(server->key);
+	server->key = copy_of(key);
+	forget_list(server); /* it may have been refused */
+}
+
+void catalog_update(struct model_server *server, const struct gateway_server_config *config)
+{
+	server->moved = server->on_gpu != config->on_gpu || server->gpu_mask != config->gpu_mask;
+	server->on_gpu = config->on_gpu;
+	server->gpu_mask = config->gpu_mask;
+	server->vram_bytes = config->vram_bytes;
+	take_key(server, config->key);
+
+	server_models(model, server)
+	{
+		if (!model->configured)
+			continue;
+		model->configured = false;
+		free(model->alias);
+		model->alias = NULL;
 	}
+	configure_models(server, config);
+	server_models(model, server) if (!model->configured) model->vram_bytes = 0;
+
+	list_remove(&server->in_catalog); /* the order is the configuration's */
+	list_append(&server->catalog->servers, &server->in_catalog);
+}
+
+void catalog_retire(struct model_server *server)
+{
+	forget_list(server);
+	server->removed = true;
+}
+
+void catalog_remove(struct model_server *server)
+{
+	free_server(server);
 }
 
 /* "server/name" names one server's model. */
@@ -233,7 +298,7 @@ bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
 		bool fresh = server->asked &&
 			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
 
-		if (!server->list_call && !fresh)
+		if (!server->list_call && !fresh && !server->removed)
 			ask_list(server, now);
 	}
 	return catalog_pending(catalog);
@@ -315,7 +380,7 @@ void catalog_nearest(const struct catalog *catalog, const char *name, struct tex
 
 bool model_is_offered(const struct model *model)
 {
-	return model->configured || model->listed;
+	return !model->server->removed && (model->configured || model->listed);
 }
 
 uint64_t model_vram_bytes(const struct model *model)

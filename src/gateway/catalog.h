@@ -34,6 +34,11 @@ void catalog_init(struct catalog *catalog, struct upstream *upstream, void (*on_
 void catalog_finish(struct catalog *catalog);
 /* A server of the configuration; its kind was checked before. Aborts without memory. */
 void catalog_add(struct catalog *catalog, const struct gateway_server_config *config);
+/* The same one with another key, other models or GPUs; goes behind all others. */
+void catalog_update(struct model_server *server, const struct gateway_server_config *config);
+/* It is offered no more; once nothing of it runs or is in memory, catalog_remove. */
+void catalog_retire(struct model_server *server);
+void catalog_remove(struct model_server *server);
 /* By alias, by name, or by "server/name"; a server that is up before one that is down. NULL: none.
  */
 struct model *catalog_find(const struct catalog *catalog, const char *name);

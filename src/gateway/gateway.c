@@ -41,17 +41,21 @@ static void flush_changes(void *ctx)
 			relay_model_changed(gateway, model);
 		}
 	}
+	gateway_forget_removed(gateway);
 }
 
-static void on_model(void *ctx, struct model *model)
+void gateway_look_later(struct gateway *gateway)
 {
-	struct gateway *gateway = ctx;
-
-	model->changed = true;
 	if (gateway->flush_deferred)
 		return;
 	gateway->flush_deferred = true;
 	loop_defer(gateway->loop, flush_changes, gateway);
+}
+
+static void on_model(void *ctx, struct model *model)
+{
+	model->changed = true;
+	gateway_look_later(ctx);
 }
 
 /* Lists have come: those who asked for what was not known are answered. */

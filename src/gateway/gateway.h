@@ -35,6 +35,8 @@ void gateway_defaults(struct gateway_options *ret_options);
 int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
 		   struct log *log, const struct gateway_options *options,
 		   struct gateway **ret_gateway);
+/* The configuration was read again: servers come, go and change; see docs/gateway.md. */
+void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
 
 /* A request on one of api.h's routes, its body streamed. */

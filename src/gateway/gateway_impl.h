@@ -19,6 +19,11 @@ struct gateway {
 	bool flush_deferred, destroyed;
 };
 
+/* gateway.c: at the end of the iteration it looks at what follows from a change. */
+void gateway_look_later(struct gateway *gateway);
+/* gateway_reload.c: forgets servers that were removed, once nothing is left of them. */
+void gateway_forget_removed(struct gateway *gateway);
+
 /* relay_receive.c: from the first byte of the body to the model. */
 void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 

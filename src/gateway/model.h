@@ -31,6 +31,9 @@ struct model_server {
 	bool asked, up;      /* its list was asked for; it answered last time */
 	struct mono_ms asked_at;
 	struct call *list_call;
+	bool configured; /* it stands in the configuration */
+	bool removed;    /* it did: what runs there is finished, and nothing new begins */
+	bool moved;      /* to other GPUs: who waits for it asks anew */
 };
 
 struct model {
@@ -51,6 +54,7 @@ struct model {
 	int64_t load_ms;           /* what loading took last; 0: not known */
 	unsigned running;          /* relays that it works for */
 	bool changed;              /* who waits for it was not told yet */
+	bool leaves;               /* it is unloaded once nothing runs there */
 	struct call *call;         /* to its server, about it */
 	unsigned failures;         /* to load it, in a row */
 	struct mono_ms retry_at;   /* not tried before */

@@ -126,7 +126,10 @@ static void add_model_state(struct text *out, const struct model *model, struct 
 	text_json_str(out, "server", model->server->name);
 	text_json_bool(out, "down", model->server->asked && !model->server->up);
 
-	text_json_str(out, "state", residence_name(model->residence));
+	text_json_str(out, "state",
+		      residence_name(model->leaves && model->residence == RESIDENCE_READY
+					     ? RESIDENCE_LEAVING
+					     : model->residence));
 	text_json_u64(out, "vram_mb", model_vram_bytes(model) >> 20);
 	text_json_u64(out, "running", model->running);
 	text_json_u64(out, "lease", model->lease);
@@ -167,9 +170,9 @@ void gateway_status(const struct gateway *gateway, struct text *out, struct mono
 {
 	text_json_key(out, "models");
 	text_char(out, '[');
-	catalog_servers(server, &gateway->catalog)
-		server_models(model, server) if (model_is_offered(model))
-			add_model_state(out, model, now);
+	catalog_servers(server, &gateway->catalog) server_models(
+		model, server) if (model_is_offered(model) || model->residence != RESIDENCE_NONE)
+		add_model_state(out, model, now);
 	text_char(out, ']');
 
 	text_json_key(out, "requests");

@@ -313,6 +313,8 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	forget_client(gateway, relay);
 	relay_give_back(gateway, relay);
 	free_relay(gateway, relay);
+	if (model && model->server->removed)
+		gateway_look_later(gateway);
 
 	if (!ran)
 		return;

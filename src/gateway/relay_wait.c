@@ -53,7 +53,7 @@ void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_
 		relay_forward(gateway, relay, now);
 		return;
 	}
-	if (model->residence == RESIDENCE_READY) {
+	if (model->residence == RESIDENCE_READY && !model->leaves) {
 		want_turn(gateway, relay, now);
 		return;
 	}

@@ -24,6 +24,7 @@ static void enter_state(struct model *model, enum residence residence, struct mo
 	model->residence = residence;
 	model->since = now;
 	model->due = MONO_NEVER;
+	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 }
 
 static int64_t retry_delay_ms(unsigned failures)
@@ -246,6 +247,8 @@ static void become_ready(struct residences *residences, struct model *model, str
 	if (adapter->load.method) /* else it is loaded by its first request */
 		model->due = mono_after(now, CHECK_MS);
 	tell_change(residences, model);
+	if (model->leaves)
+		begin_unload(residences, model, now);
 }
 
 static void on_loaded(void *ctx, const struct call_answer *answer)
@@ -352,10 +355,18 @@ void residence_worked(struct residences *residences, struct model *model, struct
 {
 	if (model->running > 0)
 		return;
-	if (model->residence == RESIDENCE_LEAVING)
+	if (model->residence == RESIDENCE_LEAVING ||
+	    (model->residence == RESIDENCE_READY && model->leaves))
 		begin_unload(residences, model, now);
 	else if (model->residence == RESIDENCE_READY)
 		model->due = mono_after(now, CHECK_MS);
+}
+
+void residence_retire(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	residence_unwanted(residences, model);
+	model->leaves = model->residence != RESIDENCE_NONE;
+	residence_worked(residences, model, now);
 }
 
 void residence_server_gone(const struct model_server *server, struct mono_ms now)

@@ -10,6 +10,15 @@
 #include "net/loop.h"
 #include "server/pages/static_files.h"
 
+static void keep_upstreams(const struct settings *running, struct settings *next)
+{
+	next->gateway = running->gateway;
+	next->upstream_count = running->upstream_count;
+	memcpy(next->upstreams, running->upstreams, sizeof(next->upstreams));
+	next->upstream_model_count = running->upstream_model_count;
+	memcpy(next->upstream_models, running->upstream_models, sizeof(next->upstream_models));
+}
+
 /* What only counts after a restart stays as it runs, so that each reload says so again. */
 static void keep_running(const struct settings *running, struct settings *next)
 {
@@ -19,18 +28,13 @@ static void keep_running(const struct settings *running, struct settings *next)
 	next->connections_max = running->connections_max;
 	next->connections_per_process_max = running->connections_per_process_max;
 
-	next->gateway = running->gateway;
-	next->upstream_count = running->upstream_count;
-	memcpy(next->upstreams, running->upstreams, sizeof(next->upstreams));
-	next->upstream_model_count = running->upstream_model_count;
-	memcpy(next->upstream_models, running->upstream_models, sizeof(next->upstream_models));
-
 	if (settings_gpus_moved(running, next)) {
 		memcpy(next->core.gpus, running->core.gpus, sizeof(next->core.gpus));
 		next->core.gpu_count = running->core.gpu_count;
 		next->gpus_from = running->gpus_from;
 		next->core.browser_gpu = running->core.browser_gpu; /* a place among these */
 		memcpy(next->browser_gpu, running->browser_gpu, sizeof(next->browser_gpu));
+		keep_upstreams(running, next); /* they may name GPUs that are not here yet */
 	}
 }
 
@@ -114,6 +118,7 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	struct settings *running = &reload->active->settings;
 	struct settings next;
 	struct key_ring ring;
+	bool moved;
 
 	detail[0] = 0;
 	reload->due = MONO_NEVER;
@@ -121,13 +126,16 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	int rc = read_again(reload->active, &reload->gpus->rows, &next, detail, detail_size);
 	if (!rc)
 		rc = access_setup_read_keys(&next, &ring, detail, detail_size);
-	if (!rc && !settings_gpus_moved(running, &next)) {
+	moved = !rc && settings_gpus_moved(running, &next);
+	if (!rc && !moved) {
 		rc = reload_name_gpus(reload->broker->store, &next.core, false);
 		if (rc)
 			snprintf(detail, detail_size, "gpus: cannot be changed while it runs (%s)",
 				 err_text(rc));
 		rc = rc ? -ERR_CONFIG : 0;
 	}
+	if (!rc && !moved)
+		rc = reload->upstreams.read(reload->upstreams.ctx, &next, detail, detail_size);
 
 	if (rc) {
 		log_event(reload->log, LOG_ERROR, "configuration refused, nothing changed",
@@ -142,6 +150,8 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	explicit_bzero(&ring, sizeof(ring));
 	*running = next;
 	reload_apply(reload);
+	if (!moved)
+		reload->upstreams.take(reload->upstreams.ctx, running);
 	log_event(reload->log, LOG_INFO, "configuration read again",
 		  log_str("changed", ret_change->applied),
 		  log_str("needs_restart", ret_change->restart));

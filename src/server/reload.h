@@ -11,6 +11,14 @@ struct content_policies;
 
 enum { RELOAD_SETTLE_MS = 200 };
 
+/* Who follows the model servers: a room above this one. As inference_read and inference_take; NULL:
+ * nobody. */
+struct reload_upstreams {
+	int (*read)(void *ctx, const struct settings *next, char *detail, size_t detail_size);
+	void (*take)(void *ctx, const struct settings *now);
+	void *ctx;
+};
+
 /* The pointers are borrowed. */
 struct reload {
 	struct active_config *active;
@@ -18,6 +26,7 @@ struct reload {
 	struct content_policies *policies;
 	struct broker *broker; /* its store names the GPUs, its core learns by an event */
 	struct gpu_sampler *gpus;
+	struct reload_upstreams upstreams;
 	struct log *log;
 	struct trail trail;
 	struct mono_ms due; /* MONO_NEVER: nothing changed since the file was read */

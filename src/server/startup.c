@@ -181,13 +181,15 @@ static void connect_broker(struct server *server)
 				     .inference = &server->inference,
 				     .log = log};
 
-	server->reload = (struct reload){.active = &server->active,
-					 .access = &server->access,
-					 .policies = &server->pages.policies,
-					 .broker = &server->broker,
-					 .gpus = &server->gpus,
-					 .log = log,
-					 .trail.fd = -1};
+	server->reload =
+		(struct reload){.active = &server->active,
+				.access = &server->access,
+				.policies = &server->pages.policies,
+				.broker = &server->broker,
+				.gpus = &server->gpus,
+				.upstreams = {inference_read, inference_take, &server->inference},
+				.log = log,
+				.trail.fd = -1};
 	server->sockets = (struct sockets){.endpoints = &server->endpoints,
 					   .active = &server->active,
 					   .state = &server->state,

@@ -5,11 +5,9 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "config/settings.h"
 #include "gateway/json_scan.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
-#include "server/access/credentials.h"
 #include "wire/name.h"
 
 /* The gateway counts its parties by itself; net's numbers never come so far. */
@@ -116,42 +114,73 @@ static uint32_t gpu_mask_of(const struct core_config *core, const char *name)
 	return 0;
 }
 
-/* What the gateway is given of the configuration, with the texts that its rows point to. */
+/* 0: none of that name, of those that are there. */
+static uint32_t upstream_gpus(const struct settings *settings,
+			      const struct settings_upstream *upstream)
+{
+	return gpu_mask_of(&settings->core, upstream->gpu);
+}
+
+static bool is_on_gpu(const struct settings_upstream *upstream)
+{
+	return strcmp(upstream->gpu, "none") != 0;
+}
+
+static int read_upstream(const struct settings *settings, const struct settings_upstream *upstream,
+			 char ret_key[SECRET_TEXT_BYTES], char *detail, size_t detail_size)
+{
+	char why[SETTINGS_KEY_PATH_BYTES * 2 + 128];
+
+	ret_key[0] = '\0';
+	if (is_on_gpu(upstream) && upstream->gpu[0] && !upstream_gpus(settings, upstream)) {
+		snprintf(detail, detail_size, "upstreams: %s: no GPU is named '%s'", upstream->name,
+			 upstream->gpu);
+		return -ERR_CONFIG;
+	}
+	if (upstream->key_file[0] &&
+	    credential_read(upstream->key_file, ret_key, why, sizeof(why)) != 0) {
+		snprintf(detail, detail_size, "upstreams: %s: %s", upstream->name, why);
+		return -ERR_CONFIG;
+	}
+	return 0;
+}
+
+int inference_read(void *ctx, const struct settings *settings, char *detail, size_t detail_size)
+{
+	struct inference *inference = ctx;
+
+	for (uint32_t i = 0; i < settings->upstream_count; i++) {
+		int rc = read_upstream(settings, &settings->upstreams[i], inference->keys[i],
+				       detail, detail_size);
+		if (rc != 0) {
+			explicit_bzero(inference->keys, sizeof(inference->keys));
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* What the gateway is given of the configuration. */
 struct server_rows {
 	struct gateway_server_config servers[SETTINGS_UPSTREAM_COUNT];
 	struct gateway_model_config models[SETTINGS_UPSTREAM_MODEL_COUNT];
-	char keys[SETTINGS_UPSTREAM_COUNT][SECRET_TEXT_BYTES];
 };
 
-static int fill_server(const struct settings *settings, uint32_t index, struct server_rows *rows,
-		       char *detail, size_t detail_size)
+static void fill_servers(const struct inference *inference, const struct settings *settings,
+			 struct server_rows *rows)
 {
-	const struct settings_upstream *from = &settings->upstreams[index];
-	struct gateway_server_config *to = &rows->servers[index];
-	bool any = from->gpu[0] == '\0';
-	char why[SETTINGS_KEY_PATH_BYTES * 2 + 128];
-
-	*to = (struct gateway_server_config){.name = from->name,
-					     .kind = from->kind,
-					     .url = from->url,
-					     .on_gpu = strcmp(from->gpu, "none") != 0,
-					     .vram_bytes = from->vram_bytes};
-	if (to->on_gpu && !any)
-		to->gpu_mask = gpu_mask_of(&settings->core, from->gpu);
-	if (to->on_gpu && !any && to->gpu_mask == 0) {
-		snprintf(detail, detail_size, "upstreams: %s: no GPU is named '%s'", from->name,
-			 from->gpu);
-		return -ERR_CONFIG;
+	for (uint32_t i = 0; i < settings->upstream_count; i++) {
+		const struct settings_upstream *from = &settings->upstreams[i];
+		rows->servers[i] = (struct gateway_server_config){
+			.name = from->name,
+			.kind = from->kind,
+			.url = from->url,
+			.key = inference->keys[i][0] ? inference->keys[i] : NULL,
+			.on_gpu = is_on_gpu(from),
+			.gpu_mask = upstream_gpus(settings, from),
+			.vram_bytes = from->vram_bytes,
+		};
 	}
-
-	if (!from->key_file[0])
-		return 0;
-	if (credential_read(from->key_file, rows->keys[index], why, sizeof(why)) != 0) {
-		snprintf(detail, detail_size, "upstreams: %s: %s", from->name, why);
-		return -ERR_CONFIG;
-	}
-	to->key = rows->keys[index];
-	return 0;
 }
 
 /* Models stand in the settings by server, in order. */
@@ -170,31 +199,15 @@ static void fill_models(const struct settings *settings, struct server_rows *row
 	}
 }
 
-int inference_open(struct inference *inference, struct loop *loop, struct net *net,
-		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
-		   const struct settings *settings, char *detail, size_t detail_size)
+/* 0, or as gateway_create. */
+static int take_settings(struct inference *inference, const struct settings *settings)
 {
 	struct server_rows rows = {0};
 	struct gateway_options options;
-	int rc;
+	int rc = 0;
 
-	*inference = (struct inference){
-		.port = {on_acquire, on_ready, on_release, on_gone, inference},
-		.queue = queue,
-		.wire = wire,
-	};
-	if (settings->upstream_count == 0)
-		return 0;
-
-	for (uint32_t i = 0; i < settings->upstream_count; i++) {
-		rc = fill_server(settings, i, &rows, detail, detail_size);
-		if (rc != 0) {
-			explicit_bzero(&rows, sizeof(rows));
-			return rc;
-		}
-	}
+	fill_servers(inference, settings, &rows);
 	fill_models(settings, &rows);
-
 	gateway_defaults(&options);
 	options.quiet_ms = settings->gateway.quiet_ms;
 	options.whole_wait_ms = settings->gateway.whole_wait_ms;
@@ -203,10 +216,47 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 	options.load_ms_max = settings->core.load_ms_max;
 	options.servers = rows.servers;
 	options.server_count = settings->upstream_count;
-	rc = gateway_create(loop, net, &inference->port, log, &options, &inference->gateway);
+
+	if (inference->gateway)
+		gateway_reload(inference->gateway, &options);
+	else if (settings->upstream_count > 0)
+		rc = gateway_create(inference->loop, inference->net, &inference->port,
+				    inference->log, &options, &inference->gateway);
+	explicit_bzero(inference->keys, sizeof(inference->keys));
+	return rc;
+}
+
+void inference_take(void *ctx, const struct settings *settings)
+{
+	struct inference *inference = ctx;
+	int rc = take_settings(inference, settings);
+
+	if (rc != 0)
+		log_event(inference->log, LOG_ERROR, "the gateway cannot be made",
+			  log_str("error", err_text(rc)));
+}
+
+int inference_open(struct inference *inference, struct loop *loop, struct net *net,
+		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
+		   const struct settings *settings, char *detail, size_t detail_size)
+{
+	int rc;
+
+	*inference = (struct inference){
+		.loop = loop,
+		.net = net,
+		.log = log,
+		.port = {on_acquire, on_ready, on_release, on_gone, inference},
+		.queue = queue,
+		.wire = wire,
+	};
+	rc = inference_read(inference, settings, detail, detail_size);
+	if (rc != 0)
+		return rc;
+
+	rc = take_settings(inference, settings);
 	if (rc != 0)
 		snprintf(detail, detail_size, "the gateway cannot be made: %s", err_text(rc));
-	explicit_bzero(&rows, sizeof(rows));
 	return rc;
 }
 

@@ -2,15 +2,20 @@
  * become its news, and its routes are served. Without model servers in the configuration it is
  * closed, and its routes say so. */
 #pragma once
+#include "config/settings.h"
 #include "gateway/gateway.h"
+#include "server/access/credentials.h"
 #include "server/event_queue.h"
 #include "server/respond.h"
 
-struct settings;
-
 struct inference {
 	struct gateway *gateway; /* NULL: no model server is configured */
+	struct loop *loop;
+	struct net *net;
+	struct log *log;
 	struct lease_port port;
+	/* From inference_read to inference_take, by the place of their servers; "": none. */
+	char keys[SETTINGS_UPSTREAM_COUNT][SECRET_TEXT_BYTES];
 	struct event_queue *queue;
 	const struct wire_context *wire; /* who may ask for which class */
 };
@@ -21,6 +26,10 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
 		   const struct settings *settings, char *detail, size_t detail_size);
 void inference_close(struct inference *inference);
+/* The settings again: first whether they can be followed, 0 or -ERR_CONFIG with `detail` and
+ * nothing changed, then that they are. `ctx` is the inference. */
+int inference_read(void *ctx, const struct settings *settings, char *detail, size_t detail_size);
+void inference_take(void *ctx, const struct settings *settings);
 
 /* Handlers of the routes. */
 void inference_request(struct inference *inference, const struct request_context *context);

@@ -22,7 +22,8 @@ static struct {
 	int gpus_rc;
 	uint64_t vram_bytes;
 	int64_t rules_settle_ms;
-	unsigned names_saved, gpus_configured, gpus_asked, policies_set, lines, trails;
+	unsigned names_saved, gpus_configured, gpus_asked, policies_set, upstreams_taken, lines,
+		trails;
 	enum log_level line;
 	void (*changed)(void *ctx);
 	void *changed_ctx;
@@ -98,6 +99,24 @@ void trail_end(struct trail *trail)
 	(void)trail;
 }
 
+static struct active_config active;
+
+static int read_upstreams(void *ctx, const struct settings *next, char *ret_detail, size_t size)
+{
+	(void)ctx;
+	if (next->upstream_count == 0)
+		return 0;
+	snprintf(ret_detail, size, "upstreams: %s is not liked", next->upstreams[0].name);
+	return -ERR_CONFIG;
+}
+
+static void take_upstreams(void *ctx, const struct settings *now)
+{
+	(void)ctx;
+	assert_ptr_equal(now, &active.settings);
+	seen.upstreams_taken++;
+}
+
 static void on_line(void *ctx, const struct log_line *line)
 {
 	(void)ctx;
@@ -105,7 +124,6 @@ static void on_line(void *ctx, const struct log_line *line)
 	seen.line = line->level;
 }
 
-static struct active_config active;
 static struct access_setup access_setup;
 static struct content_policies policies;
 static struct broker broker;
@@ -145,6 +163,7 @@ static int set_up(void **state)
 				 .policies = &policies,
 				 .broker = &broker,
 				 .gpus = &gpus,
+				 .upstreams = {read_upstreams, take_upstreams, NULL},
 				 .log = &logger};
 	reload_watch(&reload, NULL);
 	return 0;
@@ -171,6 +190,7 @@ static void test_a_good_file_is_taken_whole(void **state)
 	assert_int_equal(access_setup.policy.origin_count, 1);
 	assert_int_equal(seen.policies_set, 1);
 	assert_int_equal(seen.gpus_configured, 1);
+	assert_int_equal(seen.upstreams_taken, 1);
 	assert_non_null(strstr(change.applied, "timing"));
 	assert_string_equal(change.restart, "");
 	assert_int_equal(broker.queue.count, 1);
@@ -221,6 +241,18 @@ static void test_a_key_that_cannot_be_read_changes_nothing(void **state)
 	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
 	assert_non_null(strstr(detail, "ci"));
 	assert_int_equal(active.settings.key_count, 0);
+	assert_int_equal(broker.queue.count, 0);
+}
+
+static void test_a_model_server_that_is_refused_changes_nothing(void **state)
+{
+	(void)state;
+	write_config("timing: {settle_s: 7}\nupstreams: [{name: far, kind: openai, "
+		     "url: \"http://127.0.0.1:1\"}]\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "far is not liked"));
+	assert_int_equal(active.settings.upstream_count, 0);
+	assert_int_equal(seen.upstreams_taken, 0);
 	assert_int_equal(broker.queue.count, 0);
 }
 
@@ -316,6 +348,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_mode_is_switched, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_bad_file_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_model_server_that_is_refused_changes_nothing,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_needs_a_restart_stays_and_is_named,
 						set_up, tear_down),
