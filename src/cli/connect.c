@@ -1,0 +1,200 @@
+/* connect, disconnect: what to set in a program so that its requests go through Baton, and what to
+ * take back. Text only: nobody's settings are changed. */
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "baton/baton.h"
+#include "cli/cli.h"
+
+enum { URL_BYTES = 512 };
+
+/* `@` stands for the broker's address. */
+static const struct program {
+	const char *name, *connect, *disconnect;
+} programs[] = {
+	{"openai",
+	 "# Programs that use OpenAI's libraries:\n"
+	 "export OPENAI_BASE_URL=@/v1\n"
+	 "export OPENAI_API_KEY=\"$KEY\"\n",
+	 "unset OPENAI_BASE_URL OPENAI_API_KEY\n"},
+	{"anthropic",
+	 "# Programs that use Anthropic's libraries:\n"
+	 "export ANTHROPIC_BASE_URL=@\n"
+	 "export ANTHROPIC_AUTH_TOKEN=\"$KEY\"\n",
+	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN\n"},
+	{"ollama",
+	 "# Programs that use Ollama's libraries, which take headers. The command `ollama` takes\n"
+	 "# none, so it can show no key: use it for pulling models only.\n"
+	 "#   Python:     ollama.Client(host=\"@\", headers={\"Authorization\": f\"Bearer "
+	 "{key}\"})\n"
+	 "#   JavaScript: new Ollama({host: \"@\", headers: {Authorization: `Bearer ${key}`}})\n"
+	 "# Leave OLLAMA_HOST at the server itself: Baton's `upstreams` name it, too.\n",
+	 "#   Python:     ollama.Client()\n"
+	 "#   JavaScript: new Ollama()\n"},
+	{"open-webui",
+	 "# Open WebUI: these, before its first start; later under Admin Panel, Settings,\n"
+	 "# Connections, where the Ollama connection is switched off. In a container the loopback\n"
+	 "# is its own: run it with --network=host.\n"
+	 "export OPENAI_API_BASE_URL=@/v1\n"
+	 "export OPENAI_API_KEY=\"$KEY\"\n"
+	 "export ENABLE_OLLAMA_API=False\n",
+	 "# Open WebUI: the same names, or Admin Panel, Settings, Connections.\n"
+	 "unset OPENAI_API_BASE_URL OPENAI_API_KEY ENABLE_OLLAMA_API\n"},
+	{"comfyui",
+	 "# ComfyUI itself takes a lease for as long as it runs, and is frozen when others need "
+	 "the\n"
+	 "# GPU more; its memory stays:\n"
+	 "baton run --class normal --on-yield freeze -- python main.py\n"
+	 "# Nodes of it that ask a language model go through the gateway:\n"
+	 "#   base URL @/v1, key: the content of $KEY\n",
+	 "python main.py\n"
+	 "# and in its nodes the base URL that they had\n"},
+	{"llama-swap",
+	 "# llama-swap stays as it is; Baton stands before it. In Baton's configuration:\n"
+	 "upstreams:\n"
+	 "  - name: llama-swap\n"
+	 "    kind: llama-swap\n"
+	 "    url: http://127.0.0.1:8080\n"
+	 "    # vram_mb: what its largest model needs, in MiB\n"
+	 "# then: baton reload. Its clients are pointed at @/v1 with the key $KEY.\n",
+	 "# Take llama-swap out of `upstreams`, then: baton reload. Its clients are pointed at\n"
+	 "# http://127.0.0.1:8080/v1 again.\n"},
+	{"claude-code",
+	 "# MODEL is one that `baton models` lists.\n"
+	 "export ANTHROPIC_BASE_URL=@\n"
+	 "export ANTHROPIC_AUTH_TOKEN=\"$KEY\"\n"
+	 "export ANTHROPIC_MODEL=MODEL\n",
+	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL\n"},
+	{"codex",
+	 "export BATON_KEY=\"$KEY\"\n"
+	 "# in ~/.codex/config.toml, MODEL being one that `baton models` lists:\n"
+	 "model = \"MODEL\"\n"
+	 "model_provider = \"baton\"\n"
+	 "[model_providers.baton]\n"
+	 "name = \"Baton\"\n"
+	 "base_url = \"@/v1\"\n"
+	 "env_key = \"BATON_KEY\"\n"
+	 "wire_api = \"responses\"\n",
+	 "unset BATON_KEY\n"
+	 "# in ~/.codex/config.toml: take out model, model_provider, [model_providers.baton]\n"},
+	{"aider",
+	 "export OPENAI_API_BASE=@/v1\n"
+	 "export OPENAI_API_KEY=\"$KEY\"\n"
+	 "# MODEL is one that `baton models` lists:\n"
+	 "aider --model openai/MODEL\n",
+	 "unset OPENAI_API_BASE OPENAI_API_KEY\n"},
+};
+
+enum { PROGRAM_COUNT = sizeof(programs) / sizeof(*programs) };
+
+static const struct program *find_program(const char *name)
+{
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		if (!strcmp(programs[i].name, name))
+			return &programs[i];
+	return NULL;
+}
+
+static int list_programs(void)
+{
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		puts(programs[i].name);
+	return 0;
+}
+
+static int unknown_program(const struct command *command, const char *name)
+{
+	const char *names[PROGRAM_COUNT], *near;
+
+	for (size_t i = 0; i < PROGRAM_COUNT; i++)
+		names[i] = programs[i].name;
+	near = cli_nearest(name, names, PROGRAM_COUNT);
+	return cli_fail(command, EX_USAGE, "no text for '%.60s'%s%s; baton %s lists them", name,
+			near ? ", did you mean " : "", near ? near : "", command->name);
+}
+
+/* "http://HOST:PORT" of the broker that runs; else the default, false. */
+static bool find_address(char ret_url[URL_BYTES])
+{
+	struct baton *baton;
+	int rc = baton_connect(NULL, &baton);
+
+	if (rc == 0) {
+		rc = baton_page_link(baton, ret_url, URL_BYTES);
+		baton_close(baton);
+	}
+	if (rc == 0 && !strncmp(ret_url, "http", 4) && strstr(ret_url, "://")) {
+		char *host = strstr(ret_url, "://") + 3;
+		host[strcspn(host, "/?#")] = '\0';
+		return true;
+	}
+	snprintf(ret_url, URL_BYTES, "http://127.0.0.1:8470");
+	return false;
+}
+
+static void print_filled(const char *text, const char *url)
+{
+	for (; *text; text++)
+		if (*text == '@')
+			fputs(url, stdout);
+		else
+			putchar(*text);
+}
+
+static int run_connect(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	const struct program *program;
+	char url[URL_BYTES];
+	int rc = cli_parse(cli, command, &argc, argv, NULL);
+	if (rc >= 0)
+		return rc;
+
+	if (argc < 2)
+		return list_programs();
+	program = find_program(argv[1]);
+	if (!program || argc > 2)
+		return unknown_program(command, argv[argc - 1]);
+
+	if (!find_address(url))
+		fprintf(stderr, "baton: no broker runs here; this is for its default address\n");
+	if (strstr(program->connect, "$KEY"))
+		puts("# The install token, or a key of `keys` in the configuration:\n"
+		     "KEY=$(cat \"${XDG_STATE_HOME:-$HOME/.local/state}/baton/token\")");
+	print_filled(program->connect, url);
+	return 0;
+}
+
+static int run_disconnect(const struct cli *cli, const struct command *command, int argc,
+			  char **argv)
+{
+	const struct program *program;
+	int rc = cli_parse(cli, command, &argc, argv, NULL);
+	if (rc >= 0)
+		return rc;
+
+	if (argc < 2)
+		return list_programs();
+	program = find_program(argv[1]);
+	if (!program || argc > 2)
+		return unknown_program(command, argv[argc - 1]);
+	fputs(program->disconnect, stdout);
+	return 0;
+}
+
+const struct command command_connect = {
+	.name = "connect",
+	.summary = "Print what to set in a program so that its requests go through Baton.",
+	.usage = "[NAME]",
+	.details = "Changes nothing. Without a name it lists those it has a text for.",
+	.arguments = ARGUMENTS_WORDS,
+	.run = run_connect,
+};
+
+const struct command command_disconnect = {
+	.name = "disconnect",
+	.summary = "Print what to set back.",
+	.usage = "[NAME]",
+	.arguments = ARGUMENTS_WORDS,
+	.run = run_disconnect,
+};

@@ -1,0 +1,151 @@
+/* recognise: by answers that no other kind gives; some kinds imitate others, so the imitators come
+ * first. What is only an OpenAI server comes last. */
+#include "cli/discover/recognise.h"
+
+#include <string.h>
+
+const char *const recognise_paths[RECOGNISE_COUNT] = {
+	[RECOGNISE_KOBOLD] = "/api/extra/version",
+	[RECOGNISE_COMFY] = "/system_stats",
+	[RECOGNISE_A1111] = "/sdapi/v1/memory",
+	[RECOGNISE_RUNNING] = "/running",
+	[RECOGNISE_SLEEPING] = "/is_sleeping",
+	[RECOGNISE_ROUTER] = "/models",
+	[RECOGNISE_PROPS] = "/props",
+	[RECOGNISE_PS] = "/api/ps",
+	[RECOGNISE_TAGS] = "/api/tags",
+	[RECOGNISE_MODELS] = "/v1/models",
+};
+
+/* The member of a good answer, or NULL. */
+static const json_t *member(const struct ask *answers, enum recognise_path path, const char *key)
+{
+	return answers[path].status == 200 ? json_object_get(answers[path].json, key) : NULL;
+}
+
+static const char *owner_of_models(const struct ask *answers)
+{
+	const json_t *first = json_array_get(member(answers, RECOGNISE_MODELS, "data"), 0);
+	const char *owner = json_string_value(json_object_get(first, "owned_by"));
+
+	return owner ? owner : "";
+}
+
+static bool is_kobold(const struct ask *answers)
+{
+	const char *result = json_string_value(member(answers, RECOGNISE_KOBOLD, "result"));
+
+	return result && !strcmp(result, "KoboldCpp");
+}
+
+static bool is_comfy(const struct ask *answers)
+{
+	return json_is_object(member(answers, RECOGNISE_COMFY, "system")) &&
+	       json_is_array(member(answers, RECOGNISE_COMFY, "devices"));
+}
+
+static bool is_a1111(const struct ask *answers)
+{
+	return json_is_object(member(answers, RECOGNISE_A1111, "ram"));
+}
+
+static bool is_llama_swap(const struct ask *answers)
+{
+	return json_is_array(member(answers, RECOGNISE_RUNNING, "running"));
+}
+
+static bool is_vllm_sleep(const struct ask *answers)
+{
+	return json_is_boolean(member(answers, RECOGNISE_SLEEPING, "is_sleeping"));
+}
+
+static bool is_llama_router(const struct ask *answers)
+{
+	const json_t *first = json_array_get(member(answers, RECOGNISE_ROUTER, "data"), 0);
+
+	return json_is_string(json_object_get(json_object_get(first, "status"), "value"));
+}
+
+static bool is_llama_server(const struct ask *answers)
+{
+	return json_is_object(member(answers, RECOGNISE_PROPS, "default_generation_settings"));
+}
+
+static bool is_ollama(const struct ask *answers)
+{
+	return json_is_array(member(answers, RECOGNISE_PS, "models")) &&
+	       json_is_array(member(answers, RECOGNISE_TAGS, "models"));
+}
+
+static bool is_openai(const struct ask *answers)
+{
+	return json_is_array(member(answers, RECOGNISE_MODELS, "data"));
+}
+
+static bool is_vllm(const struct ask *answers)
+{
+	return is_openai(answers) && !strcmp(owner_of_models(answers), "vllm");
+}
+
+static bool is_sglang(const struct ask *answers)
+{
+	return is_openai(answers) && !strcmp(owner_of_models(answers), "sglang");
+}
+
+static bool is_lmstudio(const struct ask *answers)
+{
+	return is_openai(answers) && !strcmp(owner_of_models(answers), "organization_owner");
+}
+
+/* It says so in JSON, and not as Baton does, whose own list needs a key as well. */
+static bool is_locked(const struct ask *answers)
+{
+	const struct ask *models = &answers[RECOGNISE_MODELS];
+
+	return (models->status == 401 || models->status == 403) && json_is_object(models->json) &&
+	       !json_object_get(models->json, "msg");
+}
+
+bool recognise(const struct ask *answers, struct recognised *ret)
+{
+	static const struct {
+		bool (*fits)(const struct ask *answers);
+		const char *product, *kind, *name;
+		enum recognise_path list;
+	} rows[] = {
+		{is_kobold, "KoboldCpp", "openai", "koboldcpp", RECOGNISE_MODELS},
+		{is_comfy, "ComfyUI", NULL, "comfyui", RECOGNISE_COUNT},
+		{is_a1111, "Stable Diffusion web UI (A1111 or Forge)", NULL, "a1111",
+		 RECOGNISE_COUNT},
+		{is_llama_swap, "llama-swap", "llama-swap", "llama-swap", RECOGNISE_MODELS},
+		{is_vllm_sleep, "vLLM with sleep mode", "vllm-sleep", "vllm", RECOGNISE_MODELS},
+		{is_llama_router, "llama-server as a router", "llama-router", "llama",
+		 RECOGNISE_ROUTER},
+		{is_llama_server, "llama-server", "llama-server", "llama", RECOGNISE_MODELS},
+		{is_ollama, "Ollama", "ollama", "ollama", RECOGNISE_TAGS},
+		{is_vllm, "vLLM without sleep mode", "openai", "vllm", RECOGNISE_MODELS},
+		{is_sglang, "SGLang", "openai", "sglang", RECOGNISE_MODELS},
+		{is_lmstudio, "LM Studio", "openai", "lmstudio", RECOGNISE_MODELS},
+		{is_openai, "a server with OpenAI's API", "openai", "openai", RECOGNISE_MODELS},
+		{is_locked, "a server that wants a key", "openai", "openai", RECOGNISE_COUNT},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		if (!rows[i].fits(answers))
+			continue;
+		bool tags = rows[i].list == RECOGNISE_TAGS;
+		*ret = (struct recognised){
+			.product = rows[i].product,
+			.kind = rows[i].kind,
+			.name = rows[i].name,
+			.sizes_itself = rows[i].fits == is_ollama,
+			.wants_key = rows[i].fits == is_locked,
+			.models = rows[i].list == RECOGNISE_COUNT
+					  ? NULL
+					  : member(answers, rows[i].list, tags ? "models" : "data"),
+			.model_key = tags ? "name" : "id",
+		};
+		return true;
+	}
+	return false;
+}

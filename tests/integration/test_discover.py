@@ -1,0 +1,172 @@
+"""baton discover: model servers recognised by what they answer; baton connect: what to set."""
+import json
+import re
+import socket
+import threading
+import unittest
+
+from lib.daemon import DaemonTest
+from lib.gateway import GPU
+from lib.model_server import ModelServer
+
+LIST = {"object": "list", "data": [{"id": "m", "owned_by": "somebody"}]}
+
+
+class Talker:
+    """Answers each connection with what is written for its path: bytes, or an object as JSON; None: silence."""
+
+    def __init__(self, answers, default=b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"):
+        self.answers, self.default, self.held = answers, default, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.answer, args=[connection], daemon=True).start()
+
+    def answer(self, connection):
+        try:
+            path = connection.recv(4096).split(b" ")[1].decode()
+            answer = self.answers.get(path, self.default)
+            if answer is None:
+                self.held.append(connection)
+                return
+            if not isinstance(answer, bytes):
+                body = json.dumps(answer).encode()
+                answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+            connection.sendall(answer)
+        except (OSError, IndexError):
+            pass
+        connection.close()
+
+    def close(self):
+        self.listener.close()
+        for connection in self.held:
+            connection.close()
+
+
+KINDS = [
+    ("ollama", "ollama", {"/api/ps": {"models": []}, "/api/tags": {"models": [{"name": "a:latest"}]}, "/v1/models": LIST}),
+    ("llama", "llama-server", {"/props": {"default_generation_settings": {}}, "/v1/models": LIST, "/models": LIST}),
+    ("llama", "llama-router", {"/models": {"data": [{"id": "m", "status": {"value": "unloaded"}}]},
+                               "/props": {"default_generation_settings": {}}, "/v1/models": LIST}),
+    ("llama-swap", "llama-swap", {"/running": {"running": []}, "/v1/models": LIST}),
+    ("vllm", "vllm-sleep", {"/is_sleeping": {"is_sleeping": False}, "/v1/models": LIST}),
+    ("vllm", "openai", {"/v1/models": {"data": [{"id": "m", "owned_by": "vllm"}]}}),
+    ("koboldcpp", "openai", {"/api/extra/version": {"result": "KoboldCpp"}, "/api/ps": {"models": []},
+                             "/api/tags": {"models": []}, "/v1/models": LIST}),
+    ("openai", "openai", {"/v1/models": LIST}),
+    ("openai", "openai", {"/v1/models": b'HTTP/1.1 401 No\r\nContent-Length: 12\r\n\r\n{"error": 1}'}),
+    ("comfyui", None, {"/system_stats": {"system": {}, "devices": []}}),
+    ("a1111", None, {"/sdapi/v1/memory": {"ram": {}, "cuda": {}}}),
+]
+
+
+class Discover(DaemonTest):
+    def talker(self, *args):
+        talker = Talker(*args)
+        self.addCleanup(talker.close)
+        return talker
+
+    def discover(self, *args, status=0):
+        answer = self.run_cli(self.any_daemon, "discover", *(str(word) for word in args))
+        self.assertEqual(answer.returncode, status, answer)
+        return answer.stdout
+
+    def setUp(self):
+        super().setUp()
+        self.any_daemon = self.daemon(start=False)  # none is needed
+
+    def found(self, *ports):
+        return json.loads(self.discover("--json", *ports))["servers"]
+
+    def test_kinds(self):
+        talkers = [self.talker(answers) for _, _, answers in KINDS]
+        found = self.found(*(talker.port for talker in talkers))
+        self.assertEqual([row["kind"] for row in found], [kind for _, kind, _ in KINDS])
+        self.assertEqual([re.sub(r"-\d$", "", row["name"]) for row in found], [name for name, _, _ in KINDS])
+        self.assertEqual(len({row["name"] for row in found}), len(KINDS))  # no name twice
+        self.assertEqual([row["url"] for row in found], [f"http://127.0.0.1:{talker.port}" for talker in talkers])
+        self.assertEqual((found[0]["models"], found[8]["wants_key"]), (["a:latest"], True))
+
+    def test_what_is_none(self):
+        """All at once, and none of them for longer than the time there is."""
+        flood = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        none = [self.talker({}, None), self.talker({}, b"SSH-2.0-OpenSSH_9\r\n"), self.talker({}, flood * 2),
+                self.talker({}, b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+                self.talker({}, b'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[{]}'),
+                self.talker({"/v1/models": [1], "/props": 5, "/running": {"running": {}}})]
+        ollama = ModelServer("ollama", ["m"])
+        self.addCleanup(ollama.close)
+        ports = [talker.port for talker in none]
+        self.assertEqual([row["name"] for row in self.found(*ports, ollama.server.server_address[1])], ["ollama"])
+        self.assertEqual(self.discover(*ports, status=69), "")
+
+    def test_baton_itself_is_none(self):
+        daemon = self.daemon()
+        self.assertEqual(self.found(daemon.address[1]), [])
+
+    def test_names_are_not_believed(self):
+        evil = {"data": [{"id": "m\n  - name: evil\x1b[31m"}, {"id": 5}, {}]}
+        text = self.discover(self.talker({"/v1/models": evil}).port)
+        self.assertNotIn("\x1b", text)
+        self.assertEqual([line for line in text.splitlines() if line.strip().startswith("- name")],
+                         [line for line in text.splitlines() if "- name: openai" in line])
+
+    def test_words(self):
+        for words in (["0"], ["65536"], ["x"], ["-1"], [str(port) for port in range(1, 40)]):
+            answer = self.run_cli(self.any_daemon, "discover", "--json", *words)
+            self.assertEqual(answer.returncode, 64, answer)
+
+    def test_its_lines_are_a_configuration(self):
+        ollama = ModelServer("ollama", ["a"])
+        self.addCleanup(ollama.close)
+        lines = self.discover(ollama.server.server_address[1])
+        daemon = self.daemon(start=False, config={"gpus": GPU, "vram_headroom_mb": 0})
+        with daemon.config_path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+        daemon.start()
+        answer = daemon.http("POST", "/v1/chat/completions", {"model": "a", "messages": []})
+        self.assertEqual((answer.status, answer.headers["x-baton-served-by"]), (200, "ollama"))
+
+
+class Connect(DaemonTest):
+    def text(self, daemon, *words, status=0):
+        answer = self.run_cli(daemon, *words)
+        self.assertEqual(answer.returncode, status, answer)
+        return answer
+
+    def test_texts(self):
+        daemon = self.daemon()
+        names = self.text(daemon, "connect").stdout.split()
+        self.assertEqual(self.text(daemon, "disconnect").stdout.split(), names)
+        self.assertIn("open-webui", names)
+        for name in names:
+            there, back = (self.text(daemon, command, name).stdout for command in ("connect", "disconnect"))
+            self.assertNotIn("@", there + back)
+            for variable in re.findall(r"(?m)^export (\w+)=", there):
+                self.assertIn(variable, back, name)
+
+    def test_the_address_is_the_brokers(self):
+        daemon = self.daemon()
+        text = self.text(daemon, "connect", "openai").stdout
+        url = re.search(r"OPENAI_BASE_URL=(http://[^/]+)/v1", text).group(1)
+        self.assertEqual(int(url.rpartition(":")[2]), daemon.address[1])
+
+    def test_without_a_broker(self):
+        answer = self.text(self.daemon(start=False), "connect", "codex")
+        self.assertIn("http://127.0.0.1:8470/v1", answer.stdout)
+        self.assertIn("no broker", answer.stderr)
+
+    def test_unknown(self):
+        answer = self.text(self.daemon(start=False), "connect", "olama", status=64)
+        self.assertIn("ollama", answer.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
