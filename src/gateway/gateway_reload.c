@@ -22,7 +22,7 @@ static bool is_server(const struct model_server *server, const struct gateway_se
 	       server->adapter == adapter_of(config->kind);
 }
 
-static bool stays(const struct model_server *server, const struct gateway_options *options)
+static bool server_stays(const struct model_server *server, const struct gateway_options *options)
 {
 	for (unsigned i = 0; i < options->server_count; i++)
 		if (is_server(server, &options->servers[i]))
@@ -34,7 +34,7 @@ static void remove_missing(struct gateway *gateway, const struct gateway_options
 {
 	catalog_servers(server, &gateway->catalog)
 	{
-		if (server->configured && !server->removed && !stays(server, options))
+		if (server->configured && !server->removed && !server_stays(server, options))
 			catalog_retire(server);
 	}
 }

@@ -51,7 +51,8 @@ class Talker:
 
 
 KINDS = [
-    ("ollama", "ollama", {"/api/ps": {"models": []}, "/api/tags": {"models": [{"name": "a:latest"}]}, "/v1/models": LIST}),
+    ("ollama", "ollama", {"/api/ps": {"models": []}, "/api/tags": {"models": [{"name": "a:latest"}]},
+                          "/v1/models": LIST}),
     ("llama", "llama-server", {"/props": {"default_generation_settings": {}}, "/v1/models": LIST, "/models": LIST}),
     ("llama", "llama-router", {"/models": {"data": [{"id": "m", "status": {"value": "unloaded"}}]},
                                "/props": {"default_generation_settings": {}}, "/v1/models": LIST}),

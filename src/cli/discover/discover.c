@@ -154,7 +154,8 @@ static void print_json(const struct found *all, size_t count)
 	json_decref(answer);
 }
 
-static size_t look(const uint16_t *ports, size_t port_count, struct ask *asks, struct found *ret)
+static size_t look_at_ports(const uint16_t *ports, size_t port_count, struct ask *asks,
+			    struct found *ret)
 {
 	size_t count = 0;
 
@@ -190,7 +191,7 @@ static int run_discover(const struct cli *cli, const struct command *command, in
 		return cli_fail(command, EX_USAGE, "expected ports, 1 to 65535, at most %d",
 				PORTS_MAX);
 
-	count = look(ports, port_count, asks, found);
+	count = look_at_ports(ports, port_count, asks, found);
 	if (options.json)
 		print_json(found, count);
 	else

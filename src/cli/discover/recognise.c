@@ -18,14 +18,15 @@ const char *const recognise_paths[RECOGNISE_COUNT] = {
 };
 
 /* The member of a good answer, or NULL. */
-static const json_t *member(const struct ask *answers, enum recognise_path path, const char *key)
+static const json_t *answer_member(const struct ask *answers, enum recognise_path path,
+				   const char *key)
 {
 	return answers[path].status == 200 ? json_object_get(answers[path].json, key) : NULL;
 }
 
 static const char *owner_of_models(const struct ask *answers)
 {
-	const json_t *first = json_array_get(member(answers, RECOGNISE_MODELS, "data"), 0);
+	const json_t *first = json_array_get(answer_member(answers, RECOGNISE_MODELS, "data"), 0);
 	const char *owner = json_string_value(json_object_get(first, "owned_by"));
 
 	return owner ? owner : "";
@@ -33,53 +34,54 @@ static const char *owner_of_models(const struct ask *answers)
 
 static bool is_kobold(const struct ask *answers)
 {
-	const char *result = json_string_value(member(answers, RECOGNISE_KOBOLD, "result"));
+	const char *result = json_string_value(answer_member(answers, RECOGNISE_KOBOLD, "result"));
 
 	return result && !strcmp(result, "KoboldCpp");
 }
 
 static bool is_comfy(const struct ask *answers)
 {
-	return json_is_object(member(answers, RECOGNISE_COMFY, "system")) &&
-	       json_is_array(member(answers, RECOGNISE_COMFY, "devices"));
+	return json_is_object(answer_member(answers, RECOGNISE_COMFY, "system")) &&
+	       json_is_array(answer_member(answers, RECOGNISE_COMFY, "devices"));
 }
 
 static bool is_a1111(const struct ask *answers)
 {
-	return json_is_object(member(answers, RECOGNISE_A1111, "ram"));
+	return json_is_object(answer_member(answers, RECOGNISE_A1111, "ram"));
 }
 
 static bool is_llama_swap(const struct ask *answers)
 {
-	return json_is_array(member(answers, RECOGNISE_RUNNING, "running"));
+	return json_is_array(answer_member(answers, RECOGNISE_RUNNING, "running"));
 }
 
 static bool is_vllm_sleep(const struct ask *answers)
 {
-	return json_is_boolean(member(answers, RECOGNISE_SLEEPING, "is_sleeping"));
+	return json_is_boolean(answer_member(answers, RECOGNISE_SLEEPING, "is_sleeping"));
 }
 
 static bool is_llama_router(const struct ask *answers)
 {
-	const json_t *first = json_array_get(member(answers, RECOGNISE_ROUTER, "data"), 0);
+	const json_t *first = json_array_get(answer_member(answers, RECOGNISE_ROUTER, "data"), 0);
 
 	return json_is_string(json_object_get(json_object_get(first, "status"), "value"));
 }
 
 static bool is_llama_server(const struct ask *answers)
 {
-	return json_is_object(member(answers, RECOGNISE_PROPS, "default_generation_settings"));
+	return json_is_object(
+		answer_member(answers, RECOGNISE_PROPS, "default_generation_settings"));
 }
 
 static bool is_ollama(const struct ask *answers)
 {
-	return json_is_array(member(answers, RECOGNISE_PS, "models")) &&
-	       json_is_array(member(answers, RECOGNISE_TAGS, "models"));
+	return json_is_array(answer_member(answers, RECOGNISE_PS, "models")) &&
+	       json_is_array(answer_member(answers, RECOGNISE_TAGS, "models"));
 }
 
 static bool is_openai(const struct ask *answers)
 {
-	return json_is_array(member(answers, RECOGNISE_MODELS, "data"));
+	return json_is_array(answer_member(answers, RECOGNISE_MODELS, "data"));
 }
 
 static bool is_vllm(const struct ask *answers)
@@ -142,7 +144,8 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 			.wants_key = rows[i].fits == is_locked,
 			.models = rows[i].list == RECOGNISE_COUNT
 					  ? NULL
-					  : member(answers, rows[i].list, tags ? "models" : "data"),
+					  : answer_member(answers, rows[i].list,
+							  tags ? "models" : "data"),
 			.model_key = tags ? "name" : "id",
 		};
 		return true;
