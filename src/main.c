@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "config/options.h"
 #include "replay/replay.h"
+#include "server/inference/keeper.h"
 #include "server/serve.h"
 
 enum { COMMANDS_MAX = 64, SERVE_OPTIONS_MAX = 32 };
@@ -83,6 +84,8 @@ static const struct command command_replay = {
 
 int main(int argc, char **argv)
 {
+	if (argc > 0 && strcmp(argv[0], KEEPER_NAME) == 0)
+		return keeper_main(argv);
 	output_begin();
 	const struct command *all[COMMANDS_MAX];
 	size_t count = 0, client_count;

@@ -14,6 +14,8 @@ enum {
 	SETTINGS_MODEL_ORIGIN_COUNT = 16,
 	SETTINGS_UPSTREAM_COUNT = 16,
 	SETTINGS_UPSTREAM_MODEL_COUNT = 64, /* of all together */
+	SETTINGS_CMD_COUNT = 64,            /* words of a command, variables of its environment */
+	SETTINGS_CMD_BYTES = 2048,
 	SETTINGS_ADDRESS_BYTES = 127,
 	SETTINGS_ORIGIN_BYTES = 255,
 	SETTINGS_PATH_BYTES = 4095,
@@ -47,6 +49,12 @@ enum gpus_from {
 	GPUS_FAKE,  /* the command line; nothing is measured */
 };
 
+/* Texts one behind the other, each with its NUL. */
+struct settings_words {
+	uint32_t count;
+	char bytes[SETTINGS_CMD_BYTES];
+};
+
 /* A model server that requests are forwarded to. */
 struct settings_upstream {
 	char name[SETTINGS_KEY_NAME_BYTES + 1], kind[SETTINGS_KEY_NAME_BYTES + 1];
@@ -54,6 +62,10 @@ struct settings_upstream {
 	char key_file[SETTINGS_KEY_PATH_BYTES + 1]; /* what it wants to be shown; "": nothing */
 	char gpu[LIMIT_GPU_NAME_BYTES + 1];         /* "": any; "none": it takes no lease */
 	uint64_t vram_bytes;                        /* of its models; 0: not said */
+	struct settings_words cmd, env;             /* cmd.count 0: it is not Baton's to start */
+	char ready[SETTINGS_ADDRESS_BYTES +
+		   1];   /* the path that answers 200 once it is; "": its list */
+	int64_t idle_ms; /* it is stopped when idle for so long; 0: never */
 };
 
 /* How long requests to model servers may take; see docs/gateway.md. */

@@ -77,6 +77,9 @@ static const cyaml_schema_field_t upstream_model_fields[] = {
 static const cyaml_schema_value_t upstream_model_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_upstream_model, upstream_model_fields)};
 
+static const cyaml_schema_value_t argument_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SETTINGS_CMD_BYTES)};
+
 static const cyaml_schema_field_t upstream_fields[] = {
 	CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct file_upstream, name, 1,
 			       SETTINGS_KEY_NAME_BYTES),
@@ -88,6 +91,13 @@ static const cyaml_schema_field_t upstream_fields[] = {
 	CYAML_FIELD_STRING_PTR("key_file", OPT, struct file_upstream, key_file, 1,
 			       SETTINGS_KEY_PATH_BYTES),
 	CYAML_FIELD_UINT_PTR("vram_mb", OPT, struct file_upstream, vram_mb),
+	CYAML_FIELD_SEQUENCE("cmd", OPT, struct file_upstream, cmd, &argument_schema, 1,
+			     SETTINGS_CMD_COUNT),
+	CYAML_FIELD_SEQUENCE("env", OPT, struct file_upstream, env, &argument_schema, 0,
+			     SETTINGS_CMD_COUNT),
+	CYAML_FIELD_STRING_PTR("ready", OPT, struct file_upstream, ready, 1,
+			       SETTINGS_ADDRESS_BYTES),
+	CYAML_FIELD_FLOAT_PTR("idle_s", OPT, struct file_upstream, idle_s),
 	CYAML_FIELD_SEQUENCE("models", OPT, struct file_upstream, models, &upstream_model_schema, 0,
 			     SETTINGS_UPSTREAM_MODEL_COUNT),
 	CYAML_FIELD_END};

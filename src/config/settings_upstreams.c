@@ -5,7 +5,7 @@
 
 #include "config/settings_file.h"
 
-enum { VRAM_MB_MAX = 1 << 24 };
+enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800 };
 
 /* "http://host[:port]" or https, and nothing behind it. */
 static const char *url_problem(const char *url)
@@ -63,6 +63,86 @@ static const char *take_model(const struct file_upstream_model *from, uint32_t u
 	return NULL;
 }
 
+static bool take_words(char *const *from, unsigned count, struct settings_words *to)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t size = strlen(from[i]) + 1;
+		if (size > sizeof(to->bytes) - used)
+			return false;
+		memcpy(to->bytes + used, from[i], size);
+		used += size;
+	}
+	to->count = count;
+	return true;
+}
+
+/* Every ${..} is one that is filled in. */
+static bool variables_ok(char *const *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		for (const char *at = strstr(words[i], "${"); at; at = strstr(at + 2, "${"))
+			if (strncmp(at, "${PORT}", 7) != 0 && strncmp(at, "${MODEL}", 8) != 0)
+				return false;
+	return true;
+}
+
+static bool env_ok(char *const *words, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (words[i][0] == '=' || !strchr(words[i], '='))
+			return false;
+	return true;
+}
+
+/* A port of this machine, said as a number. */
+static bool url_is_local(const char *url)
+{
+	const char *port = strncmp(url, "http://127.0.0.1:", 17) == 0 ? url + 17 : "";
+
+	return port[0] && port[strspn(port, "0123456789")] == '\0';
+}
+
+/* What only counts with `cmd`. */
+static bool without_command(const struct file_upstream *from)
+{
+	return !from->env_count && !from->ready && !from->idle_s;
+}
+
+static const char *take_command(const struct file_upstream *from, const struct settings *all,
+				struct settings_upstream *to)
+{
+	if (from->cmd_count == 0)
+		return without_command(from) ? NULL : "has env, ready or idle_s, and no cmd";
+	if (!from->cmd[0][0])
+		return "has a cmd without a program";
+	if (!url_is_local(from->url))
+		return "has a cmd and a url other than http://127.0.0.1:PORT";
+	for (uint32_t i = 0; i < all->upstream_count; i++)
+		if (all->upstreams[i].cmd.count && strcmp(all->upstreams[i].url, from->url) == 0)
+			return "has a cmd and the port of another one";
+	if (from->gpu && strcmp(from->gpu, "none") == 0)
+		return "has a cmd and gpu: none; Baton starts what is on its GPUs";
+	if (from->models_count != 1 || (!from->vram_mb && !from->models[0].vram_mb))
+		return "has a cmd, and not one model with its vram_mb";
+	if (!variables_ok(from->cmd, from->cmd_count) || !variables_ok(from->env, from->env_count))
+		return "has a ${..} other than ${PORT} and ${MODEL}";
+	if (!env_ok(from->env, from->env_count))
+		return "has an env that is not NAME=VALUE";
+	if (from->ready && from->ready[0] != '/')
+		return "has a ready that is not a path, from / on";
+	if (from->idle_s && !(*from->idle_s >= 0.05 && *from->idle_s <= IDLE_S_MAX))
+		return "has an idle_s that is not between 0.05 and 604800";
+	if (!take_words(from->cmd, from->cmd_count, &to->cmd) ||
+	    !take_words(from->env, from->env_count, &to->env))
+		return "has a cmd or env of more than 2048 bytes";
+
+	snprintf(to->ready, sizeof(to->ready), "%s", from->ready ? from->ready : "");
+	to->idle_ms = from->idle_s ? (int64_t)(*from->idle_s * 1000) : 0;
+	return NULL;
+}
+
 static const char *take_upstream(const struct file_upstream *from, struct settings *to)
 {
 	struct settings_upstream *upstream = &to->upstreams[to->upstream_count];
@@ -92,8 +172,9 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		 from->gpu && strcmp(from->gpu, "any") != 0 ? from->gpu : "");
 	snprintf(upstream->key_file, sizeof(upstream->key_file), "%s",
 		 from->key_file ? from->key_file : "");
-	to->upstream_count++;
-	return NULL;
+	problem = take_command(from, to, upstream);
+	to->upstream_count += !problem;
+	return problem;
 }
 
 const char *settings_take_upstreams(const struct settings_file *from, struct settings *to,

@@ -74,6 +74,76 @@ static void free_model(struct model *model)
 	free(model);
 }
 
+/* As long as so many words are, each with its NUL. */
+static size_t words_size(const char *words, unsigned count)
+{
+	const char *at = words;
+
+	for (unsigned i = 0; i < count; i++)
+		at += strlen(at) + 1;
+	return (size_t)(at - words);
+}
+
+static char *copy_words(const char *words, unsigned count)
+{
+	size_t size = words_size(words, count);
+	char *copy = malloc(size + 1);
+
+	if (!copy)
+		abort();
+	memcpy(copy, words, size);
+	return copy;
+}
+
+static void take_command(struct model_server *server, const struct gateway_server_config *config)
+{
+	server->idle_ms = config->idle_ms;
+	if (config->cmd_count == 0)
+		return;
+	server->cmd = copy_words(config->cmd, config->cmd_count);
+	server->env = copy_words(config->env, config->env_count);
+	server->cmd_count = config->cmd_count;
+	server->env_count = config->env_count;
+}
+
+static void take_ready(struct model_server *server, const struct gateway_server_config *config)
+{
+	if (!server->cmd)
+		return;
+	free(server->ready);
+	server->ready = copy_of(config->ready[0] ? config->ready : server->adapter->list.path);
+}
+
+static bool same_words(const char *a, unsigned a_count, const char *b, unsigned b_count)
+{
+	size_t size;
+
+	if (a_count != b_count || a_count == 0)
+		return a_count == b_count;
+	size = words_size(a, a_count);
+	return size == words_size(b, b_count) && !memcmp(a, b, size);
+}
+
+/* A command serves one model, and may be told which. */
+static bool same_model(const struct model_server *server,
+		       const struct gateway_server_config *config)
+{
+	const struct model *model;
+
+	if (config->cmd_count == 0)
+		return true;
+	model = named_model(server, config->models[0].name);
+	return model && model->configured;
+}
+
+bool catalog_is(const struct model_server *server, const struct gateway_server_config *config)
+{
+	return !strcmp(server->name, config->name) && !strcmp(server->url, config->url) &&
+	       server->adapter == adapter_of(config->kind) && same_model(server, config) &&
+	       same_words(server->cmd, server->cmd_count, config->cmd, config->cmd_count) &&
+	       same_words(server->env, server->env_count, config->env, config->env_count);
+}
+
 static void free_server(struct model_server *server)
 {
 	list_each (it, next, &server->models)
@@ -83,6 +153,9 @@ static void free_server(struct model_server *server)
 	list_remove(&server->in_catalog);
 	free(server->name);
 	free(server->url);
+	free(server->cmd);
+	free(server->env);
+	free(server->ready);
 	if (server->key)
 		explicit_bzero(server->key, strlen(server->key));
 	free(server->key);
@@ -140,6 +213,8 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 	list_init(&server->in_catalog);
 	list_append(&catalog->servers, &server->in_catalog);
 
+	take_command(server, config);
+	take_ready(server, config);
 	configure_models(server, config);
 }
 
@@ -167,6 +242,8 @@ void catalog_update(struct model_server *server, const struct gateway_server_con
 	server->on_gpu = config->on_gpu;
 	server->gpu_mask = config->gpu_mask;
 	server->vram_bytes = config->vram_bytes;
+	server->idle_ms = config->idle_ms;
+	take_ready(server, config);
 	take_key(server, config->key);
 
 	server_models(model, server)
@@ -298,7 +375,7 @@ bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
 		bool fresh = server->asked &&
 			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
 
-		if (!server->list_call && !fresh && !server->removed)
+		if (!server->list_call && !fresh && !server->removed && !server->cmd)
 			ask_list(server, now);
 	}
 	return catalog_pending(catalog);

@@ -19,6 +19,12 @@ struct gateway_server_config {
 	uint64_t vram_bytes;
 	const struct gateway_model_config *models;
 	unsigned model_count;
+	/* How it is started, for its one model; cmd_count 0: it is not. Words one behind the other,
+	 * each with its NUL. */
+	const char *cmd, *env;
+	unsigned cmd_count, env_count;
+	const char *ready; /* the path that answers 200 then; "": its list */
+	int64_t idle_ms;   /* 0: it is not stopped for being idle */
 };
 
 struct catalog {
@@ -34,6 +40,8 @@ void catalog_init(struct catalog *catalog, struct upstream *upstream, void (*on_
 void catalog_finish(struct catalog *catalog);
 /* A server of the configuration; its kind was checked before. Aborts without memory. */
 void catalog_add(struct catalog *catalog, const struct gateway_server_config *config);
+/* Whether it is this one: kind, url and command are the same. */
+bool catalog_is(const struct model_server *server, const struct gateway_server_config *config);
 /* The same one with another key, other models or GPUs; goes behind all others. */
 void catalog_update(struct model_server *server, const struct gateway_server_config *config);
 /* It is offered no more; once nothing of it runs or is in memory, catalog_remove. */

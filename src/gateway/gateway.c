@@ -74,8 +74,8 @@ static void on_lists(void *ctx)
 }
 
 int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
-		   struct log *log, const struct gateway_options *options,
-		   struct gateway **ret_gateway)
+		   const struct process_port *processes, struct log *log,
+		   const struct gateway_options *options, struct gateway **ret_gateway)
 {
 	struct gateway *gateway = calloc(1, sizeof(*gateway));
 	int rc;
@@ -102,7 +102,9 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 	gateway->residences = (struct residences){
 		.catalog = &gateway->catalog,
 		.port = port,
+		.processes = processes,
 		.log = log,
+		.process_next = 1,
 		.party_next = LEASE_PARTY_FIRST + 1,
 		.finish_ms = options->finish_ms,
 		.load_ms_max = options->load_ms_max,
@@ -143,6 +145,12 @@ void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct se
 	relay = relay_of_party(gateway, party);
 	if (relay)
 		relay_news(gateway, relay, send);
+}
+
+void gateway_process_ended(struct gateway *gateway, uint64_t process, int status)
+{
+	residence_process_ended(&gateway->residences, process, status, loop_now());
+	gateway_look_later(gateway);
 }
 
 static void on_busy(void *ctx, const struct call_answer *answer)

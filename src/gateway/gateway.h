@@ -5,6 +5,7 @@
 #include "gateway/api.h"
 #include "gateway/catalog.h"
 #include "gateway/lease_port.h"
+#include "gateway/process_port.h"
 #include "gateway/residence.h"
 #include "net/http.h"
 
@@ -31,10 +32,10 @@ struct gateway_client {
 
 /* Limits that nobody sets; the rest is zero. */
 void gateway_defaults(struct gateway_options *ret_options);
-/* `port` and `log` are borrowed until gateway_destroy. 0 or -ERR_NO_MEMORY. */
+/* The ports and `log` are borrowed until gateway_destroy. 0 or -ERR_NO_MEMORY. */
 int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
-		   struct log *log, const struct gateway_options *options,
-		   struct gateway **ret_gateway);
+		   const struct process_port *processes, struct log *log,
+		   const struct gateway_options *options, struct gateway **ret_gateway);
 /* The configuration was read again: servers come, go and change; see docs/gateway.md. */
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
@@ -51,6 +52,10 @@ void gateway_body_end(struct gateway *gateway, uint64_t conn);
 void gateway_writable(struct gateway *gateway, uint64_t conn);
 bool gateway_gone(struct gateway *gateway, uint64_t conn); /* true: it was one */
 
+/* Of what process_port started: all of it is gone. `status`: of its exit, 128 and more for a
+ * signal.
+ */
+void gateway_process_ended(struct gateway *gateway, uint64_t process, int status);
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */

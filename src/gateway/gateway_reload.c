@@ -16,16 +16,10 @@ static struct model_server *server_named(const struct catalog *catalog, const ch
 	return NULL;
 }
 
-static bool is_server(const struct model_server *server, const struct gateway_server_config *config)
-{
-	return !strcmp(server->name, config->name) && !strcmp(server->url, config->url) &&
-	       server->adapter == adapter_of(config->kind);
-}
-
 static bool server_stays(const struct model_server *server, const struct gateway_options *options)
 {
 	for (unsigned i = 0; i < options->server_count; i++)
-		if (is_server(server, &options->servers[i]))
+		if (catalog_is(server, &options->servers[i]))
 			return true;
 	return false;
 }

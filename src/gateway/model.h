@@ -34,6 +34,11 @@ struct model_server {
 	bool configured; /* it stands in the configuration */
 	bool removed;    /* it did: what runs there is finished, and nothing new begins */
 	bool moved;      /* to other GPUs: who waits for it asks anew */
+	/* Its command, if Baton starts it; else 0 and NULL. Words, as in gateway_server_config. */
+	char *cmd, *env, *ready;
+	unsigned cmd_count, env_count;
+	int64_t idle_ms;
+	uint64_t process; /* 0: it does not run */
 };
 
 struct model {
@@ -57,6 +62,7 @@ struct model {
 	bool leaves;               /* it is unloaded once nothing runs there */
 	struct call *call;         /* to its server, about it */
 	unsigned failures;         /* to load it, in a row */
+	unsigned crashes;          /* of its command, soon after it was started, in a row */
 	struct mono_ms retry_at;   /* not tried before */
 	char failure[160];         /* the last, in words */
 };

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -16,6 +17,7 @@ enum {
 	UNLOAD_MS_MAX = 10 * 1000,
 	CALL_MS = 10 * 1000,
 	CHECK_MS = 30 * 1000,
+	START_POLL_MS = 250,
 	STAY_MS = 2 * 1000, /* else two models that are wanted put each other out, unused */
 };
 
@@ -126,6 +128,16 @@ static void on_unload_seen(void *ctx, const struct call_answer *answer)
 	give_back(residences, model, now);
 }
 
+/* When an idle model is looked at again. */
+static struct mono_ms look_again_at(const struct model *model, struct mono_ms now)
+{
+	const struct model_server *server = model->server;
+
+	if (!server->cmd)
+		return mono_after(now, CHECK_MS);
+	return server->idle_ms ? mono_after(now, server->idle_ms) : MONO_NEVER;
+}
+
 static void look_whether_unloaded(struct residences *residences, struct model *model,
 				  struct mono_ms now)
 {
@@ -155,8 +167,17 @@ static void on_unloaded(void *ctx, const struct call_answer *answer)
 static void ask_unload(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	const struct adapter_call *unload = &model->server->adapter->unload;
+	const struct model_server *server = model->server;
 
 	model->due = MONO_NEVER;
+	if (server->process) { /* its end gives the memory back */
+		residences->processes->stop(residences->processes->ctx, server->process);
+		return;
+	}
+	if (server->cmd) {
+		give_back(residences, model, now);
+		return;
+	}
 	if (!unload->method || start_call(model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
 		give_back(residences, model, now);
 }
@@ -229,6 +250,10 @@ static void check_ready(struct model *model, struct mono_ms now)
 	model->due = MONO_NEVER;
 	if (model->running > 0)
 		return;
+	if (model->server->cmd) { /* it was idle for as long as it may be */
+		begin_unload(residences_of(model), model, now);
+		return;
+	}
 	if (model->call || start_call(model, check, CALL_MS, on_checked) != 0)
 		model->due = mono_after(now, CHECK_MS);
 }
@@ -244,8 +269,8 @@ static void become_ready(struct residences *residences, struct model *model, str
 	residences->port->ready(residences->port->ctx, model->party, &model->token);
 	if (adapter->sizes_itself)
 		start_call(model, &adapter->loaded, CALL_MS, on_size_seen);
-	if (adapter->load.method) /* else it is loaded by its first request */
-		model->due = mono_after(now, CHECK_MS);
+	if (adapter->load.method || model->server->cmd) /* else its first request loads it */
+		model->due = look_again_at(model, now);
 	tell_change(residences, model);
 	if (model->leaves)
 		begin_unload(residences, model, now);
@@ -273,11 +298,11 @@ static void on_loaded(void *ctx, const struct call_answer *answer)
 	begin_unload(residences, model, now); /* a load that failed may have left memory behind */
 }
 
-static void begin_load(struct residences *residences, struct model *model, struct mono_ms now)
+/* What its server has to do once it is there. */
+static void ask_load(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	const struct adapter_call *load = &model->server->adapter->load;
 
-	enter_state(model, RESIDENCE_LOADING, now);
 	if (!load->method) {
 		become_ready(residences, model, now);
 		return;
@@ -289,6 +314,164 @@ static void begin_load(struct residences *residences, struct model *model, struc
 }
 
 /* `since`: somebody waits for it. */
+static void fail_start(struct residences *residences, struct model *model, struct mono_ms now,
+		       const char *what)
+{
+	note_failure(residences, model, now, what);
+	begin_unload(residences, model, now);
+}
+
+/* One that was removed, and whose command has not ended yet, has its port. */
+static bool port_is_taken(const struct residences *residences, const struct model_server *server)
+{
+	catalog_servers(other, residences->catalog)
+	{
+		if (other != server && other->process && !strcmp(other->url, server->url))
+			return true;
+	}
+	return false;
+}
+
+/* `${PORT}` and `${MODEL}` filled in. */
+static char *fill_word(const struct model *model, const char *word)
+{
+	struct text out = {0};
+
+	text_str(&out, "");
+	for (; *word; word++) {
+		if (!strncmp(word, "${PORT}", 7)) {
+			text_str(&out, strrchr(model->server->url, ':') + 1);
+			word += 6;
+		} else if (!strncmp(word, "${MODEL}", 8)) {
+			text_str(&out, model->name);
+			word += 7;
+		} else {
+			text_char(&out, *word);
+		}
+	}
+	return out.bytes;
+}
+
+/* Ends with NULL. */
+static char **fill_words(const struct model *model, const char *words, unsigned count)
+{
+	char **filled = calloc(count + 1, sizeof(*filled));
+
+	if (!filled)
+		abort();
+	for (unsigned i = 0; i < count; i++, words += strlen(words) + 1)
+		filled[i] = fill_word(model, words);
+	return filled;
+}
+
+static void free_words(char **words)
+{
+	for (char **at = words; *at; at++)
+		free(*at);
+	free(words);
+}
+
+static void start_process(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	struct model_server *server = model->server;
+	char **argv = fill_words(model, server->cmd, server->cmd_count);
+	char **env = fill_words(model, server->env, server->env_count);
+	const struct process_ask ask = {.process = residences->process_next,
+					.server = server->name,
+					.argv = (const char *const *)argv,
+					.env = (const char *const *)env,
+					.gpus = model->gpus};
+	int rc = residences->processes->start(residences->processes->ctx, &ask);
+	char what[160];
+
+	snprintf(what, sizeof(what), "'%.60s' cannot be started: %s", argv[0], strerror(-rc));
+	free_words(argv);
+	free_words(env);
+	if (rc != 0) {
+		fail_start(residences, model, now, what);
+		return;
+	}
+	server->process = residences->process_next++;
+	model->due = mono_after(now, START_POLL_MS);
+}
+
+/* Before its command is started nobody may answer there, and afterwards it is awaited. */
+static void on_ready_answer(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct mono_ms now = loop_now();
+
+	model->call = NULL;
+	if (model->server->process && answer->err == 0 && answer->status == 200)
+		ask_load(residences, model, now);
+	else if (model->server->process || port_is_taken(residences, model->server))
+		model->due = mono_after(now, START_POLL_MS);
+	else if (answer->err == ERR_UPSTREAM_UNREACHABLE)
+		start_process(residences, model, now);
+	else
+		fail_start(residences, model, now, "something else answers on its port");
+}
+
+static void ask_ready(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct adapter_call call = {.method = "GET", .path = model->server->ready};
+
+	if (start_call(model, &call, CALL_MS, on_ready_answer) != 0)
+		fail_start(residences, model, now, "the call could not be made");
+}
+
+static void begin_load(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	enter_state(model, RESIDENCE_LOADING, now);
+	if (model->server->cmd)
+		ask_ready(residences, model, now);
+	else
+		ask_load(residences, model, now);
+}
+
+static struct model_server *server_of_process(const struct residences *residences, uint64_t process)
+{
+	catalog_servers(server, residences->catalog) if (server->process == process) return server;
+	return NULL;
+}
+
+/* Short-lived ones are started again ever later; one that ran for long begins anew. */
+static void note_crash(struct residences *residences, struct model *model, int status,
+		       struct mono_ms now)
+{
+	bool ready = model->residence != RESIDENCE_LOADING;
+	char what[160];
+
+	if (ready && mono_since(now, model->since) > RETRY_MS_MAX)
+		model->crashes = 0;
+	model->failures = model->crashes++;
+	snprintf(what, sizeof(what),
+		 "its command ended with status %d%s; `baton logs` has its words", status,
+		 ready ? "" : " before it was ready");
+	note_failure(residences, model, now, what);
+}
+
+void residence_process_ended(struct residences *residences, uint64_t process, int status,
+			     struct mono_ms now)
+{
+	struct model_server *server = server_of_process(residences, process);
+
+	if (!server)
+		return;
+	server->process = 0;
+	server_models(model, server)
+	{
+		if (model->residence == RESIDENCE_NONE || model->residence == RESIDENCE_QUEUED)
+			continue;
+		call_cancel(model->call);
+		model->call = NULL;
+		if (model->residence != RESIDENCE_UNLOADING)
+			note_crash(residences, model, status, now);
+		give_back(residences, model, now);
+	}
+}
+
 static void ask_memory(struct residences *residences, struct model *model, enum lease_class cls,
 		       struct mono_ms since, struct mono_ms now)
 {
@@ -301,7 +484,7 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.cls = cls,
 		.vram_bytes = model_vram_bytes(model),
 		.gpu_mask = server->gpu_mask,
-		.evictable = server->adapter->unload.method != NULL,
+		.evictable = server->adapter->unload.method != NULL || server->cmd,
 		.preemptible = true,
 		.loads = true,
 		.uninterruptible_ms = residences->finish_ms,
@@ -359,7 +542,7 @@ void residence_worked(struct residences *residences, struct model *model, struct
 	    (model->residence == RESIDENCE_READY && model->leaves))
 		begin_unload(residences, model, now);
 	else if (model->residence == RESIDENCE_READY)
-		model->due = mono_after(now, CHECK_MS);
+		model->due = look_again_at(model, now);
 }
 
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now)
@@ -371,6 +554,8 @@ void residence_retire(struct residences *residences, struct model *model, struct
 
 void residence_server_gone(const struct model_server *server, struct mono_ms now)
 {
+	if (server->cmd)
+		return; /* its process says so itself */
 	server_models(model, server) if (model->residence == RESIDENCE_READY)
 		check_ready(model, now);
 }
@@ -426,7 +611,7 @@ static void stay_after_all(struct residences *residences, struct model *model, s
 	if (model->residence != RESIDENCE_LEAVING)
 		return;
 	enter_state(model, RESIDENCE_READY, now);
-	model->due = mono_after(now, CHECK_MS);
+	model->due = look_again_at(model, now);
 	tell_change(residences, model);
 }
 
@@ -458,6 +643,8 @@ static void act_when_due(struct residences *residences, struct model *model, str
 	if (model->residence == RESIDENCE_UNLOADING)
 		ask_unload(residences, model,
 			   now); /* a load that was cut off may have come after */
+	else if (model->residence == RESIDENCE_LOADING && model->server->cmd)
+		ask_ready(residences, model, now);
 	else if (model->residence == RESIDENCE_LEAVING)
 		tell_change(residences, model); /* what still runs is cut */
 	else if (model->residence == RESIDENCE_READY)

@@ -6,10 +6,13 @@
 #include "base/log.h"
 #include "gateway/catalog.h"
 #include "gateway/lease_port.h"
+#include "gateway/process_port.h"
 
 struct residences {
 	struct catalog *catalog;
 	const struct lease_port *port;
+	const struct process_port *processes; /* who starts commands */
+	uint64_t process_next;
 	struct log *log;
 	uint64_t party_next; /* even numbers; relays have odd ones */
 	int64_t finish_ms;   /* how long what runs may go on when it is asked to leave */
@@ -34,5 +37,8 @@ void residence_worked(struct residences *residences, struct model *model, struct
 /* True: the party is a model's. */
 bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
 		    struct mono_ms now);
+/* A server's command and all that it started are gone. */
+void residence_process_ended(struct residences *residences, uint64_t process, int status,
+			     struct mono_ms now);
 void residence_tick(struct residences *residences, struct mono_ms now);
 struct mono_ms residence_next(const struct residences *residences); /* when it wants a tick */

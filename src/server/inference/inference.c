@@ -179,6 +179,12 @@ static void fill_servers(const struct inference *inference, const struct setting
 			.on_gpu = is_on_gpu(from),
 			.gpu_mask = upstream_gpus(settings, from),
 			.vram_bytes = from->vram_bytes,
+			.cmd = from->cmd.bytes,
+			.env = from->env.bytes,
+			.cmd_count = from->cmd.count,
+			.env_count = from->env.count,
+			.ready = from->ready,
+			.idle_ms = from->idle_ms,
 		};
 	}
 }
@@ -221,7 +227,8 @@ static int take_settings(struct inference *inference, const struct settings *set
 		gateway_reload(inference->gateway, &options);
 	else if (settings->upstream_count > 0)
 		rc = gateway_create(inference->loop, inference->net, &inference->port,
-				    inference->log, &options, &inference->gateway);
+				    &inference->processes, inference->log, &options,
+				    &inference->gateway);
 	explicit_bzero(inference->keys, sizeof(inference->keys));
 	return rc;
 }
@@ -236,6 +243,40 @@ void inference_take(void *ctx, const struct settings *settings)
 			  log_str("error", err_text(rc)));
 }
 
+/* NVIDIA's devices by their uuid, which no other program reorders. NULL: it cannot be said. */
+static const char *device_of(const struct core_config *core, uint32_t gpus)
+{
+	for (uint32_t gpu = 0; gpu < core->gpu_count; gpu++)
+		if (gpus >> gpu & 1)
+			return !strncmp(core->gpus[gpu].uuid, "GPU-", 4) ||
+					       !strncmp(core->gpus[gpu].uuid, "MIG-", 4)
+				       ? core->gpus[gpu].uuid
+				       : NULL;
+	return NULL;
+}
+
+static int on_process_start(void *ctx, const struct process_ask *ask)
+{
+	struct inference *inference = ctx;
+
+	return managed_start(&inference->managed, ask,
+			     device_of(inference->wire->config, ask->gpus));
+}
+
+static void on_process_stop(void *ctx, uint64_t process)
+{
+	struct inference *inference = ctx;
+
+	managed_stop(&inference->managed, process);
+}
+
+static void on_process_end(void *ctx, uint64_t process, int status)
+{
+	struct inference *inference = ctx;
+
+	gateway_process_ended(inference->gateway, process, status);
+}
+
 int inference_open(struct inference *inference, struct loop *loop, struct net *net,
 		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
 		   const struct settings *settings, char *detail, size_t detail_size)
@@ -247,9 +288,11 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		.net = net,
 		.log = log,
 		.port = {on_acquire, on_ready, on_release, on_gone, inference},
+		.processes = {on_process_start, on_process_stop, inference},
 		.queue = queue,
 		.wire = wire,
 	};
+	managed_init(&inference->managed, loop, log, on_process_end, inference);
 	rc = inference_read(inference, settings, detail, detail_size);
 	if (rc != 0)
 		return rc;
@@ -262,6 +305,8 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 
 void inference_close(struct inference *inference)
 {
+	if (inference->gateway)
+		managed_finish(&inference->managed);
 	gateway_destroy(inference->gateway);
 	inference->gateway = NULL;
 }
@@ -409,9 +454,8 @@ struct mono_ms inference_step(struct inference *inference, struct mono_ms now)
 	if (!inference->gateway)
 		return MONO_NEVER;
 
-	next = gateway_next(inference->gateway);
-	if (!mono_due(next, now))
-		return next;
-	gateway_tick(inference->gateway, now);
-	return gateway_next(inference->gateway);
+	next = managed_step(&inference->managed, now);
+	if (mono_due(gateway_next(inference->gateway), now))
+		gateway_tick(inference->gateway, now);
+	return mono_min(next, gateway_next(inference->gateway));
 }

@@ -6,6 +6,7 @@
 #include "gateway/gateway.h"
 #include "server/access/credentials.h"
 #include "server/event_queue.h"
+#include "server/inference/managed.h"
 #include "server/respond.h"
 
 struct inference {
@@ -14,6 +15,8 @@ struct inference {
 	struct net *net;
 	struct log *log;
 	struct lease_port port;
+	struct process_port processes;
+	struct managed managed;
 	/* From inference_read to inference_take, by the place of their servers; "": none. */
 	char keys[SETTINGS_UPSTREAM_COUNT][SECRET_TEXT_BYTES];
 	struct event_queue *queue;

@@ -12,7 +12,7 @@ from . import model_answers
 class ModelServer:
     """Answers on a free port of the loopback until it is closed. What it was asked is in `requests`."""
 
-    def __init__(self, kind="openai", models=("m",), size_mb=1000):
+    def __init__(self, kind="openai", models=("m",), size_mb=1000, port=0):
         self.kind, self.models, self.size = kind, list(models), size_mb << 20
         self.loaded = set()
         self.requests = []      # (method, path, headers, body)
@@ -50,7 +50,7 @@ class ModelServer:
             daemon_threads = True
             allow_reuse_address = True
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
