@@ -218,8 +218,6 @@ static void read_owner(struct gpu_owner *owner)
 	read_container(owner);
 	if (!proc_cgroup(owner->pid, owner->cgroup, sizeof(owner->cgroup)))
 		owner->cgroup[0] = '\0';
-	if (gpu_condition_serves(owner->pid, owner->command))
-		owner->condition = GPU_CONDITION_SWAP;
 }
 
 static struct gpu_owner *look_at(struct gpu_owners *owners, int64_t pid, struct mono_ms now)
@@ -283,10 +281,17 @@ static void judge_condition(struct gpu_owners *owners, struct gpu_owner *owner, 
 		return;
 	}
 
+	bool first = !owner->is_looked_at;
 	if (owner->condition == GPU_CONDITION_SWAP || owners->look_count == OWNERS_LOOKS_MAX ||
-	    !mono_due(mono_after(owner->looked, CONDITION_LOOK_MS), now))
+	    (!first && !mono_due(mono_after(owner->looked, CONDITION_LOOK_MS), now)))
 		return;
 	owners->look_count++;
+	owner->is_looked_at = true;
+	if (first) {
+		if (gpu_condition_serves(owner->pid, owner->command))
+			owner->condition = GPU_CONDITION_SWAP;
+		return;
+	}
 	owner->looked = now;
 	owner->condition = gpu_condition_stuck(&owner->wait, owner->pid, now) ? GPU_CONDITION_STUCK
 									      : GPU_CONDITION_NONE;

@@ -23,6 +23,7 @@ struct gpu_owner {
 	unsigned rounds;                    /* since it was named last */
 	int pidfd;                          /* -1: it is dead */
 	struct mono_ms died, looked;        /* looked: at its condition */
+	bool is_looked_at;                  /* once: may read many descriptors */
 	struct kernel_wait wait;
 	enum gpu_condition condition;
 	struct container container;
