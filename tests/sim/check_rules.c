@@ -147,6 +147,8 @@ void check_linger(struct world *w, const struct want *want, const struct claim_r
 		return;
 	if (want->lost_t == INT64_MAX || client->life != want->life)
 		return; /* silent, deaf to offers, or dead */
+	if (rec->revoked && want->revoked_t < want->lost_t)
+		return; /* its end began before, and its client has another session */
 	const struct core_config *config = &w->broker.config;
 	if (want->had_offer && w->t - want->offered_t >= config->ack_ms)
 		return; /* it missed its last offer */
