@@ -92,14 +92,9 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 		schedule_hold(core, claim);
 }
 
-void schedule_run(struct core *core)
+static void serve_all(struct core *core)
 {
 	bool again = true;
-
-	core->wake = MONO_NEVER;
-
-	placement_settle(core);
-	walk_forget(core);
 
 	while (again && schedule_may_grant(core)) {
 		again = !walk_once(core);
@@ -108,9 +103,22 @@ void schedule_run(struct core *core)
 
 	if (schedule_may_grant(core) && core->config.observe)
 		observe_rest(core);
-	if (schedule_may_grant(core))
-		preempt_heads(core);
+}
+
+void schedule_run(struct core *core)
+{
+	core->wake = MONO_NEVER;
+
 	placement_settle(core);
+	walk_forget(core);
+
+	/* Whoever is silent and in the way leaves only when that is looked for: then others may
+	 * have become possible. */
+	do {
+		serve_all(core);
+		if (schedule_may_grant(core))
+			preempt_heads(core);
+	} while (placement_settle(core) && schedule_may_grant(core));
 	walk_settle(core);
 
 	if (schedule_may_grant(core))

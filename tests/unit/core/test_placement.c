@@ -200,6 +200,39 @@ static void test_reload_forgets(void **state)
 	assert_true(gone->memory_since[LEASE_NORMAL].v == INT64_MAX);
 }
 
+/* A silent one in the way of one claim is stopped; that makes another possible, in the same step.
+ */
+static void test_silence_makes_possible(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event both = fixture_need(LEASE_CHAT, 0, 5 * GIB);
+	struct event model = fixture_need(LEASE_BACKGROUND, 0, 3 * GIB);
+	struct event first = fixture_need(LEASE_CHAT, 0, 3 * GIB);
+	struct event second = fixture_need(LEASE_CHAT, 0, 6 * GIB);
+	uint64_t e, h, w, silent, waits;
+
+	fixture_gpus(fixture, 2, 1, 9 * GIB);
+	fixture_configure(fixture);
+	both.acquire.need.gpu_count = 2;
+	silent = fixture_take(fixture, fixture_session(fixture, BIND_NATIVE, "silent"), both);
+	fixture_pass(fixture, fixture->config.session_ttl_ms - 100);
+	e = fixture_session(fixture, BIND_NATIVE, "e");
+	h = fixture_session(fixture, BIND_NATIVE, "h");
+	w = fixture_session(fixture, BIND_NATIVE, "w");
+	model.acquire.evictable = true;
+	model.acquire.need.gpu_mask = first.acquire.need.gpu_mask = 1;
+	second.acquire.need.gpu_mask = 2;
+	fixture_take(fixture, e, model);
+	waits = fixture_ask(fixture, w, second);
+	assert_int_equal(fixture_why(fixture, waits), WHY_PINNED);
+	fixture_ask(fixture, h, first);
+	assert_int_equal(fixture_state(fixture, silent), CLAIM_HELD);
+
+	fixture_pass(fixture, 200);
+	assert_int_equal(fixture_state(fixture, silent), CLAIM_YIELDING);
+	assert_int_not_equal(fixture_why(fixture, waits), WHY_PINNED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -208,6 +241,7 @@ int main(void)
 		TEST(test_best_fit),
 		TEST(test_waits_for_the_soonest),
 		TEST(test_all_holders_are_told),
+		TEST(test_silence_makes_possible),
 		TEST(test_last_in_order_goes),
 		TEST(test_turn_gives_memory_back),
 		TEST(test_reload_takes_gpu),
