@@ -73,7 +73,8 @@ struct session_conn {
 	struct ws_parser ws; /* unused by line sessions */
 	bool closing;        /* we have sent a close frame */
 	bool awaiting_pong;
-	double tokens; /* messages allowed now; LIMIT_MESSAGES_PER_S */
+	unsigned rate; /* messages allowed a second; 0: LIMIT_MESSAGES_PER_S */
+	double tokens; /* messages allowed now */
 	struct mono_ms tokens_at;
 };
 
@@ -148,6 +149,7 @@ size_t http_receive(struct conn *conn, char *bytes, size_t length);
 void http_receive_refuse(struct conn *conn, const struct http_fault *fault);
 void line_conn_begin(struct conn *conn);
 void ws_conn_send(struct conn *conn, const char *text, size_t length);
+void ws_conn_send_bytes(struct conn *conn, uint64_t number, const char *bytes, size_t length);
 void ws_conn_close(struct conn *conn, int code, const char *reason);
 void line_conn_send(struct conn *conn, const char *text, size_t length);
 void line_conn_close(struct conn *conn, int code, const char *reason);

@@ -13,22 +13,47 @@ static struct conn *find_session(const struct net *net, uint64_t number)
 	return conn && (conn->kind == &conn_websocket || conn->kind == &conn_line) ? conn : NULL;
 }
 
-void net_session_send(struct net *net, uint64_t number, const char *text, size_t length)
+/* The session, if it may be sent so much; one that does not read is closed. */
+static struct conn *find_reader(struct net *net, uint64_t number, size_t length)
 {
 	struct conn *conn = find_session(net, number);
+
 	if (!conn || conn->session.closing)
-		return;
+		return NULL;
+	if (conn->out.length + length <= LIMIT_SEND_BUFFER_BYTES)
+		return conn;
+	conn_reports(conn, ERR_SLOW, "the peer does not read its messages");
+	net_session_close(net, number, 1008, "too much unread output");
+	return NULL;
+}
 
-	if (conn->out.length + length > LIMIT_SEND_BUFFER_BYTES) {
-		conn_reports(conn, ERR_SLOW, "the peer does not read its messages");
-		net_session_close(net, number, 1008, "too much unread output");
-		return;
-	}
+void net_session_send(struct net *net, uint64_t number, const char *text, size_t length)
+{
+	struct conn *conn = find_reader(net, number, length);
 
+	if (!conn)
+		return;
 	if (conn->kind == &conn_websocket)
 		ws_conn_send(conn, text, length);
 	else
 		line_conn_send(conn, text, length);
+}
+
+void net_session_send_bytes(struct net *net, uint64_t number, uint64_t head, const char *bytes,
+			    size_t length)
+{
+	struct conn *conn = find_reader(net, number, length);
+
+	if (conn && conn->kind == &conn_websocket)
+		ws_conn_send_bytes(conn, head, bytes, length);
+}
+
+void net_session_rate(struct net *net, uint64_t number, unsigned messages_per_s)
+{
+	struct conn *conn = find_session(net, number);
+
+	if (conn)
+		conn->session.rate = messages_per_s;
 }
 
 size_t net_session_pending(const struct net *net, uint64_t number)
@@ -53,14 +78,14 @@ bool session_take_token(struct conn *conn)
 {
 	struct session_conn *session = &conn->session;
 	struct mono_ms now = loop_now();
+	unsigned rate = session->rate ? session->rate : LIMIT_MESSAGES_PER_S;
 
 	if (session->tokens_at.v == 0) {
-		session->tokens = LIMIT_MESSAGES_PER_S;
+		session->tokens = rate;
 	} else {
-		session->tokens +=
-			(double)mono_since(now, session->tokens_at) * LIMIT_MESSAGES_PER_S / 1000.0;
-		if (session->tokens > LIMIT_MESSAGES_PER_S)
-			session->tokens = LIMIT_MESSAGES_PER_S;
+		session->tokens += (double)mono_since(now, session->tokens_at) * rate / 1000.0;
+		if (session->tokens > rate)
+			session->tokens = rate;
 	}
 
 	session->tokens_at = now;

@@ -24,6 +24,16 @@ void ws_conn_send(struct conn *conn, const char *text, size_t length)
 	send_frame(conn, WS_TEXT, text, length);
 }
 
+void ws_conn_send_bytes(struct conn *conn, uint64_t number, const char *bytes, size_t length)
+{
+	char head[WS_HEAD_BYTES_MAX + 8];
+	size_t used = ws_frame_head(head, WS_BINARY, 8 + length);
+
+	for (int shift = 56; shift >= 0; shift -= 8)
+		head[used++] = (char)(number >> shift);
+	conn_write(conn, head, used, bytes, length);
+}
+
 /* From here on only the peer's close frame matters, and only for a limited time. */
 void ws_conn_close(struct conn *conn, int code, const char *reason)
 {
