@@ -120,6 +120,8 @@
 	  "models (Ollama)")                                                                       \
 	X(ROUTE_MODEL_STATES, "GET", "/v1/gpu/models", ACCESS_TOKEN, ROUTE_RESERVED, inference,    \
 	  inference_status, "where each model stands, and requests on their way")                  \
+	X(ROUTE_WORKERS, "GET", "/v1/workers", ACCESS_NONE, 0, workers, worker_sockets_open,       \
+	  "WebSocket of a worker, which answers requests; `hello` shows the token")                \
 	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, sites, route_pair, \
 	  "a page of another origin asks to queue")                                                \
 	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \

@@ -1,6 +1,26 @@
 // protocol: what goes over the wire. Written by `python3 tools/gen/protocol --fix` from protocol/;
 // docs/protocol.md says what it means.
 
+/** A model that a worker serves. */
+export interface WorkerModel {
+	/** What clients ask for */
+	id: string;
+	/** Of the inference routes that it answers; those that the gateway does not know are passed
+	 * over */
+	paths: string[];
+	/** It is in memory: chosen before those that are not */
+	loaded?: boolean;
+	/** For people */
+	vram_mb?: number;
+}
+
+export interface Offer {
+	/** Each `{id, paths, loaded, vram_mb}` */
+	models?: WorkerModel[];
+	/** Requests that it takes at once */
+	concurrency?: number;
+}
+
 export type Class = "voice" | "chat" | "normal" | "background";
 
 /** How the client is connected: over the Unix socket, over WebSocket, by a lock stream, by a
@@ -985,6 +1005,146 @@ export namespace FromBroker {
 	export type Message = Changed | Claim | Clients | Close | Denied | Event | Granted |
 		Heartbeat | Keep | Lent | Link | Log | Notice | Offered | Ok | Queued | Released | Reload
 		| Reloaded | Renewed | Revoked | Samples | Status | Timeout | Welcome | Yield;
+}
+
+/** What a worker says, which answers requests. */
+export namespace ToGateway {
+	/** It does nothing for the request any more: the answer is complete, or has failed, or was
+	 * cancelled. Its place is free. */
+	export interface End {
+		type: "end";
+		/** Which */
+		request: number;
+		/** Of the table: it failed. `outranked` and `draining` before its `head`: somebody else
+		 * may do it */
+		code?: ErrorCode;
+		/** For the client: what failed */
+		message?: string;
+	}
+
+	/** The answer begins. */
+	export interface Head {
+		type: "head";
+		/** Which */
+		request: number;
+		/** Of HTTP */
+		status?: number;
+		/** A stream of events where it was asked for */
+		content_type?: "application/json" | "text/event-stream" | "text/plain";
+	}
+
+	/** Says who is there and what it serves, within 2 s of connecting. Answer: `welcome`. */
+	export interface Hello extends Offer {
+		/** Each `{id, paths, loaded, vram_mb}` */
+		models: WorkerModel[];
+		type: "hello";
+		/** Of this protocol; another one is closed with 4409 */
+		version?: 1;
+		/** Shown to people, and as `x-baton-served-by` */
+		id: string;
+		/** As a session's */
+		token?: string;
+	}
+
+	/** What it serves from now on, in the place of what it said before. What runs goes on. No
+	 * answer. */
+	export interface Models extends Offer {
+		/** Each `{id, paths, loaded, vram_mb}` */
+		models: WorkerModel[];
+		type: "models";
+	}
+
+	/** Some of the answer's body, after its `head`, as the client gets it. Never more than
+	 * `welcome.window_bytes` that no `more` gave back. */
+	export interface Piece {
+		type: "piece";
+		/** Which */
+		request: number;
+		/** Its bytes; a character is never cut in two */
+		text: string;
+	}
+
+	/** Answers `ping`. Any other message shows as well that it lives. */
+	export interface Pong {
+		type: "pong";
+	}
+
+	/** It has read so much more of the bodies of its requests. No more than 512 KiB are on their
+	 * way to it. */
+	export interface Took {
+		type: "took";
+		/** Of all requests, since the last `took` */
+		bytes: number;
+	}
+
+	export type Message = End | Head | Hello | Models | Piece | Pong | Took;
+}
+
+/** What a worker hears. */
+export namespace FromGateway {
+	/** The request's body is complete. */
+	export interface BodyEnd {
+		type: "body_end";
+		/** Which */
+		request: number;
+	}
+
+	/** Nobody waits for the answer any more. Stop, and say `end`: until then the place counts as
+	 * taken, for 90 s at most; then the worker is closed. */
+	export interface Cancel {
+		type: "cancel";
+		/** Which */
+		request: number;
+	}
+
+	/** The client reads: so many bytes more of the answer may be on their way. */
+	export interface More {
+		type: "more";
+		/** Which */
+		request: number;
+		/** Of `piece.text`, as UTF-8 */
+		bytes: number;
+	}
+
+	/** Asks for a sign of life. */
+	export interface Ping {
+		type: "ping";
+	}
+
+	/** Asks for an answer. The body follows in binary frames, each of 8 bytes, the request's
+	 * number (big-endian), and then of the body's; `body_end` ends it. */
+	export interface Request {
+		type: "request";
+		/** Its number, which is used once */
+		request: number;
+		/** Of the route that the client asked */
+		path: string;
+		/** As the worker calls it */
+		model: string;
+		/** For the worker's own claim */
+		class: Class;
+		/** Who asks, for people */
+		client: string;
+		/** The client wants events */
+		stream: boolean;
+		/** Of the body */
+		content_type: string;
+	}
+
+	/** The worker is let in, and may be asked from now on. */
+	export interface Welcome {
+		type: "welcome";
+		/** Of this protocol */
+		version: 1;
+		/** Its number, for people */
+		worker: number;
+		/** Of an answer that may be on their way */
+		window_bytes: number;
+		/** Between pings; silent for four times as long, it is taken for gone */
+		ping_s: number;
+	}
+
+	export type Message = BodyEnd | Cancel | More | Ping | Request | Welcome;
 }
 
 /** Bodies and answers of the HTTP routes. */

@@ -8,7 +8,9 @@ import textwrap
 BLOCK = re.compile(r"^(<!-- protocol: (\S+) -->\n)(.*?)^(<!-- /protocol -->)$", re.M | re.S)
 HEADING = re.compile(r"^(#{2,3}) (.+)$", re.M)
 COLUMNS = 120
-DIRECTIONS = {"client": "Client to broker", "broker": "Broker to client"}
+DIRECTIONS = {"client": "Client to broker", "broker": "Broker to client",
+              "worker": "Worker to broker", "gateway": "Broker to worker"}
+SAID_BY_BROKER = ("broker", "gateway")
 
 
 def anchor(title):
@@ -86,7 +88,7 @@ def default(prop, needed):
 
 def kind(protocol, side, prop, needed, home):
     word = protocol.word(prop, home)
-    return word if needed or side != "broker" or word == "true" else word + ", optional"
+    return word if needed or side not in SAID_BY_BROKER or word == "true" else word + ", optional"
 
 
 def field_rows(protocol, side, schema, home):
@@ -96,7 +98,7 @@ def field_rows(protocol, side, schema, home):
         if name is None:
             sentences.append(prop["description"])
         elif "description" in prop:
-            bounds = (default(prop, needed), limit(protocol, prop, at)) if side != "broker" else ("", "")
+            bounds = (default(prop, needed), limit(protocol, prop, at)) if side not in SAID_BY_BROKER else ("", "")
             rows.append([f"`{name}`", kind(protocol, side, prop, needed, at), *bounds,
                          meaning(protocol, prop, at)])
     return rows, sentences
@@ -166,5 +168,6 @@ def render(protocol, text):
 def missing(protocol, text):
     """Messages and tables that have no place in the document, or two."""
     found = [match[2] for match in BLOCK.finditer(text)]
-    wanted = [*protocol.messages("client"), *protocol.messages("broker"), "contents", "routes", "errors", "reasons"]
+    said = [key for side in DIRECTIONS for key in protocol.messages(side)]
+    wanted = [*said, "contents", "routes", "errors", "reasons"]
     return [what for what in wanted if found.count(what) != 1]

@@ -4,7 +4,7 @@ import json
 import pathlib
 import re
 
-SIDES = ("client", "broker", "http")
+SIDES = ("client", "broker", "worker", "gateway", "http")
 LITERALS = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'
 
 

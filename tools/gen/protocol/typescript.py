@@ -5,6 +5,8 @@ import textwrap
 
 SPACES = {"client": ("ToBroker", "What a client says in a session."),
           "broker": ("FromBroker", "What the broker says in a session."),
+          "worker": ("ToGateway", "What a worker says, which answers requests."),
+          "gateway": ("FromGateway", "What a worker hears."),
           "http": ("Http", "Bodies and answers of the HTTP routes.")}
 HEAD = """// protocol: what goes over the wire. Written by `python3 tools/gen/protocol --fix` from protocol/;
 // docs/protocol.md says what it means.
