@@ -1,6 +1,7 @@
 /* api: the table itself. */
 #include "gateway/api.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const struct api_route routes[] = {
@@ -33,4 +34,10 @@ const struct api_route *api_routes(unsigned *ret_count)
 {
 	*ret_count = sizeof(routes) / sizeof(routes[0]);
 	return routes;
+}
+
+uint32_t api_route_bit(const struct api_route *route)
+{
+	static_assert(sizeof(routes) / sizeof(routes[0]) <= 32, "each has a bit");
+	return UINT32_C(1) << (route - routes);
 }

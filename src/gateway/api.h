@@ -27,3 +27,5 @@ struct api_route {
 /* NULL: not served here. Paths are compared exactly. */
 const struct api_route *api_route_of(const char *path);
 const struct api_route *api_routes(unsigned *ret_count);
+/* One bit for each route. */
+uint32_t api_route_bit(const struct api_route *route);

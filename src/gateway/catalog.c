@@ -156,6 +156,7 @@ static void free_server(struct model_server *server)
 	free(server->cmd);
 	free(server->env);
 	free(server->ready);
+	free(server->principal);
 	if (server->key)
 		explicit_bzero(server->key, strlen(server->key));
 	free(server->key);
@@ -192,7 +193,7 @@ static void configure_models(struct model_server *server,
 	}
 }
 
-void catalog_add(struct catalog *catalog, const struct gateway_server_config *config)
+static struct model_server *open_server(struct catalog *catalog, const char *name)
 {
 	struct model_server *server = calloc(1, sizeof(*server));
 
@@ -200,7 +201,18 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 		abort();
 
 	server->catalog = catalog;
-	server->name = copy_of(config->name);
+	server->name = copy_of(name);
+	server->asked_at = MONO_NEVER;
+	list_init(&server->models);
+	list_init(&server->in_catalog);
+	list_append(&catalog->servers, &server->in_catalog);
+	return server;
+}
+
+void catalog_add(struct catalog *catalog, const struct gateway_server_config *config)
+{
+	struct model_server *server = open_server(catalog, config->name);
+
 	server->url = copy_of(config->url);
 	server->key = copy_of(config->key);
 	server->adapter = adapter_of(config->kind);
@@ -208,10 +220,6 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 	server->gpu_mask = config->gpu_mask;
 	server->vram_bytes = config->vram_bytes;
 	server->configured = true;
-	server->asked_at = MONO_NEVER;
-	list_init(&server->models);
-	list_init(&server->in_catalog);
-	list_append(&catalog->servers, &server->in_catalog);
 
 	take_command(server, config);
 	take_ready(server, config);
@@ -272,6 +280,40 @@ void catalog_remove(struct model_server *server)
 	free_server(server);
 }
 
+struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *worker,
+					const char *name, const char *principal)
+{
+	static const struct adapter adapter = {.kind = "worker"};
+	struct model_server *server = open_server(catalog, name);
+
+	server->adapter = &adapter;
+	server->worker = worker;
+	server->principal = copy_of(principal);
+	server->asked = server->up = true;
+	return server;
+}
+
+void catalog_offer(struct model_server *server, const struct catalog_offer *offer)
+{
+	struct model *model = named_model(server, offer->name);
+
+	model = model ? model : add_model(server, offer->name);
+	model->listed = true;
+	model->routes = offer->routes;
+	model->vram_bytes = offer->vram_bytes;
+	model->residence = offer->loaded ? RESIDENCE_READY : RESIDENCE_NONE;
+}
+
+void catalog_offer_none(struct model_server *server)
+{
+	list_each (it, next, &server->models) {
+		struct model *model = container_of(it, struct model, in_server);
+		model->listed = false;
+		if (model->running == 0)
+			free_model(model);
+	}
+}
+
 /* "server/name" names one server's model. */
 static bool model_answers_to(const struct model *model, const char *name)
 {
@@ -285,21 +327,55 @@ static bool model_answers_to(const struct model *model, const char *name)
 	       adapter_same_model(adapter, name + prefix + 1, model->name);
 }
 
-struct model *catalog_find(const struct catalog *catalog, const char *name)
+/* Whether a model can do what is wished. */
+static bool model_suits(const struct model *model, const struct catalog_wish *wish)
+{
+	const char *only = model->server->principal;
+
+	if (!model_is_offered(model) || !model_answers_to(model, wish->name))
+		return false;
+	if (wish->route && model->routes && !(model->routes & api_route_bit(wish->route)))
+		return false;
+	return !only || !wish->principal || !strcmp(only, wish->principal);
+}
+
+/* How soon it could begin, as far as is known: the smallest is best. */
+static unsigned rank_of(const struct model *model)
+{
+	const struct model_server *server = model->server;
+	bool loaded = model->residence == RESIDENCE_READY;
+
+	if (server->worker && !server_has_room(server))
+		return 4;
+	if (server->worker)
+		return loaded ? 1 : 3;
+	if (server->asked && !server->up && !server->cmd)
+		return 5;
+	return loaded || !server->on_gpu ? 0 : 2;
+}
+
+/* Of two that suit, whether the later one is to be asked. Servers stand in the configuration's
+ * order. */
+static bool is_better(const struct model *later, const struct model *model)
+{
+	unsigned rank = rank_of(later), other = rank_of(model);
+
+	if (!later->server->worker && !model->server->worker)
+		return other == 5 && rank != 5;
+	return rank < other || (rank == other && later->server->worker && model->server->worker &&
+				later->server->running < model->server->running);
+}
+
+struct model *catalog_find(const struct catalog *catalog, const struct catalog_wish *wish)
 {
 	struct model *found = NULL;
 
 	catalog_servers(server, catalog)
 	{
-		bool up = server->up || !server->asked;
-
 		server_models(model, server)
 		{
-			if (!model_is_offered(model) || !model_answers_to(model, name))
-				continue;
-			if (up)
-				return model;
-			found = found ? found : model;
+			if (model_suits(model, wish) && (!found || is_better(model, found)))
+				found = model;
 		}
 	}
 	return found;
@@ -372,6 +448,8 @@ bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
 {
 	catalog_servers(server, catalog)
 	{
+		if (server->worker)
+			continue; /* it says by itself what it has */
 		bool fresh = server->asked &&
 			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
 
@@ -453,6 +531,11 @@ void catalog_nearest(const struct catalog *catalog, const char *name, struct tex
 
 	for (int i = 0; i < NEAREST_COUNT && best[i].name; i++)
 		text_format(out, "%s`%s`", i ? ", " : "", best[i].name);
+}
+
+bool server_has_room(const struct model_server *server)
+{
+	return !server->worker || server->running < server->concurrency;
 }
 
 bool model_is_offered(const struct model *model)

@@ -2,6 +2,7 @@
  * and those that its servers list. Lists are asked for when somebody needs them and the last one is
  * old; a server that does not answer keeps what it had, flagged as down. */
 #pragma once
+#include "gateway/api.h"
 #include "gateway/model.h"
 #include "wire/text.h"
 
@@ -27,6 +28,20 @@ struct gateway_server_config {
 	int64_t idle_ms;   /* 0: it is not stopped for being idle */
 };
 
+/* What is looked for. */
+struct catalog_wish {
+	const char *name;
+	const struct api_route *route; /* that it must answer; NULL: any */
+	const char *principal;         /* whose request it is; NULL: anybody's */
+};
+
+struct catalog_offer {
+	const char *name;
+	uint32_t routes; /* bits of api.h */
+	bool loaded;
+	uint64_t vram_bytes; /* 0: not said */
+};
+
 struct catalog {
 	struct list servers; /* in the configuration's order */
 	struct upstream *upstream;
@@ -47,9 +62,15 @@ void catalog_update(struct model_server *server, const struct gateway_server_con
 /* It is offered no more; once nothing of it runs or is in memory, catalog_remove. */
 void catalog_retire(struct model_server *server);
 void catalog_remove(struct model_server *server);
-/* By alias, by name, or by "server/name"; a server that is up before one that is down. NULL: none.
- */
-struct model *catalog_find(const struct catalog *catalog, const char *name);
+/* A tab; what it offers comes by catalog_offer. Aborts without memory. */
+struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *worker,
+					const char *name, const char *principal);
+/* A tab has this model; one that is not offered any more is forgotten once nothing runs there. */
+void catalog_offer(struct model_server *server, const struct catalog_offer *offer);
+void catalog_offer_none(struct model_server *server);
+/* By alias, by name, or by "server/name". What is in memory goes before what must be loaded, who is
+ * free before who is not, a server before a tab; of servers, the first that is up. NULL: none. */
+struct model *catalog_find(const struct catalog *catalog, const struct catalog_wish *wish);
 /* Asks every server whose list is older than CATALOG_LIST_AGE_MS. True: some answer is awaited. */
 bool catalog_refresh(struct catalog *catalog, struct mono_ms now);
 bool catalog_pending(const struct catalog *catalog);

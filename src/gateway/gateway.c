@@ -30,6 +30,10 @@ static void flush_changes(void *ctx)
 		free(gateway);
 		return;
 	}
+	if (gateway->workers_changed) {
+		gateway->workers_changed = false;
+		relay_worker_changed(gateway);
+	}
 
 	catalog_servers(server, &gateway->catalog)
 	{
@@ -56,6 +60,14 @@ static void on_model(void *ctx, struct model *model)
 {
 	model->changed = true;
 	gateway_look_later(ctx);
+}
+
+static void on_worker(void *ctx)
+{
+	struct gateway *gateway = ctx;
+
+	gateway->workers_changed = true;
+	gateway_look_later(gateway);
 }
 
 /* Lists have come: those who asked for what was not known are answered. */
@@ -111,6 +123,15 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.on_change = on_model,
 		.ctx = gateway,
 	};
+	gateway->workers = (struct workers){
+		.net = net,
+		.log = log,
+		.catalog = &gateway->catalog,
+		.stop_ms_max = options->settle_ms_max,
+		.on_change = on_worker,
+		.ctx = gateway,
+	};
+	workers_init(&gateway->workers);
 	for (unsigned i = 0; i < options->server_count; i++)
 		catalog_add(&gateway->catalog, &options->servers[i]);
 	catalog_refresh(&gateway->catalog, loop_now()); /* who asks for the list first gets it */
@@ -128,12 +149,29 @@ void gateway_destroy(struct gateway *gateway)
 		relay->party = 0; /* nobody grants any more */
 		relay_abandon(gateway, relay, "stopped");
 	}
+	workers_finish(&gateway->workers);
 	catalog_finish(&gateway->catalog);
 	upstream_destroy(gateway->upstream);
 	hash_finish(&gateway->by_conn);
 	gateway->destroyed = true;
 	if (!gateway->flush_deferred)
 		free(gateway);
+}
+
+int gateway_worker_open(struct gateway *gateway, uint64_t conn, const char *principal,
+			const struct worker_message *hello)
+{
+	return worker_open(&gateway->workers, conn, principal, hello);
+}
+
+void gateway_worker_said(struct gateway *gateway, uint64_t conn, const char *text, size_t length)
+{
+	worker_say(&gateway->workers, conn, text, length);
+}
+
+void gateway_worker_gone(struct gateway *gateway, uint64_t conn)
+{
+	worker_gone(&gateway->workers, conn);
 }
 
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send)
@@ -183,6 +221,8 @@ static void wait_is_over(struct gateway *gateway, struct relay *relay)
 {
 	if (relay->stage == RELAY_SETTLING)
 		relay_end(gateway, relay, "left");
+	else if (relay->answered)
+		relay_fail(gateway, relay, ERR_UPSTREAM_SLOW, err_text(ERR_UPSTREAM_SLOW), 0);
 	else
 		relay_fail(gateway, relay, ERR_TIMEOUT,
 			   "It waited for the GPU as long as such a request may; try again, or "
@@ -203,13 +243,15 @@ static void tick_relay(struct gateway *gateway, struct relay *relay, struct mono
 void gateway_tick(struct gateway *gateway, struct mono_ms now)
 {
 	residence_tick(&gateway->residences, now);
+	workers_tick(&gateway->workers, now);
 	list_each (it, next, &gateway->relays)
 		tick_relay(gateway, container_of(it, struct relay, link), now);
 }
 
 struct mono_ms gateway_next(const struct gateway *gateway)
 {
-	struct mono_ms next = residence_next(&gateway->residences);
+	struct mono_ms next =
+		mono_min(residence_next(&gateway->residences), workers_next(&gateway->workers));
 
 	list_each (it, following, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);

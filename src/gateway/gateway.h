@@ -11,6 +11,7 @@
 
 struct gateway;
 struct loop;
+struct worker_message;
 
 struct gateway_options {
 	const struct gateway_server_config *servers;
@@ -56,6 +57,14 @@ bool gateway_gone(struct gateway *gateway, uint64_t conn); /* true: it was one *
  * signal.
  */
 void gateway_process_ended(struct gateway *gateway, uint64_t process, int status);
+
+/* A worker's session, let in to answer the requests of one principal, or (NULL) everybody's. 0 or
+ * -ERR_TOO_MANY_CONNECTIONS. */
+int gateway_worker_open(struct gateway *gateway, uint64_t conn, const char *principal,
+			const struct worker_message *hello);
+void gateway_worker_said(struct gateway *gateway, uint64_t conn, const char *text, size_t length);
+void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
+
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */

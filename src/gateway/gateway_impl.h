@@ -2,6 +2,7 @@
 #pragma once
 #include "gateway/gateway.h"
 #include "gateway/relay.h"
+#include "gateway/worker.h"
 
 struct gateway {
 	struct loop *loop;
@@ -12,10 +13,12 @@ struct gateway {
 	struct gateway_options options;
 	struct catalog catalog;
 	struct residences residences;
+	struct workers workers;
 	struct hash by_conn;
 	struct list relays;  /* oldest first */
 	uint64_t party_next; /* odd numbers */
 	uint64_t body_bytes; /* held in all */
+	bool workers_changed;
 	bool flush_deferred, destroyed;
 };
 
@@ -30,6 +33,7 @@ void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms 
 /* relay_wait.c: for the model and for the turn. */
 void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 struct mono_ms relay_patience(const struct gateway *gateway, const struct relay *relay);
+void relay_worker_changed(struct gateway *gateway); /* some may have room */
 void relay_model_changed(struct gateway *gateway, struct model *model);
 struct relay *relay_of_party(const struct gateway *gateway, uint64_t party);
 void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send);
@@ -39,6 +43,10 @@ void relay_give_back(struct gateway *gateway, struct relay *relay);
 /* relay_forward.c: to the server and back. */
 void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 void relay_push_body(struct gateway *gateway, struct relay *relay);
+/* What it asked is not wanted any more; the server hears it. */
+void relay_cancel(struct gateway *gateway, struct relay *relay);
+/* The client does not read, or reads again. */
+void relay_pause(struct gateway *gateway, struct relay *relay, bool paused);
 /* Wiped: it is not sent again. */
 void relay_forget_body(struct gateway *gateway, struct relay *relay);
 

@@ -61,6 +61,8 @@ static void retire_models(struct gateway *gateway, struct mono_ms now)
 {
 	catalog_servers(server, &gateway->catalog)
 	{
+		if (server->worker)
+			continue; /* a tab stands in no configuration */
 		server_models(model, server)
 		{
 			if (model->residence != RESIDENCE_NONE && is_misplaced(model))

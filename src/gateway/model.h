@@ -25,6 +25,9 @@ struct model_server {
 	struct list models;     /* struct model */
 	char *name, *url, *key; /* key NULL: none is shown */
 	const struct adapter *adapter;
+	struct worker *worker;         /* it is a tab, which has no url; or NULL */
+	char *principal;               /* a tab's: only its requests; NULL: everybody's */
+	unsigned running, concurrency; /* a tab's: requests that it has, and may have */
 	bool on_gpu;         /* false: it takes no lease, it is not on this machine's GPUs */
 	uint32_t gpu_mask;   /* 0: any */
 	uint64_t vram_bytes; /* of a model that says nothing; 0: not said */
@@ -47,7 +50,8 @@ struct model {
 	struct model_server *server;
 	char *name, *alias;      /* as the server says it; as clients may say it, or NULL */
 	bool configured, listed; /* it stands in the configuration; in the server's list */
-	uint64_t vram_bytes;     /* configured; 0: not */
+	uint32_t routes;         /* a tab's: bits of those that it answers; 0: any */
+	uint64_t vram_bytes;     /* configured, or as a tab says; 0: not */
 	uint64_t file_bytes;     /* as listed; 0: not said */
 	uint64_t seen_bytes;     /* as the server said when it was loaded; 0: never */
 	enum residence residence;
@@ -69,6 +73,7 @@ struct model {
 
 /* Whether it can be asked for: a server's list may have had it, and have it no more. */
 bool model_is_offered(const struct model *model);
+bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);
 const char *residence_name(enum residence residence);

@@ -34,17 +34,26 @@ static void add_ollama(struct text *out, const struct model *model)
 	text_char(out, '}');
 }
 
-/* Of those that can be asked for, the first of a name stands for all that have it. */
-static bool is_listed(const struct catalog *catalog, const struct model *model)
+/* Whether this client may ask for it. */
+static bool is_for(const struct model *model, const char *principal)
 {
-	if (!model_is_offered(model))
+	const char *only = model->server->principal;
+
+	return model_is_offered(model) && (!only || !strcmp(only, principal));
+}
+
+/* Of those that can be asked for, the first of a name stands for all that have it. */
+static bool is_listed(const struct catalog *catalog, const struct model *model,
+		      const char *principal)
+{
+	if (!is_for(model, principal))
 		return false;
 
 	catalog_servers(server, catalog)
 	{
 		server_models(other, server)
 		{
-			if (model_is_offered(other) &&
+			if (is_for(other, principal) &&
 			    !strcmp(shown_name(other), shown_name(model)))
 				return other == model;
 		}
@@ -52,13 +61,14 @@ static bool is_listed(const struct catalog *catalog, const struct model *model)
 	return false;
 }
 
-static void add_models(struct text *out, const struct catalog *catalog, enum api_wire wire)
+static void add_models(struct text *out, const struct catalog *catalog, enum api_wire wire,
+		       const char *principal)
 {
 	catalog_servers(server, catalog)
 	{
 		server_models(model, server)
 		{
-			if (!is_listed(catalog, model))
+			if (!is_listed(catalog, model, principal))
 				continue;
 			if (wire == API_OLLAMA)
 				add_ollama(out, model);
@@ -86,7 +96,8 @@ static void reply_one(struct gateway *gateway, uint64_t conn, const char *id,
 		      const struct gateway_client *client)
 {
 	cleanup_text struct text body = {0}, words = {0};
-	const struct model *model = catalog_find(&gateway->catalog, id);
+	const struct catalog_wish wish = {.name = id, .principal = client->principal};
+	const struct model *model = catalog_find(&gateway->catalog, &wish);
 
 	if (model) {
 		add_openai(&body, model);
@@ -112,7 +123,7 @@ void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, 
 	}
 
 	text_str(&body, wire == API_OLLAMA ? "{\"models\":[" : "{\"object\":\"list\",\"data\":[");
-	add_models(&body, &gateway->catalog, wire);
+	add_models(&body, &gateway->catalog, wire, client->principal);
 	text_str(&body, "]}");
 	reply_json(gateway, conn, 200, &body, client);
 }
@@ -149,6 +160,7 @@ static void add_request_state(struct text *out, const struct relay *relay, struc
 		[RELAY_RECEIVING] = "receiving",       [RELAY_RESOLVING] = "resolving",
 		[RELAY_MODEL] = "waits for its model", [RELAY_TURN] = "waits for its turn",
 		[RELAY_FORWARDED] = "running",         [RELAY_SETTLING] = "left",
+		[RELAY_WORKER] = "waits for a tab",
 	};
 	bool granted = relay->granted.v != MONO_NEVER.v;
 

@@ -14,6 +14,7 @@ enum relay_stage {
 	RELAY_RESOLVING, /* servers are asked for their models */
 	RELAY_MODEL,     /* waits for the model's memory */
 	RELAY_TURN,      /* waits for its turn */
+	RELAY_WORKER,    /* waits until a tab has room */
 	RELAY_FORWARDED, /* the server works */
 	RELAY_SETTLING,  /* its client left; the turn is kept until the server is idle */
 };
@@ -46,6 +47,8 @@ struct relay {
 	struct token token;
 	bool outranked;  /* was asked to give way, in this turn */
 	bool taken_back; /* gave way before, in an earlier one */
+	bool had_worker; /* some tab has its model, or had it */
+	unsigned tries;  /* of tabs that did not begin to answer */
 
 	bool asked_floats; /* instead of the base64 that the server refused */
 	bool packs;        /* numbers that came where base64 was asked */

@@ -335,8 +335,7 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 	struct mono_ms now = loop_now();
 
 	if (relay->request) {
-		upstream_cancel(gateway->upstream, relay->request);
-		relay->request = 0;
+		relay_cancel(gateway, relay);
 	} else if (relay->stage == RELAY_FORWARDED) {
 		relay_end(gateway, relay, outcome); /* the server was done, or is gone */
 		return;

@@ -3,13 +3,61 @@
  * begins, so that a request that had to give way can be sent again. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
 #include "net/http_receive.h"
 #include "net/loop.h"
 
-enum { FIELD_COUNT_MAX = 64, CONNECT_MS = 5000, PIECE_BYTES = 32 * 1024 };
+enum {
+	FIELD_COUNT_MAX = 64,
+	CONNECT_MS = 5000,
+	PIECE_BYTES = 32 * 1024,
+	WORKER_TRIES_MAX = 3,
+	WORKER_IDLE_MS = 60 * 1000, /* without a byte, once it began to answer */
+};
+
+static struct worker *worker_of(const struct relay *relay)
+{
+	return relay->model->server->worker;
+}
+
+void relay_cancel(struct gateway *gateway, struct relay *relay)
+{
+	if (worker_of(relay))
+		worker_cancel(worker_of(relay), relay->request);
+	else
+		upstream_cancel(gateway->upstream, relay->request);
+	relay->request = 0;
+}
+
+/* Whether a tab is silent for too long counts while it may speak. */
+void relay_pause(struct gateway *gateway, struct relay *relay, bool paused)
+{
+	if (!worker_of(relay)) {
+		upstream_pause(gateway->upstream, relay->request, paused);
+		return;
+	}
+	worker_pause(worker_of(relay), relay->request, paused);
+	relay->due = paused ? MONO_NEVER : mono_after(loop_now(), WORKER_IDLE_MS);
+}
+
+static bool write_body(struct gateway *gateway, struct relay *relay, const char *bytes,
+		       size_t length)
+{
+	if (worker_of(relay))
+		return worker_write(worker_of(relay), relay->request, bytes, length);
+	return upstream_write(gateway->upstream, relay->request, bytes, length);
+}
+
+static void end_body(struct gateway *gateway, struct relay *relay)
+{
+	if (worker_of(relay))
+		worker_write_end(worker_of(relay), relay->request);
+	else
+		upstream_write_end(gateway->upstream, relay->request);
+}
 
 static bool is_renamed(const struct relay *relay)
 {
@@ -60,8 +108,7 @@ static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int st
 
 	relay->asked_floats = true;
 	replace_text(gateway, relay, relay->scan.format_from, relay->scan.format_to, "float");
-	upstream_cancel(gateway->upstream, relay->request);
-	relay->request = 0;
+	relay_cancel(gateway, relay);
 	relay->body_sent = 0;
 	relay->server_full = false;
 	if (start_request(gateway, relay) != 0)
@@ -69,6 +116,20 @@ static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int st
 	else
 		relay_push_body(gateway, relay);
 	return true;
+}
+
+/* Of the body, as the client said it. */
+static const char *relay_content_type(const struct relay *relay)
+{
+	const char *at = relay->fields, *end = at + relay->fields_size;
+
+	while (at < end) {
+		const char *value = at + strlen(at) + 1;
+		if (!strcasecmp(at, "content-type"))
+			return value;
+		at = value + strlen(value) + 1;
+	}
+	return "application/json";
 }
 
 static size_t gather_fields(const struct relay *relay, const char *bearer,
@@ -108,6 +169,8 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 	relay->status = status;
 	relay->answered = true;
 	relay->first_byte = loop_now();
+	if (worker_of(relay))
+		relay->due = mono_after(relay->first_byte, WORKER_IDLE_MS);
 	if (relay->body_complete && relay->body_sent == relay->body.length)
 		relay_forget_body(gateway, relay);
 	relay_begin_answer(gateway, relay, status, fields);
@@ -120,6 +183,8 @@ static void on_body(void *ctx, uint64_t request, const char *bytes, size_t lengt
 
 	(void)request;
 
+	if (worker_of(relay))
+		relay->due = mono_after(loop_now(), WORKER_IDLE_MS);
 	relay_pass_on(gateway, relay, bytes, length);
 }
 
@@ -131,6 +196,23 @@ static void on_writable(void *ctx, uint64_t request)
 
 	relay->server_full = false;
 	relay_push_body(gateway, relay);
+}
+
+/* A tab was closed, or lost its turn, before it began to answer. */
+static bool may_ask_another(const struct relay *relay, const struct upstream_end *end)
+{
+	return worker_of(relay) && !relay->answered && !relay->body_passed &&
+	       relay->tries + 1 < WORKER_TRIES_MAX &&
+	       (end->err == ERR_UPSTREAM_UNREACHABLE || end->err == ERR_OUTRANKED);
+}
+
+static void ask_another(struct gateway *gateway, struct relay *relay)
+{
+	relay->model->running--;
+	relay->tries++;
+	relay->body_sent = 0;
+	relay->granted = MONO_NEVER;
+	relay_resolve(gateway, relay, loop_now());
 }
 
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
@@ -147,10 +229,15 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 		return;
 	}
 
+	if (may_ask_another(relay, end)) {
+		ask_another(gateway, relay);
+		return;
+	}
+
 	text_format(&words, "The model server `%s`: %s (%s).", server->name, err_text(end->err),
 		    end->what);
 	relay_fail(gateway, relay, end->err, words.bytes, 0);
-	if (end->err == ERR_UPSTREAM_UNREACHABLE) {
+	if (end->err == ERR_UPSTREAM_UNREACHABLE && !server->worker) {
 		server->up = false;
 		residence_server_gone(server, loop_now());
 	}
@@ -164,14 +251,13 @@ void relay_push_body(struct gateway *gateway, struct relay *relay)
 		const char *bytes = buf_data(&relay->body) + relay->body_sent;
 
 		relay->body_sent += piece;
-		relay->server_full =
-			!upstream_write(gateway->upstream, relay->request, bytes, piece);
+		relay->server_full = !write_body(gateway, relay, bytes, piece);
 	}
 	if (relay->server_full)
 		return; /* on_writable goes on */
 
 	if (relay->body_complete) {
-		upstream_write_end(gateway->upstream, relay->request);
+		end_body(gateway, relay);
 		if (relay->answered)
 			relay_forget_body(gateway, relay);
 		return;
@@ -188,9 +274,24 @@ void relay_push_body(struct gateway *gateway, struct relay *relay)
 	}
 }
 
+static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
+
+static void ask_worker(struct relay *relay)
+{
+	struct worker_request request = {
+		.path = relay->route->path,
+		.model = relay->model->name,
+		.client = relay->name,
+		.content_type = relay_content_type(relay),
+		.cls = relay->cls,
+		.streams = relay->streams,
+	};
+
+	relay->request = worker_start(worker_of(relay), &request, &handlers, relay);
+}
+
 static int start_request(struct gateway *gateway, struct relay *relay)
 {
-	static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
 	const struct model_server *server = relay->model->server;
 	struct http_header fields[FIELD_COUNT_MAX];
 	cleanup_text struct text url = {0}, bearer = {0};
@@ -203,6 +304,11 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 		.connect_time_ms = CONNECT_MS,
 	};
 	int rc;
+
+	if (server->worker) {
+		ask_worker(relay);
+		return 0;
+	}
 
 	text_format(&url, "%s%s%s%s", server->url, relay->route->path, relay->query[0] ? "?" : "",
 		    relay->query);
@@ -226,7 +332,8 @@ void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms 
 
 	relay->stage = RELAY_FORWARDED;
 	relay->granted = now;
-	relay->due = MONO_NEVER;
+	if (!worker_of(relay)) /* a tab has as long as the queue, to begin */
+		relay->due = MONO_NEVER;
 	relay->server_full = false;
 	relay->model->running++;
 

@@ -309,9 +309,32 @@ void gateway_body_end(struct gateway *gateway, uint64_t conn)
 		relay_push_body(gateway, relay);
 }
 
+static struct model *find_model(const struct gateway *gateway, const struct relay *relay)
+{
+	const struct catalog_wish wish = {
+		.name = relay->model_name, .route = relay->route, .principal = relay->principal};
+
+	return catalog_find(&gateway->catalog, &wish);
+}
+
 static void refuse_unknown(struct gateway *gateway, struct relay *relay)
 {
+	const struct catalog_wish anywhere = {.name = relay->model_name,
+					      .principal = relay->principal};
 	cleanup_text struct text words = {0}, near = {0};
+
+	if (catalog_find(&gateway->catalog, &anywhere)) {
+		text_format(&words, "The model `%s` is not served at %s.", relay->model_name,
+			    relay->route->path);
+		relay_fail(gateway, relay, ERR_MODEL_NOT_FOUND, words.bytes, 0);
+		return;
+	}
+	if (relay->had_worker) {
+		text_format(&words, "The tab that had the model `%s` was closed.",
+			    relay->model_name);
+		relay_fail(gateway, relay, ERR_UPSTREAM_UNREACHABLE, words.bytes, 0);
+		return;
+	}
 
 	catalog_nearest(&gateway->catalog, relay->model_name, &near);
 	text_format(&words, "No model `%s` is served here", relay->model_name);
@@ -331,9 +354,9 @@ void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms 
 {
 	relay->stage = RELAY_RESOLVING;
 	relay->due = relay_patience(gateway, relay);
-	if (relay->streams && relay->route->wire != API_OLLAMA)
+	if (relay->streams && relay->route->wire != API_OLLAMA && !relay->begun)
 		relay->alive_at = mono_after(relay->since, gateway->options.quiet_ms);
-	relay->model = catalog_find(&gateway->catalog, relay->model_name);
+	relay->model = find_model(gateway, relay);
 	if (!is_known(relay->model) && catalog_refresh(&gateway->catalog, now))
 		return; /* until the lists have come */
 
@@ -348,7 +371,7 @@ void gateway_writable(struct gateway *gateway, uint64_t conn)
 	struct relay *relay = relay_of(gateway, conn);
 
 	if (relay && relay->request)
-		upstream_pause(gateway->upstream, relay->request, false);
+		relay_pause(gateway, relay, false);
 }
 
 bool gateway_gone(struct gateway *gateway, uint64_t conn)

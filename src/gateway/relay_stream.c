@@ -17,7 +17,7 @@ static void write_on(struct gateway *gateway, struct relay *relay, const char *b
 	if (relay->streams)
 		relay->alive_at = mono_after(loop_now(), gateway->options.quiet_ms);
 	if (!http_stream_write(gateway->net, relay->conn, bytes, length))
-		upstream_pause(gateway->upstream, relay->request, true);
+		relay_pause(gateway, relay, true);
 }
 
 bool relay_wants_base64(const struct relay *relay)

@@ -49,6 +49,12 @@ void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_
 {
 	struct model *model = relay->model;
 
+	relay->had_worker |= model->server->worker != NULL;
+	if (!server_has_room(model->server)) {
+		relay->model = NULL; /* it may leave meanwhile, and another have room first */
+		relay->stage = RELAY_WORKER;
+		return;
+	}
 	if (!model->server->on_gpu) {
 		relay_forward(gateway, relay, now);
 		return;
@@ -145,6 +151,20 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 	}
 }
 
+/* Whoever comes first of the highest class is asked first. */
+void relay_worker_changed(struct gateway *gateway)
+{
+	struct mono_ms now = loop_now();
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		list_each (it, next, &gateway->relays) {
+			struct relay *relay = container_of(it, struct relay, link);
+			if (relay->stage == RELAY_WORKER && relay->cls == (enum lease_class)cls)
+				relay_resolve(gateway, relay, now);
+		}
+	}
+}
+
 struct relay *relay_of_party(const struct gateway *gateway, uint64_t party)
 {
 	list_each (it, next, &gateway->relays) {
@@ -190,8 +210,7 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	if (relay->taken_back && mono_since(now, relay->granted) < TAKEN_BACK_MS)
 		return;
 
-	upstream_cancel(gateway->upstream, relay->request);
-	relay->request = 0;
+	relay_cancel(gateway, relay);
 	relay->body_sent = 0;
 	relay->taken_back = true;
 	relay->model->running--;

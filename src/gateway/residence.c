@@ -536,7 +536,7 @@ void residence_unwanted(struct residences *residences, struct model *model)
 
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	if (model->running > 0)
+	if (model->running > 0 || model->server->worker) /* a tab says by itself what it has */
 		return;
 	if (model->residence == RESIDENCE_LEAVING ||
 	    (model->residence == RESIDENCE_READY && model->leaves))

@@ -138,6 +138,11 @@ static void list_models(const char *one, const char *two)
 	assert_false(catalog_pending(&gateway.catalog));
 }
 
+static struct model *find(const char *name)
+{
+	return catalog_find(&gateway.catalog, &(struct catalog_wish){.name = name});
+}
+
 static void test_what_a_server_has_no_more_hides_nothing(void **state)
 {
 	cleanup_text struct text near = {0};
@@ -145,10 +150,10 @@ static void test_what_a_server_has_no_more_hides_nothing(void **state)
 
 	list_models("{\"data\":[{\"id\":\"both\"},{\"id\":\"old\"}]}",
 		    "{\"data\":[{\"id\":\"both\"}]}");
-	assert_string_equal(catalog_find(&gateway.catalog, "both")->server->name, "one");
+	assert_string_equal(find("both")->server->name, "one");
 	list_models("{\"data\":[]}", "{\"data\":[{\"id\":\"both\"}]}");
 
-	assert_string_equal(catalog_find(&gateway.catalog, "both")->server->name, "two");
+	assert_string_equal(find("both")->server->name, "two");
 	gateway_models(&gateway, CONN, API_OPENAI, NULL, &client);
 	assert_non_null(strstr(seen.body, "\"both\""));
 	assert_null(strstr(seen.body, "\"old\""));
@@ -164,7 +169,7 @@ static void test_a_higher_class_takes_over_the_wait(void **state)
 	(void)state;
 
 	list_models("{\"data\":[{\"id\":\"m\"}]}", "{\"data\":[]}");
-	model = catalog_find(&gateway.catalog, "m");
+	model = find("m");
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(residence_want(&gateway.residences, model, classes[i], seen.now),
 				 0);
@@ -179,12 +184,57 @@ static void test_a_higher_class_takes_over_the_wait(void **state)
 	assert_int_equal(seen.asks, 3); /* that of a voice stands for it, too */
 }
 
+/* A tab has no address to be asked at: it says by itself what it has, and is found by what it can.
+ */
+static void test_tabs_are_found_and_never_asked(void **state)
+{
+	static char tab;
+	struct model_server *server;
+	struct model *model;
+	struct catalog_wish wish = {.name = "m", .principal = "key:a"};
+	(void)state;
+
+	list_models("{\"data\":[{\"id\":\"m\"}]}", "{\"data\":[]}");
+	server = catalog_add_worker(&gateway.catalog, (struct worker *)(void *)&tab, "tab:t",
+				    "key:a");
+	server->concurrency = 1;
+	catalog_offer(server,
+		      &(struct catalog_offer){.name = "m",
+					      .routes = api_route_bit(api_route_of("/v1/messages")),
+					      .loaded = true});
+	model = catalog_find(&gateway.catalog, &wish);
+	assert_ptr_equal(model->server, server); /* it is in memory there */
+
+	wish.principal = "token";
+	assert_string_equal(catalog_find(&gateway.catalog, &wish)->server->name, "one");
+	wish.principal = "key:a";
+	wish.route = api_route_of("/v1/embeddings");
+	assert_string_equal(catalog_find(&gateway.catalog, &wish)->server->name, "one");
+	wish.route = api_route_of("/v1/messages");
+	server->running = 1;
+	assert_string_equal(catalog_find(&gateway.catalog, &wish)->server->name, "one");
+	server->running = 0;
+
+	residence_worked(&gateway.residences, model, seen.now);
+	residence_tick(&gateway.residences, mono_after(seen.now, 3600 * 1000));
+	assert_int_equal(model->due.v, MONO_NEVER.v);
+	seen.now = mono_after(seen.now, CATALOG_LIST_AGE_MS);
+	assert_int_equal(seen.call_count, 2);
+
+	gateway_models(&gateway, CONN, API_OPENAI, NULL,
+		       &(struct gateway_client){.principal = "token", .name = "test"});
+	assert_null(strstr(seen.body, "tab:t"));
+	catalog_remove(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_what_a_server_has_no_more_hides_nothing,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_higher_class_takes_over_the_wait, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_tabs_are_found_and_never_asked, set_up,
 						tear_down),
 	};
 

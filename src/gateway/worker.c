@@ -1,0 +1,473 @@
+/* worker: see worker.h. Each request has its place in one list until the worker says that it does
+ * nothing for it any more, also when nobody waits for it. */
+#include "gateway/worker.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "base/limits.h"
+#include "net/loop.h"
+#include "net/session.h"
+
+enum {
+	WORKERS_MAX = 64,
+	UNANSWERED_PINGS_MAX = 4,
+	MESSAGES_PER_S = 2000,
+	BODY_AHEAD_BYTES = 512 * 1024, /* of all its requests' bodies, not yet read */
+	MORE_BYTES = WORKER_WINDOW_BYTES / 4,
+};
+
+struct worker {
+	struct list in_workers;
+	struct workers *workers;
+	struct model_server *server;
+	uint64_t conn;
+	struct list works; /* struct work */
+	uint64_t body_ahead;
+	unsigned pings; /* since it was heard */
+	struct mono_ms ping_at;
+};
+
+/* A request that it has. */
+struct work {
+	struct list in_worker;
+	uint64_t number;
+	const struct upstream_handlers *handlers; /* NULL: cancelled */
+	void *ctx;
+	bool begun, paused, full;
+	uint64_t ahead, taken; /* of the answer: on its way, at most; to be given back by `more` */
+	struct mono_ms due;    /* it must have stopped */
+};
+
+void workers_init(struct workers *workers)
+{
+	list_init(&workers->all);
+	workers->next_worker = workers->next_request = 1;
+}
+
+static struct work *work_of(const struct worker *worker, uint64_t number)
+{
+	list_each (it, next, &worker->works) {
+		struct work *work = container_of(it, struct work, in_worker);
+		if (work->number == number)
+			return work;
+	}
+	return NULL;
+}
+
+static struct worker *worker_of(const struct workers *workers, uint64_t conn)
+{
+	list_each (it, next, &workers->all) {
+		struct worker *worker = container_of(it, struct worker, in_workers);
+		if (worker->conn == conn)
+			return worker;
+	}
+	return NULL;
+}
+
+static void send_text(const struct worker *worker, const struct text *text)
+{
+	net_session_send(worker->workers->net, worker->conn, text->bytes, text->length);
+}
+
+static void free_work(struct worker *worker, struct work *work)
+{
+	list_remove(&work->in_worker);
+	worker->server->running--;
+	free(work);
+}
+
+static void free_worker(struct worker *worker)
+{
+	list_each (it, next, &worker->works)
+		free_work(worker, container_of(it, struct work, in_worker));
+	catalog_remove(worker->server);
+	list_remove(&worker->in_workers);
+	worker->workers->count--;
+	free(worker);
+}
+
+void workers_finish(struct workers *workers)
+{
+	list_each (it, next, &workers->all)
+		free_worker(container_of(it, struct worker, in_workers));
+}
+
+/* Its requests hear that it is gone; they may be asked of others meanwhile, not of this one. */
+static void end_worker(struct worker *worker, const char *what)
+{
+	const struct upstream_end gone = {
+		.err = ERR_UPSTREAM_UNREACHABLE, .phase = UPSTREAM_HEAD, .what = what};
+	struct workers *workers = worker->workers;
+
+	worker->server->concurrency = 0;
+	while (!list_empty(&worker->works)) {
+		struct work *work = container_of(worker->works.next, struct work, in_worker);
+		const struct upstream_handlers *handlers = work->handlers;
+		void *ctx = work->ctx;
+		uint64_t number = work->number;
+
+		free_work(worker, work);
+		if (handlers)
+			handlers->on_end(ctx, number, &gone);
+	}
+	log_event(workers->log, LOG_INFO, "worker gone", log_str("worker", worker->server->name),
+		  log_str("why", what));
+	free_worker(worker);
+	workers->on_change(workers->ctx);
+}
+
+/* It broke a rule: what it says from here on is not heard. */
+static void turn_away(struct worker *worker, const char *what)
+{
+	log_event(worker->workers->log, LOG_WARN, "client bug: worker",
+		  log_str("worker", worker->server->name), log_str("what", what));
+	net_session_close(worker->workers->net, worker->conn, 1008, what);
+	end_worker(worker, what);
+}
+
+static uint32_t routes_of(const struct json *paths)
+{
+	uint32_t routes = 0;
+
+	for (size_t i = 0; i < json_count(paths); i++) {
+		const char *path = json_text(json_at(paths, i));
+		const struct api_route *route = path ? api_route_of(path) : NULL;
+		routes |= route ? api_route_bit(route) : 0;
+	}
+	return routes;
+}
+
+static void take_offer(struct worker *worker, const struct worker_message *message)
+{
+	worker->server->concurrency = message->concurrency;
+	catalog_offer_none(worker->server);
+	for (unsigned i = 0; i < message->model_count; i++) {
+		const struct worker_model *model = &message->models[i];
+		const struct catalog_offer offer = {.name = model->name,
+						    .routes = routes_of(model->paths),
+						    .loaded = model->loaded,
+						    .vram_bytes = model->vram_mb << 20};
+		if (offer.routes)
+			catalog_offer(worker->server, &offer);
+	}
+	worker->workers->on_change(worker->workers->ctx);
+}
+
+/* "tab:" keeps it apart from the configuration's names; it stands in a header. */
+static void name_server(const char *id, char *ret_name, size_t size)
+{
+	size_t used = (size_t)snprintf(ret_name, size, "tab:");
+
+	for (; *id && used < size - 1; id++)
+		ret_name[used++] = isalnum((unsigned char)*id) || strchr("-._", *id) ? *id : '-';
+	ret_name[used] = '\0';
+}
+
+int worker_open(struct workers *workers, uint64_t conn, const char *principal,
+		const struct worker_message *hello)
+{
+	char name[LIMIT_ID_BYTES + 8];
+	cleanup_text struct text welcome = {0};
+	struct worker *worker;
+
+	if (workers->count == WORKERS_MAX)
+		return -ERR_TOO_MANY_CONNECTIONS;
+	worker = calloc(1, sizeof(*worker));
+	if (!worker)
+		abort();
+
+	*worker = (struct worker){.workers = workers,
+				  .conn = conn,
+				  .ping_at = mono_after(loop_now(), WORKER_PING_MS)};
+	list_init(&worker->works);
+	list_init(&worker->in_workers);
+	list_append(&workers->all, &worker->in_workers);
+	workers->count++;
+	name_server(hello->name, name, sizeof(name));
+	worker->server = catalog_add_worker(workers->catalog, worker, name, principal);
+
+	net_session_rate(workers->net, conn, MESSAGES_PER_S);
+	worker_encode_welcome(&welcome, workers->next_worker++);
+	send_text(worker, &welcome);
+	log_event(workers->log, LOG_INFO, "worker", log_str("worker", name),
+		  log_int("models", hello->model_count),
+		  log_int("concurrency", hello->concurrency));
+	take_offer(worker, hello);
+	return 0;
+}
+
+static void take_head(struct worker *worker, const struct worker_message *message)
+{
+	struct work *work = work_of(worker, message->request);
+	char line[64];
+	int length;
+
+	if (!work || work->begun) {
+		turn_away(worker, "an answer that was not asked for");
+		return;
+	}
+	work->begun = true;
+	if (!work->handlers)
+		return;
+	length = snprintf(line, sizeof(line), "Content-Type: %s\r\n", message->content_type);
+	work->handlers->on_head(work->ctx, work->number, message->status,
+				(struct http_field_iterator){line, line + length});
+}
+
+static void give_back(const struct worker *worker, struct work *work)
+{
+	cleanup_text struct text more = {0};
+
+	if (work->paused || work->taken < MORE_BYTES)
+		return;
+	worker_encode_more(&more, work->number, work->taken);
+	work->ahead -= work->taken;
+	work->taken = 0;
+	send_text(worker, &more);
+}
+
+static void take_piece(struct worker *worker, const struct worker_message *message)
+{
+	struct work *work = work_of(worker, message->request);
+	uint64_t number = message->request;
+
+	if (!work || !work->begun) {
+		turn_away(worker, "an answer that was not asked for");
+		return;
+	}
+	work->ahead += message->text_length;
+	if (work->ahead > WORKER_WINDOW_BYTES) {
+		turn_away(worker, "more of an answer than its window takes");
+		return;
+	}
+	work->taken += message->text_length;
+	if (work->handlers && message->text_length > 0)
+		work->handlers->on_body(work->ctx, number, message->text, message->text_length);
+
+	work = work_of(worker, number); /* it may be cancelled now */
+	if (work)
+		give_back(worker, work);
+}
+
+/* Which errors a worker can give a client: none that would be Baton's own word. */
+static int client_err(int err)
+{
+	switch (err) {
+	case ERR_BAD_REQUEST:
+	case ERR_BAD_JSON:
+	case ERR_BAD_FIELD:
+	case ERR_TOO_LARGE:
+	case ERR_MODEL_FAILED:
+	case ERR_TIMEOUT:
+	case ERR_OUTRANKED:
+		return err;
+	case ERR_DRAINING:
+		return ERR_UPSTREAM_UNREACHABLE;
+	default:
+		return ERR_UPSTREAM_BROKEN;
+	}
+}
+
+static void take_end(struct worker *worker, const struct worker_message *message)
+{
+	struct work *work = work_of(worker, message->request);
+	struct workers *workers = worker->workers;
+	const struct upstream_handlers *handlers;
+	struct upstream_end end = {.phase = UPSTREAM_BODY, .what = ""};
+	void *ctx;
+
+	if (!work) {
+		turn_away(worker, "an answer that was not asked for");
+		return;
+	}
+	if (message->err || !work->begun) {
+		end.err = message->err ? client_err(message->err) : ERR_UPSTREAM_BROKEN;
+		end.phase = work->begun ? UPSTREAM_BODY : UPSTREAM_HEAD;
+		end.what = message->words ? message->words : err_text(end.err);
+	}
+
+	handlers = work->handlers;
+	ctx = work->ctx;
+	free_work(worker, work);
+	workers->on_change(workers->ctx);
+	if (handlers)
+		handlers->on_end(ctx, message->request, &end);
+}
+
+static void take_took(struct worker *worker, const struct worker_message *message)
+{
+	if (message->bytes > worker->body_ahead) {
+		turn_away(worker, "it took more than it was sent");
+		return;
+	}
+	worker->body_ahead -= message->bytes;
+	list_each (it, next, &worker->works) {
+		struct work *work = container_of(it, struct work, in_worker);
+		if (!work->full || !work->handlers || worker->body_ahead >= BODY_AHEAD_BYTES)
+			continue;
+		work->full = false;
+		work->handlers->on_writable(work->ctx, work->number);
+	}
+}
+
+static void take_message(struct worker *worker, const struct worker_message *message)
+{
+	switch (message->said) {
+	case WORKER_HELLO:
+		turn_away(worker, "hello comes once");
+		break;
+	case WORKER_MODELS:
+		take_offer(worker, message);
+		break;
+	case WORKER_HEAD:
+		take_head(worker, message);
+		break;
+	case WORKER_PIECE:
+		take_piece(worker, message);
+		break;
+	case WORKER_TOOK:
+		take_took(worker, message);
+		break;
+	case WORKER_END:
+		take_end(worker, message);
+		break;
+	case WORKER_PONG:
+		break;
+	}
+}
+
+void worker_say(struct workers *workers, uint64_t conn, const char *text, size_t length)
+{
+	struct worker *worker = worker_of(workers, conn);
+	struct worker_message message;
+
+	if (!worker)
+		return;
+	worker->pings = 0;
+	if (worker_decode(text, length, &message) == 0)
+		take_message(worker, &message);
+	else
+		turn_away(worker, message.parsed.detail);
+	worker_message_finish(&message);
+}
+
+void worker_gone(struct workers *workers, uint64_t conn)
+{
+	struct worker *worker = worker_of(workers, conn);
+
+	if (worker)
+		end_worker(worker, "its connection closed");
+}
+
+uint64_t worker_start(struct worker *worker, struct worker_request *request,
+		      const struct upstream_handlers *handlers, void *ctx)
+{
+	cleanup_text struct text asked = {0};
+	struct work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		abort();
+	*work = (struct work){.number = worker->workers->next_request++,
+			      .handlers = handlers,
+			      .ctx = ctx,
+			      .due = MONO_NEVER};
+	list_init(&work->in_worker);
+	list_append(&worker->works, &work->in_worker);
+	worker->server->running++;
+
+	request->request = work->number;
+	worker_encode_request(&asked, request);
+	send_text(worker, &asked);
+	return work->number;
+}
+
+bool worker_write(struct worker *worker, uint64_t request, const char *bytes, size_t length)
+{
+	struct work *work = work_of(worker, request);
+
+	if (!work)
+		return false;
+	net_session_send_bytes(worker->workers->net, worker->conn, request, bytes, length);
+	worker->body_ahead += length;
+	work->full = worker->body_ahead >= BODY_AHEAD_BYTES;
+	return !work->full;
+}
+
+void worker_write_end(struct worker *worker, uint64_t request)
+{
+	cleanup_text struct text end = {0};
+
+	worker_encode_body_end(&end, request);
+	send_text(worker, &end);
+}
+
+void worker_pause(struct worker *worker, uint64_t request, bool paused)
+{
+	struct work *work = work_of(worker, request);
+
+	if (!work)
+		return;
+	work->paused = paused;
+	give_back(worker, work);
+}
+
+void worker_cancel(struct worker *worker, uint64_t request)
+{
+	cleanup_text struct text cancel = {0};
+	struct work *work = work_of(worker, request);
+
+	if (!work || !work->handlers)
+		return;
+	work->handlers = NULL;
+	work->paused = false; /* what comes now is thrown away */
+	work->due = mono_after(loop_now(), worker->workers->stop_ms_max);
+	worker_encode_cancel(&cancel, request);
+	send_text(worker, &cancel);
+}
+
+/* False: it is gone. */
+static bool look_after(struct worker *worker, struct mono_ms now)
+{
+	cleanup_text struct text ping = {0};
+
+	list_each (it, next, &worker->works) {
+		if (!mono_due(container_of(it, struct work, in_worker)->due, now))
+			continue;
+		turn_away(worker, "it did not stop what was cancelled");
+		return false;
+	}
+	if (!mono_due(worker->ping_at, now))
+		return true;
+	if (worker->pings == UNANSWERED_PINGS_MAX) {
+		turn_away(worker, "it does not answer");
+		return false;
+	}
+	worker->pings++;
+	worker->ping_at = mono_after(now, WORKER_PING_MS);
+	worker_encode_ping(&ping);
+	send_text(worker, &ping);
+	return true;
+}
+
+void workers_tick(struct workers *workers, struct mono_ms now)
+{
+	list_each (it, next, &workers->all)
+		if (!look_after(container_of(it, struct worker, in_workers), now))
+			break; /* the next may be gone with it; the next tick is at once */
+}
+
+struct mono_ms workers_next(const struct workers *workers)
+{
+	struct mono_ms next = MONO_NEVER;
+
+	list_each (it, following, &workers->all) {
+		const struct worker *worker = container_of(it, struct worker, in_workers);
+		next = mono_min(next, worker->ping_at);
+		list_each (at, after, &worker->works)
+			next = mono_min(next, container_of(at, struct work, in_worker)->due);
+	}
+	return next;
+}

@@ -1,0 +1,363 @@
+/* Goal: a worker's limits of time and size hold, and what must not reach a client does not: one
+ * that is silent, that does not stop, that sends past its window or takes more than it got. Method:
+ * the real workers and catalog, a clock by hand, and a net that only notes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/call.h"
+#include "gateway/residence.h"
+#include "gateway/worker.h"
+#include "net/loop.h"
+#include "net/session.h"
+
+enum { CONN = 5, STOP_MS = 90 * 1000 };
+
+static struct {
+	struct mono_ms now;
+	struct catalog catalog;
+	struct workers workers;
+	char last[512], closed[64];
+	unsigned pings, changes;
+	struct {
+		int heads, bodies, ends, writables;
+		int status, err;
+		size_t bytes;
+	} got;
+} scene;
+
+/* ---- what workers borrow ---- */
+
+struct mono_ms loop_now(void)
+{
+	return scene.now;
+}
+
+void net_session_send(struct net *net, uint64_t conn, const char *text, size_t length)
+{
+	(void)net, (void)conn;
+	snprintf(scene.last, sizeof(scene.last), "%.*s", (int)length, text);
+	scene.pings += strstr(scene.last, "\"ping\"}") != NULL;
+}
+
+void net_session_send_bytes(struct net *net, uint64_t conn, uint64_t number, const char *bytes,
+			    size_t length)
+{
+	(void)net, (void)conn, (void)number, (void)bytes, (void)length;
+}
+
+void net_session_rate(struct net *net, uint64_t conn, unsigned messages_per_s)
+{
+	(void)net, (void)conn;
+	assert_true(messages_per_s > 0);
+}
+
+void net_session_close(struct net *net, uint64_t conn, int code, const char *reason)
+{
+	(void)net;
+	assert_int_equal(conn, CONN);
+	assert_int_equal(code, 1008);
+	snprintf(scene.closed, sizeof(scene.closed), "%s", reason);
+}
+
+void residence_server_gone(const struct model_server *server, struct mono_ms now)
+{
+	(void)server, (void)now;
+}
+
+int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,
+	       void *ctx, struct call **ret_call)
+{
+	(void)upstream, (void)question, (void)done, (void)ctx, (void)ret_call;
+	fail();
+	return 0;
+}
+
+void call_cancel(struct call *call)
+{
+	assert_null(call);
+}
+
+/* ---- who asks ---- */
+
+static void on_head(void *ctx, uint64_t request, int status, struct http_field_iterator fields)
+{
+	struct http_field field;
+	(void)ctx, (void)request;
+
+	assert_true(http_field_next(&fields, &field) && http_field_is(&field, "content-type"));
+	scene.got.heads++;
+	scene.got.status = status;
+}
+
+static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
+{
+	(void)ctx, (void)request, (void)bytes;
+	scene.got.bodies++;
+	scene.got.bytes += length;
+}
+
+static void on_writable(void *ctx, uint64_t request)
+{
+	(void)ctx, (void)request;
+	scene.got.writables++;
+}
+
+static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
+{
+	(void)ctx, (void)request;
+	scene.got.ends++;
+	scene.got.err = end->err;
+}
+
+static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
+
+static void on_change(void *ctx)
+{
+	(void)ctx;
+	scene.changes++;
+}
+
+static void say(const char *text)
+{
+	worker_say(&scene.workers, CONN, text, strlen(text));
+}
+
+static struct model *find(void)
+{
+	return catalog_find(&scene.catalog, &(struct catalog_wish){.name = "m"});
+}
+
+static uint64_t ask(void)
+{
+	struct worker_request request = {
+		.path = "/", .model = "m", .client = "c", .content_type = "application/json"};
+
+	return worker_start(find()->server->worker, &request, &handlers, NULL);
+}
+
+static void pass_time(int64_t ms)
+{
+	scene.now = mono_after(scene.now, ms);
+	workers_tick(&scene.workers, scene.now);
+}
+
+static void say_piece(uint64_t request, size_t length)
+{
+	cleanup_text struct text text = {0};
+
+	text_format(&text, "{\"type\":\"piece\",\"request\":%d,\"text\":\"", (int)request);
+	for (size_t i = 0; i < length; i++)
+		text_char(&text, 'x');
+	text_str(&text, "\"}");
+	worker_say(&scene.workers, CONN, text.bytes, text.length);
+}
+
+static int set_up(void **state)
+{
+	static const char hello[] =
+		"{\"type\":\"hello\",\"id\":\"a b\",\"models\":"
+		"[{\"id\":\"m\",\"paths\":[\"/v1/chat/completions\"],\"vram_mb\":3}]}";
+	struct worker_message message;
+	(void)state;
+
+	memset(&scene, 0, sizeof(scene));
+	scene.now.v = 1000;
+	catalog_init(&scene.catalog, NULL, on_change, NULL);
+	scene.workers = (struct workers){
+		.catalog = &scene.catalog, .stop_ms_max = STOP_MS, .on_change = on_change};
+	workers_init(&scene.workers);
+	assert_int_equal(worker_decode(hello, strlen(hello), &message), 0);
+	assert_int_equal(worker_open(&scene.workers, CONN, NULL, &message), 0);
+	worker_message_finish(&message);
+	assert_string_equal(find()->server->name, "tab:a-b");
+	assert_int_equal(model_vram_bytes(find()), 3 << 20);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	workers_finish(&scene.workers);
+	catalog_finish(&scene.catalog);
+	return 0;
+}
+
+/* Silence is told from work by any message; four pings without one are too many. */
+static void test_silence(void **state)
+{
+	(void)state;
+	ask();
+	for (int i = 0; i < 3; i++)
+		pass_time(WORKER_PING_MS);
+	assert_int_equal(scene.pings, 3);
+	say("{\"type\":\"pong\"}");
+	for (int i = 0; i < 4; i++)
+		pass_time(WORKER_PING_MS);
+	assert_string_equal(scene.closed, "");
+	assert_int_equal(scene.workers.count, 1);
+
+	pass_time(WORKER_PING_MS);
+	assert_string_equal(scene.closed, "it does not answer");
+	assert_int_equal(scene.workers.count, 0);
+	assert_null(find());
+	assert_int_equal(scene.got.ends, 1);
+	assert_int_equal(scene.got.err, ERR_UPSTREAM_UNREACHABLE);
+}
+
+/* The machine slept: nobody could answer meanwhile. */
+static void test_sleep_is_no_silence(void **state)
+{
+	(void)state;
+	pass_time(24 * 3600 * 1000);
+	assert_string_equal(scene.closed, "");
+	assert_int_equal(scene.pings, 1);
+}
+
+/* What is cancelled keeps its place until it stopped, and is given up with all of it at last. */
+static void test_cancelled(void **state)
+{
+	uint64_t request = ask();
+	(void)state;
+
+	worker_cancel(find()->server->worker, request);
+	assert_string_equal(scene.last, "{\"type\":\"cancel\",\"request\":1}");
+	assert_false(server_has_room(find()->server));
+	say("{\"type\":\"head\",\"request\":1}");
+	say_piece(request, 100);
+	assert_int_equal(scene.got.heads + scene.got.bodies + scene.got.ends, 0);
+
+	say("{\"type\":\"end\",\"request\":1}");
+	assert_true(server_has_room(find()->server));
+	assert_int_equal(scene.got.ends, 0);
+
+	request = ask();
+	worker_cancel(find()->server->worker, request);
+	for (int64_t ms = 0; ms < STOP_MS - WORKER_PING_MS; ms += WORKER_PING_MS) {
+		pass_time(WORKER_PING_MS);
+		say("{\"type\":\"pong\"}");
+	}
+	assert_string_equal(scene.closed, "");
+	pass_time(WORKER_PING_MS);
+	assert_string_equal(scene.closed, "it did not stop what was cancelled");
+	assert_int_equal(scene.got.ends, 0);
+}
+
+/* More goes back as the client reads, and no more than the window is ever on its way. */
+static void test_window(void **state)
+{
+	uint64_t request = ask();
+	struct worker *worker = find()->server->worker;
+	(void)state;
+
+	say("{\"type\":\"head\",\"request\":1,\"content_type\":\"text/event-stream\"}");
+	for (int i = 0; i < 100; i++)
+		say_piece(request, 32 * 1024);
+	assert_string_equal(scene.last, "{\"type\":\"more\",\"request\":1,\"bytes\":65536}");
+	assert_int_equal(scene.got.bytes, 100 * 32 * 1024);
+
+	worker_pause(worker, request, true);
+	scene.last[0] = '\0';
+	for (int i = 0; i < 8; i++)
+		say_piece(request, 32 * 1024);
+	assert_string_equal(scene.last, "");
+	assert_string_equal(scene.closed, "");
+	worker_pause(worker, request, false);
+	assert_string_equal(scene.last, "{\"type\":\"more\",\"request\":1,\"bytes\":262144}");
+
+	worker_pause(worker, request, true);
+	for (int i = 0; i < 8; i++)
+		say_piece(request, 32 * 1024);
+	say_piece(request, 1);
+	assert_string_equal(scene.closed, "more of an answer than its window takes");
+	assert_int_equal(scene.got.bytes, 116 * 32 * 1024);
+	assert_int_equal(scene.got.ends, 1);
+}
+
+/* A body waits until what was sent is taken; nobody takes more than there was. */
+static void test_body(void **state)
+{
+	static const char bytes[64 * 1024];
+	uint64_t request = ask();
+	struct worker *worker = find()->server->worker;
+	unsigned sent = 1;
+	(void)state;
+
+	while (worker_write(worker, request, bytes, sizeof(bytes)))
+		sent++;
+	assert_int_equal(sent, 8);
+	say("{\"type\":\"took\",\"bytes\":65536}");
+	assert_int_equal(scene.got.writables, 1);
+	say("{\"type\":\"took\",\"bytes\":458752}");
+	assert_string_equal(scene.closed, "");
+	say("{\"type\":\"took\",\"bytes\":1}");
+	assert_string_equal(scene.closed, "it took more than it was sent");
+}
+
+/* Of its errors a client hears those that are a worker's to give. */
+static void test_errors(void **state)
+{
+	static const struct {
+		const char *code; /* NULL: none, and no head before */
+		int err;
+	} rows[] = {
+		{"outranked", ERR_OUTRANKED},          {"draining", ERR_UPSTREAM_UNREACHABLE},
+		{"bad_field", ERR_BAD_FIELD},          {"unauthorized", ERR_UPSTREAM_BROKEN},
+		{"no such code", ERR_UPSTREAM_BROKEN}, {NULL, ERR_UPSTREAM_BROKEN},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cleanup_text struct text text = {0};
+
+		text_str(&text, "{\"type\":\"end\"");
+		text_json_u64(&text, "request", ask());
+		if (rows[i].code)
+			text_json_str(&text, "code", rows[i].code);
+		text_char(&text, '}');
+		say(text.bytes);
+		assert_int_equal(scene.got.err, rows[i].err);
+		assert_int_equal(scene.got.ends, i + 1);
+	}
+	assert_string_equal(scene.closed, "");
+}
+
+/* A model that is taken back stays until what runs there is done. */
+static void test_model_taken_back(void **state)
+{
+	struct model *model = find();
+	uint64_t request = ask();
+	(void)state;
+
+	model->running++;
+	say("{\"type\":\"models\",\"models\":[]}");
+	assert_null(find());
+	assert_int_equal(model->server->running, 1);
+	say("{\"type\":\"head\",\"request\":1}");
+	say_piece(request, 5);
+	assert_int_equal(scene.got.bytes, 5);
+	model->running--;
+	say("{\"type\":\"models\",\"models\":[]}");
+	assert_null(find());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sleep_is_no_silence, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_window, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_model_taken_back, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
