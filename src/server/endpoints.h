@@ -17,6 +17,8 @@ enum endpoint_kind {
 	ENDPOINT_STATUS,   /* a status that is written in slices */
 	ENDPOINT_GREETING, /* a session that has not said hello */
 	ENDPOINT_SESSION,
+	ENDPOINT_WORKER_GREETING, /* a worker that has not said hello */
+	ENDPOINT_WORKER,
 	ENDPOINT_LEAVING, /* a session that was told to go and has not gone yet */
 	ENDPOINT_KIND_COUNT
 };
@@ -34,7 +36,7 @@ struct endpoint_session {
 	bool events, logs;          /* subscriptions */
 	int pidfd;                  /* of the peer, until welcome hands it on; -1: none; owned */
 	uint64_t id;                /* of the core; 0 until welcome */
-	struct mono_ms hello_due;   /* ENDPOINT_GREETING */
+	struct mono_ms hello_due;   /* of a greeting */
 	struct mono_ms since, seen; /* its hello, its last message */
 	char name[LIMIT_ID_BYTES + 1];
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];

@@ -36,6 +36,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	wake = mono_min(wake, reload_when_due(&server->reload, now));
 	wake = mono_min(wake, sockets_when_due(&server->sockets, now));
 	wake = mono_min(wake, inference_step(&server->inference, now));
+	wake = mono_min(wake, worker_sockets_step(&server->worker_sockets, now));
 	wake = mono_min(wake, process_tracker_step(&server->tracker, now));
 	wake = mono_min(wake, live_reload_when_due(&server->live_reload, now));
 	wake = mono_min(wake, greeting_wake(&server->endpoints));

@@ -16,6 +16,7 @@
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
+#include "server/inference/worker_sockets.h"
 #include "server/journal_watch.h"
 #include "server/logfile.h"
 #include "server/memory_trim.h"
@@ -63,6 +64,7 @@ struct server {
 	struct reload reload;
 	struct sockets sockets;
 	struct inference inference;
+	struct worker_sockets worker_sockets;
 	struct live_reload live_reload;
 	struct page_links page_links;
 	struct sessions sessions;

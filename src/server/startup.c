@@ -136,6 +136,12 @@ static void connect_routes(struct server *server)
 						   .state = &server->state,
 						   .log = &server->log_ring.log};
 
+	server->worker_sockets = (struct worker_sockets){.endpoints = &server->endpoints,
+							 .access = &server->access,
+							 .inference = &server->inference,
+							 .state = &server->state};
+	worker_sockets_begin(&server->worker_sockets);
+
 	server->pages = (struct pages){.paths = &server->active.paths,
 				       .settings = &server->active.settings,
 				       .access = &server->access,
@@ -151,7 +157,8 @@ static void connect_routes(struct server *server)
 			  .sites = &server->site_routes,
 			  .sessions = &server->sessions.greeting,
 			  .config = &server->reload,
-			  .inference = &server->inference},
+			  .inference = &server->inference,
+			  .workers = &server->worker_sockets},
 	};
 }
 

@@ -112,10 +112,11 @@ class Migrate(DaemonTest):
         for path in ("/logs", "/audit/server-logs"):
             self.assertIn("logs", self.ask("GET", path).json())
             self.assertEqual(self.ask("GET", path, headers={"Authorization": "Bearer wrong"}).status, 401, path)
-        for path in ("/v1/models", "/ws/chat", "/ws/embed"):
+        self.assertEqual(self.ask("GET", "/v1/models").json(), {"object": "list", "data": []})
+        for path in ("/ws/chat", "/ws/embed"):
             self.assertEqual(self.ask("GET", path).status, 404, path)
         for path in ("/v1/chat/completions", "/v1/embeddings"):
-            self.assertEqual(self.ask("POST", path, {}).status, 404, path)
+            self.assertEqual(self.ask("POST", path, {"model": "webgpu-chat"}).status, 404, path)
         self.assertEqual(self.ask("GET", "/v1/gpu/status", headers={"Origin": "http://elsewhere:8000"}).status, 403)
         plain = {"Content-Type": "text/plain"}
         self.assertEqual(self.ask("POST", "/v1/gpu/lock", {"id": "x"}, headers=plain).status, 415)

@@ -36,7 +36,8 @@ PROJECT = {
 ROOMS = {
     "server/access": {"server/random_pool.h"},
     "server/gpus": {"server/access/credentials.h", "server/event_queue.h"},
-    "server/inference": {"server/access/", "server/event_queue.h", "server/respond.h"},
+    "server/inference": {"server/access/", "server/session/", "server/endpoint_ops.h", "server/event_queue.h",
+                         "server/respond.h", "server/run_state.h"},
     "server/http": {"server/access/", "server/inference/", "server/monitor/", "server/pages/", "server/session/",
                     "server/broker.h", "server/endpoint_ops.h", "server/endpoints.h", "server/message_context.h",
                     "server/reload.h",
@@ -79,7 +80,7 @@ WEB = {
     "storage": ("/storage/", "/vendor/idb.js"),
     "inference": ("/inference/", "/sdk/index.js", "/vendor/"),
     "ui": ("/ui/", "/inference/profiles.js", "/sdk/index.js", "/modules/logger.js", "/vendor/"),
-    "pages": ("/pages/", "/ui/", "/inference/", "/storage/", "/sdk/index.js", "/vendor/"),
+    "pages": ("/pages/", "/ui/", "/inference/", "/storage/", "/sdk/index.js", "/sdk/serve.js", "/vendor/"),
 }
 WEB_URLS = {folder: f"/{folder}/" for folder in WEB} | {"compat": "/modules/"}
 IMPORT = re.compile(

@@ -12,6 +12,7 @@
 #include "server/http/page_routes.h"
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
+#include "server/inference/worker_sockets.h"
 #include "server/session/greeting.h"
 
 static void call_handler(const struct route_parts *parts, enum route_id id,

@@ -12,6 +12,7 @@ struct monitoring_routes;
 struct pages;
 struct reload;
 struct site_routes;
+struct worker_sockets;
 
 /* What the handlers work on, by the name that a row of wire/route_table.h gives it. */
 struct route_parts {
@@ -22,6 +23,7 @@ struct route_parts {
 	struct greeting *sessions;
 	struct reload *config;
 	struct inference *inference;
+	struct worker_sockets *workers;
 };
 
 /* The pointers are borrowed. */

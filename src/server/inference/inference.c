@@ -225,7 +225,7 @@ static int take_settings(struct inference *inference, const struct settings *set
 
 	if (inference->gateway)
 		gateway_reload(inference->gateway, &options);
-	else if (settings->upstream_count > 0)
+	else
 		rc = gateway_create(inference->loop, inference->net, &inference->port,
 				    &inference->processes, inference->log, &options,
 				    &inference->gateway);
@@ -345,22 +345,12 @@ static struct gateway_client client_of(const struct inference *inference,
 				       .origin = context->verdict.allow_origin};
 }
 
-static bool refused_closed(const struct inference *inference, const struct request_context *context)
-{
-	if (inference->gateway)
-		return false;
-	respond_error(context, ERR_MODEL_NOT_FOUND,
-		      "no model server is configured; name one under upstreams");
-	return true;
-}
-
 void inference_request(struct inference *inference, const struct request_context *context)
 {
 	struct client_names names;
 	struct gateway_client client = client_of(inference, context, &names);
 
-	if (!refused_closed(inference, context))
-		gateway_request(inference->gateway, context->request, &client);
+	gateway_request(inference->gateway, context->request, &client);
 }
 
 void inference_models(struct inference *inference, const struct request_context *context)
@@ -372,8 +362,6 @@ void inference_models(struct inference *inference, const struct request_context 
 	bool one = !strncmp(path, prefix, strlen(prefix));
 	char id[JSON_SCAN_MODEL_BYTES];
 
-	if (refused_closed(inference, context))
-		return;
 	if (one && !route_path_text(path + strlen(prefix), id, sizeof(id)))
 		respond_error(context, ERR_NOT_FOUND, NULL);
 	else
@@ -387,10 +375,7 @@ void inference_status(struct inference *inference, const struct request_context 
 	cleanup_text struct text body = {0};
 
 	text_char(&body, '{');
-	if (inference->gateway)
-		gateway_status(inference->gateway, &body, loop_now());
-	else
-		text_str(&body, "\"models\":[],\"requests\":[]");
+	gateway_status(inference->gateway, &body, loop_now());
 	text_char(&body, '}');
 	respond_json(context, 200, &body);
 }

@@ -1,6 +1,5 @@
 /* inference: the gateway inside the server: its requests become events, effects for its claims
- * become its news, and its routes are served. Without model servers in the configuration it is
- * closed, and its routes say so. */
+ * become its news, and its routes are served. */
 #pragma once
 #include "config/settings.h"
 #include "gateway/gateway.h"
@@ -10,7 +9,7 @@
 #include "server/respond.h"
 
 struct inference {
-	struct gateway *gateway; /* NULL: no model server is configured */
+	struct gateway *gateway; /* NULL: not open */
 	struct loop *loop;
 	struct net *net;
 	struct log *log;

@@ -19,6 +19,7 @@
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
+#include "server/inference/worker_sockets.h"
 #include "server/session/greeting.h"
 
 #define TOKEN "the-install-token"
@@ -58,6 +59,7 @@ HANDLER(inference_request, struct inference)
 HANDLER(inference_models, struct inference)
 HANDLER(inference_status, struct inference)
 HANDLER(inference_no_realtime, struct inference)
+HANDLER(worker_sockets_open, struct worker_sockets)
 HANDLER(route_file, struct pages)
 HANDLER(route_pair, struct site_routes)
 HANDLER(route_sites, struct site_routes)
