@@ -128,6 +128,11 @@ export class Broker extends EventTarget {
 		return this.#heartbeat;
 	}
 
+	/** For serve.js. @internal */
+	get door() {
+		return { base: this.#base, name: this.#name, token: this.#token };
+	}
+
 	/** Where the browser asks its user first, not before a page wants something. */
 	#begin() {
 		if (this.#begun || this.#state === "closed") return;

@@ -4,6 +4,7 @@
 import type { Claim } from "./claim.js";
 import type { BrokerError } from "./errors.js";
 import type { Lease } from "./lease.js";
+import type { Model } from "./model.js";
 import type { FromBroker, Http, Rights, StatusFields, ToBroker } from "./protocol.js";
 
 export type ErrorCode =
@@ -433,6 +434,114 @@ export interface RunOptions extends RequestOptions {
 
 export type ModelTask<E, T> = (engine: E, lease: Lease) => MaybePromise<T>;
 export type MaybePromise<T> = T | Promise<T>;
+
+// serve.js: a page that answers requests of inference APIs.
+
+/** What clients say and engines answer, in the shapes of OpenAI's and Anthropic's APIs, and engines
+ * themselves; any: it is the handlers' to know. */
+export type Spoken = any;
+
+export type ServeState = "connecting" | "open" | "closed";
+
+export interface ServeOptions {
+	/** What clients may ask for. */
+	models: ServedModel<Spoken>[];
+	/** Requests at once, of all models; default 1, at most 16. */
+	concurrency?: number;
+	/** Shown to people, as `tab:NAME`; default: the Broker's. */
+	name?: string;
+}
+
+/** One model, and how each route is answered; a route without a handler is not served. */
+export interface ServedModel<E> {
+	/** What clients say as `model`. */
+	id: string;
+	/** Runs the handlers: memory, files and turns are its own. Whether it is loaded is told by itself. */
+	model?: Model<E>;
+	/** Without `model`: it is in memory, and is chosen before those that are not. */
+	loaded?: boolean;
+	/** For people. */
+	vramBytes?: number;
+	/** How the turn of each request is asked for, beside the client's class. False: the handler asks by itself. */
+	lease?: RequestOptions | false;
+	/** `/v1/chat/completions`, and `/v1/messages` as one. Texts as they are made, OpenAI's chunks, or its whole answer. */
+	chat?(
+		body: ChatBody,
+		context: ServeContext<E>,
+	): Given<string | Partial<ChatChunk> | Completion>;
+	/** `/v1/completions`. */
+	completions?(body: Record<string, Spoken>, context: ServeContext<E>): Given<string>;
+	/** `/v1/embeddings`; `input` is always a list of texts. A vector for each, in order. */
+	embeddings?(
+		body: { input: string[] } & Record<string, Spoken>,
+		context: ServeContext<E>,
+	): MaybePromise<ArrayLike<number>[]>;
+	/** `/v1/audio/transcriptions`: the form's fields. The text, or OpenAI's verbose answer. */
+	transcribe?(
+		form: { file: File } & Record<string, Spoken>,
+		context: ServeContext<E>,
+	): MaybePromise<string | { text: string }>;
+}
+
+export interface ServeContext<E = unknown> {
+	/** The client left, or the lease is over: stop. */
+	signal: AbortSignal;
+	/** Null with `lease: false`. */
+	lease: Lease | null;
+	/** Of `model`. */
+	engine: E;
+	/** As the page calls it. */
+	model: string;
+	class: NonNullable<RequestOptions["class"]>;
+	/** Who asks, for people. */
+	client: string;
+}
+
+/** At once, or as it is made. */
+export type Given<T> = MaybePromise<T> | AsyncIterable<T> | Iterable<T>;
+
+/** OpenAI's, as the client sent it. */
+export interface ChatBody {
+	model: string;
+	messages: { role: string; content: Spoken; [field: string]: Spoken }[];
+	stream?: boolean;
+	[field: string]: Spoken;
+}
+
+/** OpenAI's. */
+export interface ChatChunk {
+	id?: string;
+	choices: {
+		index: number;
+		delta?: Spoken;
+		finish_reason?: string | null;
+		[field: string]: Spoken;
+	}[];
+	usage?: Spoken;
+	[field: string]: Spoken;
+}
+
+/** OpenAI's. */
+export interface Completion {
+	id?: string;
+	choices: {
+		index: number;
+		message: Spoken;
+		finish_reason: string | null;
+		[field: string]: Spoken;
+	}[];
+	usage?: Spoken;
+	[field: string]: Spoken;
+}
+
+/** Where an answer goes. */
+export interface ServeOut {
+	readonly begun: boolean;
+	begin(contentType: string, status?: number): void;
+	write(text: string): Promise<void>;
+}
+
+export type ServeAnswer = (context: ServeContext<Spoken>, out: ServeOut) => Promise<void>;
 
 // What the files above ask of each other.
 

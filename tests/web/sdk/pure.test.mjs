@@ -170,14 +170,20 @@ const gzipped = (names) =>
 		{ level: 9 },
 	).length;
 
-test("the SDK is at most 12 kB minified and gzipped, and its models 6 kB more", () => {
+test("the SDK is at most 12 kB minified and gzipped, its models 6 kB more, and serving 6", () => {
 	const files = readdirSync(SDK).filter((name) => name.endsWith(".js"));
 	const models = ["download.js", "files.js", "hash.js", "model.js"];
-	const session = files.filter((name) => !models.includes(name));
-	assert.ok(session.length > 5);
-	console.log(`# ${gzipped(session)} and ${gzipped(models)} bytes`);
-	assert.ok(gzipped(session) <= 12_000, `${gzipped(session)} bytes`);
-	assert.ok(gzipped(models) <= 6_000, `${gzipped(models)} bytes`);
+	const serving = files.filter((name) => name.startsWith("serve"));
+	const session = files.filter((name) => ![...models, ...serving].includes(name));
+	assert.ok(session.length > 5 && serving.length > 2);
+	const sizes = [session, models, serving].map(gzipped);
+	console.log(`# ${sizes.join(", ")} bytes`);
+	assert.ok(sizes[0] <= 12_000 && sizes[1] <= 6_000 && sizes[2] <= 6_000, `${sizes} bytes`);
+});
+
+test("a page that does not serve loads nothing of it", () => {
+	for (const name of readdirSync(SDK).filter((file) => /^(?!serve).*\.js$/.test(file)))
+		assert.doesNotMatch(readFileSync(new URL(name, SDK), "utf8"), /from "\.\/serve/);
 });
 
 /** The modules of web/, as they are named from there. */
