@@ -17,7 +17,11 @@ import { modelView } from "./model_view.js";
 
 /** @typedef {import("./chat.js").Conversation} Conversation */
 
-const KEPT = { model: "baton.console.model", profile: "baton.console.profile" };
+const KEPT = {
+	model: "baton.console.model",
+	profile: "baton.console.profile",
+	serve: "baton.console.serve",
+};
 const SAID_CHARS_MAX = 400;
 /** Nearer to the end than this, the view follows what is written. */
 const FOLLOW_PX = 80;
@@ -36,6 +40,9 @@ const list = /** @type {HTMLDetailsElement} */ (place("list"));
 let chat;
 /** @type {ModelHost | null} */
 let host = null;
+/** While the switch is on: what answers programs.
+ * @type {import("./serving.js").HostServing | null} */
+let serving = null;
 let drawing = false;
 
 /** @type {import("./model_view.js").ModelState} */
@@ -50,6 +57,8 @@ const model = {
 	state: "empty",
 	vramBytes: 0,
 	busy: false,
+	serves: "off",
+	requests: 0,
 };
 
 /** The model that is chosen now, made when it is first asked. */
@@ -61,6 +70,7 @@ function currentHost() {
 	made.addEventListener("state", () => {
 		if (host !== made) return;
 		model.state = made.state;
+		serving?.update(made);
 		if (made.state === "ready" || made.state === "empty") void measure(made);
 		draw();
 	});
@@ -85,7 +95,36 @@ async function renew() {
 	model.state = "empty";
 	model.vramBytes = 0;
 	draw();
+	if (serving) serving.update(currentHost());
 	await old?.unload();
+}
+
+/** @param {boolean} on */
+async function setServing(on) {
+	localStorage.setItem(KEPT.serve, on ? "on" : "");
+	model.serves = on ? "connecting" : "off";
+	draw();
+	const old = serving;
+	serving = null;
+	await old?.close();
+	if (!on) return;
+	try {
+		const { HostServing } = await import("./serving.js");
+		if (model.serves === "off") return;
+		const made = new HostServing(broker, currentHost());
+		serving = made;
+		made.addEventListener("change", () => {
+			if (serving !== made) return;
+			model.serves = made.state === "closed" ? "off" : made.state;
+			model.requests = made.running;
+			if (made.error) showError(made.error);
+			draw();
+		});
+	} catch (error) {
+		model.serves = "off";
+		showError(error);
+	}
+	draw();
 }
 
 const modelActions = {
@@ -120,6 +159,7 @@ const modelActions = {
 		model.device = "webgpu";
 		await renew();
 	},
+	serve: setServing,
 };
 
 /** @type {import("./model_guide.js").GuideActions["add"]} */
@@ -334,6 +374,7 @@ async function start() {
 	} catch (error) {
 		showError(error, { retry: () => location.reload() });
 	}
+	if (localStorage.getItem(KEPT.serve) && model.chosen) void setServing(true);
 	await chat.restore();
 	drawNow();
 	scrollToEnd(true);

@@ -19,6 +19,8 @@ import { formatBytes } from "../../ui/frame.js";
  * @property {import("../../inference/model_host.js").HostState} state
  * @property {number} vramBytes
  * @property {boolean} busy
+ * @property {"off"|"connecting"|"open"} serves programs that ask the broker's gateway
+ * @property {number} requests of theirs, on their way
  *
  * @typedef {object} ModelActions
  * @property {(id: string) => void} choose
@@ -27,6 +29,7 @@ import { formatBytes } from "../../ui/frame.js";
  * @property {() => void} fetchAgain
  * @property {() => void} add
  * @property {() => void} useGpu
+ * @property {(on: boolean) => void} serve
  */
 
 const MIB = 1024 * 1024;
@@ -81,6 +84,23 @@ function choosing(s, actions) {
 		answers of up to ${profiles[s.profile].newTokens} tokens.</p>`;
 }
 
+/** The switch, and what programs are to say. @param {ModelState} s @param {ModelActions} actions */
+function serving(s, actions) {
+	return html`<label class="row"><input type="checkbox" id="serve" .checked=${live(s.serves !== "off")}
+		?disabled=${!s.chosen} @change=${(/** @type {Event} */ event) =>
+			actions.serve(/** @type {HTMLInputElement} */ (event.target).checked)}>
+		Answer programs, too</label>
+	${
+		s.serves === "open" && s.chosen
+			? html`<p id="served" class="faint">Ask <code>${location.origin}/v1</code> for the model
+			<code>${s.chosen.id}</code>. ${
+				s.requests > 0 ? `${s.requests} on the way.` : "Nobody asks now."
+			}</p>`
+			: nothing
+	}
+	${s.serves === "connecting" ? html`<p class="faint">Not connected.</p>` : nothing}`;
+}
+
 /** @param {ModelState} s @param {ModelActions} actions */
 export function modelView(s, actions) {
 	const [tone, word] = STATES[s.state];
@@ -106,6 +126,7 @@ export function modelView(s, actions) {
 			<div class="whole"><dt>Runs on</dt>
 				<dd><bdi>${s.device === "wasm" ? "the CPU" : s.gpu}</bdi></dd></div>
 		</dl>
+		${serving(s, actions)}
 		<div class="row">
 			<button type="button" class="small" @click=${actions.add}>Add models…</button>
 			<button type="button" class="small" ?disabled=${s.busy || s.state !== "ready"}

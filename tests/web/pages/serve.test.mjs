@@ -1,0 +1,117 @@
+// Proves that Root Console answers programs while its switch is on: npm's openai client gets what the
+// demo model computes on WebGPU in a real tab, streamed and whole; the tab's own lease is the only
+// one; the switch outlives a reload; a tab that goes away is no half answer.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { after, afterEach, before, test } from "node:test";
+import { openBrowser } from "../lib/browser.mjs";
+import { startDaemon } from "../lib/daemon.mjs";
+import { until } from "../lib/until.mjs";
+
+const { default: OpenAI } = createRequire(new URL("../../gateway/package.json", import.meta.url))(
+	"openai",
+);
+const QUEUE_ANSWER =
+	"Waiting is fair here, your place only moves forward, and the page shows how "
+	+ "long at most.";
+const ask = {
+	model: "tiny-lm",
+	messages: [{ role: "user", content: [{ type: "text", text: "How does the queue work?" }] }],
+};
+
+let daemon;
+let browser;
+let openai;
+
+before(async () => {
+	daemon = await startDaemon({});
+	browser = await openBrowser();
+	openai = new OpenAI({ baseURL: `${daemon.base}/v1`, apiKey: daemon.token, maxRetries: 0 });
+});
+
+after(async () => {
+	await browser?.close();
+	await daemon?.stop();
+});
+
+afterEach(async () => {
+	for (const each of browser.context.pages()) await each.close();
+	await until(async () => (await served()).length === 0, { what: "nobody serves" });
+});
+
+const served = async () => (await openai.models.list()).data.map((one) => one.owned_by);
+
+/** A console that serves. */
+async function console_(first = true) {
+	const page = first
+		? await browser.signedInPage(daemon, "/console")
+		: await browser.context.newPage();
+	if (!first) await page.goto(`${daemon.base}/console`);
+	await page.locator("#choose option").first().waitFor({ state: "attached" });
+	if (first) await page.locator("#serve").check();
+	await page.locator("#served").waitFor();
+	return page;
+}
+
+test("npm's openai client is answered by the demo model in a tab", async () => {
+	const page = await console_();
+	assert.deepEqual(await served(), ["tab:Root-Console"]);
+	const stream = await openai.chat.completions.create({ ...ask, stream: true });
+	let text = "";
+	let finish;
+	let pieces = 0;
+	for await (const { choices } of stream) {
+		text += choices[0].delta.content ?? "";
+		pieces++;
+		finish = choices[0].finish_reason ?? finish;
+	}
+	assert.equal(text.trim(), QUEUE_ANSWER);
+	assert.equal(finish, "stop");
+	assert.ok(pieces > 3, `${pieces} pieces`);
+	const { leases, waiting } = await daemon.status();
+	assert.deepEqual(
+		[leases.map(({ slots }) => slots), waiting.length],
+		[[0], 0],
+		"its memory alone",
+	);
+
+	const whole = await openai.chat.completions.create({ ...ask, max_tokens: 3 });
+	assert.equal(whole.choices[0].finish_reason, "length");
+	assert.equal(whole.usage.completion_tokens, 3);
+	const picture = { type: "image_url", image_url: { url: "data:," } };
+	await assert.rejects(
+		openai.chat.completions.create({
+			...ask,
+			messages: [{ role: "user", content: [picture] }],
+		}),
+		(error) => error.status === 400 && /texts alone/.test(error.message),
+	);
+	const models = await daemon.cli("models");
+	assert.match(models, /tiny-lm.*tab:Root-Console.*ready/);
+	await page.locator("#serve").uncheck();
+	await until(async () => (await served()).length === 0, { what: "it serves no more" });
+});
+
+test("the switch outlives a reload, and both tabs serve", async () => {
+	const one = await console_();
+	await one.reload();
+	await one.locator("#served").waitFor();
+	const two = await console_(false);
+	assert.equal((await daemon.cli("models")).match(/tab:/g).length, 2);
+	const answers = await Promise.all([1, 2].map(() => openai.chat.completions.create(ask)));
+	for (const { choices } of answers)
+		assert.equal(choices[0].message.content.trim(), QUEUE_ANSWER);
+	await one.close();
+	const last = await openai.chat.completions.create(ask);
+	assert.equal(last.choices[0].message.content.trim(), QUEUE_ANSWER);
+	await two.close();
+});
+
+test("a tab that goes away before it answered is an error that its client throws", async () => {
+	const page = await console_();
+	const asked = openai.chat.completions.create({ ...ask, stream: true });
+	asked.catch(() => {});
+	await page.locator("#served", { hasText: "1 on the way" }).waitFor();
+	await page.close();
+	await assert.rejects(asked, (error) => error.code === "upstream_unreachable");
+});
