@@ -275,7 +275,7 @@ static inline void baton_claim_handlers_init(struct baton_claim_handlers *handle
 
 #define BATON_TIMEOUT_DEFAULT (-2) /* what the broker's configuration says: 120 s */
 #define BATON_TIMEOUT_NEVER   (-1)
-#define BATON_SLOTS_ALL       UINT32_MAX /* as many as the one GPU has that is granted */
+#define BATON_SLOTS_ALL       UINT32_MAX /* as many as each GPU has that is granted */
 
 struct baton_request {
 	size_t size;             /* set by baton_request_init */

@@ -2,6 +2,7 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include "core/all_slots.h"
 #include "core/drain.h"
 #include "core/emit.h"
 #include "core/host.h"
@@ -62,9 +63,7 @@ static void take_room(struct core *core, struct claim *claim)
 	if (claim->host)
 		host_enter(core, claim);
 
-	if (claim->rec.need.all_slots)
-		claim->rec.need.slots =
-			core->config.gpus[mask_first(claim->rec.granted_mask)].slots;
+	all_slots_count(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
 
@@ -83,10 +82,10 @@ static void forget_grant(struct claim *claim)
 
 	rec->granted_mask = 0;
 	rec->observed = rec->would_wait = false;
-	if (rec->need.all_slots)
-		rec->need.slots = 1;
 	if (claim_parked(claim))
 		rec->need.slots = rec->parked_slots;
+	if (rec->need.all_slots)
+		rec->need.slots = 1;
 
 	rec->parked_slots = 0;
 	rec->parked_until = MONO_PAST;
@@ -223,10 +222,10 @@ void claim_loaded(struct core *core, struct claim *claim)
 	claim_dirty(core, claim);
 }
 
-void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, uint64_t vram_bytes)
+void claim_change_need(struct core *core, struct claim *claim, const struct need *need)
 {
 	bool computed = claim->rec.need.slots > 0;
-	bool computes = slots > 0;
+	bool computes = need->slots > 0;
 
 	if (claim->session) {
 		claim->session->computing += computes;
@@ -236,9 +235,9 @@ void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, u
 	}
 
 	ledger_drop(core, claim);
-	claim->rec.need.slots = slots;
-	claim->rec.need.all_slots = false;
-	claim->rec.need.vram_bytes = vram_bytes;
+	claim->rec.need.slots = need->slots;
+	claim->rec.need.all_slots = need->all_slots;
+	claim->rec.need.vram_bytes = need->vram_bytes;
 	ledger_take(core, claim);
 	ledger_recap(core, claim->rec.granted_mask);
 

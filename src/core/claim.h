@@ -40,8 +40,8 @@ void claim_vanish(struct core *core, struct claim *claim);
 struct mono_ms claim_load_until(const struct core *core, const struct claim *claim);
 /* The time of loading of its present run is over, ready or not. */
 void claim_loaded(struct core *core, struct claim *claim);
-/* A holder's need changes in place; that it fits was judged. */
-void claim_change_need(struct core *core, struct claim *claim, uint32_t slots, uint64_t vram_bytes);
+/* A holder's slots and memory change in place; that they fit was judged. */
+void claim_change_need(struct core *core, struct claim *claim, const struct need *need);
 void claim_set_token(struct core *core, struct claim *claim, const struct token *token);
 /* Its record goes to the journal at the end of the step. */
 void claim_dirty(struct core *core, struct claim *claim);

@@ -137,7 +137,7 @@ static void add_load(struct graph *graph, const struct claim *lease)
 	for (uint32_t gpu = 0; gpu < graph->core->config.gpu_count; gpu++) {
 		if (!(lease->rec.granted_mask & (1u << gpu)))
 			continue;
-		graph->loads[gpu].taken[SLOTS] += lease->slots_charged;
+		graph->loads[gpu].taken[SLOTS] += claim_slots(graph->core, lease, gpu);
 		graph->loads[gpu].taken[VRAM] += lease->vram_charged;
 		exclude_callers(graph, gpu, SLOTS);
 		exclude_callers(graph, gpu, VRAM);

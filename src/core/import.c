@@ -25,6 +25,10 @@ static const char *read_core(struct core *core, const uint8_t *bytes, size_t siz
 
 	if (!core->started || !core->configured || core->fence_next == 0)
 		return "it is the state of a broker that had not started";
+
+	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
+		if (core->config.gpus[gpu].slots > SLOTS_CHARGED_MAX)
+			return "a GPU has more slots than can be counted";
 	return NULL;
 }
 
@@ -136,14 +140,15 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 		return "a claim's session is not its own";
 
 	if (claim->mask == 0 || (claim->mask | rec->granted_mask) >> LIMIT_GPUS ||
-	    rec->need.gpu_count == 0 || (rec->need.all_slots && rec->need.gpu_count > 1) ||
-	    mask_count(rec->granted_mask) != gpus || rec->need.vram_bytes > VRAM_BYTES_MAX)
+	    rec->need.gpu_count == 0 || mask_count(rec->granted_mask) != gpus ||
+	    rec->need.vram_bytes > VRAM_BYTES_MAX)
 		return "a claim's GPUs are wrong";
 
 	if (gpus && (rec->fence == 0 || rec->fence >= core->fence_next))
 		return "a lease's fence was never given";
 
 	if (claim->vram_charged > VRAM_BYTES_MAX || claim->slots_charged > SLOTS_CHARGED_MAX ||
+	    (claim->slots_charged > 0 && claim->slots_charged != rec->need.slots) ||
 	    (!gpus && claim->vram_charged + claim->slots_charged > 0))
 		return "a claim is charged for what it has not";
 

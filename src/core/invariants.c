@@ -20,7 +20,7 @@ static void check_ledger(const struct core *core)
 			const struct claim *claim = claim_of_place(node);
 			if (!(claim->rec.granted_mask & (1u << gpu)))
 				continue;
-			slots += claim->slots_charged;
+			slots += claim_slots(core, claim, gpu);
 			vram += claim->vram_charged;
 			plain += claim->session ? 0 : claim->vram_charged;
 			takers += claim->vram_charged > 0;
@@ -98,6 +98,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	INVARIANT(claim->group == NULL);
 	INVARIANT((claim->rec.end == END_NONE) == (claim->rec.state != CLAIM_DRAINING));
 	INVARIANT(claim->rec.granted_mask != 0);
+	INVARIANT(claim->slots_charged == 0 || claim->slots_charged == claim->rec.need.slots);
 
 	/* I2 */
 	INVARIANT(claim->rec.fence != 0);

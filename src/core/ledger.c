@@ -280,8 +280,8 @@ void ledger_charge(struct core *core, struct claim *claim)
 
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
-		state->slots_used += claim->slots_charged;
-		state->class_slots[claim->turn_cls] += claim->slots_charged;
+		state->slots_used += claim_slots(core, claim, gpu);
+		state->class_slots[claim->turn_cls] += claim_slots(core, claim, gpu);
 		state->settled = false;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
@@ -306,11 +306,12 @@ void ledger_drop(struct core *core, struct claim *claim)
 
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
-		INVARIANT(state->slots_used >= claim->slots_charged);
+		uint32_t slots = claim_slots(core, claim, gpu);
+		INVARIANT(state->slots_used >= slots);
 		INVARIANT(state->vram_declared >= claim->vram_charged);
 
-		state->slots_used -= claim->slots_charged;
-		state->class_slots[claim->turn_cls] -= claim->slots_charged;
+		state->slots_used -= slots;
+		state->class_slots[claim->turn_cls] -= slots;
 		state->settled = false;
 		state->vram_declared -= claim->vram_charged;
 

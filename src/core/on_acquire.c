@@ -111,8 +111,6 @@ static int judge_fields(const struct event *event, const struct claim_record *re
 		*ret_detail = "vram_mb";
 	else if (rec->need.gpu_count > LIMIT_GPUS)
 		*ret_detail = "gpu_count";
-	else if (rec->need.all_slots && rec->need.gpu_count > 1)
-		*ret_detail = "slots";
 	else if (ask->guests > GUESTS_MAX)
 		*ret_detail = "guests";
 	return *ret_detail ? ERR_BAD_FIELD : 0;

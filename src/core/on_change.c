@@ -19,29 +19,46 @@ static bool vram_may_grow(const struct core *core, const struct claim *claim, ui
 	return ledger_vram_fits(core, claim->session, gpu, vram);
 }
 
+/* By how many it would grow there. */
+static uint32_t slots_more(const struct core *core, const struct claim *claim, uint32_t gpu,
+			   uint32_t slots)
+{
+	uint32_t has = need_slots(core, &claim->rec.need, gpu);
+
+	return slots > has ? slots - has : 0;
+}
+
+static bool wants_more_slots(const struct core *core, const struct claim *claim, uint32_t slots)
+{
+	mask_each (gpu, claim->rec.granted_mask)
+		if (slots_more(core, claim, gpu, slots) > 0)
+			return true;
+	return false;
+}
+
 /* Growing in place must not overtake waiters for the same GPU; VRAM delays only those waiting for
  * VRAM. */
 static int judge_growth(const struct core *core, const struct claim *claim, const struct need *need,
 			const char **ret_detail)
 {
-	uint32_t slots =
-		need->slots > claim->rec.need.slots ? need->slots - claim->rec.need.slots : 0;
+	bool more_slots = wants_more_slots(core, claim, need->slots);
 	uint64_t vram = need->vram_bytes > claim->rec.need.vram_bytes
 				? need->vram_bytes - claim->rec.need.vram_bytes
 				: 0;
 
-	if (slots == 0 && vram == 0)
+	if (!more_slots && vram == 0)
 		return 0;
 
 	*ret_detail = "others wait for this GPU; try again when they were served";
-	if (queue_wanted(core, slots == 0) & claim->rec.granted_mask)
+	if (queue_wanted(core, !more_slots) & claim->rec.granted_mask)
 		return ERR_NO_ROOM;
 
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 		if (!(claim->rec.granted_mask & (1u << gpu)))
 			continue;
 		*ret_detail = "its GPU has not so many slots free";
-		if (gpu >= core->config.gpu_count || !ledger_slots_fit(core, gpu, slots))
+		if (gpu >= core->config.gpu_count ||
+		    !ledger_slots_fit(core, gpu, slots_more(core, claim, gpu, need->slots)))
 			return ERR_NO_ROOM;
 		*ret_detail = "its GPU has not so much VRAM free";
 		if (!vram_may_grow(core, claim, gpu, vram))
@@ -90,8 +107,10 @@ static int judge_or_note(const struct core *core, struct claim *claim, const str
 void on_change(struct core *core, const struct event *event)
 {
 	struct claim *claim = owner_claim(core, event->from.id, event->change.lease);
+	struct need need = {.slots = event->change.need.slots,
+			    .vram_bytes = event->change.need.vram_bytes};
 	const char *detail = NULL;
-	int err = claim ? judge_or_note(core, claim, &event->change.need, &detail) : ERR_STALE;
+	int err = claim ? judge_or_note(core, claim, &need, &detail) : ERR_STALE;
 
 	if (err) {
 		emit_denied(core, event->from, claim ? claim->rec.ref : 0, event->change.lease, err,
@@ -99,18 +118,17 @@ void on_change(struct core *core, const struct event *event)
 		return;
 	}
 
-	claim_change_need(core, claim, event->change.need.slots, event->change.need.vram_bytes);
+	claim_change_need(core, claim, &need);
 	trace_claim(core, claim, TRACE_CHANGED);
 	emit_claim(core, claim, SEND_CHANGED);
 }
 
-/* It needs no more turns than it is lent on the GPUs that it would have; a set may have unlike
- * ones. */
+/* It needs no more slots than it is lent, on each GPU that it would have. */
 static bool lent_enough(const struct core *core, const struct claim *lender, const struct claim *to,
 			uint32_t gpus)
 {
 	mask_each (gpu, gpus)
-		if (need_slots(core, &to->rec.need, gpu) > lender->rec.need.slots)
+		if (need_slots(core, &to->rec.need, gpu) > need_slots(core, &lender->rec.need, gpu))
 			return false;
 	return gpus != 0;
 }

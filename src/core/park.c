@@ -51,10 +51,13 @@ int park_judge(const struct core *core, const struct event *event, struct claim_
 	rec->resumes = lease->rec.id;
 	rec->cls = lease->rec.cls;
 	rec->need = (struct need){
+		.all_slots = lease->rec.need.all_slots,
 		.slots = claim_parked(lease) ? lease->rec.parked_slots : lease->rec.need.slots,
 		.gpu_count = mask_count(lease->rec.granted_mask),
 		.gpu_mask = lease->rec.granted_mask,
 	};
+	if (rec->need.all_slots)
+		rec->need.slots = 1;
 	return 0;
 }
 
@@ -77,6 +80,8 @@ void park_begin(struct core *core, struct claim_record *rec)
 {
 	struct claim *lease = claim_by_id(core, rec->resumes);
 	struct mono_ms keeps_until = core->now;
+	struct need need;
+	uint32_t slots;
 	bool cut_short;
 
 	PRE(lease != NULL);
@@ -96,8 +101,11 @@ void park_begin(struct core *core, struct claim_record *rec)
 	take_place(core, lease, cut_short, rec);
 	estimate_hold_ended(core, lease);
 
-	claim_change_need(core, lease, 0, lease->rec.need.vram_bytes);
-	lease->rec.parked_slots = rec->need.slots;
+	need = lease->rec.need;
+	slots = need.slots;
+	need.slots = 0;
+	claim_change_need(core, lease, &need);
+	lease->rec.parked_slots = slots;
 	lease->rec.parked_until = keeps_until;
 	if (lease->rec.state == CLAIM_YIELDING)
 		revoke_withdraw(core, lease);
@@ -115,6 +123,7 @@ void park_end(struct core *core, struct claim *turn)
 {
 	struct claim *lease = claim_by_id(core, turn->rec.resumes);
 	struct claim_record began = turn->rec;
+	struct need need = began.need;
 
 	PRE(turn->rec.state == CLAIM_HELD);
 	if (!may_resume(lease, turn))
@@ -125,7 +134,8 @@ void park_end(struct core *core, struct claim *turn)
 	claim_end(core, turn, END_RELEASED);
 	emit_claim(core, turn, SEND_RELEASED);
 
-	claim_change_need(core, lease, began.need.slots, lease->rec.need.vram_bytes);
+	need.vram_bytes = lease->rec.need.vram_bytes;
+	claim_change_need(core, lease, &need);
 	lease->rec.turn_since = began.turn_since;
 	lease->rec.used_ms = began.used_ms;
 	lease->rec.due_turn = began.due_turn;

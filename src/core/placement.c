@@ -100,7 +100,7 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 		gpu_holders (holder, core, gpu, (enum holder_kind)kind) {
 			if (placement_can_leave(holder))
 				continue;
-			state->pinned_slots += holder->slots_charged;
+			state->pinned_slots += claim_slots(core, holder, gpu);
 			state->pinned_bytes +=
 				holder->vram_charged + undeclared_bytes(core, holder, gpu);
 		}

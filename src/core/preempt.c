@@ -98,9 +98,10 @@ struct mono_ms preempt_evict_when(const struct core *core, const struct claim *h
 	return mono_max(mono_after(resident->rec.held_since, stay_ms), used_until);
 }
 
-static void count_leaving(struct leaving *leaving, const struct claim *claim)
+static void count_leaving(const struct core *core, struct leaving *leaving,
+			  const struct claim *claim, uint32_t gpu)
 {
-	leaving->slots += claim->slots_charged;
+	leaving->slots += claim_slots(core, claim, gpu);
 	leaving->vram_bytes += claim->vram_charged;
 	leaving->takers += claim->vram_charged > 0;
 }
@@ -215,7 +216,7 @@ static void insert_asked(struct core *core, struct claim *holder)
 static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, struct claim *holder,
 		       enum yield_reason reason, struct leaving *leaving)
 {
-	count_leaving(leaving, holder);
+	count_leaving(core, leaving, holder, gpu);
 	note_asked(head, gpu);
 	holder->wanted_walk = core->walks;
 
@@ -234,7 +235,7 @@ static bool enough_may_go(const struct core *core, const struct claim *head, uin
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES) {
 		enum yield_reason reason;
 		if (mono_due(preempt_when(core, head, holder, gpu, &reason), core->now))
-			slots += holder->slots_charged;
+			slots += claim_slots(core, holder, gpu);
 	}
 	return slots >= short_slots;
 }
@@ -323,7 +324,7 @@ static void count_goers(struct core *core, struct claim *head, uint32_t gpu, enu
 		    (holder->rec.state == CLAIM_YIELDING && !goes_for(core, head, holder, gpu)))
 			continue;
 
-		count_leaving(leaving, holder);
+		count_leaving(core, leaving, holder, gpu);
 		holder->wanted_walk = core->walks;
 		note_asked(head, gpu);
 	}
@@ -334,7 +335,7 @@ static void count_computing(const struct core *core, uint32_t gpu, struct leavin
 {
 	gpu_holders (holder, core, gpu, HOLDER_COMPUTES)
 		if (!claim_leaves(holder))
-			count_leaving(leaving, holder);
+			count_leaving(core, leaving, holder, gpu);
 }
 
 static void free_room(struct core *core, struct claim *head, uint32_t gpu)

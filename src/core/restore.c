@@ -1,5 +1,6 @@
 /* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
  * they are joined, and everything is detached until its client comes back or its linger ends. */
+#include "core/all_slots.h"
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"
@@ -129,6 +130,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 	claim->offered_since = claim->rec.held_since;
 
 	rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
+	all_slots_count(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
 

@@ -122,7 +122,7 @@ static int64_t prepaid_lag(const struct core *core, uint32_t gpu, int cls)
 		int64_t least_ms = ms_longer(core->config.quantum_ms, share_early_ms(core, holder));
 		int64_t left_ms = least_ms - mono_since(core->now, holder->rec.due_since);
 		if (holder->rec.due_turn && (int)holder->turn_cls == cls && left_ms > 0)
-			sum += left_ms * holder->slots_charged * UNIT;
+			sum += left_ms * claim_slots(core, holder, gpu) * UNIT;
 	}
 	return sum;
 }

@@ -62,11 +62,11 @@ struct claim {
 	uint64_t made_room_fence; /* that one's then: once that was granted it has a later one */
 	uint32_t made_room_on;    /* QUEUED: on these GPUs */
 	uint64_t vram_charged;    /* in the ledger, on each GPU of granted_mask */
-	struct seat *seats; /* charged: one per GPU of granted_mask, lowest first; else NULL */
-	uint32_t slots_charged;
-	uint32_t told_ms;   /* QUEUED: the estimate when this wait began; 0: unknown */
-	uint32_t mask;      /* GPUs that could ever hold it */
-	uint8_t told_depth; /* and how many were ahead, by ESTIMATE_DEPTHS */
+	struct seat *seats;     /* charged: one per GPU of granted_mask, lowest first; else NULL */
+	uint32_t slots_charged; /* 0, or as its need says: claim_slots has it for one GPU */
+	uint32_t told_ms;       /* QUEUED: the estimate when this wait began; 0: unknown */
+	uint32_t mask;          /* GPUs that could ever hold it */
+	uint8_t told_depth;     /* and how many were ahead, by ESTIMATE_DEPTHS */
 	enum lease_class
 		turn_cls; /* with capacity: the class whose turn it uses; of a loan the lender's */
 	uint32_t asked_mask; /* QUEUED: GPUs whose holders were asked for it */
@@ -255,10 +255,17 @@ static inline bool need_is_big(const struct core *core, const struct need *need)
 		big |= (need->gpu_mask & (1u << gpu)) && core->config.gpus[gpu].slots > 1;
 	return big;
 }
-/* Of a waiting claim: how many slots it would take there. */
+/* How many slots it takes there, or would take. A GPU that a reload took away has none to count. */
 static inline uint32_t need_slots(const struct core *core, const struct need *need, uint32_t gpu)
 {
-	return need->all_slots ? core->config.gpus[gpu].slots : need->slots;
+	bool all = need->all_slots && need->slots > 0 && gpu < core->config.gpu_count;
+
+	return all ? core->config.gpus[gpu].slots : need->slots;
+}
+/* How many it is charged there: what it takes, or nothing. */
+static inline uint32_t claim_slots(const struct core *core, const struct claim *claim, uint32_t gpu)
+{
+	return claim->slots_charged > 0 ? need_slots(core, &claim->rec.need, gpu) : 0;
 }
 static inline bool claim_has_room(const struct claim *claim)
 {

@@ -2,6 +2,7 @@
  * messages and traces in the order that the server must keep. */
 #include <string.h>
 
+#include "core/all_slots.h"
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/handlers.h"
@@ -27,7 +28,9 @@ void on_config(struct core *core, const struct event *event)
 
 	if (core->started && core->config.observe != event->config->observe)
 		trace_event(core, event->config->observe ? TRACE_OBSERVING : TRACE_ENFORCING, NULL);
+	all_slots_drop(core);
 	core->config = *event->config;
+	all_slots_take(core);
 
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		if (!core->gpus[gpu].sampled)

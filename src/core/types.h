@@ -83,8 +83,8 @@ struct need {
 	uint32_t slots;
 	uint32_t gpu_count;
 	uint32_t gpu_mask;
-	bool all_slots; /* as many as the one GPU has: `slots` is 1 while it waits, and from the
-			   grant on what that came to */
+	bool all_slots; /* as many as each GPU has: `slots` is 1 while it waits, and from the grant
+			   on what that came to, on the GPU that has fewest */
 };
 
 const char *lease_class_name(int cls);     /* "voice" .. */

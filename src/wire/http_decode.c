@@ -203,7 +203,7 @@ static int gpu_field(const struct json *object, const struct core_config *config
 	return 0;
 }
 
-/* slots: a number, or "all" of the one GPU. */
+/* slots: a number, or "all" that each GPU has. */
 static int slots_field(const struct json *object, struct parsed *parsed, uint64_t *ret_slots,
 		       bool *ret_all)
 {
@@ -235,8 +235,6 @@ static int need_fields(const struct json *object, const struct wire_context *ctx
 		return json_refuse(parsed, "slots", "0 slots need vram_mb, or nothing is claimed");
 	if (mask && (uint64_t)__builtin_popcount(mask) < count)
 		return json_refuse(parsed, "gpus", "more GPUs than `gpu` names");
-	if (all && count > 1)
-		return json_refuse(parsed, "slots", "\"all\" is of one GPU");
 
 	*ret_need = (struct need){.vram_bytes = vram_mb * MIB,
 				  .slots = (uint32_t)slots,

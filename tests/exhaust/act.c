@@ -183,6 +183,7 @@ static void ask(struct world *w, struct client *client)
 	event.acquire.parent = client->parent;
 	event.acquire.need = (struct need){.vram_bytes = cast->vram_gib * GIB,
 					   .slots = cast->slots,
+					   .all_slots = cast->all,
 					   .gpu_count = cast->gpu_count,
 					   .gpu_mask = UINT32_MAX};
 	event.acquire.timeout_ms = cast->forever ? -1 : 30 * TICK_MS;

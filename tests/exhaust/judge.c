@@ -43,6 +43,12 @@ static bool knows_nothing(const struct world *w, const struct client *client)
 	       (!core_claim(w->core, client->lease, w->now, &view) || view.rec->revoked);
 }
 
+/* Of one GPU that has so many. */
+static uint32_t slots_of(const struct world *w, const struct client *client, uint32_t configured)
+{
+	return cast_of(w, client)->all && client->slots ? configured : client->slots;
+}
+
 /* What a GPU has, or more while a reload shrank it under those who had their room before. */
 static uint32_t cap_of(struct world *w, uint32_t gpu, uint32_t configured)
 {
@@ -52,7 +58,7 @@ static uint32_t cap_of(struct world *w, uint32_t gpu, uint32_t configured)
 		struct claim_view view;
 		if (core_claim(w->core, w->clients[i].lease, w->now, &view) &&
 		    (view.rec->granted_mask & (1u << gpu)) && !is_guest(&view))
-			room += w->clients[i].slots;
+			room += slots_of(w, &w->clients[i], configured);
 	}
 	if (room < w->cap[gpu])
 		w->cap[gpu] = room;
@@ -73,7 +79,7 @@ static void judge_gpu(struct world *w, uint32_t gpu, uint32_t configured)
 			continue;
 		vram_gib += client->vram_gib;
 		if (!core_claim(w->core, client->lease, w->now, &view) || !is_guest(&view))
-			slots += client->slots;
+			slots += slots_of(w, client, configured);
 	}
 	if (slots > cap_of(w, gpu, configured))
 		judge_fail("%u turns are in use at once on a GPU of %u", slots, configured);

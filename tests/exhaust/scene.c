@@ -48,6 +48,20 @@ const struct scene scenes[] = {
 			  .forever = true}},
 	},
 	{
+		.name = "alone",
+		.what = "two GPUs of two turns, one client that needs all of both; a reload takes "
+			"one of each away",
+		.gpu_count = 2,
+		.slots = 2,
+		.slots_later = 1,
+		.share = 15,
+		.count = 3,
+		.cast = {{"voice", BIND_TAB, LEASE_VOICE, 1, 1, 0, USUAL, 2, .forever = true},
+			 {"chat", BIND_NATIVE, LEASE_CHAT, 1, 1, 0, USUAL, 1, .forever = true},
+			 {"loads", BIND_NATIVE, LEASE_NORMAL, 1, 2, 0, USUAL, 1, .forever = true,
+			  .all = true}},
+	},
+	{
 		.name = "residents",
 		.what = "a model that stays loaded, another that does not fit beside it, a turn",
 		.gpu_count = 1,

@@ -32,6 +32,7 @@ struct cast {
 	unsigned may; /* enum may */
 	uint8_t asks;
 	bool evictable, firm, forever; /* forever: waits without a limit */
+	bool all;                      /* all slots of each GPU; `slots` is 1 */
 };
 
 struct scene {

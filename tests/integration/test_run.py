@@ -226,12 +226,26 @@ class AllSlots(DaemonTest):
         self.assertEqual(run.wait(20), 0)
         other.wait("granted", ref=waiting["ref"])
 
-    def test_of_one_gpu(self):
-        """Of several GPUs at once nobody has all slots, and that is said."""
-        d = self.daemon(args=TWO_GPUS)
-        result = self.run_cli(d, "run", "--slots", "all", "--gpus", "2", "--", "true")
-        self.assertEqual(result.returncode, 64, result)
-        self.assertIn("slots", result.stderr)
+    def test_of_several_gpus(self):
+        """All of both: it waits for who computes on either, nobody starts beside it, and a run inside it has all of
+        either, and of both, whatever each has."""
+        d = self.d = self.daemon(args=("--fake-gpu", "a:24576:1", "--fake-gpu", "b:24576:4"))
+        other = d.session("other")
+        held = other.hold(gpu="b")
+        run = self.start_cli(d, "run", "-q", "--name", "both", "--slots", "all", "--gpus", "2", "--", "sh", "-c",
+                             f"echo started; read line; {BATON} run -q --gpu b --slots 4 -- echo 4; "
+                             f"{BATON} run -q --gpus 2 --slots all -- echo all", stdin=subprocess.PIPE)
+        wait_until(lambda: [row["gpu_count"] for row in d.status()["waiting"]] == [2], "it waits for both")
+        other.release(held["lease"])
+        self.assertEqual(run.stdout.readline(), "started\n")
+        row = d.status()["leases"][0]
+        self.assertEqual((row["id"], row["slots"], row["all_slots"]), ("both", 1, True))
+        self.assertEqual([gpu["slots_used"] for gpu in d.status()["gpus"]], [1, 4])
+        waiting = other.queue(gpu="b")
+        run.stdin.write("\n")
+        run.stdin.flush()
+        self.assertEqual((run.wait(20), run.stdout.read()), (0, "4\nall\n"))
+        other.wait("granted", ref=waiting["ref"])
 
     def test_inside(self):
         """A run that has all slots has them for a run inside it; one that has three of four does not."""

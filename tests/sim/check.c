@@ -224,8 +224,8 @@ static void observe_parked(struct world *w, struct want *want, const struct clai
 			want->keeps_until_ms += least_hold_ms(w, want) - now->used_ms - ran_ms;
 	} else if (outside_is_held(rec->state) && rec->parked_slots == 0 && now->parked_slots > 0 &&
 		   rec->need.slots > 0 &&
-		   (rec->need.slots != now->parked_slots || rec->fence != now->fence ||
-		    rec->granted_mask != now->gpus)) {
+		   ((!rec->need.all_slots && rec->need.slots != now->parked_slots) ||
+		    rec->fence != now->fence || rec->granted_mask != now->gpus)) {
 		sim_fail(w, "lease %llu has other turns than it gave back",
 			 (unsigned long long)rec->id);
 	}
@@ -241,6 +241,7 @@ static void observe_now(struct world *w, struct want *want, const struct claim_r
 				      .gpus = rec->granted_mask,
 				      .slots = rec->need.slots,
 				      .parked_slots = rec->parked_slots,
+				      .need = rec->need,
 				      .fence = rec->fence,
 				      .held_ms = rec->held_since.v,
 				      .turn_ms = rec->turn_since.v,

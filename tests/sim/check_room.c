@@ -83,9 +83,6 @@ static void check_gpu(struct world *w, const struct want *want, uint32_t gpu, bo
 			check_stopped(w, other);
 	}
 	outside_use(w, gpu, want, &sum);
-	if (want->need.all_slots && anew && outside_slots(w, want) != g->slots)
-		sim_fail(w, "want %llu asked for all of %s, which has %u, and got %u",
-			 (unsigned long long)want->uid, g->name, g->slots, outside_slots(w, want));
 	if (is_beside(w, want))
 		return;
 	if (want->need.slots > 0 && sum.slots > g->slots)
@@ -121,6 +118,21 @@ static void check_places(struct world *w, const struct want *want)
 			 (unsigned long long)want->uid, (unsigned long long)host->lease);
 }
 
+/* What it is told of all slots is what each of its GPUs has. */
+static void check_all(struct world *w, const struct want *want, uint32_t gpus)
+{
+	const struct claim_record *rec = outside_row(w, want);
+	uint32_t fewest = UINT32_MAX;
+	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+		uint32_t slots = w->broker.config.gpus[gpu].slots;
+		if (gpus >> gpu & 1 && slots < fewest)
+			fewest = slots;
+	}
+	if (rec && rec->need.slots != fewest)
+		sim_fail(w, "want %llu asked for all of %#x, which have %u, and got %u",
+			 (unsigned long long)want->uid, gpus, fewest, rec->need.slots);
+}
+
 void check_room(struct world *w, const struct want *want, uint32_t gpus)
 {
 	check_places(w, want);
@@ -134,6 +146,8 @@ void check_room(struct world *w, const struct want *want, uint32_t gpus)
 	if (want->need.gpu_mask != 0 && (gpus & ~want->need.gpu_mask) != 0)
 		sim_fail(w, "want %llu got mask %#x, wanted of %#x", (unsigned long long)want->uid,
 			 gpus, want->need.gpu_mask);
+	if (want->need.all_slots && anew)
+		check_all(w, want, gpus);
 	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
 		if (gpus & UINT32_C(1) << gpu)
 			check_gpu(w, want, gpu, anew);

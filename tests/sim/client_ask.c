@@ -81,8 +81,7 @@ static void draw_need(struct world *w, const struct client_plan *plan, struct wa
 	else if (config->gpu_count > 1 && rng_chance(rng, 300))
 		want->need.gpu_mask = UINT32_C(1) << rng_below(rng, config->gpu_count);
 	/* By its number: older seeds draw what they drew. */
-	want->need.all_slots = plan->slots_max > 1 && want->need.gpu_count == 1 &&
-			       want->need.slots > 0 && want->uid % 4 == 3;
+	want->need.all_slots = plan->slots_max > 1 && want->need.slots > 0 && want->uid % 4 == 3;
 	if (plan->binding == BIND_TAB && want->need.gpu_mask == 0 && want->uid % 8 != 0)
 		want->need.gpu_mask = UINT32_MAX;
 }

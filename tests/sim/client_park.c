@@ -50,6 +50,7 @@ static void ask_turn(struct world *w, struct client *client, uint64_t uid)
 	turn->preemptible = true;
 	turn->resumes = lease->lease;
 	turn->need = (struct need){.slots = lease->parked_slots,
+				   .all_slots = lease->uses_need.all_slots,
 				   .gpu_count = (uint32_t)__builtin_popcount(lease->gpus),
 				   .gpu_mask = lease->gpus};
 	turn->timeout_ms =

@@ -94,9 +94,10 @@ static void note_holder(struct world *w, const struct want *want, const struct c
 	for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
 		if (!(rec->granted_mask >> gpu & 1))
 			continue;
-		w->shares.v[rec->cls][gpu].uses += rec->need.slots;
+		uint32_t slots = outside_slots(w, &rec->need, gpu);
+		w->shares.v[rec->cls][gpu].uses += slots;
 		if (for_other)
-			w->shares.v[head->cls][gpu].uses += rec->need.slots;
+			w->shares.v[head->cls][gpu].uses += slots;
 	}
 }
 

@@ -95,14 +95,15 @@ static void add(struct world *w, struct outside *outside, const struct want *wan
 	uint32_t mask = has ? rec->granted_mask : 0;
 	bool over = has && rec->state == CLAIM_DRAINING && !outside_is_host(w, rec);
 	bool computes = has && outside_inside(rec) == 0 && !over;
-	uint32_t slots = computes ? rec->need.slots : 0;
+	const struct need *turns = computes ? &rec->need : NULL;
 	if (want->uses)
 		mask |= want->uses_mask;
 	if (want->uses && !has)
-		slots = want->uses_need.slots;
+		turns = &want->uses_need;
 	uint64_t bytes = mask ? bytes_of(w, want, has ? rec : NULL) : 0;
 	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
 		struct outside_gpu *g = &outside->gpus[gpu];
+		uint32_t slots = turns ? outside_slots(w, turns, gpu) : 0;
 		if (!(mask >> gpu & 1))
 			continue;
 		g->slots_used += slots;
@@ -150,10 +151,9 @@ void outside_count(struct world *w, struct outside *ret_outside)
 		add_leftovers(w, gpu, &ret_outside->gpus[gpu]);
 }
 
-uint32_t outside_slots(const struct world *w, const struct want *want)
+uint32_t outside_slots(const struct world *w, const struct need *need, uint32_t gpu)
 {
-	const struct claim_record *rec = outside_row(w, want);
-	return want->need.all_slots && rec ? rec->need.slots : want->need.slots;
+	return need->all_slots && need->slots > 0 ? w->broker.config.gpus[gpu].slots : need->slots;
 }
 
 static bool named(const struct need *need, uint32_t gpu)
@@ -166,7 +166,7 @@ uint32_t outside_fits_slots(const struct outside *outside, const struct need *ne
 	uint32_t mask = 0;
 	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
 		const struct outside_gpu *g = &outside->gpus[gpu];
-		uint32_t slots = need->all_slots ? g->slots : need->slots;
+		uint32_t slots = need->all_slots && need->slots > 0 ? g->slots : need->slots;
 		bool fits = slots == 0 || g->slots_used + slots <= g->slots;
 		if (named(need, gpu) && g->healthy && fits)
 			mask |= UINT32_C(1) << gpu;
@@ -202,7 +202,7 @@ static uint32_t possible(const struct outside *outside, const struct need *need,
 		bool fits = need->vram_bytes == 0 ||
 			    (g->vram_known ? bytes + need->vram_bytes <= g->room_bytes
 					   : g->staying_takers == 0);
-		uint32_t slots = need->all_slots ? g->slots : need->slots;
+		uint32_t slots = need->all_slots && need->slots > 0 ? g->slots : need->slots;
 		fits &= slots == 0 || g->staying_slots + slots <= g->slots;
 		if (named(need, gpu) && g->healthy && fits)
 			mask |= UINT32_C(1) << gpu;

@@ -45,8 +45,8 @@ uint32_t outside_possible(const struct outside *outside, const struct need *need
 /* .. as far as the broker can know: what a session takes beyond what it declared may go with the
  * one of its leases that can leave. */
 uint32_t outside_perhaps_possible(const struct outside *outside, const struct need *need);
+/* How many turns of one GPU that is. */
+uint32_t outside_slots(const struct world *w, const struct need *need, uint32_t gpu);
 /* Fits by its compute turns alone, and by its memory alone. */
-/* Turns of one GPU that it was granted, or asked for. */
-uint32_t outside_slots(const struct world *w, const struct want *want);
 uint32_t outside_fits_slots(const struct outside *outside, const struct need *need);
 uint32_t outside_fits_vram(const struct outside *outside, const struct need *need);

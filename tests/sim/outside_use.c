@@ -66,9 +66,9 @@ static void count(const struct nodes *nodes, struct want *want, struct outside_u
 	use->vram_bytes += bytes;
 	use->takers += (own_bytes > 0) + (inside_bytes > own_bytes);
 	if (uses)
-		use->slots += want == nodes->more ? outside_slots(nodes->w, want) : need->slots;
+		use->slots += outside_slots(nodes->w, need, nodes->gpu);
 	else if (want->sum.used) /* they go on on its turn */
-		use->slots += want->now.slots;
+		use->slots += outside_slots(nodes->w, &want->now.need, nodes->gpu);
 }
 
 void outside_use(struct world *w, uint32_t gpu, const struct want *more,

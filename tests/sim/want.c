@@ -102,7 +102,6 @@ void want_use(struct world *w, struct want *want, uint32_t gpus)
 	want->uses = true;
 	want->uses_mask = gpus;
 	want->uses_need = want->need;
-	want->uses_need.slots = outside_slots(w, want);
 	trace_line(&w->trace, "want %llu uses %#x", (unsigned long long)want->uid, gpus);
 }
 

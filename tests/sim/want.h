@@ -52,6 +52,7 @@ struct want_places {
 struct want_now {
 	enum claim_state state;
 	uint32_t gpus, slots;
+	struct need need;
 	uint64_t fence;
 	int64_t held_ms, turn_ms, used_ms; /* monotonic; monotonic; service before this turn */
 	uint32_t parked_slots;             /* it gave its turn back: of so many */

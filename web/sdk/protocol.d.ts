@@ -110,7 +110,7 @@ export interface ClaimFields {
 	/** VRAM needed on each GPU; 0: not stated */
 	vram_mb?: number;
 	/** Compute turns on each GPU; 0 needs `vram_mb`: a model that is only kept loaded. `"all"`:
-	 * as many as the one GPU has on which it is granted */
+	 * as many as each GPU has on which it is granted, so that nobody computes beside it */
 	slots?: number | "all";
 	/** Which GPUs may serve. A WebSocket session that names none is where it holds something
 	 * already, else on `browser_gpu` */

@@ -79,14 +79,15 @@ static bool names_gpu(const json_t *status, const char *wanted, const char *name
 	return gpu && strcmp(field_text(gpu, "uuid", ""), wanted) == 0;
 }
 
-/* A lease has as many slots on each of its GPUs: all of the one that is meant, or the number. */
+/* Has it so many slots on that GPU, or all of it? */
 static bool has_slots(const json_t *status, const json_t *lease, uint32_t wanted, const char *name)
 {
-	uint64_t slots = field_u64(lease, "slots");
 	const json_t *gpu = find_gpu(status, name);
+	uint64_t all = gpu ? field_u64(gpu, "slots") : 0;
+	uint64_t slots = field_true(lease, "all_slots") ? all : field_u64(lease, "slots");
 	if (wanted != BATON_SLOTS_ALL)
 		return slots >= wanted;
-	return gpu && slots >= field_u64(gpu, "slots");
+	return gpu && slots >= all;
 }
 
 /* Keeps `count` items from `first` on, where the list has one for each GPU. */
@@ -147,8 +148,9 @@ static bool fits_lease(const json_t *status, const json_t *lease, const struct i
 		if (first == names.count || need->gpus > 1)
 			return false;
 	}
-	if (!has_slots(status, lease, need->slots, names.items[first]))
-		return false;
+	for (size_t i = first; i < first + need->gpus; i++)
+		if (!has_slots(status, lease, need->slots, names.items[i]))
+			return false;
 
 	narrow_lists(names.count, first, need->gpus);
 	return true;

@@ -31,13 +31,13 @@ static bool served_without(const struct core *core, const struct graph *graph,
 {
 	const struct gpu_config *config = &core->config.gpus[gpu];
 	uint64_t room = config->vram_bytes_total, vram = need->vram_bytes;
-	uint32_t slots = need->slots;
+	uint32_t slots = need_slots(core, need, gpu);
 
 	for (uint32_t i = 0; i < graph->count; i++) {
 		const struct claim *lease = graph->v[i].lease;
 		if (!(lease->rec.granted_mask & (1u << gpu)))
 			continue;
-		slots += lease->slots_charged;
+		slots += claim_slots(core, lease, gpu);
 		vram += lease->vram_charged;
 		if (!config->vram_known && need->vram_bytes > 0 && lease->vram_charged > 0)
 			return false;

@@ -31,6 +31,7 @@ static struct need some_need(const struct fixture *fixture)
 		need.gpu_mask = 1 + (uint32_t)below((1u << fixture->config.gpu_count) - 1);
 	if (need.slots == 0 || below(2))
 		need.vram_bytes = (1 + below(8)) * GIB;
+	need.all_slots = need.slots > 0 && below(5) == 0;
 	return need;
 }
 

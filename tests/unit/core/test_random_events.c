@@ -38,6 +38,7 @@ static struct need some_need(void)
 
 	if (one_in(2))
 		need.vram_bytes = below(9) * GIB;
+	need.all_slots = need.slots > 0 && one_in(6);
 	if (one_in(100))
 		need = (struct need){UINT64_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX, true};
 	return need;

@@ -175,6 +175,10 @@ static void test_words_for_numbers(void **state)
 	assert_int_equal(event.acquire.need.slots, 1);
 	assert_int_equal(event.acquire.need.gpu_mask, UINT32_MAX);
 	parsed_finish(&parsed);
+	event = lock("{\"id\":\"x\",\"slots\":\"all\",\"gpus\":2}", &parsed);
+	assert_true(event.acquire.need.all_slots);
+	assert_int_equal(event.acquire.need.gpu_count, 2);
+	parsed_finish(&parsed);
 	event = lock("{\"id\":\"x\",\"slots\":4}", &parsed);
 	assert_false(event.acquire.need.all_slots);
 	parsed_finish(&parsed);
@@ -281,8 +285,6 @@ static void test_bad_fields(void **state)
 		{"{\"id\":\"x\",\"slots\":1025}", "field `slots`", 0},
 		{"{\"id\":\"x\",\"slots\":\"some\"}", "field `slots`: expected a number or \"all\"",
 		 0},
-		{"{\"id\":\"x\",\"slots\":\"all\",\"gpus\":2}",
-		 "field `slots`: \"all\" is of one GPU", 0},
 		{"{\"id\":\"x\",\"slots\":0}", "field `slots`: 0 slots need vram_mb", 0},
 		{"{\"id\":\"x\",\"gpus\":0}", "field `gpus`", 0},
 		{"{\"id\":\"x\",\"gpus\":17}", "field `gpus`", 0},
