@@ -17,7 +17,7 @@ const BARE = {
  * @returns {Record<string, string>} */
 export function readmeExamples() {
 	const text = readFileSync(join(root, "web/sdk/README.md"), "utf8");
-	const blocks = [...text.matchAll(/^```js\n\/\/ (\w+\.js)\n([^]*?)^```$/gm)];
+	const blocks = [...text.matchAll(/^```jsx?\n\/\/ (\w+\.jsx?)\n([^]*?)^```$/gm)];
 	return Object.fromEntries(blocks.map(([, name, code]) => [name, code]));
 }
 

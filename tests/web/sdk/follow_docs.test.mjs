@@ -6,15 +6,16 @@
 // FOLLOW_ALL: also the examples with libraries, which take their time (`make follow-docs`).
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { BUNDLERS } from "../lib/bundlers.mjs";
 import { launch } from "../lib/cdp.mjs";
 import { tempFolder } from "../lib/children.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { root } from "../lib/packages.mjs";
+import { packageFile, root } from "../lib/packages.mjs";
 import { readmeExamples } from "../lib/readme.mjs";
 import { startFolderSite } from "../lib/site.mjs";
 import { until } from "../lib/until.mjs";
@@ -207,6 +208,88 @@ test("the configuration for two GPUs", async (t) => {
 	}
 });
 
+/** @param {string[]} names */
+function havePackages(...names) {
+	for (const name of names) {
+		const at = join(project, "node_modules", name);
+		if (existsSync(at)) continue;
+		mkdirSync(dirname(at), { recursive: true });
+		symlinkSync(join(root, "web/node_modules", name), at);
+	}
+}
+
+/** A component that is in the page for as long as `shown`, as its reader would mount it. */
+const APP = `
+import { createRoot } from "react-dom/client";
+import { StrictMode, useEffect, useState } from "react";
+import { Broker } from "@baton/sdk";
+import { Turn } from "./lease.js";
+
+function Naive({ broker }) {
+	const [lease, setLease] = useState(null);
+	useEffect(() => {
+		broker.request({ class: "chat" }).then(setLease, () => {});
+	}, []);
+	return <p>{lease ? "has it" : "waits"}</p>;
+}
+const broker = new Broker({ name: "react", url: URL_HERE, token: TOKEN_HERE });
+const options = { class: "chat" };
+const turn = <Turn broker={broker} options={options}>{(lease) => "lease " + lease.id}</Turn>;
+const root = createRoot(document.documentElement.appendChild(document.createElement("div")));
+globalThis.mount = (what) => root.render(<StrictMode>
+	{{ turn, naive: <Naive broker={broker} /> }[what]}
+</StrictMode>);
+globalThis.shown = () => document.querySelector("section, p")?.textContent ?? "nothing";
+`;
+
+/** What JSX is for a browser, by the compiler that bundlers have. @param {string} code */
+async function compiled(code) {
+	const { transform } = await import(pathToFileURL(packageFile("esbuild")).href);
+	return (await transform(code, { loader: "jsx", jsx: "automatic" })).code;
+}
+
+test("a React component has its lease, loses it, and leaves nothing behind", async (t) => {
+	havePackages("react", "react-dom", "scheduler");
+	writeFileSync(join(project, "lease.js"), await compiled(readmeExamples()["lease.jsx"]));
+	const code = (await compiled(APP))
+		.replace("URL_HERE", JSON.stringify(daemon.base))
+		.replace("TOKEN_HERE", JSON.stringify(daemon.token));
+	const claims = async () => {
+		const { leases, waiting } = await daemon.status();
+		return [...leases, ...waiting].filter((/** @type {any} */ row) => row.id === "react");
+	};
+
+	// Only in development StrictMode mounts twice. Rollup finds no packages without its plugin.
+	const twice = "webpack, development";
+	for (const name of [twice, ...(ALL ? NAMES.filter((one) => one !== "rollup") : [])]) {
+		const tab = await open(listed, code, name);
+		const shows = (/** @type {RegExp} */ words) =>
+			until(async () => words.test(await tab.run("() => globalThis.shown?.()")), {
+				what: `${name} shows ${words}`,
+			});
+		await tab.run("() => globalThis.mount('turn')");
+		await shows(/^lease \d+$/);
+		await until(async () => (await claims()).length === 1, { what: "it has one" });
+
+		const [{ lease }] = await claims();
+		await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
+		await shows(/^Waiting/);
+		await tab.run("() => globalThis.mount('nothing')");
+		await until(async () => (await claims()).length === 0, { what: "it is left" });
+		assert.doesNotMatch(tab.console.join(), /waits for itself/);
+
+		if (name === twice) {
+			await tab.run("() => globalThis.mount('naive')");
+			const why = () => claims().then((all) => all.find(({ why: one }) => one)?.why.code);
+			await until(async () => (await why()) === "self", { what: "without a signal" });
+			await until(() => /waits for itself/.test(tab.console.join()), { what: "it warns" });
+		}
+		t.diagnostic(`${name}: ${tab.console.join()}`);
+		await tab.close();
+		await until(async () => (await claims()).length === 0, { what: "the page is gone" });
+	}
+});
+
 const MODULES = ["steps", "generator", "chat", "job", "use_turn", "use_turn_vue"];
 const EXAMPLES = `${MODULES.map((name) => `import * as ${name} from "./${name}.js";`).join("\n")}
 globalThis.result = Object.entries({ ${MODULES} }).flatMap(([name, all]) =>
@@ -216,11 +299,7 @@ test(
 	"the examples with their libraries, bundled",
 	{ skip: !ALL && "only by make follow-docs" },
 	async (t) => {
-		for (const name of ["react", "vue", "@huggingface/transformers", "@mlc-ai/web-llm"]) {
-			const at = join(project, "node_modules", name);
-			mkdirSync(dirname(at), { recursive: true });
-			symlinkSync(join(root, "web/node_modules", name), at);
-		}
+		havePackages("react", "vue", "@huggingface/transformers", "@mlc-ai/web-llm");
 		for (const [name, code] of Object.entries(readmeExamples()))
 			writeFileSync(join(project, name), code);
 		writeFileSync(join(project, "compute.js"), "onmessage = () => postMessage({ value: 1 });");
