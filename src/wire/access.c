@@ -67,7 +67,8 @@ static int check_origin(const struct access_policy *policy, const struct request
 		bool listed =
 			list_has(policy->origins, policy->origin_count, facts->origin, false) ||
 			access_origin_is_own(policy, facts->origin);
-		bool site = route && route->id == ROUTE_SESSION &&
+		bool site = route &&
+			    (route->id == ROUTE_SESSION || route->id == ROUTE_SESSION_ALIVE) &&
 			    list_has(policy->sites, policy->site_count, facts->origin, false);
 		if (!listed && !site)
 			return -ERR_BAD_ORIGIN;

@@ -398,6 +398,22 @@ int http_decode_renew(const char *body, size_t length, const struct wire_context
 	return 0;
 }
 
+int http_decode_alive(const char *body, size_t length, struct parsed *ret_parsed,
+		      struct event *ret_event)
+{
+	bool given = false;
+	int err = json_parse(body, length, LIMIT_BODY_BYTES, ret_parsed);
+	if (err == 0)
+		err = json_session(ret_parsed, ret_parsed->root, "session", &given);
+	if (err < 0)
+		return err;
+
+	if (!given)
+		return json_missing(ret_parsed, "session");
+	*ret_event = (struct event){.type = EVENT_ALIVE};
+	return 0;
+}
+
 int http_decode_admin(const char *body, size_t length, enum admin_act act, uint64_t lease,
 		      const char *who, struct parsed *ret_parsed, struct event *ret_event)
 {

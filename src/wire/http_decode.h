@@ -41,11 +41,12 @@ int http_decode_lock(const char *body, size_t length, const struct wire_context 
  */
 int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parsed,
 		       struct event *ret_event);
-/* {token, ttl_s?}; or {token, need_ms}: the answer to yield of a holder without a session,
- * EVENT_YIELDING
- */
+/* {token, ttl_s?}; or {token, need_ms}: a plain holder's answer to yield, EVENT_YIELDING. */
 int http_decode_renew(const char *body, size_t length, const struct wire_context *ctx,
 		      struct parsed *ret_parsed, struct event *ret_event);
+/* {session}: its secret in parsed->token. The caller finds the connection that is meant. */
+int http_decode_alive(const char *body, size_t length, struct parsed *ret_parsed,
+		      struct event *ret_event);
 /* {reason?}, or no body at all. `who` is borrowed into the event. */
 int http_decode_admin(const char *body, size_t length, enum admin_act act, uint64_t lease,
 		      const char *who, struct parsed *ret_parsed, struct event *ret_event);

@@ -170,6 +170,23 @@ int json_name(struct parsed *parsed, const struct json *object, const char *fiel
 	return 0;
 }
 
+int json_session(struct parsed *parsed, const struct json *object, const char *field,
+		 bool *ret_present)
+{
+	const char *text = NULL;
+	int err = json_name(parsed, object, field, LIMIT_LABEL_BYTES, &text);
+	*ret_present = text != NULL;
+	if (err < 0 || !text)
+		return err;
+
+	size_t digits = strspn(text, "0123456789");
+	const char *hex = text + digits + 1;
+	if (!digits || digits > 20 || text[digits] != '-' ||
+	    !token_from_hex(hex, strlen(hex), &parsed->token))
+		return json_refuse(parsed, field, "expected the session text of a welcome");
+	return 0;
+}
+
 int json_token(struct parsed *parsed, const struct json *object, const char *field,
 	       bool *ret_present)
 {

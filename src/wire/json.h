@@ -38,6 +38,9 @@ int json_name(struct parsed *parsed, const struct json *object, const char *fiel
 /* 32 hex digits into parsed->token. */
 int json_token(struct parsed *parsed, const struct json *object, const char *field,
 	       bool *ret_present);
+/* "<session id>-<32 hex digits>", as welcome gives it: the secret into parsed->token. */
+int json_session(struct parsed *parsed, const struct json *object, const char *field,
+		 bool *ret_present);
 /* -ERR_BAD_FIELD with "field `x`: <words>"; the way to refuse what the getters cannot judge. */
 int json_refuse(struct parsed *parsed, const char *field, const char *words);
 /* -ERR_BAD_FIELD with "field `x`: required". */

@@ -66,6 +66,9 @@
 	  "every change as Server-Sent Events")                                                    \
 	X(ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, 0, sessions,                       \
 	  greeting_open_websocket, "WebSocket session; `hello` shows the token")                   \
+	X(ROUTE_SESSION_ALIVE, "POST", "/v1/gpu/session/alive", ACCESS_NONE,                       \
+	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_session_alive,                             \
+	  "a sign of life where its WebSocket cannot give one")                                    \
 	X(ROUTE_HEALTH, "GET", "/health", ACCESS_NONE, ROUTE_RESERVED, monitoring, route_health,   \
 	  "is it up")                                                                              \
 	X(ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, ROUTE_RESERVED, monitoring,              \

@@ -30,20 +30,13 @@ static int required_number(struct session_request *m, const char *field, uint64_
 	return given ? 0 : json_missing(&m->parsed, field);
 }
 
-/* "<session id>-<32 hex digits>", as welcome gave it. */
 static int resume_field(struct session_request *m)
 {
-	const char *text = NULL;
-	int err = json_name(&m->parsed, m->parsed.root, "resume", LIMIT_LABEL_BYTES, &text);
-	if (err < 0 || !text)
-		return err;
-	size_t digits = strspn(text, "0123456789");
-	const char *hex = text + digits + 1;
-	if (!digits || digits > 20 || text[digits] != '-' ||
-	    !token_from_hex(hex, strlen(hex), &m->parsed.token))
-		return json_refuse(&m->parsed, "resume", "expected the session text of a welcome");
-	m->event.session.resume = &m->parsed.token;
-	return 0;
+	bool given = false;
+	int err = json_session(&m->parsed, m->parsed.root, "resume", &given);
+	if (given)
+		m->event.session.resume = &m->parsed.token;
+	return err;
 }
 
 static int parse_hello(struct session_request *m)

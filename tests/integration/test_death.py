@@ -141,6 +141,34 @@ class Death(DaemonTest):
         self.assertIn(denied["code"], ("stale", "revoked"))
         self.assertEqual(daemon.holders(), ["next"])
 
+    def test_alive_by_requests(self):
+        """A tab whose WebSocket stands still, as in Firefox with its page's thread, shows by requests that it lives: it
+        keeps its lease and its place for as long as it does. The secret of its session counts, and nothing else."""
+        daemon = self.daemon(timing={"heartbeat_s": 0.3, "session_ttl_s": 1})
+        tab, waits = (daemon.websocket(name, alive=False) for name in ("tab", "waits"))
+        lease = tab.hold()["lease"]
+        waits.queue()
+
+        def show(text):
+            return daemon.http("POST", "/v1/gpu/session/alive", {"session": text}, token=None)
+
+        until = time.monotonic() + 2.5
+        while time.monotonic() < until:
+            for client in (tab, waits):
+                answer = show(client.welcome["session"])
+                self.assertEqual((answer.status, answer.json()), (200, {"status": "renewed", "expires_in_s": 1}))
+            tab.wait("heartbeat", count=len(tab.messages("heartbeat")) + 1)
+        self.assertEqual((daemon.holders(), daemon.waiting()), (["tab"], ["waits"]))
+
+        number, secret = tab.welcome["session"].split("-")
+        self.assertError(show(f"{number}-{'0' * len(secret)}"), 409, "stale")
+        self.assertError(show(number), 400, "bad_field")
+        self.assertError(daemon.http("POST", "/v1/gpu/session/alive", {"session": tab.welcome["session"]}, token=None,
+                                     headers={"Origin": "http://evil.example"}), 403)
+        tab.wait("revoked", lease=lease)  # it shows nothing any more
+        waits.drop()
+        wait_until(lambda: show(waits.welcome["session"]).status == 409, "who is cut off is not alive")
+
     def test_s8_unanswered_offer_goes_back(self):
         """S8, P15: an offer that nobody accepts is taken back; the place stays at the head."""
         daemon = self.daemon(timing={"ack_s": 0.5})

@@ -1168,6 +1168,13 @@ export namespace Http {
 		expires_in_s: number;
 	}
 
+	/** Says that the client of a session lives while its WebSocket carries nothing: in Firefox that
+	 * of a page's worker waits for the page's thread, a request does not. */
+	export interface Alive {
+		/** The text of its `welcome` */
+		session: string;
+	}
+
 	/** Done. */
 	export interface Count {
 		status: "ok";

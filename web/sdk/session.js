@@ -48,6 +48,10 @@ export class Session {
 	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
+	/** Of the broker, between heartbeats. */
+	#pingMs = 5_000;
+	/** When this session last showed by a request that it lives. */
+	#shown = 0;
 	/** @param {SecurityPolicyViolationEvent} event */
 	#violated = (event) => this.#forbidden(event);
 
@@ -328,13 +332,44 @@ export class Session {
 		const at = now();
 		if (this.#open && !this.#doubt) {
 			if (at - this.#sure < this.#spanMs || !this.#holds().length) this.#sure = at;
-			else {
-				this.#doubt = true;
-				this.ask({ message: { type: "events", limit: 0 } }); // `ok`
-			}
+			else this.#question();
 		}
 		if (at >= this.#limit) this.#holds().forEach((claim) => this.#lose(claim));
 		return at >= this.#contact + this.#ttlMs;
+	}
+
+	#question() {
+		this.#doubt = true;
+		this.ask({ message: { type: "events", limit: 0 } }); // `ok`
+	}
+
+	/** The socket says nothing though the broker should. In Firefox that of a worker waits for its
+	 * page's thread, and a request does not: so the broker hears of us, and what the socket has not
+	 * delivered yet is asked for before anything held counts as still ours. */
+	async #show() {
+		const socket = this.#socket;
+		const at = (this.#shown = now());
+		if (!this.#doubt) this.#question();
+		const answer = await fetch(`${this.#start?.url.replace(/^ws/, "http")}/alive`, {
+			method: "POST",
+			headers: { "Content-Type": "application/json" },
+			body: JSON.stringify({ session: this.#sessionId }),
+		}).catch(() => null);
+		if (this.#socket !== socket || !this.#open) return;
+		if (answer?.ok) {
+			this.#contact = Math.max(this.#contact, at);
+			this.#spoke = Math.max(this.#spoke, at);
+		} else if (answer?.status === 409) {
+			socket?.close();
+			this.#closed(/** @type {WebSocket} */ (socket), 1006, true);
+			return;
+		}
+		this.#arm();
+	}
+
+	/** When to, if the socket stays silent: early enough for another try. */
+	get #showAt() {
+		return Math.max(this.#contact, this.#shown) + Math.min(1.5 * this.#pingMs, this.#ttlMs / 3);
 	}
 
 	#known() {
@@ -348,6 +383,7 @@ export class Session {
 		const ends = [this.#contact + this.#ttlMs];
 		if (this.#holds().length)
 			ends.push(this.#limit, ...(this.#open ? [now() + this.#spanMs / 4] : []));
+		if (this.#open && this.#claims.size) ends.push(this.#showAt);
 		this.#deadline = +setTimeout(() => this.#due(), Math.min(...ends) - now() + 5);
 	}
 
@@ -361,7 +397,10 @@ export class Session {
 			return;
 		}
 		if (silent) this.post({ event: "down", silent, limit: this.#limit });
-		else this.#arm();
+		else {
+			if (socket && this.#claims.size && now() >= this.#showAt) this.#show();
+			this.#arm();
+		}
 	}
 
 	/** @param {FromBroker.Message} message */
@@ -397,11 +436,12 @@ export class Session {
 	}
 
 	/** @param {FromBroker.Welcome} m */
-	#welcome({ session, session_ttl_s, linger_s = 2, resumed, rights, dev }) {
+	#welcome({ session, session_ttl_s, ping_s = 5, linger_s = 2, resumed, rights, dev }) {
 		this.#open = this.#listing = true;
 		this.#openedAt = now();
 		this.#sessionId = session;
 		this.#ttlMs = session_ttl_s * 1000;
+		this.#pingMs = ping_s * 1000;
 		this.#lingerMs = linger_s * 1000;
 		this.#spanMs = this.#lingerMs / 2;
 		this.#quick = 0;

@@ -106,6 +106,48 @@ void route_renew(struct exchanges *exchanges, const struct request_context *cont
 	push_event(exchanges, context, queued);
 }
 
+/* 0: it is not there, or its connection is gone. */
+static uint64_t conn_of_secret(const struct core *core, const struct token *secret)
+{
+	const struct session_record *session = core_session_of_secret(core, secret);
+	struct mono_ms seen;
+	uint64_t conn = 0;
+
+	return session && core_session_after(core, session->id - 1, &session, &conn, &seen) ? conn
+											    : 0;
+}
+
+/* As if the session had said it: in Firefox the WebSocket of a page's worker waits for the page's
+ * thread, and its requests do not. The secret is all that is shown, and a sign of life all that it
+ * is good for. */
+void route_session_alive(struct exchanges *exchanges, const struct request_context *context)
+{
+	const struct http_request *request = context->request;
+	const struct broker *broker = exchanges->broker;
+	struct queued_event *queued = event_queue_new(&exchanges->broker->queue);
+	struct send_effect send = {.msg = SEND_RENEWED,
+				   .expires_ms = exchanges->wire->config->session_ttl_ms};
+	cleanup_text struct text body = {0};
+	struct http_answer answer;
+	uint64_t conn;
+
+	int rc = http_decode_alive(request->body, request->body_length, &queued->in.parsed,
+				   &queued->in.event);
+	if (refused_body(exchanges, context, queued, rc))
+		return;
+
+	conn = conn_of_secret(broker->core, &queued->in.parsed.token);
+	if (conn == 0) {
+		(void)refused_body(exchanges, context, queued, -ERR_STALE);
+		return;
+	}
+
+	queued->in.event.from = party_of(PARTY_SESSION, conn);
+	event_queue_push(&exchanges->broker->queue, queued);
+	(void)http_encode_effect(&body, ROUTE_SESSION_ALIVE, &send, NULL, &answer);
+	respond_json(context, answer.status, &body);
+}
+
 static enum admin_act act_of(enum route_id route)
 {
 	static const enum admin_act acts[ROUTE_COUNT] = {

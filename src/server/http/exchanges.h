@@ -1,5 +1,5 @@
 /* exchanges: requests that become one event and wait for the effect that answers them: lock,
- * unlock, renew, and the operators' acts. */
+ * unlock, renew, and the operators' acts; and what a session says beside its connection. */
 #pragma once
 #include "server/access/access_setup.h"
 #include "server/broker.h"
@@ -25,4 +25,5 @@ void exchanges_begin(struct exchanges *exchanges);
 void route_lock(struct exchanges *exchanges, const struct request_context *context);
 void route_unlock(struct exchanges *exchanges, const struct request_context *context);
 void route_renew(struct exchanges *exchanges, const struct request_context *context);
+void route_session_alive(struct exchanges *exchanges, const struct request_context *context);
 void route_admin(struct exchanges *exchanges, const struct request_context *context);

@@ -46,6 +46,7 @@ static void note_call(const char *handler, const void *part, const struct reques
 HANDLER(route_lock, struct exchanges)
 HANDLER(route_unlock, struct exchanges)
 HANDLER(route_renew, struct exchanges)
+HANDLER(route_session_alive, struct exchanges)
 HANDLER(route_admin, struct exchanges)
 HANDLER(route_status, struct monitoring_routes)
 HANDLER(route_events, struct monitoring_routes)

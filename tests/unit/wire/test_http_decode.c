@@ -379,6 +379,34 @@ static void test_unlock(void **state)
 	}
 }
 
+/* A session's sign of life shows the text of its welcome, and nothing else will do. */
+static void test_alive(void **state)
+{
+	(void)state;
+	struct parsed parsed;
+	struct event event;
+	static const char good[] = "{\"session\":\"17-00112233445566778899aabbccddeeff\"}";
+	assert_int_equal(http_decode_alive(good, sizeof(good) - 1, &parsed, &event), 0);
+	assert_int_equal(event.type, EVENT_ALIVE);
+	assert_int_equal(parsed.token.b[1], 0x11);
+	parsed_finish(&parsed);
+	static const char *const bad[] = {
+		"{}",
+		"[]",
+		"{\"session\":null}",
+		"{\"session\":17}",
+		"{\"session\":\"00112233445566778899aabbccddeeff\"}",
+		"{\"session\":\"-00112233445566778899aabbccddeeff\"}",
+		"{\"session\":\"17-0011223344556677\"}",
+		"{\"session\":\"17\"}",
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_not_equal(http_decode_alive(bad[i], strlen(bad[i]), &parsed, &event), 0);
+		assert_string_not_equal(parsed.detail, "");
+		parsed_finish(&parsed);
+	}
+}
+
 /* Renew needs its token; the TTL stays below the configured limit; need_ms answers a yield. */
 static void test_renew(void **state)
 {
@@ -458,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_long_id),
 		cmocka_unit_test(test_unlock),
 		cmocka_unit_test(test_renew),
+		cmocka_unit_test(test_alive),
 		cmocka_unit_test(test_admin),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

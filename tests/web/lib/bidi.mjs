@@ -110,7 +110,7 @@ export async function launchFirefox() {
 	);
 	await browser.ask(
 		{ method: "session.new", params: { capabilities: {} } },
-		{ what: "session.new" },
+		{ what: "session.new", ms: 120_000 }, // it has only just started
 	);
 	return browser;
 }
