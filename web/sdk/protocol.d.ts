@@ -1168,8 +1168,8 @@ export namespace Http {
 		expires_in_s: number;
 	}
 
-	/** Says that the client of a session lives while its WebSocket carries nothing: in Firefox that
-	 * of a page's worker waits for the page's thread, a request does not. */
+	/** Says that the client of a session lives while its WebSocket carries nothing: in Firefox
+	 * that of a page's worker waits for the page's thread, a request does not. */
 	export interface Alive {
 		/** The text of its `welcome` */
 		session: string;
