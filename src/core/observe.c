@@ -5,8 +5,23 @@
 #include "core/emit.h"
 #include "core/ledger.h"
 #include "core/queue.h"
+#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/walk.h"
+
+void observe_begin(struct core *core)
+{
+	struct rank_node *node = rank_tree_first(&core->holders);
+
+	PRE(core->config.observe);
+
+	for (; node; node = rank_tree_next(node)) {
+		struct claim *claim = claim_of_place(node);
+		if (!claim->host && claim->rec.state == CLAIM_YIELDING && !claim->rec.revoked &&
+		    claim->rec.yield_reason != YIELD_OPERATOR)
+			revoke_withdraw(core, claim);
+	}
+}
 
 uint32_t observe_eligible(const struct core *core, const struct need *need)
 {

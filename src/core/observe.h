@@ -8,6 +8,8 @@
 
 enum { OBSERVE_SLOTS_MAX = 1024 }; /* of one claim: sums over all leases cannot overflow */
 
+/* The mode begins, or a broker starts in it: whom the rules had asked keeps what it has. */
+void observe_begin(struct core *core);
 /* After the passes of the scheduler: grants all who can hear of it. */
 void observe_rest(struct core *core);
 /* A claim that would have had to wait was granted: tells people beside whom. */

@@ -136,6 +136,8 @@ void park_end(struct core *core, struct claim *turn)
 
 	need.vram_bytes = lease->rec.need.vram_bytes;
 	claim_change_need(core, lease, &need);
+	lease->rec.observed |= began.observed;
+	lease->rec.would_wait |= began.would_wait;
 	lease->rec.turn_since = began.turn_since;
 	lease->rec.used_ms = began.used_ms;
 	lease->rec.due_turn = began.due_turn;

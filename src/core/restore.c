@@ -201,14 +201,12 @@ static void go_on_revoking(struct core *core)
 			revoke_begin(core, claim, YIELD_HOST_OVER, END_REVOKED);
 		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
-		} else if (core->config.observe && !claim->host &&
-			   claim->rec.state == CLAIM_YIELDING &&
-			   claim->rec.yield_reason != YIELD_OPERATOR) {
-			revoke_withdraw(core, claim);
 		}
 
 		node = rank_tree_from(&core->holders, 0, id + 1);
 	}
+	if (core->config.observe)
+		observe_begin(core);
 }
 
 static void restore_sessions(struct core *core)

@@ -7,6 +7,7 @@
 #include "core/emit.h"
 #include "core/handlers.h"
 #include "core/ledger.h"
+#include "core/observe.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/sample.h"
@@ -39,6 +40,8 @@ void on_config(struct core *core, const struct event *event)
 	ledger_recap(core, UINT32_MAX);
 	walk_retire(core);
 	queue_rebuild(core);
+	if (core->started && core->config.observe)
+		observe_begin(core);
 
 	core->configured = core->promise_anew = true;
 	core->queue_changed = true;

@@ -280,6 +280,26 @@ static void test_operator_and_host(void **state)
 	assert_non_null(fixture_signal(fixture, SIGTERM));
 }
 
+/* Whom the rules had asked before the mode began is told to keep what it has, also where a broker
+ * that was restarted meanwhile remembers only that it was asked (seed 629). */
+static void test_asked_before(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a, lease;
+
+	observe(fixture, false);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	lease = fixture_hold(fixture, a, LEASE_BACKGROUND);
+	fixture_wait(fixture, fixture_session(fixture, BIND_NATIVE, "b"), LEASE_VOICE);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_YIELDING);
+	fixture_restart(fixture, true);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_YIELDING);
+	observe(fixture, true);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_HELD);
+	fixture_pass(fixture, 60000);
+	assert_null(fixture_signal(fixture, SIGTERM));
+}
+
 /* Nobody is protected by a doubt, so it stops nobody. */
 static void test_in_doubt(void **state)
 {
@@ -434,6 +454,7 @@ int main(void)
 		TEST(test_change),
 		TEST(test_operator),
 		TEST(test_operator_and_host),
+		TEST(test_asked_before),
 		TEST(test_in_doubt),
 		TEST(test_enforce),
 		TEST(test_enforce_with_a_slot_left),

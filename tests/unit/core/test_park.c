@@ -293,6 +293,26 @@ static void test_refused(void **state)
 
 #define on_fixture(test) cmocka_unit_test_setup_teardown(test, fixture_setup, fixture_teardown)
 
+/* In observe mode it comes back beside whoever has its turn, and its record says so: the rules
+ * leave both alone later, and let nobody in before there is room (seed 484). */
+static void test_back_beside_another(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pair = start_job(fixture, 8 * GIB);
+	uint64_t voice = fixture_wait(fixture, pair.voice, LEASE_VOICE);
+	uint64_t turn = park(fixture, &pair, 70);
+
+	fixture_accept(fixture, pair.voice, voice);
+	assert_false(fixture_row(fixture, pair.lease)->observed);
+	fixture->config.observe = true;
+	fixture_configure(fixture);
+	fixture_accept(fixture, pair.trainer, turn);
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_HELD);
+	assert_int_equal(fixture_row(fixture, pair.lease)->need.slots, 1);
+	assert_true(fixture_row(fixture, pair.lease)->observed);
+	assert_true(fixture_row(fixture, pair.lease)->would_wait);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +325,7 @@ int main(void)
 		on_fixture(test_whole_turn),
 		on_fixture(test_without_memory),
 		on_fixture(test_asked_again),
+		on_fixture(test_back_beside_another),
 		on_fixture(test_lease_is_over),
 		on_fixture(test_refused),
 	};
