@@ -1,7 +1,7 @@
 /* Goal: a copy of a journal that is being written is a whole journal of some moment: each claim
  * that ended before it is in it once, and no later copy has fewer. The broker is not kept from its
- * work. Method: a child writes turns as fast as it can, through many checkpoints of the turns and
- * of SQLite's log, while copies are taken and opened. */
+ * work. Method: a child writes turns as fast as it can, some for each try of a copy, through many
+ * checkpoints of the turns and of SQLite's log, while copies are taken and opened. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,7 +19,7 @@
 #include "base/err.h"
 #include "journal_model.h"
 
-enum { COPIES = 20, FEW = 1500, TRIES = 50 };
+enum { COPIES = 20, FEW = 1500, TRIES = 50, TURNS = 10000 };
 
 static struct store *open_journal(const char *dir, struct store_boot *ret_boot)
 {
@@ -46,18 +46,38 @@ static void write_claim(struct store *store, uint64_t id)
 		_exit(3);
 }
 
-static pid_t begin_writing(const char *dir)
-{
-	pid_t pid = fork();
+/* It writes so many turns for each byte of the pipe: a journal that never rests is never copied. */
+struct writer {
+	pid_t pid;
+	int asks_fd; /* -1: it is gone */
+};
 
-	if (pid != 0)
-		return pid;
+static void write_when_asked(struct store *store, int asks_fd)
+{
+	uint64_t id = 1;
+	char ask;
+
+	while (read(asks_fd, &ask, 1) == 1)
+		for (int i = 0; i < TURNS; i++)
+			write_claim(store, id++);
+}
+
+static struct writer begin_writing(const char *dir)
+{
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	struct writer writer = {.pid = fork(), .asks_fd = fds[1]};
+	if (writer.pid != 0) {
+		close(fds[0]);
+		return writer;
+	}
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nobody behind */
 	struct store_boot boot;
 	struct store *store = open_journal(dir, &boot);
-	for (uint64_t id = 1; store; id++)
-		write_claim(store, id);
+	if (store)
+		write_when_asked(store, fds[0]);
 	_exit(2);
 }
 
@@ -78,13 +98,15 @@ static void see_row(void *ctx, uint64_t row, const struct record *record)
 }
 
 /* What changes too fast is refused whole, and whoever asked is told to ask again. */
-static char *take_copy(const char *dir)
+static char *take_copy(const char *dir, const struct writer *writer)
 {
 	char detail[512] = "";
 
 	for (int tries = 0; tries < TRIES; tries++) {
 		char *copy = model_folder_create();
 
+		if (writer->asks_fd >= 0)
+			assert_int_equal(write(writer->asks_fd, "+", 1), 1);
 		if (store_copy(dir, copy, detail, sizeof(detail)) == 0)
 			return copy;
 		model_folder_destroy(copy);
@@ -96,9 +118,9 @@ static char *take_copy(const char *dir)
 }
 
 /* The newest claim in a copy, 0: none. */
-static uint64_t read_copy(const char *dir)
+static uint64_t read_copy(const char *dir, const struct writer *writer)
 {
-	char *copy = take_copy(dir);
+	char *copy = take_copy(dir, writer);
 	struct seen seen = {0};
 	struct store_boot boot;
 
@@ -117,27 +139,29 @@ static void test_while_it_is_written(void **state)
 {
 	char *dir = model_folder_create();
 	uint64_t newest = 0, before = 0, first = 0;
-	pid_t pid = begin_writing(dir);
+	struct writer writer = begin_writing(dir);
 
 	(void)state;
 	while (newest == 0) {
 		char path[4200];
 		snprintf(path, sizeof(path), "%s/journal.db", dir);
 		if (access(path, F_OK) == 0)
-			newest = read_copy(dir);
-		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+			newest = read_copy(dir, &writer);
+		assert_int_equal(waitpid(writer.pid, NULL, WNOHANG), 0);
 	}
 	first = newest;
 	for (int i = 0; i < COPIES || newest - first < FEW; i++) {
 		before = newest;
-		newest = read_copy(dir);
+		newest = read_copy(dir, &writer);
 		assert_true(newest >= before);
-		assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+		assert_int_equal(waitpid(writer.pid, NULL, WNOHANG), 0);
 	}
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
+	kill(writer.pid, SIGKILL);
+	waitpid(writer.pid, NULL, 0);
+	close(writer.asks_fd);
+	writer.asks_fd = -1;
 	/* Of a broker that died, too. */
-	assert_true(read_copy(dir) >= newest);
+	assert_true(read_copy(dir, &writer) >= newest);
 	model_folder_destroy(dir);
 }
 
