@@ -89,7 +89,9 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 	}
 	want->evicted_gpus = want->now.gpus;
 	const struct want *head = want_of_lease(w, for_lease);
-	if (judge_is_on(w, JUDGE_EVICT) && want->now.parked_slots > 0 && head &&
+	/* Who counts on it as well, since it leaves anyway, has not made it leave. */
+	bool alone = want->evicted_for == for_lease;
+	if (judge_is_on(w, JUDGE_EVICT) && want->now.parked_slots > 0 && head && alone &&
 	    head->cls >= want->cls && broker_now(w).v < want->keeps_until_ms)
 		judge_fail(w, JUDGE_EVICT, "parked lease %llu is evicted %lld ms too soon",
 			   (ull)want->lease, (long long)(want->keeps_until_ms - broker_now(w).v));
