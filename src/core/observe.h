@@ -23,3 +23,9 @@ static inline bool observe_stays(const struct core *core, const struct claim *cl
 {
 	return core->config.observe || claim->rec.observed;
 }
+/* An operator has asked it: what else befalls it then does not take that back. */
+static inline bool observe_asked(const struct claim *claim)
+{
+	return claim->rec.observed && claim->rec.state == CLAIM_YIELDING &&
+	       claim->rec.yield_reason == YIELD_OPERATOR;
+}

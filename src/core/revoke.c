@@ -276,18 +276,10 @@ static void escalate_from(struct core *core, struct claim *claim, enum rung rung
 	core->queue_changed = true;
 }
 
-/* Nobody is stopped in observe mode but at an operator's word: what else befalls a holder that he
- * asked does not take that back. */
-static bool by_operator(const struct claim *claim)
-{
-	return claim->rec.observed && claim->rec.state == CLAIM_YIELDING &&
-	       claim->rec.yield_reason == YIELD_OPERATOR;
-}
-
 static void revoke_one(struct core *core, struct claim *claim, enum yield_reason reason,
 		       enum end_reason end_as)
 {
-	bool is_his_word = by_operator(claim);
+	bool is_his_word = observe_asked(claim);
 	struct send_effect *send;
 
 	PRE(claim_has_room(claim));
