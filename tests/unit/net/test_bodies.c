@@ -357,7 +357,7 @@ static void test_stall(void **state)
 {
 	const struct net_options options = {.connections_max = 16,
 					    .header_time_ms = 5000,
-					    .body_time_ms = 120,
+					    .body_time_ms = 600,
 					    .write_time_ms = 5000};
 	(void)state;
 	struct fixture *fixture = fixture_open(&options);
@@ -367,7 +367,7 @@ static void test_stall(void **state)
 	fixture->pause_at_once = true;
 	client_send_text(client, POST("Content-Length: 30\r\n"));
 	fixture_wait(fixture, &fixture->requests, 1);
-	for (struct mono_ms until = mono_after(loop_now(), 400); !mono_due(until, loop_now());)
+	for (struct mono_ms until = mono_after(loop_now(), 1200); !mono_due(until, loop_now());)
 		fixture_turn(fixture);
 	assert_int_equal(fixture->gone, 0);
 
@@ -376,7 +376,7 @@ static void test_stall(void **state)
 	for (unsigned i = 1; i <= 10; i++) {
 		client_send_text(client, "x");
 		fixture_wait(fixture, &fixture->pieces, i);
-		struct mono_ms until = mono_after(loop_now(), 20);
+		struct mono_ms until = mono_after(loop_now(), 80);
 		while (!mono_due(until, loop_now()))
 			fixture_turn(fixture);
 	}
