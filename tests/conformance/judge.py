@@ -7,7 +7,7 @@ NEVER = float("inf")
 ANSWER_MS = 1000          # a heartbeat is answered within this
 TIMEOUT_S_MAX = 365 * 86400
 TYPES = {"hello", "acquire", "accept", "cancel", "release", "yielding", "renew", "change", "lend", "processes", "alive",
-         "bye", "status", "subscribe", "logs", "about", "admin", "open", "reload", "clients", "samples"}
+         "bye", "status", "subscribe", "logs", "about", "admin", "open", "reload", "clients", "samples", "events"}
 
 
 class Log:

@@ -64,9 +64,9 @@ def answers(protocol, route):
     for status, codes in refusals(protocol, route).items():
         if status in found:
             held = found[status]["content"]["application/json"]
-            held["schema"] = {"anyOf": [held["schema"], error_with(codes)]}
+            held["schema"] = {"anyOf": [held["schema"], error_of(route, codes)]}
         else:
-            found[status] = {"$ref": f"#/components/responses/{refusal_name(status, codes)}"}
+            found[status] = {"$ref": f"#/components/responses/{refusal_name(route, status, codes)}"}
     return found
 
 
@@ -86,8 +86,17 @@ def error_with(codes):
     return {"allOf": [reference("http/error")], "type": "object", "properties": {"error": code}}
 
 
-def refusal_name(status, codes):
-    return f"{status}.{'.'.join(codes)}"
+def is_forwarded(route):
+    """Another's API, whose bodies are not ours to describe; errors have the shape that its clients read."""
+    return route["answers"].get("200") == "application/json"
+
+
+def error_of(route, codes):
+    return {"type": "object"} if is_forwarded(route) else error_with(codes)
+
+
+def refusal_name(route, status, codes):
+    return f"{status}.{'.'.join(codes)}{'.forwarded' if is_forwarded(route) else ''}"
 
 
 def refusal_responses(protocol):
@@ -97,9 +106,9 @@ def refusal_responses(protocol):
     for route in protocol.routes:
         for status, codes in refusals(protocol, route).items():
             if status not in route["answers"]:
-                found[refusal_name(status, codes)] = {
+                found[refusal_name(route, status, codes)] = {
                     "description": "\n".join(f"- `{code}`: {texts[code]}" for code in codes),
-                    "content": {"application/json": {"schema": error_with(codes)}}}
+                    "content": {"application/json": {"schema": error_of(route, codes)}}}
     return dict(sorted(found.items()))
 
 
