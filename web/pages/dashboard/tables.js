@@ -31,6 +31,7 @@ const WHATS = [
 	"yield",
 	"kept",
 	"changed",
+	"notice",
 	"lent",
 	"collides",
 	"revoked",
