@@ -15,7 +15,6 @@ import { until } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
 const ANSWER_MS = 30000; // a model is loaded and computes on SwiftShader, on a busy machine
-const WORD_MS = 250;
 const QUEUE_ANSWER =
 	"Waiting is fair here, your place only moves forward, and the page shows how "
 	+ "long at most.";
@@ -113,26 +112,31 @@ const answered = (n, tab = page) =>
 const problems = () =>
 	page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
-/** Prepends code to the engine's Worker. @param {string} code */
-async function patchWorker(code) {
-	await page.route("**/transformers_worker.js", async (route) => {
-		const response = await route.fetch();
-		await route.fulfill({ response, body: `${code}\n${await response.text()}` });
-	});
-}
-
-/** Slows the model down, so that an answer can be met while it is written: its Worker stands still
- * after each word. */
-async function slowDown() {
-	await patchWorker(`
-		const still = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-		const post = self.postMessage.bind(self);
-		self.postMessage = (message) => {
-			post(message);
-			if (typeof message.value !== "string") return;
-			Atomics.wait(new Int32Array(still.buffer), 0, 0, ${WORD_MS});
+/** Slows the model's words down, so that an answer can be met while it is written. The page's own
+ * code is untouched: the Worker's messages come later. @param {number} ms */
+async function slowDown(tab, ms) {
+	await tab.addInitScript((delay) => {
+		const { Worker } = window;
+		window.Worker = class extends Worker {
+			constructor(...args) {
+				super(...args);
+				if (!String(args[0]).includes("/engines/")) return;
+				let last = Promise.resolve();
+				let take = null;
+				Object.defineProperty(this, "onmessage", {
+					set: (handler) => {
+						take = handler;
+					},
+				});
+				this.addEventListener("message", (event) => {
+					const wait = ["event", "done"].includes(event.data.type) ? delay : 0;
+					last = last
+						.then(() => new Promise((done) => setTimeout(done, wait)))
+						.then(() => take(event));
+				});
+			}
 		};
-	`);
+	}, ms);
 }
 
 test("it answers with the demo model on WebGPU, and keeps what was said", async () => {
@@ -168,7 +172,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 });
 
 test("it streams, Stop and Esc keep what is there, and Continue goes on with it", async () => {
-	await slowDown();
+	await slowDown(page, 60);
 	await open();
 	await ask("How does the queue work?");
 	const writing = page.locator(".answer.writing");
@@ -199,7 +203,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 });
 
 test("an answer gives way to a voice between two words, and goes on by itself", async () => {
-	await slowDown();
+	await slowDown(page, 100);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
@@ -225,7 +229,7 @@ test("an answer gives way to a voice between two words, and goes on by itself", 
 });
 
 test("an answer whose lease is taken is kept, says so, and is gone on with", async () => {
-	await slowDown();
+	await slowDown(page, 250);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
@@ -366,7 +370,11 @@ test("no WebGPU: it says so, and answers on the CPU if wanted", async () => {
 		delete Navigator.prototype.gpu;
 	});
 	// The engine's Worker has none either.
-	await patchWorker("delete WorkerNavigator.prototype.gpu;");
+	await page.route("**/transformers_worker.js", async (route) => {
+		const response = await route.fetch();
+		const body = `delete WorkerNavigator.prototype.gpu;\n${await response.text()}`;
+		await route.fulfill({ response, body });
+	});
 	await open();
 	assert.match(await page.locator("#model").innerText(), /no WebGPU/);
 	await ask("the queue");
