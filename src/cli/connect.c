@@ -142,19 +142,28 @@ static void print_filled(const char *text, const char *url)
 			putchar(*text);
 }
 
-static int run_connect(const struct cli *cli, const struct command *command, int argc, char **argv)
+/* -1 with the program that is named, else the exit status: the list of them, or that there is none.
+ */
+static int take_program(const struct cli *cli, const struct command *command, int argc, char **argv,
+			const struct program **ret_program)
 {
-	const struct program *program;
-	char url[URL_BYTES];
 	int rc = cli_parse(cli, command, &argc, argv, NULL);
 	if (rc >= 0)
 		return rc;
-
 	if (argc < 2)
 		return list_programs();
-	program = find_program(argv[1]);
-	if (!program || argc > 2)
-		return unknown_program(command, argv[argc - 1]);
+
+	*ret_program = find_program(argv[1]);
+	return *ret_program && argc == 2 ? -1 : unknown_program(command, argv[argc - 1]);
+}
+
+static int run_connect(const struct cli *cli, const struct command *command, int argc, char **argv)
+{
+	const struct program *program = NULL;
+	char url[URL_BYTES];
+	int rc = take_program(cli, command, argc, argv, &program);
+	if (rc >= 0)
+		return rc;
 
 	if (!find_address(url))
 		fprintf(stderr, "baton: no broker runs here; this is for its default address\n");
@@ -168,16 +177,10 @@ static int run_connect(const struct cli *cli, const struct command *command, int
 static int run_disconnect(const struct cli *cli, const struct command *command, int argc,
 			  char **argv)
 {
-	const struct program *program;
-	int rc = cli_parse(cli, command, &argc, argv, NULL);
+	const struct program *program = NULL;
+	int rc = take_program(cli, command, argc, argv, &program);
 	if (rc >= 0)
 		return rc;
-
-	if (argc < 2)
-		return list_programs();
-	program = find_program(argv[1]);
-	if (!program || argc > 2)
-		return unknown_program(command, argv[argc - 1]);
 	fputs(program->disconnect, stdout);
 	return 0;
 }
