@@ -160,12 +160,16 @@ class Shell(DaemonTest):
         terminal.type("echo inside $BATON_LEASE\n")
         terminal.wait(f"\ninside {lease}\r")
         terminal.wait(r"\(baton a, lease \d+\) ")
-        terminal.type("sleep 600\n")
+        terminal.type("sh -c 'i=0; while sleep 0.1; do i=$((i + 1)); echo tick $i; done'\n")
+        terminal.wait("tick 1\r")
         voice = d.session("voice")
         held = voice.hold(**{"class": "voice"})["lease"]
         self.assertEqual(d.waiting(), ["shell"])
+        while terminal.read_some(0.3):
+            pass
+        ticks = 1 + terminal.text.count("tick")
         voice.release(held)
-        wait_until(lambda: not d.waiting(), "it goes on")
+        terminal.wait(f"tick {ticks + 2}\r")  # a key while it is frozen would end it
         terminal.type("\x03")
         terminal.wait(r"\(baton a, lease \d+\) ")
         terminal.type("exit 4\n")

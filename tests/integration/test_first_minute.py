@@ -32,10 +32,9 @@ esac
 
 def alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return "zombie" not in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return "zombie" not in pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
 
 
 class FirstMinute(DaemonTest):
