@@ -80,7 +80,7 @@ class Flood:
             self.say(line, type="release", lease=message["lease"])
             if self.again:
                 self.ask(line, state)
-        elif kind == "denied":
+        elif kind == "denied" and message["code"] != "stale":  # an accept that came too late: no answer to an ask
             code = message["code"]
             self.denied[code] = self.denied.get(code, 0) + 1
             self.detail = message.get("detail")
