@@ -19,6 +19,54 @@
 
 enum { CONN_READ_BYTES_MIN = 2048, CONN_KEEP_BYTES = 4096 };
 
+static void on_readable(evutil_socket_t fd, short events, void *ctx);
+
+/* While paused, only a disconnect is watched for: the kernel can tell it from unread bytes.
+ * libevent reports a reset as EV_READ and EV_WRITE rather than EV_CLOSED; with neither watched,
+ * every poll would return at once. So without a pending write, EV_READ is watched edge-triggered
+ * and nothing is read; next to a pending write, edge triggering is not allowed. */
+static void watch_input(struct conn *conn, bool beside_write)
+{
+	short events = !conn->paused  ? EV_READ
+		       : beside_write ? EV_CLOSED
+				      : EV_CLOSED | EV_READ | EV_ET;
+
+	(void)event_del(&conn->read_event);
+	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
+			   (short)(events | EV_PERSIST), on_readable, conn);
+	(void)event_add(&conn->read_event, NULL);
+	if (conn->deaf && !conn->paused)
+		event_active(&conn->read_event, EV_READ, 0); /* nothing more may come */
+}
+
+static void watch_output(struct conn *conn, bool watched)
+{
+	bool changes = conn->paused && event_pending(&conn->read_event, EV_READ | EV_CLOSED, NULL);
+	if (!watched)
+		(void)event_del(&conn->write_event);
+	if (changes)
+		watch_input(conn, watched);
+	if (watched)
+		(void)event_add(&conn->write_event, NULL);
+}
+
+/* The peer takes nothing any more. A session's last messages, sent before it closed, still count:
+ * it is dropped once they are read. */
+static void output_failed(struct conn *conn)
+{
+	if (!conn->kind->hears_out) {
+		conn_drop(conn);
+		return;
+	}
+
+	conn->deaf = true;
+	buf_clear(&conn->out, 0);
+	deadline_stop(&conn->write_deadline);
+	watch_output(conn, false);
+	if (!conn->paused)
+		event_active(&conn->read_event, EV_READ, 0);
+}
+
 static void read_input(struct conn *conn)
 {
 	struct net *net = conn->net;
@@ -39,7 +87,7 @@ static void read_input(struct conn *conn)
 
 	ssize_t n = recv(conn->fd, at, room, 0);
 	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
+		if (errno != EINTR && (errno != EAGAIN || conn->deaf))
 			conn_drop(conn);
 		return;
 	}
@@ -79,7 +127,7 @@ static void on_readable(evutil_socket_t fd, short events, void *ctx)
 	else if (events & EV_CLOSED)
 		conn->kind->eof(conn);
 	else if (is_reset(fd))
-		conn_drop(conn);
+		output_failed(conn);
 }
 
 void conn_process(struct conn *conn)
@@ -115,33 +163,6 @@ void conn_process_soon(struct conn *conn)
 
 	list_append(&conn->net->ready, &conn->queue);
 	net_defer_flush(conn->net);
-}
-
-/* While paused, only a disconnect is watched for: the kernel can tell it from unread bytes.
- * libevent reports a reset as EV_READ and EV_WRITE rather than EV_CLOSED; with neither watched,
- * every poll would return at once. So without a pending write, EV_READ is watched edge-triggered
- * and nothing is read; next to a pending write, edge triggering is not allowed. */
-static void watch_input(struct conn *conn, bool beside_write)
-{
-	short events = !conn->paused  ? EV_READ
-		       : beside_write ? EV_CLOSED
-				      : EV_CLOSED | EV_READ | EV_ET;
-
-	(void)event_del(&conn->read_event);
-	(void)event_assign(&conn->read_event, loop_base(conn->net->loop), conn->fd,
-			   (short)(events | EV_PERSIST), on_readable, conn);
-	(void)event_add(&conn->read_event, NULL);
-}
-
-static void watch_output(struct conn *conn, bool watched)
-{
-	bool changes = conn->paused && event_pending(&conn->read_event, EV_READ | EV_CLOSED, NULL);
-	if (!watched)
-		(void)event_del(&conn->write_event);
-	if (changes)
-		watch_input(conn, watched);
-	if (watched)
-		(void)event_add(&conn->write_event, NULL);
 }
 
 void conn_pause(struct conn *conn, bool paused)
@@ -207,7 +228,7 @@ static void on_writable(evutil_socket_t fd, short events, void *ctx)
 	ssize_t n = conn->out.length ? send_buffer(conn) : send_file(conn);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			conn_drop(conn);
+			output_failed(conn);
 		return;
 	}
 
@@ -229,7 +250,7 @@ static void wait_writable(struct conn *conn)
 void conn_write(struct conn *conn, const void *head, size_t head_length, const void *body,
 		size_t body_length)
 {
-	if (conn_is_dropped(conn))
+	if (conn_is_dropped(conn) || conn->deaf)
 		return;
 	size_t taken = 0;
 	bool waiting = conn->out.length > 0;
@@ -239,7 +260,7 @@ void conn_write(struct conn *conn, const void *head, size_t head_length, const v
 		struct msghdr message = {.msg_iov = pieces, .msg_iovlen = body_length ? 2 : 1};
 		ssize_t n = sendmsg(conn->fd, &message, MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			conn_drop(conn);
+			output_failed(conn);
 			return;
 		}
 		taken = n < 0 ? 0 : (size_t)n;

@@ -53,6 +53,7 @@ struct conn_kind {
 	void (*flushed)(struct conn *conn); /* the kernel has all output */
 	void (*expired)(struct conn *conn, enum deadline_kind kind);
 	void (*lost)(struct conn *conn); /* conn_drop: report the loss; frees nothing */
+	bool hears_out; /* what a peer sent before it closed counts, though it takes no answer */
 };
 
 enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
@@ -85,6 +86,7 @@ struct conn {
 	uint32_t slot;
 	int fd; /* -1: dropped */
 	bool reserved, refused, paused, half_closed;
+	bool deaf;           /* its peer takes nothing any more */
 	bool feeding, again; /* inside kind->feed; feed left input that can be processed at once */
 	struct event read_event, write_event;
 	struct buf in, out;

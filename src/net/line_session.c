@@ -128,4 +128,5 @@ const struct conn_kind conn_line = {
 	.flushed = line_flushed,
 	.expired = line_expired,
 	.lost = line_lost,
+	.hears_out = true,
 };

@@ -171,6 +171,7 @@ const struct conn_kind conn_websocket = {
 	.flushed = ws_flushed,
 	.expired = ws_expired,
 	.lost = ws_lost,
+	.hears_out = true,
 };
 
 int http_accept_websocket(struct net *net, uint64_t number)

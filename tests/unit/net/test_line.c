@@ -146,6 +146,49 @@ static void test_flood_in_portions(void **state)
 	fixture_close(fixture);
 }
 
+/* What a client said before it left counts though it takes no answer: the kernel refuses the first
+ * answer, with one error or another, while the rest is unread. */
+static void test_last_words(void **state)
+{
+	enum { COUNT = 400 };
+	static char lines[COUNT * 8 + 1];
+	(void)state;
+	for (int i = 0; i < COUNT; i++)
+		snprintf(lines + (size_t)i * 8, 9, "%07d\n", i);
+	for (int answer_unread = 0; answer_unread <= 1; answer_unread++) {
+		struct fixture *fixture = fixture_open(NULL);
+		struct client *client = open_session(fixture);
+		fixture->echo = true;
+		if (answer_unread) {
+			client_send_text(client, "first\n");
+			fixture_wait(fixture, &fixture->messages, 1);
+			fixture->messages = 0;
+		}
+		client_send(client, lines, COUNT * 8);
+		client_close(client);
+		fixture_wait(fixture, &fixture->closed, 1);
+		assert_int_equal(fixture->messages, COUNT);
+		assert_string_equal(fixture->text, "0000399");
+		fixture_close(fixture);
+	}
+}
+
+/* One that takes nothing, but stays, goes as soon as it has nothing to say. */
+static void test_hears_nothing(void **state)
+{
+	(void)state;
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = open_session(fixture);
+	assert_int_equal(shutdown(client->fd, SHUT_RD), 0);
+	fixture->echo = true;
+	client_send_text(client, "one\ntwo\n");
+	fixture_wait(fixture, &fixture->closed, 1);
+	assert_int_equal(fixture->messages, 2);
+	assert_int_equal(net_connection_count(fixture->net), 0);
+	client_close(client);
+	fixture_close(fixture);
+}
+
 /* The rate of pages does not hold for local programs: a burst is taken whole and in order. */
 static void test_burst(void **state)
 {
@@ -325,6 +368,8 @@ int main(void)
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_flood_in_portions),
+		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_hears_nothing),
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_server_closes),
 		cmocka_unit_test(test_never_reads),

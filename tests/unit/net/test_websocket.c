@@ -223,6 +223,28 @@ static void test_server_closes(void **state)
 	fixture_close(fixture);
 }
 
+/* What a page said before it went counts, though it takes no answer. */
+static void test_last_words(void **state)
+{
+	static const char frame[] = "\x81\x81" MASK "`"; /* "a" */
+	enum { COUNT = 20, FRAME_BYTES = sizeof(frame) - 1 };
+	char frames[COUNT * FRAME_BYTES];
+	(void)state;
+	for (int i = 0; i < COUNT; i++)
+		memcpy(frames + i * FRAME_BYTES, frame, FRAME_BYTES);
+	for (int reset = 0; reset <= 1; reset++) {
+		struct fixture *fixture = fixture_open(NULL);
+		struct client *client = open_session(fixture);
+		fixture->echo = true;
+		client_send(client, frames,
+			    sizeof(frames)); /* a reset drops what waits to be sent */
+		client_leave(client, reset);
+		fixture_wait(fixture, &fixture->closed, 1);
+		assert_int_equal(fixture->messages, COUNT);
+		fixture_close(fixture);
+	}
+}
+
 /* A peer that never answers the close frame is dropped at the deadline. */
 static void test_close_unanswered(void **state)
 {
@@ -335,7 +357,7 @@ int main(void)
 		cmocka_unit_test(test_peer_closes),      cmocka_unit_test(test_server_closes),
 		cmocka_unit_test(test_close_unanswered), cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_tiny_fragments),   cmocka_unit_test(test_never_reads),
-		cmocka_unit_test(test_dead_peer),
+		cmocka_unit_test(test_dead_peer),        cmocka_unit_test(test_last_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
