@@ -3,8 +3,8 @@
  * database, its log and the latest turns. Each of them only grows, but at two moments: the turns
  * are folded into the log, and the log into the database. So they are copied in that order, turns
  * first: what was folded meanwhile is in the copy twice, which its reader knows by the round, never
- * lost. If the log began anew meanwhile, all is copied again; and of its copy counts what is
- * whole, for its end was written while it was read. */
+ * lost. If one of them began anew while it was read, which its head tells, all is copied again; and
+ * of the log's copy counts what is whole, for its end was written while it was read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #include "store/store.h"
 #include "store/wal_check.h"
 
-enum { TRIES_MAX = 50, PAUSE_MS = 20, LOG_HEAD_BYTES = 32, PATH_BYTES = 4096 };
+enum { TRIES_MAX = 50, PAUSE_MS = 20, HEAD_BYTES = 32, PATH_BYTES = 4096 };
 
 static const char database_name[] = "journal.db", log_name[] = "journal.db-wal";
 
@@ -70,30 +70,43 @@ static bool copy_file(const char *dir, const char *to, const char *name, bool ne
 	return true;
 }
 
-/* It has another salt after each new beginning. */
-static void read_log_head(const char *dir, uint8_t *ret_head)
+/* The log has another salt, the first of the turns another round, after each new beginning. */
+static void read_head(const char *dir, const char *name, uint8_t *ret_head)
 {
-	cleanup_close int fd = open_in(dir, log_name, O_RDONLY);
+	cleanup_close int fd = open_in(dir, name, O_RDONLY);
 
-	memset(ret_head, 0, LOG_HEAD_BYTES);
-	if (fd >= 0 && read(fd, ret_head, LOG_HEAD_BYTES) != LOG_HEAD_BYTES)
-		memset(ret_head, 0, LOG_HEAD_BYTES);
+	memset(ret_head, 0, HEAD_BYTES);
+	if (fd >= 0 && read(fd, ret_head, HEAD_BYTES) != HEAD_BYTES)
+		memset(ret_head, 0, HEAD_BYTES);
+}
+
+static bool head_is(const char *dir, const char *name, const uint8_t *head)
+{
+	uint8_t now[HEAD_BYTES];
+
+	read_head(dir, name, now);
+	return memcmp(now, head, HEAD_BYTES) == 0;
 }
 
 static bool copy_once(const char *dir, const char *to, bool *ret_again)
 {
-	uint8_t before[LOG_HEAD_BYTES], after[LOG_HEAD_BYTES];
+	uint8_t log_head[HEAD_BYTES], turns_head[HEAD_BYTES];
 	char log[PATH_BYTES + 32];
 
-	read_log_head(dir, before);
-	if (!copy_file(dir, to, turns_name, false) || !copy_file(dir, to, database_name, true) ||
-	    !copy_file(dir, to, log_name, false))
+	read_head(dir, log_name, log_head);
+	read_head(dir, turns_name, turns_head);
+	if (!copy_file(dir, to, turns_name, false))
+		return false;
+	*ret_again = !head_is(dir, turns_name, turns_head);
+	if (*ret_again)
+		return true;
+
+	if (!copy_file(dir, to, database_name, true) || !copy_file(dir, to, log_name, false))
 		return false;
 	if ((size_t)snprintf(log, sizeof(log), "%s/%s", to, log_name) >= sizeof(log) ||
 	    !wal_cut(log))
 		return false;
-	read_log_head(dir, after);
-	*ret_again = memcmp(before, after, sizeof(before)) != 0;
+	*ret_again = !head_is(dir, log_name, log_head);
 	return true;
 }
 

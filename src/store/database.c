@@ -17,7 +17,9 @@
 /* 1: turns were rows of the table `turn`; they are read and moved by the first checkpoint. */
 enum { SCHEMA_VERSION_MIN = 1, SCHEMA_VERSION = 2 };
 
-static const char schema[] = "BEGIN;"
+/* The log first: in a rollback journal's file the tables would be seen half written by a copy. */
+static const char schema[] = "PRAGMA journal_mode=WAL;"
+			     "BEGIN;"
 			     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
 			     "CREATE TABLE turn(seq INTEGER PRIMARY KEY, records BLOB NOT NULL);"
 			     "CREATE TABLE session(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"

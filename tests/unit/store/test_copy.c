@@ -2,6 +2,7 @@
  * that ended before it is in it once, and no later copy has fewer. The broker is not kept from its
  * work. Method: a child writes turns as fast as it can, some for each try of a copy, through many
  * checkpoints of the turns and of SQLite's log, while copies are taken and opened. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,8 +19,10 @@
 
 #include "base/err.h"
 #include "journal_model.h"
+#include "store/batches.h"
 
 enum { COPIES = 20, FEW = 1500, TRIES = 50, TURNS = 10000 };
+enum { ROUNDS = 30, ROUND_FRAMES = 600, MADE = 30 };
 
 static struct store *open_journal(const char *dir, struct store_boot *ret_boot)
 {
@@ -165,6 +168,103 @@ static void test_while_it_is_written(void **state)
 	model_folder_destroy(dir);
 }
 
+/* Writes one round of turns over the one before for each byte of the pipe. */
+static void write_rounds(const char *dir, int asks_fd)
+{
+	static uint8_t frame[TURNS_HEADER_BYTES + 1000];
+	struct batches turns;
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+	char ask;
+
+	if (batches_open(&turns, dir_fd, true) != 0)
+		_exit(3);
+	for (uint64_t round = 1; read(asks_fd, &ask, 1) == 1; round++) {
+		batches_begin(&turns, round);
+		for (int i = 0; i < ROUND_FRAMES; i++)
+			if (batches_append(&turns, frame, sizeof(frame)) != 0)
+				_exit(4);
+	}
+	_exit(0);
+}
+
+/* Frames of a later round lie in it, too. */
+static bool is_of_two_rounds(const char *dir, uint8_t *bytes, size_t size)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, turns_name);
+	FILE *file = fopen(path, "r");
+	assert_non_null(file);
+	size_t length = fread(bytes, 1, size, file);
+	fclose(file);
+
+	uint64_t first = batches_read(bytes, length, 0, NULL, NULL).round_max;
+	for (uint64_t later = first + 1; first && later < first + 4; later++)
+		if (batches_read(bytes, length, later, NULL, NULL).lost)
+			return true;
+	return false;
+}
+
+/* A round that begins while the turns are copied is in the copy whole, or not at all. */
+static void test_while_a_round_begins(void **state)
+{
+	enum { SIZE = ROUND_FRAMES * 1100 };
+	char *dir = model_folder_create();
+	uint8_t *bytes = malloc(SIZE);
+	struct store_boot boot;
+	int fds[2];
+
+	(void)state;
+	store_close(open_journal(dir, &boot));
+	assert_int_equal(pipe(fds), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(fds[1]);
+		write_rounds(dir, fds[0]);
+	}
+	close(fds[0]);
+
+	const struct writer writer = {.pid = pid, .asks_fd = fds[1]};
+	for (int i = 0; i < ROUNDS; i++) {
+		char *copy = take_copy(dir, &writer);
+		assert_false(is_of_two_rounds(copy, bytes, SIZE));
+		model_folder_destroy(copy);
+	}
+
+	close(fds[1]);
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	free(bytes);
+	model_folder_destroy(dir);
+}
+
+/* A journal is copied while it is made. */
+static void test_while_it_is_made(void **state)
+{
+	(void)state;
+	for (int i = 0; i < MADE; i++) {
+		char *dir = model_folder_create(), *copy = model_folder_create(), detail[512] = "";
+		struct store_boot boot;
+		pid_t pid = fork();
+		if (pid == 0) {
+			store_close(open_journal(dir, &boot));
+			_exit(0);
+		}
+
+		while (store_copy(dir, copy, detail, sizeof(detail)) != 0)
+			assert_true(strstr(detail, "No such file") || strstr(detail, "again"));
+		struct store *store = open_journal(copy, &boot);
+		assert_non_null(store);
+		assert_false(boot.quarantined);
+		store_close(store);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		model_folder_destroy(copy);
+		model_folder_destroy(dir);
+	}
+}
+
 static void test_nothing_there(void **state)
 {
 	char *dir = model_folder_create(), *to = model_folder_create(), detail[512];
@@ -201,6 +301,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_while_it_is_written),
+		cmocka_unit_test(test_while_a_round_begins),
+		cmocka_unit_test(test_while_it_is_made),
 		cmocka_unit_test(test_nothing_there),
 		cmocka_unit_test(test_rules),
 	};
