@@ -24,17 +24,24 @@ const TOOK_BYTES = 64 * 1024;
 const encoder = new TextEncoder();
 const bytesOf = (/** @type {string} */ text) => encoder.encode(text).length;
 
+/** @type {Record<string, string>} */
+const ENDS = {
+	WAIT_TIMEOUT: "timeout",
+	CLOSED: "draining",
+	REVOKED: "outranked",
+	EXPIRED: "outranked",
+	LOST: "outranked",
+	RELEASED: "outranked",
+	DEVICE_LOST: "outranked",
+};
+
 /** What a lease that ends says of a request. @param {unknown} error */
 function failure(error) {
 	const { code = "", message = "" } = /** @type {Partial<BrokerError>} */ (error ?? {});
-	/** @type {Record<string, string>} */
-	const words = { WAIT_TIMEOUT: "timeout", CLOSED: "draining" };
-	for (const taken of ["REVOKED", "EXPIRED", "LOST", "RELEASED", "DEVICE_LOST"])
-		words[taken] = "outranked";
 	let said = `${message || error}`.replace(/[\0\ud800-\udfff]/g, " ");
 	while (bytesOf(said) > 400) said = said.slice(0, -20);
 	const refused = error instanceof RequestError ? "bad_field" : "upstream_broken";
-	return { code: words[code] ?? refused, message: said };
+	return { code: ENDS[code] ?? refused, message: said };
 }
 
 /** One request: its body as it comes, its answer as it may go. */
@@ -106,15 +113,19 @@ class Work {
 			this.#flushing = false;
 			this.flush();
 		}
-		while (this.#text.length > AHEAD_CHARS && !this.signal.aborted)
-			await new Promise((resolve) => this.#waiting.push(() => resolve(0)));
+		await this.#shrinksTo(AHEAD_CHARS);
 		this.signal.throwIfAborted();
 	}
 
 	/** All that was written was sent. */
 	async settle() {
 		this.flush();
-		while (this.#text && !this.signal.aborted)
+		await this.#shrinksTo(0);
+	}
+
+	/** @param {number} chars */
+	async #shrinksTo(chars) {
+		while (this.#text.length > chars && !this.signal.aborted)
 			await new Promise((resolve) => this.#waiting.push(() => resolve(0)));
 	}
 
@@ -128,10 +139,9 @@ class Work {
 			let chars = Math.min(PIECE_CHARS, this.#text.length);
 			while (chars > 1 && bytesOf(this.#text.slice(0, chars)) > this.#left)
 				chars = Math.floor(chars / 2);
-			const last = this.#text.charCodeAt(chars - 1);
-			if (last >= 0xd800 && last < 0xdc00) chars += chars < this.#text.length ? 1 : 0;
+			if (/[\ud800-\udbff]/.test(this.#text[chars - 1])) chars++;
 			const text = this.#text.slice(0, chars);
-			if (bytesOf(text) > this.#left || !this.#serving.mayWrite(this)) break;
+			if (bytesOf(text) > this.#left || !this.#serving.mayWrite()) break;
 			this.#left -= bytesOf(text);
 			this.#text = this.#text.slice(chars);
 			this.#say({ type: "piece", text });
@@ -246,7 +256,7 @@ export class Serving extends EventTarget {
 	}
 
 	/** Whether one more message may go now; if not, what waits is sent a little later. */
-	mayWrite(/** @type {Work} */ _work) {
+	mayWrite() {
 		const at = performance.now();
 		this.#tokens = Math.min(
 			MESSAGES_PER_S,

@@ -153,12 +153,8 @@ async function* events(parts, model) {
 		usage = chunk.usage ?? usage;
 		if (!begun) {
 			begun = true;
-			const {
-				content,
-				stop_reason: _,
-				...message
-			} = wholeMessage({ id: chunk.id, choices: [] }, model);
-			yield { type: "message_start", message: { ...message, content, stop_reason: null } };
+			const message = wholeMessage({ id: chunk.id, choices: [] }, model);
+			yield { type: "message_start", message: { ...message, stop_reason: null } };
 		}
 		const [choice] = chunk.choices;
 		finish = choice?.finish_reason ?? finish;

@@ -12,6 +12,7 @@ const MESSAGES = "/v1/messages";
 const TEXT = "/v1/completions";
 const EMBEDDINGS = "/v1/embeddings";
 const TRANSCRIPTIONS = "/v1/audio/transcriptions";
+const NO_USAGE = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
 
 /** @param {ServedModel<Spoken>} served */
 export const pathsOf = ({ chat, completions, embeddings, transcribe }) => [
@@ -63,8 +64,7 @@ function joiner() {
 	let held = "";
 	return (/** @type {string} */ piece) => {
 		const whole = held + piece;
-		const last = whole.charCodeAt(whole.length - 1);
-		held = last >= 0xd800 && last < 0xdc00 ? whole.slice(-1) : "";
+		held = /[\ud800-\udbff]$/.test(whole) ? whole.slice(-1) : "";
 		return held ? whole.slice(0, -1) : whole;
 	};
 }
@@ -173,7 +173,7 @@ export async function collect(parts, model) {
 				choice,
 			);
 	}
-	whole.usage ??= { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+	whole.usage ??= NO_USAGE;
 	return whole;
 }
 
@@ -216,7 +216,7 @@ function answerChat(served, body) {
 			await sse(out, {
 				...head("chat.completion.chunk", context.model),
 				choices: [],
-				usage: usage ?? { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+				usage: usage ?? NO_USAGE,
 			});
 		await out.write("data: [DONE]\n\n");
 	};
