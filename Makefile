@@ -41,8 +41,9 @@ sim: build ## the simulator over SEEDS=N seeds of one simulated hour each
 exhaust: build ## every order of events in small worlds, STATES=N states in all
 	@$(BUILD)/tests/exhaust/exhaust --states $(STATES) --jobs $(JOBS)
 
-mutants: build ## every planted bug of the policy must be seen by a test
+mutants: build ## every planted bug of policy and simulator must be seen by a test
 	@tests/mutants/hunt.py . $(BUILD) --jobs $(JOBS)
+	@tests/sim/mutants.py .
 
 overlap: build ## RUNS=N jobs stopped in each situation: none may outlive its lease
 	@cd tests/integration && BATON_BIN=$(abspath $(BUILD))/baton python3 -m lib.overlap $(RUNS)

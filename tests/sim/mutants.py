@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Every planted bug of mutants/ must be seen by the simulator. Usage: mutants.py ROOT [NAME..]"""
+"""Every planted bug of mutants/ must be seen by the simulator. Usage: mutants.py ROOT [--every N] [NAME..]
+--every N takes each Nth only."""
+import argparse
 import pathlib
 import re
 import subprocess
@@ -65,10 +67,10 @@ def build_mutant(mutant, root, parts, folder):
     return build.link("cc", kept + build.objects("cc", replaced, folder, root / "src"), folder / "simulator")
 
 
-def main(root, names):
-    root = pathlib.Path(root).resolve()
+def main(arguments):
+    root = pathlib.Path(arguments.root).resolve()
     mutants = [Mutant(p) for p in sorted((root / "tests/sim/mutants").glob("*.mutant"))]
-    mutants = [m for m in mutants if not names or m.name in names]
+    mutants = [m for m in mutants if not arguments.names or m.name in arguments.names][::arguments.every]
     survived = []
     with tempfile.TemporaryDirectory() as out:
         out = pathlib.Path(out)
@@ -91,4 +93,8 @@ def main(root, names):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--every", type=int, default=1)
+    sys.exit(main(parser.parse_args()))

@@ -1,7 +1,8 @@
 #!/bin/bash
 # `make test`: one plain -O2 build for lints, types, unit tests, simulator and pages; one sanitized build for
 # unit tests, the fuzz corpora and the integration tests. Both run to the end even when the first
-# fails, so that one run shows all there is to mend. The last line is "N passed, N failed".
+# fails, so that one run shows all there is to mend. The integration tests mostly wait: several run at
+# a time, and beside them, niced, the simulator. The last line is "N passed, N failed".
 set -eu
 werror=${WERROR:-false}
 failed=0
@@ -18,26 +19,30 @@ configure() { # folder, then options
 	fi
 }
 
-run_suites() { # folder, then suites; builds first what they need and lacks
-	local folder=$1
-	shift
+run_suites() { # folder, log, tests at a time, then suites; builds first what they need and lacks
+	local folder=$1 log=$2 jobs=$3
+	shift 3
 	local options=()
-	rm -f "$folder/meson-logs/make-test.json" # if that fails, nothing was tested
+	rm -f "$folder/meson-logs/$log.json" # if that fails, nothing was tested
 	for suite in "$@"; do
 		options+=(--suite "$suite")
 	done
 	echo "test: $folder: $*"
-	meson test -C "$folder" --print-errorlogs --logbase make-test "${options[@]}" ||
-		failed=1
+	meson test -C "$folder" --print-errorlogs --logbase "$log" --num-processes "$jobs" "${options[@]}"
 }
 
 configure build "-Dwerror=$werror"
 ninja -C build
-run_suites build lint unit sim conformance web
+run_suites build make-test 2 lint unit conformance web || failed=1
 # Sanitizers make gcc warn of what cannot be; the plain build is the one that must be clean.
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
-run_suites build-asan unit fuzz integration
+ninja -C build-asan
+run_suites build make-sim 2 sim >build/meson-logs/make-sim.out 2>&1 &
+sim=$!
+run_suites build-asan make-test 4 unit fuzz integration || failed=1
+wait "$sim" || failed=1
+cat build/meson-logs/make-sim.out
 
-python3 tools/dev/summary.py build/meson-logs/make-test.json build-asan/meson-logs/make-test.json ||
-	failed=1
+python3 tools/dev/summary.py build/meson-logs/make-test.json build/meson-logs/make-sim.json \
+	build-asan/meson-logs/make-test.json || failed=1
 exit $failed

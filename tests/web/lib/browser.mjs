@@ -5,9 +5,11 @@
 import { chromiumPath, load } from "./packages.mjs";
 import { within } from "./until.mjs";
 
-// V8 would optimise the engines' WebAssembly for longer than the demo models compute.
+// V8 would optimise the engines' WebAssembly for longer than the demo models compute. Without a GPU
+// pages are painted faster by the CPU than by a GPU that is emulated on it.
 const ARGS = [
 	"--no-sandbox",
+	"--disable-gpu-rasterization",
 	"--js-flags=--liftoff-only",
 	"--enable-unsafe-webgpu",
 	"--no-first-run",
@@ -97,14 +99,15 @@ export class PageBrowser {
 
 /**
  * An empty profile, in a browser that others with the same `args` may share. `context` goes to
- * Playwright's newContext (colorScheme, viewport, permissions, reducedMotion).
+ * Playwright's newContext (colorScheme, viewport, permissions, reducedMotion, which is "reduce" if
+ * not given: nothing moves only to be looked at).
  * @param {{args?: string[], context?: import("playwright-core").BrowserContextOptions}} [options]
  */
 export async function openBrowser({ args = [], context = {} } = {}) {
 	const shared = takeBrowser(args);
 	try {
 		const browser = await shared.browser;
-		return new PageBrowser(shared, await browser.newContext(context));
+		return new PageBrowser(shared, await browser.newContext({ reducedMotion: "reduce", ...context }));
 	} catch (error) {
 		leaveBrowser(shared);
 		throw error;

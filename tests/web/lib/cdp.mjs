@@ -9,6 +9,7 @@ import { until } from "./until.mjs";
 const ARGS = [
 	"--headless",
 	"--no-sandbox",
+	"--disable-gpu-rasterization",
 	"--enable-unsafe-webgpu",
 	"--no-first-run",
 	"--disable-background-networking",
