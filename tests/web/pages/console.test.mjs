@@ -172,7 +172,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 });
 
 test("it streams, Stop and Esc keep what is there, and Continue goes on with it", async () => {
-	await slowDown(page, 60);
+	await slowDown(page, 200);
 	await open();
 	await ask("How does the queue work?");
 	const writing = page.locator(".answer.writing");
@@ -203,7 +203,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 });
 
 test("an answer gives way to a voice between two words, and goes on by itself", async () => {
-	await slowDown(page, 100);
+	await slowDown(page, 200);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });

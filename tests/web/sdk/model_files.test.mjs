@@ -72,7 +72,8 @@ async function refusedAndMended(file, code, words) {
 	assert.equal((await bring(file)).size, BODY.length);
 }
 
-/** A server as it should be, with ranges. `cuts`: after how many bytes each answer breaks off. */
+/** A server as it should be, with ranges. `cuts`: after how many bytes each answer breaks off; what
+ * the page has not read by then, the browser forgets. */
 function serveWhole({ cuts = [], body = BODY, tag = '"one"', ranges = true, headers = {} } = {}) {
 	return (request, answer) => {
 		const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
@@ -96,7 +97,7 @@ function serveWhole({ cuts = [], body = BODY, tag = '"one"', ranges = true, head
 		if (cut === undefined) answer.end(body.subarray(from));
 		else
 			answer.write(body.subarray(from, from + cut), () =>
-				setTimeout(() => answer.destroy(), 100),
+				setTimeout(() => answer.destroy(), 500),
 			);
 	};
 }
