@@ -165,7 +165,7 @@ static void sent_granted(struct world *w, struct want *want, const struct conn *
 		return;
 	want->excused_t = INT64_MAX;
 	check_room(w, want, fx->send.gpus);
-	if (conn->client_open) /* else nobody reads it */
+	if (conn->client_open && want->stage != WANT_OVER) /* else nobody reads it, or wants it */
 		want_use(w, want, fx->send.gpus);
 }
 
