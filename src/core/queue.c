@@ -92,18 +92,26 @@ bool queue_oversized(const struct core *core, const struct claim *claim)
 	return mask_count(ledger_eligible(core, &claim->rec.need)) < claim->rec.need.gpu_count;
 }
 
-uint32_t queue_held_back(const struct core *core, const struct claim *claim)
+const struct claim *queue_room_owed(const struct core *core, const struct claim *claim)
 {
 	const struct claim *head;
 
 	if (claim->made_room_for == 0)
-		return 0;
+		return NULL;
 
 	head = claim_by_id(core, claim->made_room_for);
 	/* Once it was granted and came back, it may be behind this one. */
-	if (!head || head->rec.state != CLAIM_QUEUED || queue_detached(head) ||
-	    queue_withheld(core, head) || queue_oversized(core, head) ||
-	    head->rec.fence != claim->made_room_fence)
+	if (!head || head->rec.state != CLAIM_QUEUED || head->rec.fence != claim->made_room_fence)
+		return NULL;
+	return head;
+}
+
+uint32_t queue_held_back(const struct core *core, const struct claim *claim)
+{
+	const struct claim *head = queue_room_owed(core, claim);
+
+	if (!head || queue_detached(head) || queue_withheld(core, head) ||
+	    queue_oversized(core, head))
 		return 0;
 
 	return claim->made_room_on &

@@ -12,6 +12,8 @@ bool queue_detached(const struct claim *claim);
 bool queue_withheld(const struct core *core, const struct claim *claim);
 /* It needs more than the GPUs have since a reload: the same. */
 bool queue_oversized(const struct core *core, const struct claim *claim);
+/* For which it was evicted, if that waits still; NULL: it owes no room. */
+const struct claim *queue_room_owed(const struct core *core, const struct claim *claim);
 /* GPUs on which it was evicted for a claim that still waits and can be served there; it must not go
  * first there. */
 uint32_t queue_held_back(const struct core *core, const struct claim *claim);

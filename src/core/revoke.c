@@ -43,22 +43,19 @@ static bool claim_stoppable(const struct claim *claim)
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
 
-static bool claim_waits(const struct core *core, uint64_t id)
-{
-	const struct claim *claim = claim_by_id(core, id);
-
-	return claim && claim->rec.state == CLAIM_QUEUED;
-}
-
+/* Whoever owes its room to one that waits still owes it to no other. */
 static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
 {
 	struct claim *head = claim_by_id(core, for_id);
 
-	claim->made_room_for = head ? for_id : 0;
-	claim->made_room_fence = head ? head->rec.fence : 0;
-
 	if (head)
 		head->room_made = true;
+	if (queue_room_owed(core, claim))
+		return;
+
+	claim->made_room_for = head ? for_id : 0;
+	claim->made_room_fence = head ? head->rec.fence : 0;
+	claim->made_room_on = 0;
 }
 
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
@@ -144,7 +141,7 @@ void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
 		return;
 
 	claim->yield_for = for_id;
-	if (claim->rec.yield_reason == YIELD_EVICTED && !claim_waits(core, claim->made_room_for))
+	if (claim->rec.yield_reason == YIELD_EVICTED)
 		make_room(core, claim, for_id);
 
 	revoke_remind(core, claim);
@@ -160,7 +157,9 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
 			continue;
 
-		kept->yield_for = kept->made_room_for = 0;
+		kept->yield_for = 0;
+		if (kept->made_room_on == 0)
+			kept->made_room_for = 0; /* else of an earlier turn */
 		kept->deadline = MONO_NEVER;
 
 		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);

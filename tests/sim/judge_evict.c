@@ -86,8 +86,8 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 		want->evicted_t = w->t;
 		first = want_of_lease(w, for_lease);
 		want->evicted_head_fence = first ? first->recorded_fence : 0;
+		want->evicted_gpus = want->now.gpus;
 	}
-	want->evicted_gpus = want->now.gpus;
 	const struct want *head = want_of_lease(w, for_lease);
 	/* Who counts on it as well, since it leaves anyway, has not made it leave. */
 	bool alone = want->evicted_for == for_lease;

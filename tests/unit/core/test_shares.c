@@ -259,6 +259,38 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	assert_int_equal(fixture_state(fixture, work), CLAIM_OFFERED);
 }
 
+/* .. also once it was served on another GPU, and had to leave that for another. */
+static void test_evicted_waits_also_after_a_turn_elsewhere(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t r, h, b, v, model, holder, work;
+	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB), here = need(LEASE_BACKGROUND, 1, 0);
+	struct event there = need(LEASE_VOICE, 0, 20 * GIB);
+
+	start(fixture, 2, 1, 24 * GIB);
+	r = fixture_session(fixture, BIND_NATIVE, "r");
+	h = fixture_session(fixture, BIND_NATIVE, "h");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	v = fixture_session(fixture, BIND_NATIVE, "v");
+	loaded.acquire.evictable = true;
+	model = fixture_take(fixture, r, loaded);
+	here.acquire.need.gpu_mask = 1;
+	holder = fixture_take(fixture, h, here);
+	here.acquire.need.vram_bytes = 16 * GIB;
+	work = fixture_ask(fixture, b, here);
+	fixture_release(fixture, r, model, true);
+	fixture_accept(fixture, r, model);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_HELD);
+
+	there.acquire.need.gpu_mask = 2;
+	fixture_ask(fixture, v, there);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
+	fixture_release(fixture, r, model, true);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_QUEUED);
+	fixture_release(fixture, h, holder, false);
+	assert_int_equal(fixture_state(fixture, work), CLAIM_OFFERED);
+}
+
 /* .. also once it was offered another GPU, and let that pass. */
 static void test_evicted_waits_also_after_an_offer_elsewhere(void **state)
 {
@@ -684,6 +716,7 @@ int main(void)
 		TEST(test_memory_and_turns_apart),
 		TEST(test_evicted_comes_back_last),
 		TEST(test_evicted_waits_for_whom_it_made_room),
+		TEST(test_evicted_waits_also_after_a_turn_elsewhere),
 		TEST(test_evicted_waits_also_after_an_offer_elsewhere),
 		TEST(test_evicted_waits_for_no_broken_set),
 		TEST(test_wide_turn_is_served),
