@@ -1,5 +1,6 @@
 """The real daemon in a folder of its own: started on port 0, killed and checked at the end."""
 import ctypes
+import faulthandler
 import os
 import pathlib
 import re
@@ -23,9 +24,13 @@ FAST = {"grace_s": 0.3, "ack_s": 1, "min_run_s": 0, "tab_linger_s": 0.3, "native
         "lock_delay_s": 0.3, "kill_wait_s": 2, "restart_linger_s": 5, "settle_s": 1}
 
 
+LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec its lock may be another thread's
+HUNG_S = 120
+
+
 def die_with_parent():
     """In a child: when the test is killed, so is what it started."""
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def yaml_of(value, indent=0):
@@ -216,7 +221,14 @@ class Daemon:
 
 
 class DaemonTest(unittest.TestCase):
-    """A test with helpers that clean up after themselves."""
+    """A test with helpers that clean up after themselves. One that hangs says where."""
+
+    def run(self, result=None):
+        faulthandler.dump_traceback_later(HUNG_S)
+        try:
+            return super().run(result)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
     def daemon(self, start=True, **options):
         daemon = Daemon(**options)
