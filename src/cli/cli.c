@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sysexits.h>
 
-enum { NAME_BYTES_MAX = 24, NAMES_MAX = 64 };
+#include "cli/clean_text.h"
+
+enum { NAME_BYTES_MAX = 24, NAMES_MAX = 64, ERROR_BYTES = 4096 };
 
 const struct command *cli_find(const struct command *const *commands, size_t count,
 			       const char *name)
@@ -75,11 +77,13 @@ const char *cli_nearest(const char *word, const char *const *known, size_t count
 int cli_fail(const struct command *command, int status, const char *format, ...)
 {
 	va_list args;
-	fprintf(stderr, "baton: %s%s", command ? command->name : "", command ? ": " : "");
+	char text[ERROR_BYTES], shown[ERROR_BYTES]; /* names that somebody gave are in it */
+
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	fprintf(stderr, "baton: %s%s%s\n", command ? command->name : "", command ? ": " : "",
+		clean_text(shown, sizeof(shown), text, true));
 	return status;
 }
 

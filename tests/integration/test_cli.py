@@ -183,6 +183,18 @@ class Look(DaemonTest):
         self.d.lock("x")
         self.assertNotIn("\x1b", self.run_cli(self.d, "status").stdout)
 
+    def test_refused_words_are_harmless(self):
+        """A word that is refused is shown, and what would command the terminal in it is not."""
+        word = "a\x1b[31m\u202e\x07é"
+        for args in ([word], [f"--{word}"], ["status", word], ["status", f"--{word}"], ["release", word],
+                     ["cancel", word], ["why", word], ["connect", word], ["completion", word], ["attach", word],
+                     ["run", "-n", word, "true"], ["run", "--", f"./{word}"], ["status", "--socket", word]):
+            with self.subTest(args=args):
+                result = self.run_cli(self.d, *args)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn("a?[31m??é", result.stderr)
+                self.assertFalse(set("\x1b\u202e\x07") & set(result.stderr + result.stdout), result)
+
     def test_watch_on_a_terminal(self):
         """status --watch: a full screen that follows what happens; q ends it and gives the screen back."""
         controller, terminal = os.openpty()

@@ -8,10 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/clean_text.h"
 #include "cli/text_table.h"
 #include "cli/units.h"
 
-enum { PATIENCE_MS = 20 };
+enum { PATIENCE_MS = 20, SAID_BYTES = 4096 };
 
 /* A reader that stalls (Ctrl-S, a pager, a stuck log collector) must not keep us from the broker or
  * the command: what it does not read is dropped. */
@@ -78,11 +79,10 @@ void run_progress_say(struct run_progress *show, bool always, const char *format
 		return;
 
 	va_list args;
-	char *text;
+	char text[SAID_BYTES], shown[SAID_BYTES];
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		abort();
+	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	fprintf(stderr, "baton: %s\n", text); /* in one call: others write to the terminal, too */
-	free(text);
+	/* In one call: others write to the terminal, too. */
+	fprintf(stderr, "baton: %s\n", clean_text(shown, sizeof(shown), text, true));
 }
