@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,11 +89,40 @@ static bool head_is(const char *dir, const char *name, const uint8_t *head)
 	return memcmp(now, head, HEAD_BYTES) == 0;
 }
 
+static struct timespec changed_at(const char *dir, const char *name)
+{
+	struct stat st = {0};
+	cleanup_close int fd = open_in(dir, name, O_RDONLY);
+
+	if (fd >= 0)
+		(void)fstat(fd, &st);
+	return st.st_mtim;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* A log that was emptied on a full disk looks as before it was filled: then only the file that it
+ * was emptied into tells. `began`: the clock of such times as the copy began. */
+static bool was_emptied(const char *dir, const uint8_t *log_head, struct timespec before,
+			struct timespec began)
+{
+	static const uint8_t none[HEAD_BYTES];
+
+	return memcmp(log_head, none, HEAD_BYTES) == 0 &&
+	       (same_time(before, began) || !same_time(before, changed_at(dir, database_name)));
+}
+
 static bool copy_once(const char *dir, const char *to, bool *ret_again)
 {
 	uint8_t log_head[HEAD_BYTES], turns_head[HEAD_BYTES];
 	char log[PATH_BYTES + 32];
+	struct timespec began;
 
+	clock_gettime(CLOCK_REALTIME_COARSE, &began);
+	struct timespec changed = changed_at(dir, database_name);
 	read_head(dir, log_name, log_head);
 	read_head(dir, turns_name, turns_head);
 	if (!copy_file(dir, to, turns_name, false))
@@ -106,7 +136,8 @@ static bool copy_once(const char *dir, const char *to, bool *ret_again)
 	if ((size_t)snprintf(log, sizeof(log), "%s/%s", to, log_name) >= sizeof(log) ||
 	    !wal_cut(log))
 		return false;
-	*ret_again = !head_is(dir, log_name, log_head);
+	*ret_again =
+		!head_is(dir, log_name, log_head) || was_emptied(dir, log_head, changed, began);
 	return true;
 }
 

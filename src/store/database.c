@@ -17,7 +17,8 @@
 /* 1: turns were rows of the table `turn`; they are read and moved by the first checkpoint. */
 enum { SCHEMA_VERSION_MIN = 1, SCHEMA_VERSION = 2 };
 
-/* The log first: in a rollback journal's file the tables would be seen half written by a copy. */
+/* Through the log: of what is written in place a copy may see a half. Then into the file, so that
+ * the tables are no matter of the log. */
 static const char schema[] = "PRAGMA journal_mode=WAL;"
 			     "BEGIN;"
 			     "CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -26,7 +27,8 @@ static const char schema[] = "PRAGMA journal_mode=WAL;"
 			     "CREATE TABLE claim(id INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "CREATE TABLE history(row INTEGER PRIMARY KEY, record BLOB NOT NULL);"
 			     "PRAGMA user_version=2;"
-			     "COMMIT;";
+			     "COMMIT;"
+			     "PRAGMA wal_checkpoint(FULL);";
 
 static const char *const statement_texts[STMT_COUNT] = {
 	[STMT_BEGIN] = "BEGIN IMMEDIATE",
