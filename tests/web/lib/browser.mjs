@@ -107,7 +107,10 @@ export async function openBrowser({ args = [], context = {} } = {}) {
 	const shared = takeBrowser(args);
 	try {
 		const browser = await shared.browser;
-		return new PageBrowser(shared, await browser.newContext({ reducedMotion: "reduce", ...context }));
+		return new PageBrowser(
+			shared,
+			await browser.newContext({ reducedMotion: "reduce", ...context }),
+		);
 	} catch (error) {
 		leaveBrowser(shared);
 		throw error;
