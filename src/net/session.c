@@ -48,12 +48,22 @@ void net_session_send_bytes(struct net *net, uint64_t number, uint64_t head, con
 		ws_conn_send_bytes(conn, head, bytes, length);
 }
 
+static unsigned rate_of(const struct session_conn *session)
+{
+	return session->rate ? session->rate : LIMIT_MESSAGES_PER_S;
+}
+
+/* What it has used of the old rate it has used of the new one. */
 void net_session_rate(struct net *net, uint64_t number, unsigned messages_per_s)
 {
 	struct conn *conn = find_session(net, number);
+	if (!conn)
+		return;
 
-	if (conn)
-		conn->session.rate = messages_per_s;
+	struct session_conn *session = &conn->session;
+	if (session->tokens_at.v != 0)
+		session->tokens += (double)messages_per_s - rate_of(session);
+	session->rate = messages_per_s;
 }
 
 size_t net_session_pending(const struct net *net, uint64_t number)
@@ -78,7 +88,7 @@ bool session_take_token(struct conn *conn)
 {
 	struct session_conn *session = &conn->session;
 	struct mono_ms now = loop_now();
-	unsigned rate = session->rate ? session->rate : LIMIT_MESSAGES_PER_S;
+	unsigned rate = rate_of(session);
 
 	if (session->tokens_at.v == 0) {
 		session->tokens = rate;

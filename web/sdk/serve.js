@@ -51,6 +51,7 @@ class Work {
 	/** @type {Uint8Array[]} */ #body = [];
 	#text = "";
 	#left;
+	#least;
 	#begun = false;
 	/** @type {(() => void)[]} */ #waiting = [];
 	#flushing = false;
@@ -60,6 +61,7 @@ class Work {
 		this.#serving = serving;
 		this.request = request;
 		this.#left = window;
+		this.#least = window / 64; // what is left of it is not spent on crumbs
 	}
 
 	get signal() {
@@ -135,7 +137,7 @@ class Work {
 	}
 
 	flush() {
-		while (this.#text && !this.signal.aborted) {
+		while (this.#text && !this.signal.aborted && this.#left >= this.#least) {
 			let chars = Math.min(PIECE_CHARS, this.#text.length);
 			while (chars > 1 && bytesOf(this.#text.slice(0, chars)) > this.#left)
 				chars = Math.floor(chars / 2);

@@ -259,6 +259,29 @@ static void test_close_unanswered(void **state)
 	fixture_close(fixture);
 }
 
+/* A rate that is raised after the first message has its whole burst at once. */
+static void test_rate_is_raised(void **state)
+{
+	static const char frame[] = "\x81\x81" MASK "`"; /* "a" */
+	enum { RATE = 10 * LIMIT_MESSAGES_PER_S, FRAME_BYTES = sizeof(frame) - 1 };
+	static char frames[(RATE - 1) * FRAME_BYTES];
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = open_session(fixture);
+
+	(void)state;
+	for (int i = 0; i < RATE - 1; i++)
+		memcpy(frames + i * FRAME_BYTES, frame, FRAME_BYTES);
+	send_text(client, "hello");
+	fixture_wait(fixture, &fixture->messages, 1);
+	net_session_rate(fixture->net, fixture->conn, RATE);
+	client_send(client, frames, sizeof(frames));
+	fixture_wait(fixture, &fixture->messages, RATE);
+	assert_int_equal(fixture->closed, 0);
+	client_close(client);
+	fixture_wait(fixture, &fixture->closed, 1);
+	fixture_close(fixture);
+}
+
 /* C36: more messages, or pings, than the rate allows end in 1008. The burst itself is let in. */
 static void test_rate(void **state)
 {
@@ -358,6 +381,7 @@ int main(void)
 		cmocka_unit_test(test_close_unanswered), cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_tiny_fragments),   cmocka_unit_test(test_never_reads),
 		cmocka_unit_test(test_dead_peer),        cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_rate_is_raised),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
