@@ -43,19 +43,16 @@ static bool claim_stoppable(const struct claim *claim)
 	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
 }
 
-/* Whoever owes its room to one that waits still owes it to no other. */
 static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
 {
 	struct claim *head = claim_by_id(core, for_id);
 
-	if (head)
-		head->room_made = true;
-	if (queue_room_owed(core, claim))
-		return;
-
 	claim->made_room_for = head ? for_id : 0;
 	claim->made_room_fence = head ? head->rec.fence : 0;
 	claim->made_room_on = 0;
+
+	if (head)
+		head->room_made = true;
 }
 
 static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
@@ -69,7 +66,8 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
 	claim->rec.yield_reason = reason;
 	claim->rec.grace_ms = grace_ms;
 	claim->yield_for = for_id;
-	make_room(core, claim, reason == YIELD_EVICTED ? for_id : 0);
+	if (reason == YIELD_EVICTED)
+		make_room(core, claim, for_id);
 
 	claim->yield_since = core->now;
 	claim->deadline = mono_after(core->now, grace_ms);
@@ -141,7 +139,7 @@ void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
 		return;
 
 	claim->yield_for = for_id;
-	if (claim->rec.yield_reason == YIELD_EVICTED)
+	if (claim->rec.yield_reason == YIELD_EVICTED && !queue_room_owed(core, claim))
 		make_room(core, claim, for_id);
 
 	revoke_remind(core, claim);

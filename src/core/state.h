@@ -57,8 +57,8 @@ struct claim {
 	struct mono_ms offered_since;  /* to others the turn of a claim that loads began then */
 	struct mono_ms yield_since;    /* YIELDING: since it was asked; QUEUED: since it waits */
 	uint64_t yield_for;
-	uint64_t made_room_for; /* it was evicted for this one, to which it owes its room while that
-				   waits, wherever it is meanwhile */
+	uint64_t made_room_for; /* it was evicted last for this one, to which it owes its room while
+				   that waits, wherever it is meanwhile */
 	uint64_t made_room_fence; /* that one's then: once that was granted it has a later one */
 	uint32_t made_room_on;    /* on these GPUs; 0: it has not left them yet */
 	uint64_t vram_charged;    /* in the ledger, on each GPU of granted_mask */

@@ -25,6 +25,7 @@ class Flood:
     def __init__(self, daemon, sessions, asks, again=True, **fields):
         self.fields, self.again = fields, again
         self.denied, self.granted, self.sent = {}, 0, 0
+        self.details = set()
         self.selector = selectors.DefaultSelector()
         self.running = True
         for number in range(sessions):
@@ -84,6 +85,7 @@ class Flood:
             code = message["code"]
             self.denied[code] = self.denied.get(code, 0) + 1
             self.detail = message.get("detail")
+            self.details.add(self.detail)
 
     def answered(self):
         return self.granted + sum(self.denied.values())
@@ -178,7 +180,7 @@ class Principals(DaemonTest):
 
         flood = self.flood(daemon, 100, 100, again=False, need=sets)
         wait_until(lambda: sum(flood.denied.values()) == 10000 - 64, "the rest is refused", 60)
-        self.assertIn("64 different needs", flood.detail)
+        self.assertTrue(any("64 different needs" in detail for detail in flood.details), flood.details)
         self.assertEqual(daemon.status()["queue_depth"], 64)
         holders[15].release(leases[15])
         beside = self.voice_waits(daemon)

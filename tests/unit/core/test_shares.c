@@ -259,19 +259,18 @@ static void test_evicted_waits_for_whom_it_made_room(void **state)
 	assert_int_equal(fixture_state(fixture, work), CLAIM_OFFERED);
 }
 
-/* .. also once it was served on another GPU, and had to leave that for another. */
+/* .. also once it was served on another GPU, and left that, too, which no eviction caused. */
 static void test_evicted_waits_also_after_a_turn_elsewhere(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t r, h, b, v, model, holder, work;
+	uint64_t r, h, b, model, holder, work;
 	struct event loaded = need(LEASE_CHAT, 0, 20 * GIB), here = need(LEASE_BACKGROUND, 1, 0);
-	struct event there = need(LEASE_VOICE, 0, 20 * GIB);
+	struct event failed = {.type = EVENT_GPU_SAMPLE};
 
 	start(fixture, 2, 1, 24 * GIB);
 	r = fixture_session(fixture, BIND_NATIVE, "r");
 	h = fixture_session(fixture, BIND_NATIVE, "h");
 	b = fixture_session(fixture, BIND_NATIVE, "b");
-	v = fixture_session(fixture, BIND_NATIVE, "v");
 	loaded.acquire.evictable = true;
 	model = fixture_take(fixture, r, loaded);
 	here.acquire.need.gpu_mask = 1;
@@ -282,9 +281,8 @@ static void test_evicted_waits_also_after_a_turn_elsewhere(void **state)
 	fixture_accept(fixture, r, model);
 	assert_int_equal(fixture_state(fixture, model), CLAIM_HELD);
 
-	there.acquire.need.gpu_mask = 2;
-	fixture_ask(fixture, v, there);
-	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
+	failed.sample.gpu = 1;
+	fixture_step(fixture, failed);
 	fixture_release(fixture, r, model, true);
 	assert_int_equal(fixture_state(fixture, model), CLAIM_QUEUED);
 	fixture_release(fixture, h, holder, false);

@@ -113,7 +113,7 @@ const problems = () =>
 	page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
 /** Slows the model's words down, so that an answer can be met while it is written. The page's own
- * code is untouched: the Worker's messages come later. @param {number} ms */
+ * code is untouched: the Worker's messages come later. setPace changes it. @param {number} ms */
 async function slowDown(tab, ms) {
 	await tab.addInitScript((delay) => {
 		const { Worker } = window;
@@ -129,15 +129,21 @@ async function slowDown(tab, ms) {
 					},
 				});
 				this.addEventListener("message", (event) => {
-					const wait = ["event", "done"].includes(event.data.type) ? delay : 0;
+					const slowed = ["event", "done"].includes(event.data.type);
+					const wait = () => (slowed ? Number(sessionStorage.pace ?? delay) : 0);
 					last = last
-						.then(() => new Promise((done) => setTimeout(done, wait)))
+						.then(() => new Promise((done) => setTimeout(done, wait())))
 						.then(() => take(event));
 				});
 			}
 		};
 	}, ms);
 }
+
+const setPace = (ms, tab = page) =>
+	tab.evaluate((pace) => {
+		sessionStorage.pace = pace;
+	}, ms);
 
 test("it answers with the demo model on WebGPU, and keeps what was said", async () => {
 	await open();
@@ -172,7 +178,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 });
 
 test("it streams, Stop and Esc keep what is there, and Continue goes on with it", async () => {
-	await slowDown(page, 200);
+	await slowDown(page, 1000);
 	await open();
 	await ask("How does the queue work?");
 	const writing = page.locator(".answer.writing");
@@ -182,6 +188,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 		what: "more is written",
 	});
 	await page.locator("#stop").click();
+	await setPace(0);
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
 	assert.equal(await page.locator(".stopped").innerText(), "stopped by you");
 	const half = await said();
@@ -194,9 +201,11 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.equal(await page.locator(".stopped").count(), 0);
 
+	await setPace(1000);
 	await page.getByRole("button", { name: "Retry" }).click();
 	await writing.waitFor({ timeout: ANSWER_MS });
 	await page.keyboard.press("Escape");
+	await setPace(0);
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
 	assert.equal(await answers().count(), 1);
 	assert.deepEqual(problems(), []);

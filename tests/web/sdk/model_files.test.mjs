@@ -225,7 +225,7 @@ test("a server that lies about sizes: too much is cut, too little is no file", a
 	// Says more than comes, each time, and no range of it either.
 	routes["/model.bin"] = (_, answer) => {
 		answer.writeHead(200, { "Content-Length": 2 * BODY.length });
-		answer.write(BODY, () => setTimeout(() => answer.destroy(), 100));
+		answer.write(BODY, () => setTimeout(() => answer.destroy(), 500));
 	};
 	assert.match((await bring({ url: "/model.bin" })).error.message, /breaks off/);
 	// A rest that belongs to a file of another length.

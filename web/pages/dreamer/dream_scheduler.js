@@ -54,6 +54,7 @@ const STEP_MS_MAX = 20000;
  * @property {() => import("../../inference/model_host.js").ModelHost} host
  * @property {import("./dream_round.js").DreamStore} store
  * @property {() => number} round
+ * @property {() => Promise<void>} begins it is this page's turn to dream: others may have dreamt before
  */
 
 /** Events: "change"; "thought" {thought}; "problem" {error, fatal}. */
@@ -147,6 +148,7 @@ export class DreamScheduler extends EventTarget {
 
 	/** With the lock: round after round until it sleeps. */
 	async #dream() {
+		await this.#o.begins();
 		while (!this.#stopping) {
 			try {
 				if ((await this.#turn()) === "done" && !this.#stopping) {

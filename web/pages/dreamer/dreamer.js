@@ -256,7 +256,12 @@ async function start() {
 	storage.addEventListener("problem", () => showError(storage.problem));
 	if (storage.problem) showError(storage.problem);
 	store = new DreamStorage(storage);
-	scheduler = new DreamScheduler({ host: theHost, store, round: () => own.state.round });
+	scheduler = new DreamScheduler({
+		host: theHost,
+		store,
+		round: () => own.state.round,
+		begins: look,
+	});
 	scheduler.addEventListener("change", draw);
 	scheduler.addEventListener("thought", (event) =>
 		onThought(/** @type {CustomEvent} */ (event).detail),
