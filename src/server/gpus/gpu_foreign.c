@@ -41,6 +41,7 @@ static void begin_record(struct gpu_foreign *foreign, struct event_queue *queue,
 	if (!place)
 		return;
 
+	foreign->count++;
 	*place = (struct foreign){.pid = row->pid,
 				  .since = row->since,
 				  .gpu = gpu,
@@ -65,10 +66,12 @@ static void begin_record(struct gpu_foreign *foreign, struct event_queue *queue,
 	event_queue_push(queue, queued);
 }
 
-static void end_record(struct foreign *record, struct event_queue *queue)
+static void end_record(struct gpu_foreign *foreign, struct foreign *record,
+		       struct event_queue *queue)
 {
 	event_queue_event(queue, EVENT_CONN_CLOSED, party_of(PARTY_GATEWAY, record->party));
 	*record = (struct foreign){0};
+	foreign->count--;
 }
 
 void gpu_foreign_take(struct gpu_foreign *foreign, struct event_queue *queue, uint32_t gpu,
@@ -92,12 +95,12 @@ void gpu_foreign_take(struct gpu_foreign *foreign, struct event_queue *queue, ui
 
 	for (size_t i = 0; i < FOREIGN_MAX; i++)
 		if (foreign->v[i].pid && foreign->v[i].misses >= FOREIGN_MISSES)
-			end_record(&foreign->v[i], queue);
+			end_record(foreign, &foreign->v[i], queue);
 }
 
 void gpu_foreign_end(struct gpu_foreign *foreign, struct event_queue *queue)
 {
-	for (size_t i = 0; i < FOREIGN_MAX; i++)
+	for (size_t i = 0; i < FOREIGN_MAX && foreign->count > 0; i++)
 		if (foreign->v[i].pid)
-			end_record(&foreign->v[i], queue);
+			end_record(foreign, &foreign->v[i], queue);
 }

@@ -19,6 +19,7 @@ struct gpu_foreign {
 		uint32_t gpu, misses;
 		uint64_t party;
 	} v[FOREIGN_MAX];
+	unsigned count;   /* places taken */
 	uint64_t parties; /* given out so far */
 	struct mono_ms looked;
 };
