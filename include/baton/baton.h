@@ -243,12 +243,12 @@ struct baton_claim_handlers {
 	/* The GPU is ours from here on. Can come again after baton_release(claim, true). */
 	void (*granted)(struct baton_claim *claim, const struct baton_lease *lease, void *ctx);
 	/* Please give it back within yield->grace_ms: baton_release. Comes again when another needs
-	 * it by now. Whoever ignores it is revoked. */
+	 * it by now. Whoever ignores it is revoked. What an operator said of it: baton_detail. */
 	void (*yield)(struct baton_claim *claim, const struct baton_yield *yield, void *ctx);
 	/* Over: stop using the GPU before returning. The lease object is gone already (its fence:
 	 * baton_claim_fence). The return is reported to the broker, which lets the next one in;
 	 * `ended` follows. Set stops_later if stopping takes longer. A local process that goes on
-	 * is killed. */
+	 * is killed. An operator's words as above. */
 	void (*revoked)(struct baton_claim *claim, const char *reason, void *ctx);
 	/* The broker's answer to a change, lend, renew, ready or yielding: 0 or a code. How much
 	 * time a yielding has: baton_time_left_ms. */

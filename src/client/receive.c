@@ -335,6 +335,7 @@ static int on_yield(struct baton *baton, const struct received *reply, struct mo
 	struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	if (!is_live(claim))
 		return decline_claim(claim, baton, reply, CLAIM_HELD);
+	client_detail(baton, reply->detail); /* an operator's words */
 	if (claim->phase == PHASE_HELD)
 		note_yield(claim, reply, now);
 	return 0;
@@ -369,6 +370,7 @@ static int on_revoked(struct baton *baton, const struct received *reply, struct 
 	if (!is_live(claim))
 		return 0;
 
+	client_detail(baton, reply->detail);
 	if (claim->phase == PHASE_HELD)
 		client_claim_revoke(claim, BATON_E_REVOKED, reason,
 				    due_after(reply->grace_ms, now));

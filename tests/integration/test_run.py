@@ -51,6 +51,16 @@ class GivingWay(DaemonTest):
         self.assertEqual(worker.stdout.readline(), "start\n")
         return worker
 
+    def test_operators_words_are_said(self):
+        """Whose lease an operator wants is told why, in the operator's words, asked or taken at once."""
+        for options, words in (([], "asked to give the GPU back within 0.3s: operator: new driver at noon"),
+                               (["--now"], "the lease is over (operator: new driver at noon); stopping sleep")):
+            run = self.start_cli(self.d, "run", "-n", "job", "--", "sleep", "600")
+            wait_until(lambda: self.d.holders() == ["job"], "it holds")
+            self.run_cli(self.d, "release", "job", "--yes", "--reason", "new driver at noon", *options)
+            self.assertEqual(run.wait(20), 75)
+            self.assertIn(words, run.stderr.read())
+
     def test_preempted_job_ends_with_75(self):
         """nextflow#1367: neither 143 nor the 0 of a job that traps SIGTERM."""
         for trap in ("", "trap 'exit 0' TERM; "):

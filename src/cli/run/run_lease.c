@@ -140,10 +140,12 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : run_own_grace_ms(run);
 	run->taken = !run->job.child.ended;
+	const char *said = baton_detail(run->baton);
 	if (yield->grace_ms >= 0)
-		run_progress_say(&run->show, false, "asked to give the GPU back within %s: %s%s%s",
-				 units_duration(left, (double)yield->grace_ms / 1000),
-				 yield->reason, *yield->for_whom ? " for " : "", yield->for_whom);
+		run_progress_say(
+			&run->show, false, "asked to give the GPU back within %s: %s%s%s%s%s",
+			units_duration(left, (double)yield->grace_ms / 1000), yield->reason,
+			*yield->for_whom ? " for " : "", yield->for_whom, *said ? ": " : "", said);
 	else /* learned from a resume */
 		run_progress_say(&run->show, false, "was asked to give the GPU back");
 
@@ -196,12 +198,13 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 {
 	struct run *run = ctx;
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
+	const char *said = baton_detail(run->baton);
 	run->revoked = true;
 
 	if (run->phase == RUN_RUNNING || run_is_freezing(run)) {
 		run->taken = !run->job.child.ended;
-		run_progress_say(&run->show, true, "run: the lease is over (%s); stopping %s%s",
-				 reason, run->argv[0],
+		run_progress_say(&run->show, true, "run: the lease is over (%s%s%s); stopping %s%s",
+				 reason, *said ? ": " : "", said, run->argv[0],
 				 run_is_freezing(run) ? ", which was frozen" : "");
 		run_stop(run, grace_ms);
 	} else if (run->phase == RUN_STOPPING) {
