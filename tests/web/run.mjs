@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 import { missing } from "./lib/packages.mjs";
 
 const CONCURRENCY = 3;
-const FILE_TIMEOUT_MS = 400_000;
+const FILE_TIMEOUT_MS = 600_000;
 
 /** @param {string} path @returns {string[]} */
 function testFiles(path) {

@@ -39,7 +39,7 @@ configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
 ninja -C build-asan
 run_suites build make-sim 2 sim >build/meson-logs/make-sim.out 2>&1 &
 sim=$!
-run_suites build-asan make-test 4 unit fuzz integration || failed=1
+run_suites build-asan make-test 3 unit fuzz integration || failed=1
 wait "$sim" || failed=1
 cat build/meson-logs/make-sim.out
 
