@@ -75,8 +75,7 @@ static void take_room(struct core *core, struct claim *claim)
 	}
 }
 
-/* It needs again what it asked for: a parked one its turn, too. */
-static void forget_grant(struct claim *claim)
+void claim_forget_grant(struct claim *claim)
 {
 	struct claim_record *rec = &claim->rec;
 
@@ -144,7 +143,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		leave_room(core, claim, from);
 
 	if (to == CLAIM_QUEUED) {
-		forget_grant(claim);
+		claim_forget_grant(claim);
 		/* A borrower that inherited a turn had its lender's place only for that turn. */
 		claim->rec.tag = mono_max(claim->rec.tag, claim->rec.arrival);
 		queue_insert(core, claim);

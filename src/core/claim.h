@@ -32,6 +32,9 @@ void claim_announce(struct core *core, struct claim *claim);
 /* A row of the journal, put back as it was; only before START. */
 struct claim *claim_restore(struct core *core, const struct claim_record *rec);
 
+/* Of a row that waits again: it needs what it asked for, a parked one its turn, too. */
+void claim_forget_grant(struct claim *claim);
+
 void claim_move(struct core *core, struct claim *claim, enum claim_state to);
 void claim_end(struct core *core, struct claim *claim, enum end_reason end);
 /* A silent claim leaves as if it had never come. */

@@ -74,11 +74,9 @@ static void restore_waiter(struct core *core, struct claim *claim)
 {
 	uint32_t mask;
 
-	if (claim->rec.need.all_slots) /* those of the GPU that it was offered */
-		claim->rec.need.slots = 1;
+	claim_forget_grant(claim); /* it may have been offered */
 	mask = observe_eligible(core, &claim->rec.need);
 	claim->rec.state = CLAIM_QUEUED;
-	claim->rec.granted_mask = 0;
 	claim->rec.lender = 0;
 
 	claim->mask = mask;

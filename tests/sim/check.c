@@ -178,6 +178,8 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 		if (want->said != WANT_OVER)
 			want->said = WANT_ASKED;
 		excuse(w, want, w->check.doubt_until_t);
+		if (want->excused_t == w->check.doubt_until_t)
+			want->doubted_t = want->excused_t;
 		told_drop(want);
 		want->now.state = CLAIM_ENDED;
 	}

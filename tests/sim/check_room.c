@@ -36,7 +36,7 @@ static void end_doubt(struct world *w)
 {
 	for (size_t i = 0; i < w->wants.active_count; i++) {
 		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->excused_t == w->check.doubt_until_t && want->excused_t > w->t)
+		if (want->excused_t == want->doubted_t && want->excused_t > w->t)
 			want->excused_t = w->t;
 	}
 }

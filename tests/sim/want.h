@@ -118,6 +118,7 @@ struct want {
 	struct need uses_need;
 	uint32_t measured_gpus; /* where the last measurement saw it */
 	int64_t excused_t; /* from then on the broker may give the room away; INT64_MAX: not yet */
+	int64_t doubted_t; /* the same, where that is the end of a doubt */
 	uint64_t lender;   /* lease inside whose room it runs; 0 */
 	uint64_t inside;   /* the same, or the host whose guest it is */
 	bool was_lent;     /* it ran inside another once */

@@ -419,6 +419,29 @@ static void test_restart(void **state)
 	assert_int_equal(fixture_why(fixture, third), WHY_OBSERVED);
 }
 
+/* .. but of an offer that was not taken up nothing is left: who waits again waits by the rules. */
+static void test_restart_within_an_offer(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_NATIVE, "a");
+	uint64_t b = fixture_session(fixture, BIND_NATIVE, "b");
+	uint64_t first = fixture_hold(fixture, a, LEASE_CHAT);
+	uint64_t second = fixture_ask(fixture, b, fixture_need(LEASE_CHAT, 1, 0));
+	uint64_t a_session = fixture_session_id(fixture, a),
+		 b_session = fixture_session_id(fixture, b);
+
+	assert_int_equal(fixture_state(fixture, second), CLAIM_OFFERED);
+	assert_true(would_wait(fixture, second));
+	fixture->config.observe = false;
+	fixture_restart(fixture, true);
+	a = fixture_resume(fixture, BIND_NATIVE, a_session);
+	b = fixture_resume(fixture, BIND_NATIVE, b_session);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_QUEUED);
+	fixture_release(fixture, a, first, false);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_OFFERED);
+	assert_false(would_wait(fixture, second));
+}
+
 /* A full host is full in observe mode, too: its places are its holder's. */
 static void test_places(void **state)
 {
@@ -460,6 +483,7 @@ int main(void)
 		TEST(test_enforce_with_a_slot_left),
 		TEST(test_observe_while_it_runs),
 		TEST(test_restart),
+		TEST(test_restart_within_an_offer),
 		TEST(test_places),
 	};
 
