@@ -124,6 +124,20 @@ static void load_on(struct core *core, struct claim *claim)
 	timer_arm_claim(core, claim);
 }
 
+/* It was silent for too long, or loads for too long, or both in the same moment. */
+static void loading_due(struct core *core, struct claim *claim)
+{
+	bool stays = observe_stays(core, claim);
+
+	if (!mono_due(claim->deadline, core->now) ||
+	    (stays && mono_due(claim->rec.ttl_deadline, core->now)))
+		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+	else if (stays)
+		load_on(core, claim);
+	else
+		revoke_begin(core, claim, YIELD_LOAD_MAX, END_REVOKED);
+}
+
 static void claim_due(struct core *core, struct claim *claim)
 {
 	switch (claim->rec.state) {
@@ -140,12 +154,7 @@ static void claim_due(struct core *core, struct claim *claim)
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
 		break;
 	case CLAIM_LOADING:
-		if (observe_stays(core, claim) && mono_due(claim->deadline, core->now))
-			load_on(core, claim);
-		else if (mono_due(claim->deadline, core->now))
-			revoke_begin(core, claim, YIELD_LOAD_MAX, END_REVOKED);
-		else
-			revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+		loading_due(core, claim);
 		break;
 	case CLAIM_YIELDING:
 		revoke_due(core, claim);

@@ -219,6 +219,22 @@ static void test_loads_for_ever(void **state)
 	assert_int_equal(fixture_state(fixture, lease), CLAIM_LOADING);
 }
 
+/* .. but one that nobody renews ends, also where both times are over at once. */
+static void test_loads_unrenewed(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event want = fixture_want(BIND_HTTP, LEASE_CHAT, "a");
+	uint64_t lease;
+
+	want.acquire.loads = true;
+	want.acquire.ttl_ms = fixture->config.load_ms_max;
+	lease = fixture_ask(fixture, 0, want);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_LOADING);
+	fixture_pass(fixture, fixture->config.load_ms_max);
+	assert_int_equal(fixture_row(fixture, lease)->revoked, true);
+	assert_int_equal(fixture_row(fixture, lease)->end_as, END_EXPIRED);
+}
+
 /* In place it grows beside the others, too. */
 static void test_change(void **state)
 {
@@ -474,6 +490,7 @@ int main(void)
 		TEST(test_broken_connection),
 		TEST(test_workers_left),
 		TEST(test_loads_for_ever),
+		TEST(test_loads_unrenewed),
 		TEST(test_change),
 		TEST(test_operator),
 		TEST(test_operator_and_host),
