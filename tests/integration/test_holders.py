@@ -12,6 +12,7 @@ import unittest
 from lib.daemon import die_with_parent
 from lib.gpus import card
 from lib.native import own_cgroup
+from lib.python_client import Program
 from lib.wait import DEADLINE_S, wait_until
 from test_measure import MeasureTest
 
@@ -137,6 +138,18 @@ class Told(HoldersTest):
         self.assertEqual(self.gpus(self.d)["gpu0"]["vram_mb_granted"], 700)
         self.assertIn("held, over what it declared", self.shown("status"))
         self.assertIn("notice", self.shown("events", "--json"))
+
+    def test_python_is_told(self):
+        """The same for a program with the Python client."""
+        self.d.http("POST", "/v1/gpu/force-release-all", unix=True)
+        program = Program(self, self.d, """
+with baton.lease(on_notice=lambda notice: say(notice.code, notice.text)): say("held"), hear()
+""")
+        program.wait("held")
+        self.nvml_.write(card("GPU-a", 1, "lost"))
+        self.assertIn("gpu0 was lost", program.wait("gpu_lost "))
+        self.nvml_.write(card("GPU-a", 1))
+        program.wait("gpu_back ")
 
     def test_lost_card(self):
         """Its card falls off the bus, and comes back."""

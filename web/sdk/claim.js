@@ -122,7 +122,13 @@ export class Claim {
 		else if (message.type === "granted") this.granted(message);
 		else if (message.type === "yield") this.asked(message);
 		else if (message.type === "keep") this.#keep(message);
-		else if (message.type === "denied" && ["busy", "paused", "in_doubt"].includes(message.code))
+		else if (message.type === "notice") {
+			const { code, text } = message;
+			if (this.#lease) this.context.emit("notice", { lease: this.#lease, code, text });
+		} else if (
+			message.type === "denied"
+			&& ["busy", "paused", "in_doubt"].includes(message.code)
+		)
 			this.none();
 		else this.fail(endError(message));
 	}

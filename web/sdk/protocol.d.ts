@@ -32,7 +32,7 @@ export type Rights = "admin" | "token" | "queue";
 export type ClaimState = "queued" | "offered" | "loading" | "held" | "yielding" | "stopping"
 	| "draining" | "ended";
 
-export type Notice = "idle" | "over" | "gpu_lost" | "gpu_back";
+export type NoticeCode = "idle" | "over" | "gpu_lost" | "gpu_back";
 
 export type LiveState = "queued" | "offered" | "loading" | "held" | "yielding";
 
@@ -362,7 +362,7 @@ export interface StatusLease extends StatusClaim, Grant {
 	expires_in_s?: number;
 	vram_mb_measured?: number;
 	/** What its holder was told and is still so. */
-	notices?: Notice[];
+	notices?: NoticeCode[];
 	preemptible: boolean;
 	evictable: boolean;
 	parked?: true;
@@ -849,7 +849,7 @@ export namespace FromBroker {
 		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than
 		 * it declared; `gpu_lost`: the driver lost one of its GPUs; `gpu_back`: that one works
 		 * again */
-		code: Notice;
+		code: NoticeCode;
 		/** One sentence */
 		text: string;
 	}

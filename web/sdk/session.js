@@ -527,7 +527,9 @@ export class Session {
 			this.#lose(claim);
 		else if (message.type === "offered") {
 			if (!this.#left) this.ask({ message: { type: "accept", lease: message.lease } });
-		} else if (["queued", "granted", "yield", "keep", "revoked"].includes(message.type)) {
+		} else if (
+			["queued", "granted", "yield", "keep", "notice", "revoked"].includes(message.type)
+		) {
 			if (message.type === "queued") claim.requeue = false;
 			if (message.type === "granted") {
 				claim.state = "held";

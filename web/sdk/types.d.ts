@@ -5,7 +5,7 @@ import type { Claim } from "./claim.js";
 import type { BrokerError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import type { Model } from "./model.js";
-import type { FromBroker, Http, Rights, StatusFields, ToBroker } from "./protocol.js";
+import type { FromBroker, Http, NoticeCode, Rights, StatusFields, ToBroker } from "./protocol.js";
 
 export type ErrorCode =
 	| "UNREACHABLE"
@@ -134,6 +134,8 @@ export interface BrokerEvents {
 	yield: { lease: Lease; reason: string; graceMs: number; for: string | null };
 	/** Nobody needs it any more. */
 	kept: { lease: Lease };
+	/** Something to know of a lease: "idle", "over", "gpu_lost" or "gpu_back", and a sentence. */
+	notice: { lease: Lease; code: NoticeCode; text: string };
 	ended: { lease: Lease; error: BrokerError };
 	/** A file of the broker's pages changed, under `baton serve --dev`. */
 	reload: { path: string };
@@ -278,6 +280,7 @@ export type Told =
 	| FromBroker.Granted
 	| FromBroker.Yield
 	| KeepMessage
+	| FromBroker.Notice
 	| FromBroker.Revoked
 	| FromBroker.Released
 	| FromBroker.Timeout;

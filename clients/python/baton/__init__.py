@@ -16,13 +16,13 @@ fork the child does not own the lease. `lease_async` is the same for asyncio.
 """
 from ._address import socket_path
 from ._aio import AsyncLease
-from ._claim import Gpu, Place, Yield
+from ._claim import Gpu, Notice, Place, Yield
 from ._errors import BadRequest, BatonError, LeaseDenied, LeaseLost, LeaseTimeout, Unreachable
 from ._lease import Lease
 from ._units import parse_duration, parse_size
 
 __version__ = "0.1.0"
-__all__ = ["lease", "lease_async", "Lease", "AsyncLease", "Gpu", "Place", "Yield", "BatonError", "BadRequest",
+__all__ = ["lease", "lease_async", "Lease", "AsyncLease", "Gpu", "Notice", "Place", "Yield", "BatonError", "BadRequest",
            "Unreachable", "LeaseDenied", "LeaseTimeout", "LeaseLost", "parse_size", "parse_duration", "socket_path"]
 
 lease = Lease

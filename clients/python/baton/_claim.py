@@ -46,6 +46,14 @@ class Yield:
     grace_s: float | None
 
 
+@dataclass(frozen=True)
+class Notice:
+    """Something to know of a lease that is ours: `code` is idle, over, gpu_lost or gpu_back, `text` a sentence."""
+
+    code: str
+    text: str
+
+
 class Question:
     """Something asked about the lease, or `of_session`; `answer`: True, an error, or None as long as there is none."""
 
@@ -317,6 +325,10 @@ class Claim:
             self.notes.append(("yield", self.asked_to_yield))
         elif not self.is_live(m):
             self.decline(m, False)
+
+    def _on_notice(self, m: Message, _now: float) -> None:
+        if self.is_live(m) and self.state == "held":
+            self.notes.append(("notice", Notice(str(m.get("code") or ""), str(m.get("text") or ""))))
 
     def _on_keep(self, m: Message, _now: float) -> None:
         if self.is_live(m) and self.asked_to_yield:

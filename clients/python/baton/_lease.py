@@ -9,7 +9,7 @@ import traceback
 from typing import Any, Callable, Generator, Sequence
 
 from ._address import socket_path
-from ._claim import CONNECT_S, NEVER, Claim, Gpu, Message, Place, Question, Yield
+from ._claim import CONNECT_S, NEVER, Claim, Gpu, Message, Notice, Place, Question, Yield
 from ._errors import BatonError, LeaseLost, refusal
 from ._session import Session
 from ._units import mib, milliseconds, parse_duration, plain
@@ -35,7 +35,8 @@ class Base:
                  guests: int = 0, guests_open: bool = False, request_id: str | None = None,
                  socket: str | os.PathLike[str] | None = None, on_yield: Callable[[Yield], object] | None = None,
                  on_lost: Callable[[LeaseLost], object] | None = None,
-                 on_place: Callable[[Place], object] | None = None) -> None:
+                 on_place: Callable[[Place], object] | None = None,
+                 on_notice: Callable[[Notice], object] | None = None) -> None:
         """Asks for nothing yet. `timeout`: the longest wait, None: for ever; `wait=False`: LeaseDenied (busy) instead
         of a place in the queue. `grace`: the longest step that cannot be cut short. `parent`: the lease whose holder
         waits for this one; under `baton run` that is its. The handlers run in the lease's own thread and must not
@@ -55,7 +56,7 @@ class Base:
         self._name = plain({"name": name or _own_name()})["name"]
         self._path = os.fspath(socket) if socket else None
         self._handlers: dict[str, Callable[[Any], object] | None] = {
-            "yield": on_yield, "lost": on_lost, "place": on_place}
+            "yield": on_yield, "lost": on_lost, "place": on_place, "notice": on_notice}
         self._session: Session | None = None
 
     # -- what it is

@@ -84,6 +84,28 @@ test("revocation aborts the signal, then ends what is guarded, then run rejects"
 	await until(async () => (await it.daemon.status()).leases.length === 0, { what: "confirmed" });
 });
 
+test("what there is to know of a lease is told of the lease", async () => {
+	const { WebSocket } = globalThis;
+	/** @type {any} */
+	let socket;
+	globalThis.WebSocket = class extends WebSocket {
+		/** @param {string} url */
+		constructor(url) {
+			super(url);
+			socket = this;
+		}
+	};
+	const broker = it.broker("told");
+	const lease = await within(broker.request());
+	globalThis.WebSocket = WebSocket;
+	const told = next(broker, "notice");
+	const notice = { type: "notice", lease: Number(lease.id), code: "idle", text: "Nothing." };
+	socket.onmessage({ data: JSON.stringify({ ...notice, lease: 999 }) });
+	socket.onmessage({ data: JSON.stringify(notice) });
+	assert.deepEqual(await within(told), { lease, code: "idle", text: "Nothing." });
+	await lease.release();
+});
+
 test("run rejects a second after the lease was taken from a task that never ends", async () => {
 	const broker = it.broker("stuck");
 	const done = broker.run({}, async (lease) => {
