@@ -327,16 +327,21 @@ static bool model_answers_to(const struct model *model, const char *name)
 	       adapter_same_model(adapter, name + prefix + 1, model->name);
 }
 
-/* Whether a model can do what is wished. */
-static bool model_suits(const struct model *model, const struct catalog_wish *wish)
+/* Whoever asks may know of it: a tab's models are there for the key that it came with. */
+static bool model_is_for(const struct model *model, const struct catalog_wish *wish)
 {
 	const char *only = model->server->principal;
 
-	if (!model_is_offered(model) || !model_answers_to(model, wish->name))
+	return model_is_offered(model) &&
+	       (!only || !wish->principal || !strcmp(only, wish->principal));
+}
+
+/* Whether a model can do what is wished. */
+static bool model_suits(const struct model *model, const struct catalog_wish *wish)
+{
+	if (!model_is_for(model, wish) || !model_answers_to(model, wish->name))
 		return false;
-	if (wish->route && model->routes && !(model->routes & api_route_bit(wish->route)))
-		return false;
-	return !only || !wish->principal || !strcmp(only, wish->principal);
+	return !wish->route || !model->routes || model->routes & api_route_bit(wish->route);
 }
 
 /* How soon it could begin, as far as is known: the smallest is best. */
@@ -513,7 +518,8 @@ static void keep_nearest(struct near_name *best, const char *name, const char *a
 	}
 }
 
-void catalog_nearest(const struct catalog *catalog, const char *name, struct text *out)
+void catalog_nearest(const struct catalog *catalog, const struct catalog_wish *wish,
+		     struct text *out)
 {
 	struct near_name best[NEAREST_COUNT] = {0};
 
@@ -521,11 +527,11 @@ void catalog_nearest(const struct catalog *catalog, const char *name, struct tex
 	{
 		server_models(model, server)
 		{
-			if (!model_is_offered(model))
+			if (!model_is_for(model, wish))
 				continue;
-			keep_nearest(best, model->name, name);
+			keep_nearest(best, model->name, wish->name);
 			if (model->alias)
-				keep_nearest(best, model->alias, name);
+				keep_nearest(best, model->alias, wish->name);
 		}
 	}
 

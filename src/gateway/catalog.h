@@ -78,8 +78,10 @@ bool catalog_pending(const struct catalog *catalog);
 int catalog_call(const struct model_server *server, const struct adapter_call *what,
 		 const char *model, int time_ms, call_done *done, void *ctx,
 		 struct call **ret_call);
-/* Up to three names that are like this one, as "`a`, `b`"; nothing when none is. */
-void catalog_nearest(const struct catalog *catalog, const char *name, struct text *out);
+/* Up to three names that are like the wish's, of those that its principal may know, as "`a`, `b`";
+ * nothing when none is. */
+void catalog_nearest(const struct catalog *catalog, const struct catalog_wish *wish,
+		     struct text *out);
 
 /* No model may be added in the body. */
 #define catalog_servers(it, catalog)                                                               \

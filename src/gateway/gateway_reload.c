@@ -76,7 +76,7 @@ static bool must_ask_anew(const struct relay *relay)
 {
 	const struct model *model = relay->model;
 
-	if (relay->stage == RELAY_RESOLVING)
+	if (relay->stage == RELAY_RESOLVING || relay->stage == RELAY_WORKER)
 		return true;
 	if (relay->stage != RELAY_MODEL && relay->stage != RELAY_TURN)
 		return false;

@@ -42,8 +42,9 @@ struct relay {
 	bool streams; /* the client reads events as they come */
 
 	struct model *model;
-	char model_name[JSON_SCAN_MODEL_BYTES];
-	uint64_t party, lease, fence; /* of its turn; 0: none */
+	char model_name[JSON_SCAN_MODEL_BYTES]; /* as the client said it */
+	char body_model[JSON_SCAN_MODEL_BYTES]; /* as the body says it now */
+	uint64_t party, lease, fence;           /* of its turn; 0: none */
 	struct token token;
 	bool outranked;  /* was asked to give way, in this turn */
 	bool taken_back; /* gave way before, in an earlier one */

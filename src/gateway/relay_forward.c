@@ -62,19 +62,35 @@ static void end_body(struct gateway *gateway, struct relay *relay)
 static bool is_renamed(const struct relay *relay)
 {
 	return relay->route->body == API_BODY_JSON &&
-	       strcmp(relay->model_name, relay->model->name) != 0;
+	       strcmp(relay->body_model, relay->model->name) != 0;
 }
 
-/* Puts a text in the place of [from, to) of the body. */
-static void replace_text(struct gateway *gateway, struct relay *relay, size_t from, size_t to,
+static void move_behind(uint64_t edge, uint64_t by, uint64_t *from, uint64_t *to)
+{
+	if (*from < edge)
+		return;
+	*from += by;
+	*to += by;
+}
+
+/* Puts a text in the place of [*from, *to) of the body; what the scan knows of the body moves with
+ * it, for the next server may have another name for the model. */
+static void replace_text(struct gateway *gateway, struct relay *relay, uint64_t *from, uint64_t *to,
 			 const char *value)
 {
+	struct json_scan *scan = &relay->scan;
 	cleanup_text struct text body = {0};
 	const char *bytes = buf_data(&relay->body);
+	uint64_t edge = *to;
 
-	text_add(&body, bytes, from);
+	text_add(&body, bytes, *from);
 	text_json_string(&body, value);
-	text_add(&body, bytes + to, relay->body.length - to);
+	*to = body.length;
+	text_add(&body, bytes + edge, relay->body.length - edge);
+
+	uint64_t by = *to - edge; /* wraps where it became shorter */
+	move_behind(edge, by, &scan->model_from, &scan->model_to);
+	move_behind(edge, by, &scan->format_from, &scan->format_to);
 
 	gateway->body_bytes += body.length;
 	gateway->body_bytes -= relay->body.length;
@@ -88,17 +104,20 @@ static void replace_text(struct gateway *gateway, struct relay *relay, size_t fr
 static void rename_model(struct gateway *gateway, struct relay *relay)
 {
 	struct json_scan *scan = &relay->scan;
-	size_t length = relay->body.length;
 
-	replace_text(gateway, relay, scan->model_from, scan->model_to, relay->model->name);
-	if (scan->format_to > scan->model_to) {
-		scan->format_from += relay->body.length - length;
-		scan->format_to += relay->body.length - length;
-	}
-	snprintf(relay->model_name, sizeof(relay->model_name), "%s", relay->model->name);
+	replace_text(gateway, relay, &scan->model_from, &scan->model_to, relay->model->name);
+	snprintf(relay->body_model, sizeof(relay->body_model), "%s", relay->model->name);
 }
 
 static int start_request(struct gateway *gateway, struct relay *relay);
+
+static void ask_again(struct gateway *gateway, struct relay *relay)
+{
+	relay->model->running--;
+	relay->body_sent = 0;
+	relay->granted = MONO_NEVER;
+	relay_resolve(gateway, relay, loop_now());
+}
 
 /* Embeddings in base64 were refused: numbers are asked for, and packed on their way. */
 static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int status)
@@ -107,11 +126,14 @@ static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int st
 		return false;
 
 	relay->asked_floats = true;
-	replace_text(gateway, relay, relay->scan.format_from, relay->scan.format_to, "float");
+	replace_text(gateway, relay, &relay->scan.format_from, &relay->scan.format_to, "float");
+	bool tab = worker_of(relay) != NULL;
 	relay_cancel(gateway, relay);
 	relay->body_sent = 0;
 	relay->server_full = false;
-	if (start_request(gateway, relay) != 0)
+	if (tab)
+		ask_again(gateway, relay); /* it works on this one until it says that it does not */
+	else if (start_request(gateway, relay) != 0)
 		relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, err_text(ERR_UPSTREAM_BROKEN), 0);
 	else
 		relay_push_body(gateway, relay);
@@ -206,15 +228,6 @@ static bool may_ask_another(const struct relay *relay, const struct upstream_end
 	       (end->err == ERR_UPSTREAM_UNREACHABLE || end->err == ERR_OUTRANKED);
 }
 
-static void ask_another(struct gateway *gateway, struct relay *relay)
-{
-	relay->model->running--;
-	relay->tries++;
-	relay->body_sent = 0;
-	relay->granted = MONO_NEVER;
-	relay_resolve(gateway, relay, loop_now());
-}
-
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 {
 	struct relay *relay = ctx;
@@ -230,7 +243,8 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 	}
 
 	if (may_ask_another(relay, end)) {
-		ask_another(gateway, relay);
+		relay->tries++;
+		ask_again(gateway, relay);
 		return;
 	}
 

@@ -288,6 +288,7 @@ static void json_ended(struct gateway *gateway, struct relay *relay)
 		return;
 	}
 
+	memcpy(relay->body_model, relay->model_name, sizeof(relay->body_model));
 	if (relay->scan.stream_seen)
 		relay->streams = relay->scan.stream;
 	relay_resolve(gateway, relay, loop_now());
@@ -336,7 +337,7 @@ static void refuse_unknown(struct gateway *gateway, struct relay *relay)
 		return;
 	}
 
-	catalog_nearest(&gateway->catalog, relay->model_name, &near);
+	catalog_nearest(&gateway->catalog, &anywhere, &near);
 	text_format(&words, "No model `%s` is served here", relay->model_name);
 	if (near.length)
 		text_format(&words, "; near it: %s", near.bytes);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -252,6 +253,10 @@ void http_stream_abort(struct net *net, uint64_t number)
 	if (!conn)
 		return;
 	conn->http.exchange = EXCHANGE_NONE;
+	/* Where the end of the connection ends the body, only a reset says that there is more. */
+	if (conn->http.is_http10)
+		(void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+				 sizeof(struct linger));
 	conn_drop(conn);
 }
 

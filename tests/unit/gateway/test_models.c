@@ -157,7 +157,7 @@ static void test_what_a_server_has_no_more_hides_nothing(void **state)
 	gateway_models(&gateway, CONN, API_OPENAI, NULL, &client);
 	assert_non_null(strstr(seen.body, "\"both\""));
 	assert_null(strstr(seen.body, "\"old\""));
-	catalog_nearest(&gateway.catalog, "older", &near);
+	catalog_nearest(&gateway.catalog, &(struct catalog_wish){.name = "older"}, &near);
 	assert_int_equal(near.length, 0);
 }
 
