@@ -16,7 +16,8 @@
 enum {
 	SESSION_BACKOFF_MS_MIN = 250,
 	SESSION_BACKOFF_MS_MAX = 10 * 1000,
-	SESSION_TTL_MS = 20 * 1000,     /* of leases, if the broker does not say */
+	SESSION_BACKOFF_CLAIM_MS_MAX = 1000, /* while there is a lease or a place to lose */
+	SESSION_TTL_MS = 20 * 1000,          /* of leases, if the broker does not say */
 	SESSION_ORPHAN_MS = 120 * 1000, /* a default wait ends after this long without a broker */
 	SESSION_LATE_MS = 1000,         /* how late the broker's own timeout may be */
 	SESSION_SECRET_BYTES = 128,

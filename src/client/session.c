@@ -73,11 +73,13 @@ struct mono_ms client_gone_at(const struct baton *baton)
 
 static void wait_to_retry(struct baton *baton, struct mono_ms now)
 {
+	int64_t max_ms = baton->claims ? SESSION_BACKOFF_CLAIM_MS_MAX : SESSION_BACKOFF_MS_MAX;
+
 	baton->state = SESSION_DOWN;
 	baton->retry_at = mono_after(now, add_jitter(baton->backoff_ms));
 	baton->backoff_ms *= 2;
-	if (baton->backoff_ms > SESSION_BACKOFF_MS_MAX)
-		baton->backoff_ms = SESSION_BACKOFF_MS_MAX;
+	if (baton->backoff_ms > max_ms)
+		baton->backoff_ms = max_ms;
 }
 
 int client_open(struct baton *baton, struct mono_ms now)

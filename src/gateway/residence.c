@@ -15,6 +15,8 @@ enum {
 	RETRY_MS_MAX = 5 * 60 * 1000,
 	UNLOAD_POLL_MS = 250,
 	UNLOAD_MS_MAX = 10 * 1000,
+	END_MS = 5 * 1000, /* of its grace, for the server to give its memory back: KEEPER_GRACE_MS
+			      ends before */
 	CALL_MS = 10 * 1000,
 	CHECK_MS = 30 * 1000,
 	START_POLL_MS = 250,
@@ -197,8 +199,12 @@ static void begin_leaving(struct residences *residences, struct model *model, in
 	if (model->residence == RESIDENCE_UNLOADING)
 		return;
 
+	/* What runs may not use up the time in which the memory is given back. */
+	int64_t cut_ms = grace_ms - grace_ms / 4;
+
 	enter_state(model, RESIDENCE_LEAVING, now);
-	model->due = mono_after(now, grace_ms);
+	model->due =
+		mono_after(now, cut_ms < residences->finish_ms ? cut_ms : residences->finish_ms);
 	if (model->running == 0)
 		begin_unload(residences, model, now);
 	else
@@ -487,7 +493,7 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.evictable = server->adapter->unload.method != NULL || server->cmd,
 		.preemptible = true,
 		.loads = true,
-		.uninterruptible_ms = residences->finish_ms,
+		.uninterruptible_ms = residences->finish_ms + END_MS,
 		.min_residence_ms = model->load_ms + STAY_MS,
 		.load_ms = model->load_ms,
 		.waited_ms = mono_since(now, since),

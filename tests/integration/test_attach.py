@@ -94,6 +94,27 @@ class Attach(DaemonTest):
                 wait_until(lambda: self.signs()[program.pid] > before, "it works")
                 program.kill()
 
+    def test_it_is_let_go_while_the_broker_is_away(self):
+        """Ctrl-C then: the broker hears of it when it is back, and leaves the program alone."""
+        for frozen in (False, True):
+            with self.subTest(frozen=frozen):
+                self.setUp()
+                program = self.start_program("trap")
+                attached = self.attach(program, "--on-yield", "freeze")
+                wait_until(self.is_held, "it is under a lease")
+                if frozen:
+                    self.d.session("voice").hold(**{"class": "voice"})
+                self.d.kill()
+                wait_until(lambda: "the broker is away" in attached.stderr.readline(), "it is noticed")
+                attached.send_signal(signal.SIGINT)
+                wait_until(lambda: "has to hear of it" in attached.stderr.readline(), "it waits for the broker")
+                self.d.start()
+                self.assertEqual(attached.wait(20), -signal.SIGINT)
+                wait_until(lambda: "train" not in self.d.holders() + self.d.waiting(), "there is no lease")
+                before = self.signs()[program.pid]
+                wait_until(lambda: self.signs()[program.pid] > before + 1, "it works a second longer")
+                program.kill()
+
     def test_until_the_lease_is_there(self):
         """While others hold it goes on as before; when it ends first, nobody waits for it any longer."""
         self.d.session("holder").hold(**{"class": "background"})

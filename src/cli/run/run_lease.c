@@ -135,8 +135,8 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	char left[UNITS_BYTES];
 	(void)claim;
 	bool frozen = run->phase == RUN_FROZEN;
-	if (run->phase != RUN_RUNNING && !frozen)
-		return; /* it is being stopped already */
+	if ((run->phase != RUN_RUNNING && !frozen) || run->leaving)
+		return; /* it is being stopped already, or is no longer ours to stop */
 
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : run_own_grace_ms(run);
 	run->taken = !run->job.child.ended;
@@ -199,6 +199,8 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	struct run *run = ctx;
 	int64_t grace_ms = revoked_grace_ms(run, baton_time_left_ms(claim));
 	const char *said = baton_detail(run->baton);
+	if (run->leaving)
+		return;
 	run->revoked = true;
 
 	if (run->phase == RUN_RUNNING || run_is_freezing(run)) {
@@ -276,6 +278,10 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 		run_progress_say(&run->show, false, "the broker is away; trying to reach it again");
 	else if (link == BATON_LINK_UP)
 		run_progress_say(&run->show, false, "the broker is back; nothing was lost");
+	if (link == BATON_LINK_UP && run->leaving) {
+		run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
+		run->phase = RUN_DONE; /* the broker heard of it with the resume */
+	}
 }
 
 /* ---- asking ---- */

@@ -149,7 +149,8 @@ static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
 	}
 }
 
-/* A program that was there before us goes on without us. */
+/* A program that was there before us goes on without us. A broker that is away would find us dead
+ * when it is back, and stop what it takes for our rest: it has to hear of it first. */
 static void while_attached(struct run *run, int signo)
 {
 	if (signo == SIGTSTP)
@@ -157,11 +158,26 @@ static void while_attached(struct run *run, int signo)
 	if (!is_ending(signo))
 		return;
 
-	run_freeze_forget(run);
-	job_thaw(&run->job);
-	(void)baton_processes(run->baton, NULL, 0, NULL);
+	if (!run->leaving) {
+		bool frozen = run_is_freezing(run);
+		run_freeze_forget(run);
+		if (frozen) {
+			job_thaw(&run->job);
+			run->phase = RUN_RUNNING;
+		}
+		(void)baton_processes(run->baton, NULL, 0, NULL);
+		run->die_of = signo;
+		run->leaving = true;
+		if (baton_link_state(run->baton) == BATON_LINK_DOWN) {
+			run_progress_say(
+				&run->show, true,
+				"attach: %s goes on; the broker is away and has to hear of "
+				"it, or stops it when it is back (once more: leave now)",
+				run->argv[0]);
+			return;
+		}
+	}
 	run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
-	run->die_of = signo;
 	run->phase = RUN_DONE;
 }
 
@@ -169,7 +185,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 	struct child *child = &run->job.child;
-	if (run_sender_is_broker(info)) {
+	if (run_sender_is_broker(info) && !run->leaving) {
 		taken_by_broker(run);
 		return;
 	}

@@ -47,6 +47,7 @@ struct run {
 	bool taken;            /* asked to yield, or revoked, before the command ended by itself */
 	bool overdue;          /* stopped at the end of --hold */
 	bool oom_killed;
+	bool leaving;   /* attach: told to leave the program alone; the broker is to hear of it */
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
 	bool parked;    /* it was frozen when it was stopped: there is no turn to come back to */
 	bool ask_again; /* with a new claim: the old one has ended */

@@ -12,7 +12,8 @@ enum {
 	KILL_MARGIN_MS = 250, /* we kill this long before the broker would */
 	KILL_AGAIN_MS = 100,  /* processes forked meanwhile were not on the list */
 	FREEZE_AGAIN_MS = 2,  /* only the command's own SIGSTOP is announced */
-	STAYS_MS = 1000,      /* what is not gone so long after SIGKILL is named */
+	FROZEN_LOOK_MS = 100,
+	STAYS_MS = 1000, /* what is not gone so long after SIGKILL is named */
 };
 
 int64_t run_own_grace_ms(const struct run *run)
@@ -96,6 +97,8 @@ int run_stop_timeout_ms(const struct run *run)
 	int64_t until_ms = run->phase == RUN_RUNNING ? run->hold_until_ms : INT64_MAX;
 	if (has_deadline(run))
 		until_ms = run->kill_at_ms;
+	if (run->phase == RUN_FROZEN)
+		return FROZEN_LOOK_MS; /* somebody else may let it go on */
 	if (until_ms == INT64_MAX)
 		return -1;
 

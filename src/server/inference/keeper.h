@@ -5,7 +5,7 @@
 #define KEEPER_NAME "baton-keeper" /* as argv[0] of this executable */
 
 enum {
-	KEEPER_GRACE_MS = 10 * 1000,     /* between SIGTERM and SIGKILL */
+	KEEPER_GRACE_MS = 4500,          /* between SIGTERM and SIGKILL */
 	KEEPER_LAST_GRACE_MS = 3 * 1000, /* the same, when the broker is gone */
 };
 
