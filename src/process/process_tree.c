@@ -59,17 +59,25 @@ void process_tree_read(struct process_tree *tree, pid_t root, pid_t except)
 	tree->count = found;
 }
 
-void process_tree_read_from(struct process_tree *tree, pid_t root, uint64_t start)
+static bool is_known(const struct process_tree *known, const struct process *process)
+{
+	for (size_t i = 0; i < known->count; i++)
+		if (known->v[i].pid == process->pid && known->v[i].start == process->start)
+			return true;
+	return false;
+}
+
+void process_tree_read_known(struct process_tree *tree, const struct process_tree *known)
 {
 	*tree = (struct process_tree){0};
 	read_all(tree);
 
 	size_t found = 0;
-	for (size_t i = 0; i < tree->count && found == 0; i++) {
+	for (size_t i = 0; i < tree->count; i++) {
 		struct process process = tree->v[i];
-		if (process.pid != root || process.start != start)
+		if (!is_known(known, &process))
 			continue;
-		tree->v[i] = tree->v[0];
+		tree->v[i] = tree->v[found];
 		tree->v[found++] = process;
 	}
 

@@ -21,8 +21,8 @@ struct process_tree {
  * failure.
  */
 void process_tree_read(struct process_tree *tree, pid_t root, pid_t except);
-/* The same with `root` itself as the first, if it is the process that began at `start`. */
-void process_tree_read_from(struct process_tree *tree, pid_t root, uint64_t start);
+/* Those of `known` that live still, and all descendants of these. */
+void process_tree_read_known(struct process_tree *tree, const struct process_tree *known);
 /* Signals exactly these processes, parents first. */
 void process_tree_signal(const struct process_tree *tree, int signo);
 /* One of them. 0, or a negative errno: -ESRCH if it is gone, -EPERM if we may not. */

@@ -65,6 +65,26 @@ class Attach(DaemonTest):
                 self.assertEqual((self.folder / "term").exists(), kind == "half")
                 self.assertEqual(attached.wait(20), 75)
 
+    def test_what_it_started(self):
+        """Belongs to it, also when it is gone itself: it is stopped, and only then the next one is let in."""
+        mark = self.folder / "child"
+        script = f'(trap "" TERM; exec sleep 600) & echo $! > {mark}; trap "exit 0" TERM; while :; do sleep 0.02; done'
+        for how in ("asked", "ends"):
+            with self.subTest(how=how):
+                program = subprocess.Popen(["sh", "-c", script], preexec_fn=die_with_parent)
+                self.addCleanup(end_process, program)
+                child = int(wait_until(lambda: mark.exists() and mark.read_text().strip(), "it has a child"))
+                attached = self.attach(program)
+                wait_until(self.is_held, "it is under a lease")
+                voice = self.d.session("voice")
+                if how == "ends":
+                    program.terminate()
+                lease = voice.hold(**{"class": "voice"})["lease"]
+                self.assertFalse(is_alive(child))
+                attached.wait(20)
+                voice.release(lease)
+                mark.unlink()
+
     def test_it_is_frozen(self):
         """Or it is frozen, keeps its memory, and goes on."""
         program = self.start_program("trap")

@@ -126,7 +126,8 @@ static int attach_run(const struct cli *cli, const struct command *command, int 
 
 	char *name[] = {target.name, NULL};
 	run_begin(&run, command, &options, name);
-	run.attached = (struct attached){target.pid, target.start, target.pidfd};
+	run.attached =
+		(struct attached){.pid = target.pid, .start = target.start, .pidfd = target.pidfd};
 	return run_hold(&run);
 }
 

@@ -5,6 +5,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -28,6 +29,10 @@ void child_finish(struct child *child)
 	if (child->pidfd >= 0)
 		close(child->pidfd);
 	child->pidfd = -1;
+	if (child->known)
+		process_tree_finish(child->known);
+	free(child->known);
+	child->known = NULL;
 }
 
 void child_forget(struct child *child)
@@ -109,20 +114,42 @@ void child_reap(struct child *child)
 	child->status_unknown = pid != child->pid && !child->attached;
 }
 
+static void remember(struct process_tree *known, const struct process_tree *seen)
+{
+	known->v = reallocarray(NULL, seen->count + 1, sizeof(*known->v));
+	if (!known->v)
+		abort();
+	if (seen->count > 0)
+		memcpy(known->v, seen->v, seen->count * sizeof(*known->v));
+	known->count = seen->count;
+}
+
 void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd)
 {
 	child_forget(child);
 	child->pid = pid;
 	child->pidfd = pidfd;
-	child->start = start;
 	child->attached = true;
+	child->known = calloc(1, sizeof(*child->known));
+	if (!child->known)
+		abort();
+	remember(child->known,
+		 &(struct process_tree){.v = &(struct process){.pid = pid, .start = start},
+					.count = 1});
 }
 
-/* What it leaves behind does not come to us, so it is found by its living parents alone. */
+/* What it leaves behind does not come to us, so all of it that was seen is remembered. */
+static void read_attached(const struct child *child, struct process_tree *ret_tree)
+{
+	process_tree_read_known(ret_tree, child->known);
+	process_tree_finish(child->known);
+	remember(child->known, ret_tree);
+}
+
 void child_tree(const struct child *child, struct process_tree *ret_tree)
 {
 	if (child->attached)
-		process_tree_read_from(ret_tree, child->pid, child->start);
+		read_attached(child, ret_tree);
 	else
 		process_tree_read(ret_tree, getpid(), child->keeper_pid);
 }

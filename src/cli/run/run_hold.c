@@ -88,7 +88,10 @@ static void note_end(struct run *run)
 {
 	size_t left = job_left(&run->job);
 	run->end_noted = true;
-	(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
+	if (run->attached.pid)
+		run_lease_name_attached(run);
+	else
+		(void)baton_processes(run->baton, NULL, 0, run_cgroup_path(run));
 	if (job_gone(&run->job))
 		return;
 	if (run->phase == RUN_RUNNING && left > 0)
@@ -110,6 +113,8 @@ static void look_at_job(struct run *run)
 	}
 	if (run_is_running(run) && job_keep(&run->job))
 		(void)baton_keeper(run->baton, run->job.keeper.pid);
+	if (run->attached.pid && run->phase == RUN_RUNNING && !run->leaving)
+		run_lease_name_attached(run);
 	if (run_is_running(run) && child->ended && !run->end_noted)
 		note_end(run);
 	if (child->stopped)

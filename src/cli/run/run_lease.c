@@ -59,19 +59,27 @@ const char *run_cgroup_path(const struct run *run)
 	return *run->job.cgroup.path ? run->job.cgroup.path : NULL;
 }
 
-static int take_attached(struct run *run)
+void run_lease_name_attached(struct run *run)
 {
+	struct attached *attached = &run->attached;
 	pid_t pids[LIMIT_PROCESSES - 1];
 	size_t count = job_pids(&run->job, pids, LIMIT_PROCESSES - 1);
+	size_t size = count * sizeof(*pids);
+
+	if (count == attached->named_count && memcmp(pids, attached->named, size) == 0)
+		return;
+	memcpy(attached->named, pids, size);
+	attached->named_count = count;
 	(void)baton_processes(run->baton, pids, count, NULL);
-	return 0;
 }
 
 /* The broker learns of the keeper and the cgroup before there is a process that needs them. */
 static int start_command(struct run *run)
 {
-	if (run->attached.pid)
-		return take_attached(run);
+	if (run->attached.pid) {
+		run_lease_name_attached(run);
+		return 0;
+	}
 
 	int error = job_prepare(&run->job);
 	if (error)

@@ -11,3 +11,5 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx);
 /* The options as a request. */
 void run_lease_fill(const struct run_options *options, struct baton_request *request);
 const char *run_cgroup_path(const struct run *run); /* NULL: it has none */
+/* Attached: the broker learns which processes there are now, if others than it knows. */
+void run_lease_name_attached(struct run *run);

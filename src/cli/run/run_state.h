@@ -27,6 +27,8 @@ struct attached {
 	int64_t pid; /* 0: none */
 	uint64_t start;
 	int pidfd;
+	pid_t named[LIMIT_PROCESSES - 1]; /* to the broker, last */
+	size_t named_count;
 };
 
 struct run {

@@ -13,7 +13,8 @@ enum {
 	KILL_AGAIN_MS = 100,  /* processes forked meanwhile were not on the list */
 	FREEZE_AGAIN_MS = 2,  /* only the command's own SIGSTOP is announced */
 	FROZEN_LOOK_MS = 100,
-	STAYS_MS = 1000, /* what is not gone so long after SIGKILL is named */
+	ATTACHED_LOOK_MS = 1000, /* nobody says what it starts */
+	STAYS_MS = 1000,         /* what is not gone so long after SIGKILL is named */
 };
 
 int64_t run_own_grace_ms(const struct run *run)
@@ -100,7 +101,7 @@ int run_stop_timeout_ms(const struct run *run)
 	if (run->phase == RUN_FROZEN)
 		return FROZEN_LOOK_MS; /* somebody else may let it go on */
 	if (until_ms == INT64_MAX)
-		return -1;
+		return run->attached.pid && run->phase == RUN_RUNNING ? ATTACHED_LOOK_MS : -1;
 
 	int64_t left_ms = until_ms - clock_now_ms();
 	if (run->phase == RUN_FREEZING && left_ms > FREEZE_AGAIN_MS)
