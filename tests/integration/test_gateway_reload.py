@@ -95,6 +95,26 @@ class Reloaded(GatewayTest):
         wait_until(lambda: not old.loaded, "the old one gave its memory back")
         self.assertEqual(new.loaded, {"a"})
 
+    def test_another_name_behind_an_alias(self):
+        """A request that had to give way goes to another server, whose name for the model is another: its body with it."""
+        alias = "the-best-model-" + "x" * 90
+        one, two, voice = self.server("openai", ["q"]), self.server("openai", ["zzz"]), self.server("openai", ["v"])
+        spoken = upstream(voice, "v", vram_mb=100)
+        daemon = self.behind(upstream(one, "one", models=[{"name": "q", "alias": alias, "vram_mb": 1000}]), spoken,
+                             timing={"min_run_s": 0})
+        one.gate.clear()
+        voice.gate.clear()
+        client = self.begin(daemon, alias, encoding_format="float")
+        wait_until(lambda: one.running == 1, "it runs")
+        self.begin(daemon, "v", headers={"x-baton-class": "voice"})
+        wait_until(lambda: voice.running == 1, "it gave way")
+        self.take(daemon, upstream(two, "two", models=[{"name": "zzz", "alias": alias, "vram_mb": 1000}]), spoken)
+        one.gate.set()
+        voice.gate.set()
+        self.assertEqual(client.read_answer().status, 200)
+        self.assertEqual([row[3] for row in two.asked(CHAT)],
+                         [b'{"model": "zzz", "messages": [], "encoding_format": "float"}'])
+
     def test_another_key_and_other_models(self):
         plain = self.server("openai", ["m"])
         daemon = self.behind(upstream(plain, "plain", vram_mb=1000))

@@ -229,6 +229,33 @@ class Deaths(WorkerTest):
         lives.answer(lives.request(), "saved")
         self.assertStream(client, "saved")
 
+    def test_the_one_that_was_named(self):
+        """What was meant for one tab goes to no server that has a model of that name."""
+        server = self.server("openai", ["m"])
+        daemon = self.behind(upstream(server, "up", models=[{"name": "m", "vram_mb": 1000}]))
+        worker = self.worker(daemon, "mine")
+        client = self.begin(daemon, "tab:mine/m")
+        worker.request()
+        worker.close()
+        self.assertError(client.read_answer(), 502, "upstream_unreachable")
+        self.assertEqual(server.asked(CHAT), [])
+
+    def test_http_1_0(self):
+        """Where the end of the connection ends the body, a half one ends with a reset."""
+        daemon = self.daemon()
+        worker = self.worker(daemon)
+        client = daemon.connect()
+        self.addCleanup(client.close)
+        request = daemon.request("POST", CHAT, {"model": "m", "messages": []})
+        client.send(request.replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+        number = worker.request()
+        worker.begin(number, "text/plain")
+        worker.piece(number, "The dose is 10")
+        worker.end(number, code="outranked", message="taken")
+        with self.assertRaises(ConnectionResetError):
+            while client.socket.recv(4096):
+                pass
+
     def test_nobody_else(self):
         daemon = self.daemon()
         worker = self.worker(daemon)
@@ -464,6 +491,8 @@ class Access(WorkerTest):
             answer = daemon.http("POST", CHAT, {"model": "m", "messages": []}, token=token)
             self.assertError(answer, status, "model_not_found")
         self.assertEqual(len(daemon.http("GET", "/v1/models", token="mine" * 10).json()["data"]), 1)
+        near = daemon.http("POST", CHAT, {"model": "mm", "messages": []}, token="other" * 10)
+        self.assertNotIn("near", near.json()["error"]["message"], "nor does an error name it")
         client = daemon.connect()
         self.addCleanup(client.close)
         client.send(daemon.request("POST", CHAT, {"model": "m", "messages": [], "stream": True}, token="mine" * 10))
