@@ -96,7 +96,7 @@ class Reloaded(GatewayTest):
         self.assertEqual(new.loaded, {"a"})
 
     def test_another_name_behind_an_alias(self):
-        """A request that had to give way goes to another server, whose name for the model is another: its body with it."""
+        """A request that had to give way goes to another server, and its body has that one's name of the model."""
         alias = "the-best-model-" + "x" * 90
         one, two, voice = self.server("openai", ["q"]), self.server("openai", ["zzz"]), self.server("openai", ["v"])
         spoken = upstream(voice, "v", vram_mb=100)

@@ -114,7 +114,7 @@ void child_reap(struct child *child)
 	child->status_unknown = pid != child->pid && !child->attached;
 }
 
-static void remember(struct process_tree *known, const struct process_tree *seen)
+static void remember_all(struct process_tree *known, const struct process_tree *seen)
 {
 	known->v = reallocarray(NULL, seen->count + 1, sizeof(*known->v));
 	if (!known->v)
@@ -133,9 +133,9 @@ void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd)
 	child->known = calloc(1, sizeof(*child->known));
 	if (!child->known)
 		abort();
-	remember(child->known,
-		 &(struct process_tree){.v = &(struct process){.pid = pid, .start = start},
-					.count = 1});
+	remember_all(child->known,
+		     &(struct process_tree){.v = &(struct process){.pid = pid, .start = start},
+					    .count = 1});
 }
 
 /* What it leaves behind does not come to us, so all of it that was seen is remembered. */
@@ -143,7 +143,7 @@ static void read_attached(const struct child *child, struct process_tree *ret_tr
 {
 	process_tree_read_known(ret_tree, child->known);
 	process_tree_finish(child->known);
-	remember(child->known, ret_tree);
+	remember_all(child->known, ret_tree);
 }
 
 void child_tree(const struct child *child, struct process_tree *ret_tree)
