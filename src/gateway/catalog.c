@@ -327,19 +327,10 @@ static bool model_answers_to(const struct model *model, const char *name)
 	       adapter_same_model(adapter, name + prefix + 1, model->name);
 }
 
-/* Whoever asks may know of it: a tab's models are there for the key that it came with. */
-static bool model_is_for(const struct model *model, const struct catalog_wish *wish)
-{
-	const char *only = model->server->principal;
-
-	return model_is_offered(model) &&
-	       (!only || !wish->principal || !strcmp(only, wish->principal));
-}
-
 /* Whether a model can do what is wished. */
 static bool model_suits(const struct model *model, const struct catalog_wish *wish)
 {
-	if (!model_is_for(model, wish) || !model_answers_to(model, wish->name))
+	if (!model_is_for(model, wish->principal) || !model_answers_to(model, wish->name))
 		return false;
 	return !wish->route || !model->routes || model->routes & api_route_bit(wish->route);
 }
@@ -527,7 +518,7 @@ void catalog_nearest(const struct catalog *catalog, const struct catalog_wish *w
 	{
 		server_models(model, server)
 		{
-			if (!model_is_for(model, wish))
+			if (!model_is_for(model, wish->principal))
 				continue;
 			keep_nearest(best, model->name, wish->name);
 			if (model->alias)
@@ -547,6 +538,13 @@ bool server_has_room(const struct model_server *server)
 bool model_is_offered(const struct model *model)
 {
 	return !model->server->removed && (model->configured || model->listed);
+}
+
+bool model_is_for(const struct model *model, const char *principal)
+{
+	const char *only = model->server->principal;
+
+	return model_is_offered(model) && (!only || !principal || !strcmp(only, principal));
 }
 
 uint64_t model_vram_bytes(const struct model *model)

@@ -73,6 +73,8 @@ struct model {
 
 /* Whether it can be asked for: a server's list may have had it, and have it no more. */
 bool model_is_offered(const struct model *model);
+/* .. by this one (NULL: anybody): a tab's models are there for the key that it came with. */
+bool model_is_for(const struct model *model, const char *principal);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);

@@ -34,26 +34,18 @@ static void add_ollama(struct text *out, const struct model *model)
 	text_char(out, '}');
 }
 
-/* Whether this client may ask for it. */
-static bool is_for(const struct model *model, const char *principal)
-{
-	const char *only = model->server->principal;
-
-	return model_is_offered(model) && (!only || !strcmp(only, principal));
-}
-
 /* Of those that can be asked for, the first of a name stands for all that have it. */
 static bool is_listed(const struct catalog *catalog, const struct model *model,
 		      const char *principal)
 {
-	if (!is_for(model, principal))
+	if (!model_is_for(model, principal))
 		return false;
 
 	catalog_servers(server, catalog)
 	{
 		server_models(other, server)
 		{
-			if (is_for(other, principal) &&
+			if (model_is_for(other, principal) &&
 			    !strcmp(shown_name(other), shown_name(model)))
 				return other == model;
 		}

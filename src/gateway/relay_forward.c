@@ -129,11 +129,13 @@ static bool asks_for_floats(struct gateway *gateway, struct relay *relay, int st
 	replace_text(gateway, relay, &relay->scan.format_from, &relay->scan.format_to, "float");
 	bool tab = worker_of(relay) != NULL;
 	relay_cancel(gateway, relay);
+	if (tab) { /* it works on this one until it says that it does not */
+		ask_again(gateway, relay);
+		return true;
+	}
+
 	relay->body_sent = 0;
-	relay->server_full = false;
-	if (tab)
-		ask_again(gateway, relay); /* it works on this one until it says that it does not */
-	else if (start_request(gateway, relay) != 0)
+	if (start_request(gateway, relay) != 0)
 		relay_fail(gateway, relay, ERR_UPSTREAM_BROKEN, err_text(ERR_UPSTREAM_BROKEN), 0);
 	else
 		relay_push_body(gateway, relay);
