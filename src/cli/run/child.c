@@ -111,7 +111,7 @@ void child_reap(struct child *child)
 	/* It has ended but somebody else has reaped it: only its status is lost. */
 	pid_t pid = waitpid(child->pid, &child->status, WNOHANG);
 	child->ended = true;
-	child->status_unknown = pid != child->pid && !child->attached;
+	child->status_unknown = pid != child->pid && !child->known;
 }
 
 static void remember_all(struct process_tree *known, const struct process_tree *seen)
@@ -129,7 +129,6 @@ void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd)
 	child_forget(child);
 	child->pid = pid;
 	child->pidfd = pidfd;
-	child->attached = true;
 	child->known = calloc(1, sizeof(*child->known));
 	if (!child->known)
 		abort();
@@ -148,7 +147,7 @@ static void read_attached(const struct child *child, struct process_tree *ret_tr
 
 void child_tree(const struct child *child, struct process_tree *ret_tree)
 {
-	if (child->attached)
+	if (child->known)
 		read_attached(child, ret_tree);
 	else
 		process_tree_read(ret_tree, getpid(), child->keeper_pid);
@@ -164,7 +163,7 @@ static bool may_have_more(const struct child *child)
 	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
 
 	size_t length = proc_read(PROC_SELF, file, text, sizeof(text));
-	return child->attached || length == 0 || strcmp(text, keeper) != 0;
+	return child->known || length == 0 || strcmp(text, keeper) != 0;
 }
 
 size_t child_signal_all(const struct child *child, int signo)

@@ -10,12 +10,12 @@
 #include "process/process_tree.h"
 
 struct child {
-	pid_t pid;                  /* 0: not started */
-	int pidfd;                  /* readable once it has ended; -1: not started */
-	bool pipe_ignored;          /* SIGPIPE, by whoever started us: the command inherits that */
-	bool own_group;             /* leads a process group of its own */
-	bool attached;              /* not started by us: neither a child nor reaped by us */
-	struct process_tree *known; /* attached: all of it that was seen so far; owned */
+	pid_t pid;         /* 0: not started */
+	int pidfd;         /* readable once it has ended; -1: not started */
+	bool pipe_ignored; /* SIGPIPE, by whoever started us: the command inherits that */
+	bool own_group;    /* leads a process group of its own */
+	struct process_tree
+		*known;   /* not started by us: all that was seen of it; else NULL; owned */
 	pid_t keeper_pid; /* the watchdog, which is not part of the command; 0: none, or reaped */
 	bool ended;
 	int stopped;         /* the signal that has stopped it; 0: it goes on */

@@ -105,15 +105,17 @@ static void look_at_job(struct run *run)
 {
 	struct child *child = &run->job.child;
 	child_reap(child);
+	if (run->leaving)
+		return; /* it is no longer ours to look after */
 
-	if (run->phase == RUN_WAITING && child->attached && child->ended) {
+	if (run->phase == RUN_WAITING && run->attached.pid && child->ended) {
 		run_progress_say(&run->show, false, "%s has ended before its lease came",
 				 run->argv[0]);
 		run->phase = RUN_DONE;
 	}
 	if (run_is_running(run) && job_keep(&run->job))
 		(void)baton_keeper(run->baton, run->job.keeper.pid);
-	if (run->attached.pid && run->phase == RUN_RUNNING && !run->leaving)
+	if (run->attached.pid && run->phase == RUN_RUNNING)
 		run_lease_name_attached(run);
 	if (run_is_running(run) && child->ended && !run->end_noted)
 		note_end(run);

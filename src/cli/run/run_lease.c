@@ -278,6 +278,12 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 	run->phase = RUN_DONE;
 }
 
+void run_lease_let_go(struct run *run)
+{
+	run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
+	run->phase = RUN_DONE;
+}
+
 void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 {
 	struct run *run = ctx;
@@ -286,10 +292,8 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 		run_progress_say(&run->show, false, "the broker is away; trying to reach it again");
 	else if (link == BATON_LINK_UP)
 		run_progress_say(&run->show, false, "the broker is back; nothing was lost");
-	if (link == BATON_LINK_UP && run->leaving) {
-		run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
-		run->phase = RUN_DONE; /* the broker heard of it with the resume */
-	}
+	if (link == BATON_LINK_UP && run->leaving)
+		run_lease_let_go(run); /* the broker heard of it with the resume */
 }
 
 /* ---- asking ---- */

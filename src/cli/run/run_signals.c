@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/run/run_freeze.h"
+#include "cli/run/run_lease.h"
 #include "cli/run/run_sender.h"
 #include "cli/run/run_stop.h"
 
@@ -168,6 +169,7 @@ static void while_attached(struct run *run, int signo)
 		(void)baton_processes(run->baton, NULL, 0, NULL);
 		run->die_of = signo;
 		run->leaving = true;
+		run->hold_until_ms = INT64_MAX;
 		if (baton_link_state(run->baton) == BATON_LINK_DOWN) {
 			run_progress_say(
 				&run->show, true,
@@ -177,8 +179,7 @@ static void while_attached(struct run *run, int signo)
 			return;
 		}
 	}
-	run_progress_say(&run->show, false, "%s goes on, under no lease", run->argv[0]);
-	run->phase = RUN_DONE;
+	run_lease_let_go(run);
 }
 
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
