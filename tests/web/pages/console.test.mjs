@@ -113,11 +113,17 @@ const problems = () =>
 	page.problems.filter((text) => !/404|models\/missing|\/favicon\.ico/.test(text));
 
 /** Slows the model's words down, so that an answer can be met while it is written. The page's own
- * code is untouched: the Worker's messages come later. setPace changes it. @param {number} ms */
+ * code is untouched: the Worker's messages come later, and what it was asked to stop is stopped,
+ * though the model may have been quicker. setPace changes it. @param {number} ms */
 async function slowDown(tab, ms) {
 	await tab.addInitScript((delay) => {
 		const { Worker } = window;
+		const stopped = ({ id }) => ({
+			data: { type: "failed", id, code: "ABORTED", message: "Stopped." },
+		});
 		window.Worker = class extends Worker {
+			#cut = new Set();
+
 			constructor(...args) {
 				super(...args);
 				if (!String(args[0]).includes("/engines/")) return;
@@ -129,12 +135,23 @@ async function slowDown(tab, ms) {
 					},
 				});
 				this.addEventListener("message", (event) => {
-					const slowed = ["event", "done"].includes(event.data.type);
-					const wait = () => (slowed ? Number(sessionStorage.pace ?? delay) : 0);
+					const { type, id } = event.data;
+					const slowed = ["event", "done"].includes(type);
+					const isCut = () => slowed && this.#cut.has(id);
+					const wait = () =>
+						slowed && !isCut() ? Number(sessionStorage.pace ?? delay) : 0;
 					last = last
 						.then(() => new Promise((done) => setTimeout(done, wait())))
-						.then(() => take(event));
+						.then(() => {
+							if (!isCut()) take(event);
+							else if (type === "done") take(stopped(event.data));
+						});
 				});
+			}
+
+			postMessage(message, ...rest) {
+				if (message.type === "abort") this.#cut.add(message.id);
+				super.postMessage(message, ...rest);
 			}
 		};
 	}, ms);
@@ -212,7 +229,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 });
 
 test("an answer gives way to a voice between two words, and goes on by itself", async () => {
-	await slowDown(page, 200);
+	await slowDown(page, 1000);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
@@ -231,6 +248,7 @@ test("an answer gives way to a voice between two words, and goes on by itself", 
 		["Voice <i>now</i>"],
 		"it was given back, not taken",
 	);
+	await setPace(0);
 	voice.close();
 	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.equal(await page.locator(".stopped").count(), 0);
@@ -238,7 +256,7 @@ test("an answer gives way to a voice between two words, and goes on by itself", 
 });
 
 test("an answer whose lease is taken is kept, says so, and is gone on with", async () => {
-	await slowDown(page, 250);
+	await slowDown(page, 1000);
 	await open();
 	await ask("How does the queue work?");
 	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
@@ -259,6 +277,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 		what: "the place in the queue is shown",
 	});
 	assert.match(await page.locator("#queue").innerText(), /Next(, in about [^:]*)?: Voice/);
+	await setPace(0);
 	voice.close();
 	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
 	assert.deepEqual(problems(), []);
