@@ -147,6 +147,7 @@ static void take_over(struct store *store, const struct folding *folding)
 	store->session_id_reserved = folding->session_id_reserved;
 	store->history_oldest = folding->history_oldest;
 	store->history_newest = folding->history_newest;
+	store->boot_begins = false;
 	pending_clear(&store->unfolded);
 	batches_begin(&store->turns, store->turns.round + 1);
 }
@@ -171,6 +172,14 @@ static void begin_folding(const struct store *store, bool without_history,
 	ret_folding->ends.length = 0;
 }
 
+/* From here on the live rows are of this boot, whatever the turns file holds. */
+static int note_boot(struct store *store)
+{
+	if (!store->boot_begins)
+		return SQLITE_OK;
+	return database_meta_set(&store->db, "boot_begins", 0);
+}
+
 static int try_fold(struct store *store, bool without_history)
 {
 	struct database *db = &store->db;
@@ -182,6 +191,8 @@ static int try_fold(struct store *store, bool without_history)
 		rc = write_all(store, &folding);
 	if (!rc)
 		rc = checkpoint_next_round(store, store->turns.round + 1);
+	if (!rc)
+		rc = note_boot(store);
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc)
@@ -213,6 +224,10 @@ static int write_marks_of(struct store *store)
 		return rc;
 
 	rc = database_meta_set_bytes(db, "boot_id", store->boot_id, strlen(store->boot_id));
+	if (rc)
+		return rc;
+
+	rc = database_meta_set(db, "boot_begins", 0);
 	if (rc)
 		return rc;
 	return database_meta_set_bytes(db, "gpus", store->gpus, sizeof(store->gpus));

@@ -99,7 +99,7 @@ static int load_rows(struct opening *o)
 	struct database *db = &store->db;
 	char boot_id[128];
 	size_t length = 0;
-	uint64_t epoch = 0, fence_max = 0, in_doubt_ms = 0;
+	uint64_t epoch = 0, fence_max = 0, in_doubt_ms = 0, begins = 0;
 
 	int rc = database_meta_get(db, "epoch", &epoch);
 	if (!rc)
@@ -112,6 +112,8 @@ static int load_rows(struct opening *o)
 		rc = database_meta_get(db, "session_id_reserved", &store->session_id_reserved);
 	if (!rc)
 		rc = database_meta_get_bytes(db, "boot_id", boot_id, sizeof(boot_id), &length);
+	if (!rc)
+		rc = database_meta_get(db, "boot_begins", &begins);
 	if (!rc)
 		rc = load_paused(store);
 
@@ -131,7 +133,9 @@ static int load_rows(struct opening *o)
 		return rc;
 	}
 
-	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length);
+	store->boot_begins = begins && o->found.count == 0;
+	o->boot->same_boot = length == strlen(o->boot_id) &&
+			     !memcmp(boot_id, o->boot_id, length) && !store->boot_begins;
 	/* A power cut may leave such a file too, but it also ended the holders. */
 	if (o->boot->same_boot && o->found.lost) {
 		snprintf(o->detail, o->detail_size, "%s/%s is damaged in the middle", o->dir,
@@ -263,13 +267,15 @@ static uint64_t next_round(const struct opening *o)
 	return round > o->found.round_max ? round : o->found.round_max + 1;
 }
 
-/* Records this start: the new epoch and the boot id. */
+/* Records this start: the new epoch and the boot id. The rows of another boot end with the first
+ * turn; a start that ends before it leaves them as they are. */
 static int write_start(struct opening *o)
 {
 	struct store *store = o->store;
 	struct database *db = &store->db;
 	uint64_t round = next_round(o);
 
+	store->boot_begins = !o->boot->same_boot && !o->fresh;
 	int rc = database_run(db, STMT_BEGIN);
 	if (!rc)
 		rc = database_upgrade(db);
@@ -287,6 +293,8 @@ static int write_start(struct opening *o)
 		rc = database_meta_set(db, "session_id_reserved", store->session_id_reserved);
 	if (!rc)
 		rc = database_meta_set_bytes(db, "boot_id", o->boot_id, strlen(o->boot_id));
+	if (!rc)
+		rc = database_meta_set(db, "boot_begins", store->boot_begins);
 	if (!rc)
 		rc = database_run(db, STMT_COMMIT);
 	if (rc) {

@@ -302,6 +302,8 @@ void store_close(struct store *store)
 			database_meta_set(&store->db, "claim_id_reserved", store->claim_id_max);
 		if (clean && store->session_id_max != store->session_id_reserved)
 			database_meta_set(&store->db, "session_id_reserved", store->session_id_max);
+		if (clean && store->boot_begins)
+			database_meta_set(&store->db, "boot_begins", 0);
 		if (clean)
 			note_idle(store);
 		database_close(&store->db, clean);

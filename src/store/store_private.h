@@ -29,6 +29,7 @@ struct store {
 	uint64_t ttl_ms_wanted;   /* more than in the marks: written before the next turn */
 	char dir[STORE_PATH_BYTES], copy[STORE_PATH_BYTES];
 	char boot_id[64];
+	bool boot_begins; /* no turn of this boot is written yet: the live rows are of another */
 	struct wall_ms started;
 	uint64_t journal_inode;
 	char turns_path[STORE_PATH_BYTES + 32];

@@ -126,6 +126,7 @@ static bool commit(struct world *w)
 		b->reserve--;
 	uint64_t fence_max = w->journal.fence_max;
 	journal_commit(&w->journal);
+	w->journal.boots = w->boots;
 	w->check.fence_committed = w->check.fence_recorded;
 	if (w->journal.fence_max != fence_max)
 		journal_copy(&w->synced, &w->journal); /* the only record that is synced */

@@ -124,8 +124,9 @@ void broker_restart(struct world *w, bool same_boot)
 {
 	assert(w->broker.state == BROKER_DOWN);
 	w->tally.restarts++;
-	trace_line(&w->trace, "broker starts, %s boot", same_boot ? "same" : "another");
 	struct journal *journal = &w->journal;
+	same_boot = same_boot && journal->boots == w->boots;
+	trace_line(&w->trace, "broker starts, %s boot", same_boot ? "same" : "another");
 	if (!same_boot || w->t >= journal->in_doubt_until_t)
 		journal->in_doubt_ms = 0;
 	bool lost = same_boot && rng_chance(&w->lost_rng, world_permille(w, FAULT_LOST));

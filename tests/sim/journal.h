@@ -20,6 +20,7 @@ struct journal {
 	size_t claims_size, sessions_size;
 	uint32_t live_count[CLAIM_STATE_COUNT];
 	uint64_t claim_id_max, session_id_max, fence_max, epoch;
+	uint64_t boots; /* of the machine, at the last commit */
 	bool paused;
 	int64_t in_doubt_ms, in_doubt_until_t; /* 0: who holds is known */
 	struct record paused_rec;

@@ -23,41 +23,60 @@ struct count {
 	uint64_t live, first, last, ended, newest_ended;
 };
 
-static int try_open(const char *dir, struct store **ret_store, struct store_boot *ret_boot)
+static int open_in_boot(const char *dir, const char *boot_id, struct store **ret_store,
+			struct store_boot *ret_boot)
 {
 	char detail[512];
 	const struct store_place place = {.dir = dir,
-					  .boot_id = "boot-1",
+					  .boot_id = boot_id,
 					  .now = wall,
 					  .ttl_ms = 20000,
 					  .ttl_ms_max = 3600000};
 	return store_open(&place, ret_store, ret_boot, detail, sizeof detail);
 }
 
-/* Claim n comes in turn n and leaves LIVE turns later; then the process is gone, as if killed. */
-static void run_and_die(const char *dir, int turns)
+static int try_open(const char *dir, struct store **ret_store, struct store_boot *ret_boot)
+{
+	return open_in_boot(dir, "boot-1", ret_store, ret_boot);
+}
+
+/* Claim n comes in turn n and leaves LIVE turns later. */
+static int run_turns(struct store *store, uint64_t first, int turns)
+{
+	int rc = 0;
+	for (int turn = 1; turn <= turns && rc == 0; turn++) {
+		uint64_t id = first + (uint64_t)turn;
+		struct record put = model_claim(id, (int)id);
+		rc = store_append(store, &put);
+		if (turn > LIVE && rc == 0) {
+			struct record end = model_claim_end(id - LIVE, (int)id);
+			rc = store_append(store, &end);
+		}
+		if (rc == 0)
+			rc = store_commit(store);
+	}
+	return rc;
+}
+
+enum { CHILD_SAME_BOOT = 10, CHILD_OTHER_BOOT = 11 };
+
+/* After its turns the process is gone, as if killed. What it was told of the boot is returned. */
+static bool run_and_die(const char *dir, const char *boot_id, int turns)
 {
 	pid_t child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
 		struct store *store;
 		struct store_boot boot;
-		int rc = try_open(dir, &store, &boot);
-		for (int turn = 1; turn <= turns && rc == 0; turn++) {
-			struct record put = model_claim((uint64_t)turn, turn);
-			rc = store_append(store, &put);
-			if (turn > LIVE && rc == 0) {
-				struct record end = model_claim_end((uint64_t)(turn - LIVE), turn);
-				rc = store_append(store, &end);
-			}
-			if (rc == 0)
-				rc = store_commit(store);
-		}
-		_exit(rc == 0 ? 0 : 1);
+		int rc = open_in_boot(dir, boot_id, &store, &boot);
+		if (rc == 0)
+			rc = run_turns(store, boot.claim_id_max, turns);
+		_exit(rc ? 1 : boot.same_boot ? CHILD_SAME_BOOT : CHILD_OTHER_BOOT);
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	assert_true(status == CHILD_SAME_BOOT << 8 || status == CHILD_OTHER_BOOT << 8);
+	return status == CHILD_SAME_BOOT << 8;
 }
 
 static void count_live(void *ctx, const struct record *record)
@@ -88,7 +107,7 @@ static void test_crash_after_any_turn(void **state)
 		struct store *store;
 		struct store_boot boot;
 		struct count count = {0};
-		run_and_die(dir, lengths[i]);
+		run_and_die(dir, "boot-1", lengths[i]);
 		assert_int_equal(try_open(dir, &store, &boot), 0);
 		assert_int_equal(store_replay(store, count_live, &count), 0);
 		assert_int_equal(store_history(store, 0, 5000, count_ended, &count), 0);
@@ -99,6 +118,26 @@ static void test_crash_after_any_turn(void **state)
 			assert_int_equal(count.newest_ended, turns - LIVE);
 		assert_true(boot.claim_id_max >= turns);
 		store_close(store);
+		model_folder_destroy(dir);
+	}
+}
+
+/* The rows of another boot are that boot's until a turn has said what became of them: a start that
+ * is killed before it, or whose disk is full, tells nobody that they ended. */
+static void test_boot_without_a_turn(void **state)
+{
+	static const int lengths[] = {1, 600};
+	(void)state;
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		char *dir = model_folder_create();
+		assert_false(run_and_die(dir, "boot-1", 3));
+		assert_true(run_and_die(dir, "boot-1", 0));
+		assert_false(run_and_die(dir, "boot-2", 0));
+		assert_false(run_and_die(dir, "boot-2", 0));
+		assert_false(run_and_die(dir, "boot-2", lengths[i]));
+		assert_true(run_and_die(dir, "boot-2", 0));
+		assert_true(run_and_die(dir, "boot-2", lengths[i]));
+		assert_false(run_and_die(dir, "boot-1", 0));
 		model_folder_destroy(dir);
 	}
 }
@@ -158,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_crash_after_any_turn),
+		cmocka_unit_test(test_boot_without_a_turn),
 		cmocka_unit_test(test_bad_turns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
