@@ -134,8 +134,8 @@ static int load_rows(struct opening *o)
 	}
 
 	store->boot_begins = begins && o->found.count == 0;
-	o->boot->same_boot = length == strlen(o->boot_id) &&
-			     !memcmp(boot_id, o->boot_id, length) && !store->boot_begins;
+	o->boot->same_boot = length == strlen(o->boot_id) && !memcmp(boot_id, o->boot_id, length) &&
+			     !store->boot_begins;
 	/* A power cut may leave such a file too, but it also ended the holders. */
 	if (o->boot->same_boot && o->found.lost) {
 		snprintf(o->detail, o->detail_size, "%s/%s is damaged in the middle", o->dir,
