@@ -64,8 +64,9 @@ struct settings_upstream {
 	uint64_t vram_bytes;                        /* of its models; 0: not said */
 	struct settings_words cmd, env;             /* cmd.count 0: it is not Baton's to start */
 	char ready[SETTINGS_ADDRESS_BYTES +
-		   1];   /* the path that answers 200 once it is; "": its list */
-	int64_t idle_ms; /* it is stopped when idle for so long; 0: never */
+		   1];      /* the path that answers 200 once it is; "": its list */
+	int64_t idle_ms;    /* it is stopped when idle for so long; 0: never */
+	int64_t silence_ms; /* a request is given up that moved no byte for so long */
 };
 
 /* How long requests to model servers may take; see docs/gateway.md. */

@@ -62,7 +62,7 @@ struct file_upstream {
 	char *name, *kind, *url, *gpu, *key_file, *ready;
 	char **cmd, **env;
 	unsigned cmd_count, env_count;
-	double *idle_s;
+	double *idle_s, *silence_s;
 	uint64_t *vram_mb;
 	struct file_upstream_model *models;
 	unsigned models_count;

@@ -98,6 +98,7 @@ static const cyaml_schema_field_t upstream_fields[] = {
 	CYAML_FIELD_STRING_PTR("ready", OPT, struct file_upstream, ready, 1,
 			       SETTINGS_ADDRESS_BYTES),
 	CYAML_FIELD_FLOAT_PTR("idle_s", OPT, struct file_upstream, idle_s),
+	CYAML_FIELD_FLOAT_PTR("silence_s", OPT, struct file_upstream, silence_s),
 	CYAML_FIELD_SEQUENCE("models", OPT, struct file_upstream, models, &upstream_model_schema, 0,
 			     SETTINGS_UPSTREAM_MODEL_COUNT),
 	CYAML_FIELD_END};

@@ -5,7 +5,10 @@
 
 #include "config/settings_file.h"
 
-enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800 };
+enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800, SILENCE_S_MAX = 86400 };
+
+/* The official clients of the APIs give a silent answer up after as long. */
+enum { SILENCE_S_DEFAULT = 600 };
 
 /* "http://host[:port]" or https, and nothing behind it. */
 static const char *url_problem(const char *url)
@@ -162,9 +165,14 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return "has a key_file that is not a whole path, from / on";
 	if (!vram_ok(from->vram_mb))
 		return "has a vram_mb that is not between 1 and 16777216";
+	if (from->silence_s && !(*from->silence_s >= 0.1 && *from->silence_s <= SILENCE_S_MAX))
+		return "has a silence_s that is not between 0.1 and 86400";
 
-	*upstream =
-		(struct settings_upstream){.vram_bytes = from->vram_mb ? *from->vram_mb << 20 : 0};
+	*upstream = (struct settings_upstream){
+		.vram_bytes = from->vram_mb ? *from->vram_mb << 20 : 0,
+		.silence_ms =
+			(int64_t)((from->silence_s ? *from->silence_s : SILENCE_S_DEFAULT) * 1000),
+	};
 	snprintf(upstream->name, sizeof(upstream->name), "%s", from->name);
 	snprintf(upstream->kind, sizeof(upstream->kind), "%s", from->kind);
 	snprintf(upstream->url, sizeof(upstream->url), "%s", from->url);

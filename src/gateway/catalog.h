@@ -24,8 +24,9 @@ struct gateway_server_config {
 	 * each with its NUL. */
 	const char *cmd, *env;
 	unsigned cmd_count, env_count;
-	const char *ready; /* the path that answers 200 then; "": its list */
-	int64_t idle_ms;   /* 0: it is not stopped for being idle */
+	const char *ready;  /* the path that answers 200 then; "": its list */
+	int64_t idle_ms;    /* 0: it is not stopped for being idle */
+	int64_t silence_ms; /* a request that moved no byte for so long is given up */
 };
 
 /* What is looked for. */

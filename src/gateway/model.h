@@ -41,7 +41,8 @@ struct model_server {
 	char *cmd, *env, *ready;
 	unsigned cmd_count, env_count;
 	int64_t idle_ms;
-	uint64_t process; /* 0: it does not run */
+	int64_t silence_ms; /* of a request on its way, at most */
+	uint64_t process;   /* 0: it does not run */
 };
 
 struct model {

@@ -59,6 +59,7 @@ struct relay {
 	int status;
 	bool begun;    /* something was sent to the client */
 	bool answered; /* of the server's answer */
+	bool hung_up;  /* the server was silent for too long: it may still work */
 	struct stream_watch watch;
 	struct buf
 		held; /* of an event whose end has not come: a client gets none that breaks off */

@@ -322,8 +322,9 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	residence_worked(&gateway->residences, model, loop_now());
 }
 
-/* The server may go on computing for one who left; where it can be asked, the turn is kept until it
- * says that it is idle (REPORTS: up to 83 s in the prompt phase). */
+/* The server may go on computing for one who left, or was silent for too long; where it can be
+ * asked, the turn is kept until it says that it is idle (REPORTS: up to 83 s in the prompt phase).
+ */
 static bool must_settle(const struct relay *relay)
 {
 	return relay->stage == RELAY_FORWARDED && relay->party &&
@@ -336,7 +337,7 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 
 	if (relay->request) {
 		relay_cancel(gateway, relay);
-	} else if (relay->stage == RELAY_FORWARDED) {
+	} else if (relay->stage == RELAY_FORWARDED && !relay->hung_up) {
 		relay_end(gateway, relay, outcome); /* the server was done, or is gone */
 		return;
 	}

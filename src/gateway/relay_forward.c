@@ -239,6 +239,7 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 	(void)request;
 
 	relay->request = 0;
+	relay->hung_up = end->err == ERR_UPSTREAM_SLOW && !server->worker;
 	if (end->err == 0) {
 		relay_answer_ended(gateway, relay);
 		return;
@@ -318,6 +319,8 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 		.body_bytes =
 			relay->body_complete ? (int64_t)relay->body.length : relay->body_bytes,
 		.connect_time_ms = CONNECT_MS,
+		.first_byte_time_ms = (int)server->silence_ms,
+		.idle_time_ms = (int)server->silence_ms,
 	};
 	int rc;
 

@@ -391,7 +391,9 @@ class Errors(GatewayTest):
                           ({"name": "a", "kind": "openai", "url": "http://h/v1"}, "path"),
                           ({"name": "a", "kind": "openai", "url": "ftp://h"}, "http://"),
                           ({"name": "a b", "kind": "openai", "url": "http://h"}, "name"),
-                          ({"name": "a", "kind": "openai", "url": "http://h", "key_file": "rel"}, "whole path")):
+                          ({"name": "a", "kind": "openai", "url": "http://h", "key_file": "rel"}, "whole path"),
+                          ({"name": "a", "kind": "openai", "url": "http://h", "silence_s": 0}, "silence_s"),
+                          ({"name": "a", "kind": "openai", "url": "http://h", "silence_s": 86401}, "silence_s")):
             daemon = self.daemon(start=False, config={"upstreams": [row]})
             answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
             self.assertNotEqual(answer.returncode, 0)

@@ -182,6 +182,81 @@ class Loads(GatewayTest):
         self.assertEqual(row["class"], "voice")
 
 
+class Silence(GatewayTest):
+    """A server that takes a request and says nothing is not waited for without limit."""
+
+    def silent(self, kind="openai", silence_s=0.5, **options):
+        server = self.server(kind, ["m"])
+        return server, self.behind(upstream(server, "it", vram_mb=1000, silence_s=silence_s), **options)
+
+    def turns(self, daemon):
+        return [row for row in daemon.status()["leases"] if row["slots"]]
+
+    def test_no_answer(self):
+        server, daemon = self.silent()
+        server.gate.clear()
+        for path in (CHAT, "/v1/messages", "/api/chat"):
+            answer = self.ask(daemon, "m", path, stream=False)
+            self.assertEqual(answer.status, 504, answer)
+            self.assertIn(b"`it`", answer.body)
+            self.assertIn(b'"code":"upstream_slow"', answer.body)
+        self.assertEqual(self.turns(daemon), [])
+        wait_until(lambda: server.cut == 3, "its server hears that nobody waits")
+        server.gate.set()
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+
+    def test_answer_that_stops(self):
+        server, daemon = self.silent()
+        server.pieces = [b"data: {}\n\n", lambda: False]
+        answer = self.ask(daemon, "m", stream=True)
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.body.startswith(b"data: {}\n\n"), answer.body)
+        self.assertIn(b'"code":"upstream_slow"', answer.body)
+        self.assertEqual(self.turns(daemon), [])
+
+    def test_body_that_is_not_read(self):
+        server, daemon = self.silent()
+        server.read_gate.clear()
+        self.assertError(self.ask(daemon, "m", prompt="x" * (32 << 20)), 504, "upstream_slow")
+        self.assertEqual(self.turns(daemon), [])
+
+    def test_slow_is_not_silent(self):
+        """Every byte counts, and a client that does not read is not the server's silence."""
+        server, daemon = self.silent(silence_s=1)
+        go_on = threading.Event()
+        server.pieces = [*[b"data: {}\n\n", lambda: go_on.wait(0.6) or True] * 3, b"data: [DONE]\n\n"]
+        self.assertTrue(self.ask(daemon, "m", stream=True).body.endswith(b"data: [DONE]\n\n"))
+        server.pieces = [b"data: " + b"x" * 65530 + b"\n\n"] * 300 + [b"data: [DONE]\n\n"]
+        slow = self.begin(daemon, "m", stream=True)
+        self.assertEqual(slow.read_head()[0], 200)
+        holds_for(lambda: self.turns(daemon), "it waits for its client", 1.5)
+        self.assertEqual(sum(len(chunk) for chunk in slow.chunks()), 300 * 65538 + 14)
+
+    def test_one_that_still_works(self):
+        """Where the server can be asked, the turn is kept until it is idle, as when a client leaves."""
+        server, daemon = self.silent("llama-server")
+        server.gate.clear()
+        server.slots_busy = True
+        self.assertError(self.ask(daemon, "m"), 504, "upstream_slow")
+        holds_for(lambda: self.turns(daemon), "it works on", 0.3)
+        server.slots_busy = False
+        wait_until(lambda: not self.turns(daemon), "it is idle")
+
+    def test_reloaded(self):
+        """Another limit counts for the next request."""
+        server, daemon = self.silent(silence_s=600)
+        server.gate.clear()
+        old = self.begin(daemon, "m")
+        wait_until(lambda: server.running == 1, "it runs")
+        row = {**daemon.config["upstreams"][0], "silence_s": 0.2}
+        daemon.write_config({**daemon.config, "upstreams": [row]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        server.gate.set()
+        self.assertEqual(old.read_answer().status, 200)
+        server.gate.clear()
+        self.assertError(self.ask(daemon, "m"), 504, "upstream_slow")
+
+
 class Believed(GatewayTest):
     """What is said to be in memory, and is not."""
 

@@ -185,6 +185,7 @@ static void fill_servers(const struct inference *inference, const struct setting
 			.env_count = from->env.count,
 			.ready = from->ready,
 			.idle_ms = from->idle_ms,
+			.silence_ms = from->silence_ms,
 		};
 	}
 }

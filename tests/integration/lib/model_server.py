@@ -111,7 +111,11 @@ class ModelServer:
                 handler.rfile.readline()
             handler.rfile.readline()
             return body
-        return handler.rfile.read(int(headers.get("content-length", 0)))
+        length = int(headers.get("content-length", 0))
+        body = handler.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionResetError("the client left within its body")
+        return body
 
     @staticmethod
     def send(handler, status, body, headers=()):
