@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/regular_file.h"
 
 enum { CHANGED_LATELY_S = 2 };
 
@@ -309,9 +310,8 @@ bool where_note_read(const char *state_dir, struct where_note *ret_note)
 	    sizeof(path))
 		return false;
 
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-	    st.st_mode & 022)
+	cleanup_close int fd = regular_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
+	if (fd < 0 || fstat(fd, &st) != 0 || st.st_uid != geteuid() || st.st_mode & 022)
 		return false;
 
 	ssize_t length = read(fd, text, sizeof(text) - 1);

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/regular_file.h"
+
 enum { OWN_WORDS = 6, LAST_WORDS_BYTES = 4096 };
 
 const char *detach_option(int argc, char *const *argv, const char *name)
@@ -64,7 +66,8 @@ static int make_folder(const char *path)
 	return mkdir(part, 0700) < 0 && errno != EEXIST ? errno : 0;
 }
 
-static int open_log(struct detach *detach, int argc, char *const *argv, int *ret_fd)
+static int open_log(struct detach *detach, int argc, char *const *argv, int *ret_fd,
+		    const char **ret_what)
 {
 	char folder[4000];
 	struct stat st;
@@ -75,10 +78,12 @@ static int open_log(struct detach *detach, int argc, char *const *argv, int *ret
 		return err;
 
 	snprintf(detach->log_path, sizeof(detach->log_path), "%s/serve.log", folder);
-	int fd = open(detach->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
-		      0600);
-	if (fd < 0)
+	int fd = regular_file_open(detach->log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW,
+				   0600);
+	if (fd < 0) {
+		*ret_what = detach->log_path;
 		return errno;
+	}
 
 	detach->log_offset = fstat(fd, &st) == 0 ? (long)st.st_size : 0;
 	*ret_fd = fd;
@@ -141,7 +146,7 @@ int detach_broker(struct detach *detach, int argc, char *const *argv, const char
 
 	*detach = (struct detach){.ready_fd = -1};
 	*ret_what = "no folder for its log";
-	int err = open_log(detach, argc, argv, &log_fd);
+	int err = open_log(detach, argc, argv, &log_fd, ret_what);
 	if (err)
 		return err;
 
@@ -176,7 +181,7 @@ void detach_last_words(const struct detach *detach, char *ret_line, size_t size)
 {
 	char bytes[LAST_WORDS_BYTES + 1];
 	size_t length = 0;
-	FILE *log = fopen(detach->log_path, "re");
+	FILE *log = regular_file_stream(detach->log_path);
 	if (log) {
 		if (fseek(log, -LAST_WORDS_BYTES, SEEK_END) < 0 || ftell(log) < detach->log_offset)
 			fseek(log, detach->log_offset, SEEK_SET);

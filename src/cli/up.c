@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "cli/admin.h"
 #include "cli/clock.h"
 #include "cli/detach.h"
@@ -94,7 +95,7 @@ static int start_broker(const struct command *command, const struct up_options *
 	const char *what;
 	int err = detach_broker(&detach, argc, argv, &what);
 	if (err)
-		return cli_fail(command, EX_OSERR, "%s: %s", what, strerror(err));
+		return cli_fail(command, EX_OSERR, "%s: %s", what, regular_file_error(err));
 
 	int ready = await_ready(&detach, options->wait_ms);
 	close(detach.ready_fd);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "config/settings_file.h"
 #include "wire/origin.h"
 
@@ -57,11 +58,14 @@ __attribute__((format(printf, 3, 0))) static void on_cyaml_log(cyaml_log_t level
 
 static int read_whole(struct loading *l, char *buffer, size_t size)
 {
-	int fd = open(l->path, O_RDONLY | O_CLOEXEC);
 	ssize_t got;
 
+	if (strcmp(l->path, "/dev/null") == 0)
+		return 0;
+
+	int fd = regular_file_open(l->path, O_RDONLY, 0);
 	if (fd < 0) {
-		snprintf(l->detail, l->detail_size, "%s: %s", l->path, strerror(errno));
+		snprintf(l->detail, l->detail_size, "%s: %s", l->path, regular_file_error(errno));
 		return -ERR_CONFIG;
 	}
 

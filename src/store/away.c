@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "store/quarantine.h"
 #include "store/state_dir.h"
 #include "store/store_private.h"
@@ -118,7 +119,7 @@ static int open_turns(struct store *store, char *detail, size_t size)
 		rc = batches_load(&store->turns, round, is_ignored, NULL, &found);
 	if (rc < 0)
 		snprintf(detail, size, "cannot write %.150s/%s: %s", store->dir, turns_name,
-			 strerror(errno));
+			 regular_file_error(errno));
 	if (rc)
 		return rc;
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "store/codec.h"
 #include "store/crc32.h"
 
@@ -120,8 +121,8 @@ int batches_open(struct batches *turns, int dir_fd, bool write)
 	struct stat st;
 
 	*turns = (struct batches){.fd = -1};
-	int flags = (write ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
-	int fd = openat(dir_fd, turns_name, flags, 0600);
+	int flags = (write ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW;
+	int fd = regular_file_open_at(dir_fd, turns_name, flags, 0600);
 	if (fd < 0)
 		return errno == ENOENT && !write ? 1 : -ERR_IO;
 

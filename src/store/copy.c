@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "store/batches.h"
 #include "store/store.h"
 #include "store/wal_check.h"
@@ -31,7 +32,7 @@ static int open_in(const char *dir, const char *name, int flags)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return regular_file_open(path, flags | O_NOFOLLOW, 0600);
 }
 
 static bool write_whole(int fd, const uint8_t *bytes, size_t length)
@@ -115,7 +116,8 @@ static bool was_emptied(const char *dir, const uint8_t *log_head, struct timespe
 	       (same_time(before, began) || !same_time(before, changed_at(dir, database_name)));
 }
 
-static bool copy_once(const char *dir, const char *to, bool *ret_again)
+/* False with errno and the file. */
+static bool copy_once(const char *dir, const char *to, bool *ret_again, const char **ret_name)
 {
 	uint8_t log_head[HEAD_BYTES], turns_head[HEAD_BYTES];
 	char log[PATH_BYTES + 32];
@@ -125,13 +127,18 @@ static bool copy_once(const char *dir, const char *to, bool *ret_again)
 	struct timespec changed = changed_at(dir, database_name);
 	read_head(dir, log_name, log_head);
 	read_head(dir, turns_name, turns_head);
+	*ret_name = turns_name;
 	if (!copy_file(dir, to, turns_name, false))
 		return false;
 	*ret_again = !head_is(dir, turns_name, turns_head);
 	if (*ret_again)
 		return true;
 
-	if (!copy_file(dir, to, database_name, true) || !copy_file(dir, to, log_name, false))
+	*ret_name = database_name;
+	if (!copy_file(dir, to, database_name, true))
+		return false;
+	*ret_name = log_name;
+	if (!copy_file(dir, to, log_name, false))
 		return false;
 	if ((size_t)snprintf(log, sizeof(log), "%s/%s", to, log_name) >= sizeof(log) ||
 	    !wal_cut(log))
@@ -144,14 +151,15 @@ static bool copy_once(const char *dir, const char *to, bool *ret_again)
 int store_copy(const char *dir, const char *to, char *detail, size_t detail_size)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+	const char *name;
 	bool again = true;
 
 	for (int i = 0; i < TRIES_MAX && again; i++) {
 		if (i > 0)
 			nanosleep(&pause, NULL);
-		if (copy_once(dir, to, &again))
+		if (copy_once(dir, to, &again, &name))
 			continue;
-		snprintf(detail, detail_size, "%s/%s: %s", dir, database_name, strerror(errno));
+		snprintf(detail, detail_size, "%s/%s: %s", dir, name, regular_file_error(errno));
 		return -ERR_IO;
 	}
 

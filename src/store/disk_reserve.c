@@ -8,13 +8,15 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/regular_file.h"
+
 static const char file_name[] = "reserve";
 
 enum { ROOM_FACTOR = 4 };
 
 bool disk_reserve_take(int dir_fd)
 {
-	int fd = openat(dir_fd, file_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = regular_file_open_at(dir_fd, file_name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
 
@@ -32,7 +34,7 @@ bool disk_reserve_take(int dir_fd)
 
 void disk_reserve_release(int dir_fd)
 {
-	int fd = openat(dir_fd, file_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int fd = regular_file_open_at(dir_fd, file_name, O_RDWR | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return;
 	(void)!ftruncate(fd, 0);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "store/crc32.h"
 
 enum {
@@ -99,14 +100,15 @@ int fence_file_read(int dir_fd, const char *name, struct fence_marks *ret_marks,
 		    size_t detail_size)
 {
 	*ret_marks = (struct fence_marks){0};
-	int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = regular_file_open_at(dir_fd, name, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 
 	uint64_t turn;
 	int rc = fd < 0 ? -ERR_IO : newest_slot(fd, &turn, ret_marks);
 	if (rc < 0)
-		snprintf(detail, detail_size, "cannot read the file %s: %s", name, strerror(errno));
+		snprintf(detail, detail_size, "cannot read the file %s: %s", name,
+			 regular_file_error(errno));
 	if (fd >= 0)
 		close(fd);
 	return rc < 0 ? rc : 1;
@@ -114,7 +116,7 @@ int fence_file_read(int dir_fd, const char *name, struct fence_marks *ret_marks,
 
 int fence_file_write(int dir_fd, const char *name, const struct fence_marks *marks, bool sync)
 {
-	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = regular_file_open_at(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -ERR_IO;
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "store/codec.h"
 #include "store/disk_reserve.h"
 #include "store/quarantine.h"
@@ -196,7 +197,7 @@ static int open_journal(struct opening *o, bool known)
 	o->batches_gone = !is_there(o->store, turns_name);
 	if (batches_open(&o->store->turns, o->store->dir_fd, true) < 0) {
 		snprintf(o->detail, o->detail_size, "cannot write %s/%s: %s", o->dir, turns_name,
-			 strerror(errno));
+			 regular_file_error(errno));
 		return -ERR_IO;
 	}
 

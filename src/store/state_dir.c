@@ -15,8 +15,20 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 
 static const char lock_name[] = "lock";
+
+static const char *const file_names[] = {
+	"lock",
+	"fence",
+	"reserve",
+	"journal.db",
+	"journal.db-wal",
+	"journal.db-shm",
+	"journal.db-journal",
+	"journal.db-turns",
+};
 
 static bool is_unwritable(int error)
 {
@@ -62,6 +74,22 @@ static bool folder_is_safe(int dir_fd)
 	       !fchmod(dir_fd, st.st_mode & 0700);
 }
 
+/* SQLite opens some of them by itself, and what is no file would count as a full disk elsewhere. */
+static int check_files(int dir_fd, const char *dir, char *detail, size_t size)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(file_names) / sizeof(*file_names); i++) {
+		if (fstatat(dir_fd, file_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    S_ISREG(st.st_mode))
+			continue;
+		snprintf(detail, size, "%s/%s is not a regular file; move it away", dir,
+			 file_names[i]);
+		return -ERR_IO;
+	}
+	return 0;
+}
+
 /* Who holds the lock, for the message; 0: unknown. */
 static long holder_of(int lock_fd)
 {
@@ -84,12 +112,12 @@ static int refuse_lock(const char *dir, int lock_fd, char *detail, size_t size)
  * only lock files. */
 static int take_lock(int dir_fd, const char *dir, int *ret_lock_fd, char *detail, size_t size)
 {
-	int fd = openat(dir_fd, lock_name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = regular_file_open_at(dir_fd, lock_name, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	int saved = errno, rc = 0;
 
 	bool unwritable = is_unwritable(saved);
 	if (fd < 0 && unwritable)
-		fd = openat(dir_fd, lock_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = regular_file_open_at(dir_fd, lock_name, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0 && !unwritable) {
 		snprintf(detail, size, "cannot write in %s: %s", dir, strerror(saved));
 		return -ERR_IO;
@@ -128,11 +156,13 @@ int state_dir_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *det
 
 	int rc = -ERR_IO;
 	if (folder_is_safe(fd))
-		rc = take_lock(fd, dir, ret_lock_fd, detail, detail_size);
+		rc = check_files(fd, dir, detail, detail_size);
 	else
 		snprintf(detail, detail_size,
 			 "others may write in the folder %s; name a private one, or chmod go-w it",
 			 dir);
+	if (rc == 0)
+		rc = take_lock(fd, dir, ret_lock_fd, detail, detail_size);
 
 	if (rc < 0) {
 		close(fd);
@@ -156,10 +186,10 @@ int state_dir_private_file(int dir_fd, const char *dir, const char *name, char *
 {
 	int made = 1;
 
-	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = regular_file_open_at(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
 	if (fd < 0 && errno == EEXIST) {
 		made = 0;
-		fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		fd = regular_file_open_at(dir_fd, name, O_RDWR | O_NOFOLLOW, 0);
 	}
 
 	struct stat st;
@@ -167,7 +197,8 @@ int state_dir_private_file(int dir_fd, const char *dir, const char *name, char *
 		  (!(st.st_mode & 0077) || !fchmod(fd, st.st_mode & 0700));
 	int rc = ok ? made : is_unwritable(errno) ? -ERR_IO : -ERR_CONFIG;
 	if (!ok)
-		snprintf(detail, detail_size, "cannot write %s/%s: %s", dir, name, strerror(errno));
+		snprintf(detail, detail_size, "cannot write %s/%s: %s", dir, name,
+			 regular_file_error(errno));
 	if (fd >= 0)
 		close(fd);
 	return rc;

@@ -6,7 +6,8 @@ enum { FOLDER_FULL = 1 };
 
 /* Creates `dir` (0700, with parents) if missing and takes its lock. 0 and two descriptors, the
  * second -1 if the lock file cannot be created; FOLDER_FULL if the disk is too full for the folder;
- * or -ERR_ALREADY_RUNNING or -ERR_IO; all but 0 with `detail`. */
+ * or -ERR_ALREADY_RUNNING or -ERR_IO, also if one of its files is not a regular file; all but 0
+ * with `detail`. */
 int state_dir_open(const char *dir, int *ret_dir_fd, int *ret_lock_fd, char *detail,
 		   size_t detail_size);
 /* Takes -1. Gives the lock back. */

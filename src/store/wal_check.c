@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/regular_file.h"
+
 enum {
 	HEADER_BYTES = 32,
 	FRAME_HEADER_BYTES = 24,
@@ -111,7 +113,7 @@ bool wal_cut(const char *path)
 {
 	uint8_t header[HEADER_BYTES], frame[FRAME_HEADER_BYTES + PAGE_BYTES_MAX];
 	struct wal wal;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int fd = regular_file_open(path, O_RDWR | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return false;
 
@@ -125,7 +127,7 @@ bool wal_cut(const char *path)
 
 bool wal_is_whole(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = regular_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
 	if (fd < 0)
 		return true; /* missing, or SQLite will report it itself */
 

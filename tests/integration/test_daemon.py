@@ -2,13 +2,16 @@
 disk, and says what it does. Method: signals, limits and files, against the real thing.
 """
 import json
+import os
+import pathlib
 import resource
 import signal
 import subprocess
+import sys
 import time
 import unittest
 
-from lib.daemon import DaemonTest, in_thread
+from lib.daemon import BATON, DaemonTest, in_thread
 from lib.http import Connection
 from lib.wait import holds_for, wait_until
 
@@ -76,6 +79,73 @@ class Stop(DaemonTest):
         self.assertIn(daemon.host, daemon.log())
         self.assertIn("baton status", daemon.log())
         self.assertNotIn(daemon.token, daemon.log())
+
+
+class Fifos(DaemonTest):
+    """A FIFO where a file should be keeps whoever opens it waiting for its other end."""
+
+    def refuse(self, daemon, path):
+        result = subprocess.run(daemon.command(), env=daemon.environment(), capture_output=True, text=True, timeout=20,
+                                check=False)
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn(f"{path}", result.stderr)
+        self.assertIn("not a regular file", result.stderr)
+
+    def test_start(self):
+        """serve: each file that it needs is refused by name."""
+        daemon = self.daemon()
+        daemon.terminate()
+        for path in [*(daemon.state / name for name in ("token", "admin-token", "lock", "fence", "journal.db",
+                                                        "journal.db-wal", "journal.db-turns", "reserve")),
+                     daemon.config_path]:
+            with self.subTest(path=path.name):
+                kept = path.read_bytes() if path.exists() else None
+                path.unlink(missing_ok=True)
+                os.mkfifo(path, 0o600)
+                self.refuse(daemon, path)
+                path.unlink()
+                if kept is not None:
+                    path.write_bytes(kept)
+                    path.chmod(0o600)
+        daemon.start()
+
+    def test_start_without(self):
+        """What it can do without is left aside, and replaced when it is written next."""
+        daemon = self.daemon()
+        daemon.terminate()
+        names = ("page-keys", "sites", "gpus", "listens")
+        for name in names:
+            (daemon.state / name).unlink(missing_ok=True)
+            os.mkfifo(daemon.state / name, 0o600)
+        daemon.start()
+        self.assertTrue((daemon.state / "listens").is_file())
+
+    def test_reload(self):
+        """A reload is refused, and the rules stay as they were."""
+        daemon = self.daemon()
+        daemon.config_path.unlink()
+        os.mkfifo(daemon.config_path)
+        self.assertError(daemon.http("POST", "/v1/hot-reload", unix=True), 400, "bad_config")
+        self.assertEqual(daemon.status()["leases"], [])
+
+    def test_clients(self):
+        """Whoever looks for the broker by the note that it leaves, and `baton up` with its log."""
+        home = self.daemon(start=False).dir / "home"
+        folder = home / "baton"
+        folder.mkdir(parents=True)
+        env = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_STATE_HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+        os.mkfifo(folder / "listens")
+        os.mkfifo(folder / "serve.log")
+        code = "import baton._address as a; print(a.socket_path())"
+        python = {**env, "PYTHONPATH": str(pathlib.Path(__file__).parents[2] / "clients/python")}
+        for command, its, status in (([BATON, "status"], env, 69), ([BATON, "up", "--no-open"], env, 71),
+                                     ([sys.executable, "-c", code], python, 0)):
+            with self.subTest(command=command[1]):
+                result = subprocess.run(command, env=its, capture_output=True, text=True, timeout=20, check=False)
+                self.assertEqual(result.returncode, status, result.stderr)
+        result = subprocess.run([BATON, "up", "--no-open"], env=env, capture_output=True, text=True, timeout=20,
+                                check=False)
+        self.assertIn(f"{folder}/serve.log: not a regular file", result.stderr)
 
 
 class Configuration(DaemonTest):

@@ -3,9 +3,10 @@
 
 Rules: at most 100 columns in C (a tab is 8), 120 in Python and JavaScript (a tab is 4); 70 lines a
 function, 800 lines a file; a comment at the top of each .c; in src a blank line or a comment in each body
-of 15 lines, static functions of two words or more, no comment that names a C file which is not there; no
-banned names; no effect inside assert(); no common.h or utils.c; at least 30 asserts per 1000 code lines in
-src/core; no leftovers; no address of a package registry, no path of somebody's home.
+of 15 lines, static functions of two words or more, no comment that names a C file which is not there, no
+open() that a FIFO could keep waiting; no banned names; no effect inside assert(); no common.h or utils.c;
+at least 30 asserts per 1000 code lines in src/core; no leftovers; no address of a package registry, no path
+of somebody's home.
 """
 import pathlib
 import re
@@ -22,6 +23,12 @@ STEPS_MAX = 3
 ASSERT = r"(?:assert|PRE|POST|INVARIANT)"  # base/contracts.h
 BANNED = re.compile(r"(?<![\w.>])(strcpy|strcat|sprintf|vsprintf|gets|alloca|rand|srand|strtok|system)\s*\(")
 CLOCKS = re.compile(r"(?<![\w.>])(time|clock|clock_gettime|gettimeofday)\s*\(")
+OPENS = re.compile(r"(?<![\w.>])(open|openat|fopen|json_load_file)\s*\(")
+NEVER_WAITS = re.compile(r'O_NONBLOCK|O_DIRECTORY|O_PATH|O_EXCL|"/dev/|"/proc/')
+OPENS_KERNEL_FILES = {"src/process/proc.c", "src/process/cgroup.c", "src/process/job_cgroup.c", "src/server/taken.c",
+                      "src/server/restore.c", "src/cli/doctor/check.c"}
+OPENS_ANYTHING = {"src/replay/replay.c",  # what a person names at a terminal, who may mean a FIFO
+                  "src/server/pages/open_beneath.c"}  # without waiting: the flags are in a variable
 BAD_FILE_NAMES = {"common.h", "common.c", "utils.h", "utils.c", "util.h", "util.c", "misc.c", "misc.h"}
 LEFTOVERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX|HA" r"CK)\b(?!\.)")
 REGISTRIES = re.compile(
@@ -107,6 +114,13 @@ def check_asserts(code):
             yield line_of(code, offset), "assert with an effect inside"
 
 
+def check_opens(text, code):
+    """Of the text of the call: the code has no literals."""
+    for match in OPENS.finditer(code):
+        if not NEVER_WAITS.search(text[match.start():code.find(";", match.start())]):
+            yield line_of(code, match.start()), f"{match[1]} waits where a FIFO is: base/regular_file.h"
+
+
 def check_c(path, text, relative, names):
     code = strip_code(text)
     in_core = relative.parts[:2] == ("src", "core")
@@ -120,6 +134,8 @@ def check_c(path, text, relative, names):
         yield from check_paragraphs(text)
         yield from check_statics(code)
         yield from check_mentions(text, names)
+        if relative.as_posix() not in OPENS_KERNEL_FILES | OPENS_ANYTHING:
+            yield from check_opens(text, code)
     for match in BANNED.finditer(code):
         yield line_of(code, match.start()), f"{match[1]} is banned"
     if in_core:

@@ -23,9 +23,10 @@ def _noted_socket() -> list[str]:
     state = os.environ.get("XDG_STATE_HOME", "")
     folder = state if state.startswith("/") else os.path.expanduser("~/.local/state")
     try:
-        with open(os.open(f"{folder}/baton/listens", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as note:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a FIFO must keep nobody waiting
+        with open(os.open(f"{folder}/baton/listens", flags), "rb") as note:
             st = os.fstat(note.fileno())
-            if st.st_uid != os.geteuid() or st.st_mode & 0o022:
+            if not stat.S_ISREG(st.st_mode) or st.st_uid != os.geteuid() or st.st_mode & 0o022:
                 return []
             found = re.search(rb"^socket (/[^\n]{1,106})$", note.read(512), re.M)
     except OSError:

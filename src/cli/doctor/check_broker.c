@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "base/where.h"
 #include "cli/doctor/check.h"
 #include "cli/field.h"
@@ -136,10 +137,15 @@ void check_token(const struct doctor *doctor, struct finding *finding)
 			  "others can read the install token, %.200s; fix: chmod 600 %.100s, and "
 			  "remove it before a start to have a new one",
 			  path, path);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd >= 0 ? read(fd, token, sizeof(token) - 1) : 0;
-	if (fd >= 0)
-		close(fd);
+	int fd = regular_file_open(path, O_RDONLY, 0);
+	if (fd < 0) {
+		check_say(finding, CHECK_FAIL, "%.200s: %s; fix: remove it and restart the broker",
+			  path, regular_file_error(errno));
+		return;
+	}
+
+	ssize_t length = read(fd, token, sizeof(token) - 1);
+	close(fd);
 	while (length > 0 && isspace((unsigned char)token[length - 1]))
 		length--;
 	if (length < 16 || (size_t)length != strcspn(token, " \t\r\n"))

@@ -1,6 +1,7 @@
 /* check_others: browsers and their WebGPU, and who else uses the GPUs without asking. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/regular_file.h"
 #include "cli/doctor/check.h"
 
 enum { CONNECT_MS = 200, NAMES_BYTES = 256 };
@@ -58,7 +61,8 @@ static int profile_flag(const char *profile)
 	json_t *flag;
 	int found = 0;
 	snprintf(path, sizeof(path), "%.200s/%s/Local State", home ? home : "", profile);
-	json_t *state = json_load_file(path, 0, NULL);
+	cleanup_close int fd = regular_file_open(path, O_RDONLY, 0);
+	json_t *state = fd >= 0 ? json_loadfd(fd, 0, NULL) : NULL;
 	if (!state)
 		return -1;
 

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/regular_file.h"
 #include "base/token.h"
 #include "config/settings.h"
 
@@ -28,13 +29,13 @@ int private_read(const char *path, char *ret_text, size_t size, const char *reme
 		 size_t detail_size)
 {
 	struct stat st;
-	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_close int fd = regular_file_open(path, O_RDONLY | O_NOFOLLOW, 0);
 
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	ssize_t got = fd >= 0 && fstat(fd, &st) == 0 ? read(fd, ret_text, size - 1) : -1;
 	if (got < 0) {
-		snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
+		snprintf(detail, detail_size, "%s: %s", path, regular_file_error(errno));
 		return -ERR_IO;
 	}
 

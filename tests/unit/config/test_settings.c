@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -204,7 +205,7 @@ static void test_refusals(void **state)
 	refuse(f, "a: &x 1\nlisten: *x\n", "1: unknown key 'a'");
 }
 
-/* A file that is missing, a folder or too large is refused with its name. */
+/* A file that is missing, a folder, a FIFO or too large is refused with its name. */
 static void test_files(void **state)
 {
 	struct fixture *f = *state;
@@ -215,6 +216,16 @@ static void test_files(void **state)
 	assert_non_null(strstr(detail, "/nonexistent/x: "));
 	assert_int_equal(settings_load(f->dir, &f->defaults, &got, detail, sizeof detail),
 			 -ERR_CONFIG);
+	char fifo[sizeof(f->dir) + 8];
+	snprintf(fifo, sizeof(fifo), "%s/fifo", f->dir);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	alarm(20);
+	assert_int_equal(settings_load(fifo, &f->defaults, &got, detail, sizeof detail),
+			 -ERR_CONFIG);
+	alarm(0);
+	assert_non_null(strstr(detail, "fifo: not a regular file"));
+	unlink(fifo);
+	assert_int_equal(settings_load("/dev/null", &f->defaults, &got, detail, sizeof detail), 0);
 	char *large = malloc(SETTINGS_FILE_BYTES + 2);
 	memset(large, '#', SETTINGS_FILE_BYTES + 1);
 	large[SETTINGS_FILE_BYTES + 1] = 0;

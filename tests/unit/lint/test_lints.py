@@ -184,6 +184,14 @@ class Lints(unittest.TestCase):
         self.assertEqual(self.lint("check/tidy.py")[0], 0)
         self.expect("check/tidy.py", "src/base/a.c", GOOD + "void f(void)\n{\n\tstrcpy(a, b);\n}\n", "strcpy is banned")
 
+    def test_tidy_sees_an_open_that_waits(self):
+        """A file is opened so that a FIFO in its place is an error; what cannot wait is as it was."""
+        self.write("src/base/fine.c", GOOD + 'int x = open("/dev/null", O_RDWR);\nint y = open(path,\n\tO_NONBLOCK);\n'
+                                             "int z = ops->open(path);\n")
+        for call in ("open(path, O_RDONLY)", "openat(fd, path, 0)", 'fopen(path, "re")', "json_load_file(path, 0, 0)"):
+            self.write("src/base/a.c", GOOD)
+            self.expect("check/tidy.py", "src/base/a.c", GOOD + f"int x = {call};\n", "waits where a FIFO is")
+
     def test_tidy_sees_clock_in_core(self):
         """The core gets its now from the event."""
         text = "/* a. */\nvoid f(void)\n{\n\tassert(x);\n\ttime(NULL);\n}\n"

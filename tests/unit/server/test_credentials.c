@@ -73,6 +73,20 @@ static void test_refusals(void **state)
 			 -ERR_IO);
 }
 
+/* Nobody writes into that FIFO: it is refused at once. */
+static void test_fifo(void **state)
+{
+	(void)state;
+	char hex[SECRET_HEX_BYTES], key[SECRET_TEXT_BYTES];
+	assert_int_equal(mkfifo(path, 0600), 0);
+	alarm(20);
+	assert_int_equal(credential_file(dir, "token", true, hex, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "token: not a regular file"));
+	assert_int_equal(credential_read(path, key, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "token: not a regular file"));
+	alarm(0);
+}
+
 /* A link gives one key, once, and only within its minute. */
 static void put(const char *text, unsigned mode)
 {
@@ -205,6 +219,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_fifo, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_key_file, set_up, tear_down),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test_setup_teardown(test_page_keys, set_up, tear_down),

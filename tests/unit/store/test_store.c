@@ -1,5 +1,6 @@
 /* Goal: what was committed is there after a restart, and nothing else; one broker per folder; files
  * are private. Method: a real journal in a folder of its own, opened again and again. */
+#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <setjmp.h>
@@ -374,6 +375,44 @@ static void test_wrong_kinds(void **state)
 	assert_int_equal(try_open(&other, "boot-1"), -ERR_IO);
 }
 
+/* A FIFO in place of any of its files is refused by name, and never waited for. */
+static void test_fifos(void **state)
+{
+	static const char *const names[] = {
+		"lock",
+		"fence",
+		"reserve",
+		"journal.db",
+		"journal.db-wal",
+		"journal.db-shm",
+		"journal.db-journal",
+		"journal.db-turns",
+	};
+	struct journal *j = *state;
+	char dir[4096], to[4096], path[8192];
+
+	alarm(20);
+	snprintf(dir, sizeof dir, "%s/other", j->dir);
+	snprintf(to, sizeof to, "%s/copy", j->dir);
+	assert_int_equal(mkdir(to, 0700), 0);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct journal other = {.dir = dir};
+		assert_int_equal(try_open(&other, "boot-1"), 0); /* all the others are there */
+		store_close(other.store);
+		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+		assert_true(unlink(path) == 0 || errno == ENOENT);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		assert_int_equal(try_open(&other, "boot-1"), -ERR_IO);
+		assert_non_null(strstr(other.detail, path));
+		assert_non_null(strstr(other.detail, "not a regular file"));
+
+		int rc = store_copy(dir, to, other.detail, sizeof other.detail);
+		assert_true(rc == 0 || (rc == -ERR_IO && strstr(other.detail, path)));
+		assert_int_equal(unlink(path), 0);
+	}
+	alarm(0);
+}
+
 static void count_row(void *ctx, const struct record *record)
 {
 	(void)record;
@@ -465,8 +504,8 @@ int main(void)
 		TEST(test_close_commits), TEST(test_boot_id),     TEST(test_counters),
 		TEST(test_paused),        TEST(test_history),     TEST(test_history_is_pruned),
 		TEST(test_second_broker), TEST(test_modes),       TEST(test_makes_folders),
-		TEST(test_shared_folder), TEST(test_wrong_kinds), TEST(test_read_only),
-		TEST(test_descriptors),
+		TEST(test_shared_folder), TEST(test_wrong_kinds), TEST(test_fifos),
+		TEST(test_read_only),     TEST(test_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
