@@ -1,6 +1,7 @@
 /* relay: one client's request on its way: received, waiting for its model and its turn, forwarded,
  * answered. It ends once: answered, cut, or left by its client, and gives back what it held. */
 #pragma once
+#include "base/buf.h"
 #include "base/hash.h"
 #include "gateway/float_pack.h"
 #include "gateway/form_scan.h"

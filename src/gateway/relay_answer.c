@@ -292,7 +292,6 @@ static void free_relay(struct gateway *gateway, struct relay *relay)
 {
 	list_remove(&relay->link);
 	relay_forget_body(gateway, relay);
-	stream_watch_finish(&relay->watch);
 	buf_finish(&relay->held);
 	call_cancel(relay->busy_call);
 	free(relay->principal);

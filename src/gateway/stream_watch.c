@@ -1,168 +1,180 @@
-/* stream_watch: by lines; what it looks for stands in one of them whole. */
+/* stream_watch: lines as they come, and what the JSON of their data says at the places where the
+ * APIs say it. What a model says, or a tool's arguments, stand elsewhere or inside a text. */
 #include "gateway/stream_watch.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES = 64 * 1024 };
+enum { CHOICES_MAX = 64 };
+
+static const char data_name[] = "data:";
+
+static void begin_event(struct stream_watch *watch)
+{
+	watch->scan = (struct event_scan){.state = EVENT_BETWEEN};
+	watch->event = (struct stream_event){.sequence = -1};
+}
 
 void stream_watch_begin(struct stream_watch *watch, enum api_wire wire)
 {
 	*watch = (struct stream_watch){.wire = wire, .position.sequence = -1};
+	begin_event(watch);
 }
 
-void stream_watch_finish(struct stream_watch *watch)
-{
-	buf_finish(&watch->line);
-}
-
-/* Whether the line gives that key, quotes and all, a value that begins so. Inside a text quotes are
- * escaped, so nothing that a model says is taken for a key. */
-static bool line_gives(const struct stream_watch *watch, const char *key, const char *value)
-{
-	const char *at = buf_data(&watch->line), *end = at + watch->line.length;
-
-	while ((at = memmem(at, (size_t)(end - at), key, strlen(key)))) {
-		at += strlen(key);
-		while (at < end && (*at == ' ' || *at == ':'))
-			at++;
-		if ((size_t)(end - at) >= strlen(value) && !memcmp(at, value, strlen(value)))
-			return true;
-	}
-	return false;
-}
-
-static bool line_gives_any(const struct stream_watch *watch, const char *key,
-			   const char *const *values)
+static bool is_any(const struct event_member *member, const char *const *values)
 {
 	for (; *values; values++)
-		if (line_gives(watch, key, *values))
+		if (!strcmp(member->value, *values))
 			return true;
 	return false;
 }
 
 /* A text that is not empty: some servers have "" there until the end. */
-static bool line_gives_text(const struct stream_watch *watch, const char *key)
+static bool is_reason(const struct event_member *member)
 {
-	return line_gives(watch, key, "\"") && !line_gives(watch, key, "\"\"");
+	return member->type == EVENT_TEXT && member->length > 0;
 }
 
-static bool is_done_mark(const struct stream_watch *watch)
+/* Of an OpenAI stream: several choices may come in it, each with an end of its own. */
+static void note_choice(struct stream_event *event, const struct event_member *member)
 {
-	static const char mark[] = "data:";
-	const char *bytes = buf_data(&watch->line);
-	size_t at = strlen(mark);
+	unsigned long index;
 
-	if (watch->line.length < at || memcmp(bytes, mark, at) != 0)
-		return false;
-	while (at < watch->line.length && bytes[at] == ' ')
-		at++;
-	return watch->line.length - at >= 6 && !memcmp(bytes + at, "[DONE]", 6);
+	if (!strcmp(member->path, "choices[].finish_reason")) {
+		event->choice_ends = is_reason(member);
+	} else if (!strcmp(member->path, "choices[].index") && member->type == EVENT_WORD) {
+		index = strtoul(member->value, NULL, 10);
+		event->choice = index < CHOICES_MAX ? (unsigned)index : CHOICES_MAX - 1;
+	} else if (!strcmp(member->path, "choices[]") && member->type == EVENT_CLOSED) {
+		event->begun |= (uint64_t)1 << event->choice;
+		if (event->choice_ends)
+			event->ended |= (uint64_t)1 << event->choice;
+		event->choice = 0;
+		event->choice_ends = false;
+	}
 }
 
 /* The APIs' ways of saying that the text, picture or sound is complete. */
-static bool says_finished(const struct stream_watch *watch)
+static bool says_complete(enum api_wire wire, const struct event_member *member)
 {
-	static const char *const media[] = {"\"image_generation.completed\"",
-					    "\"image_edit.completed\"", "\"speech.audio.done\"",
-					    "\"transcript.text.done\"", NULL};
-	static const char *const responses[] = {"\"response.completed\"", "\"response.incomplete\"",
-						NULL};
+	static const char *const media[] = {"image_generation.completed", "image_edit.completed",
+					    "speech.audio.done", "transcript.text.done", NULL};
+	static const char *const responses[] = {"response.completed", "response.incomplete", NULL};
+	bool type = !strcmp(member->path, "type");
 
-	switch (watch->wire) {
+	switch (wire) {
 	case API_OPENAI:
-		return is_done_mark(watch) || line_gives_text(watch, "\"finish_reason\"") ||
-		       line_gives_any(watch, "\"type\"", media);
+		return (type && is_any(member, media)) ||
+		       (!strcmp(member->path, "[]") && !strcmp(member->value, "DONE"));
 	case API_RESPONSES:
-		return line_gives_any(watch, "\"type\"", responses);
+		return type && is_any(member, responses);
 	case API_ANTHROPIC:
-		return line_gives_text(watch, "\"stop_reason\"") ||
-		       line_gives(watch, "\"type\"", "\"message_stop\"");
+		return (type && !strcmp(member->value, "message_stop")) ||
+		       (!strcmp(member->path, "delta.stop_reason") && is_reason(member));
 	case API_OLLAMA:
-		return line_gives(watch, "\"done\"", "true");
+		return !strcmp(member->path, "done") && !strcmp(member->value, "true");
 	}
 	return false;
 }
 
-static bool says_failed(const struct stream_watch *watch)
+static bool says_failed(const struct event_member *member)
 {
-	static const char *const types[] = {"\"error\"", "\"response.failed\"", NULL};
+	static const char *const types[] = {"error", "response.failed", NULL};
 
-	return line_gives(watch, "\"error\"", "{") || line_gives_text(watch, "\"error\"") ||
-	       line_gives_any(watch, "\"type\"", types);
+	if (!strcmp(member->path, "error"))
+		return member->type == EVENT_OPENED || is_reason(member);
+	return !strcmp(member->path, "type") && is_any(member, types);
 }
 
-static void note_sequence(struct stream_watch *watch)
+static void note_position(struct stream_event *event, const struct event_member *member)
 {
-	static const char key[] = "\"sequence_number\":";
-	const char *bytes = buf_data(&watch->line);
-	const char *found = memmem(bytes, watch->line.length, key, strlen(key));
-	char digits[24];
-	size_t at, count = 0;
-
-	if (!found)
-		return;
-
-	at = (size_t)(found - bytes) + strlen(key);
-	while (at < watch->line.length && count < sizeof(digits) - 1 &&
-	       (bytes[at] == ' ' || (bytes[at] >= '0' && bytes[at] <= '9')))
-		digits[count++] = bytes[at++];
-	digits[count] = '\0';
-	watch->position.sequence = strtoll(digits, NULL, 10);
+	if (!strcmp(member->path, "sequence_number") && member->type == EVENT_WORD)
+		event->sequence = strtoll(member->value, NULL, 10);
+	else if (!strcmp(member->path, "response.id") && is_reason(member) &&
+		 member->length < sizeof(event->response_id) && !strchr(member->value, '\\'))
+		memcpy(event->response_id, member->value, member->length + 1);
 }
 
-static void note_response_id(struct stream_watch *watch)
+/* All of the event's JSON has come. */
+static void end_json(struct stream_watch *watch)
 {
-	static const char key[] = "\"id\":\"resp";
-	const char *bytes = buf_data(&watch->line);
-	const char *found = memmem(bytes, watch->line.length, key, strlen(key));
-	size_t from, length = 0;
+	const struct stream_event *event = &watch->event;
 
-	if (!found || watch->position.response_id[0])
-		return;
-
-	from = (size_t)(found - bytes) + strlen(key) - 4;
-	while (from + length < watch->line.length && bytes[from + length] != '"')
-		length++;
-	if (length >= sizeof(watch->position.response_id))
-		return;
-	memcpy(watch->position.response_id, bytes + from, length);
-	watch->position.response_id[length] = '\0';
+	watch->begun |= event->begun;
+	watch->ended |= event->ended;
+	watch->complete |= event->finished;
+	watch->finished = watch->complete || (watch->ended && watch->ended == watch->begun);
+	watch->failed |= event->failed;
+	if (event->sequence >= 0)
+		watch->position.sequence = event->sequence;
+	if (!watch->position.response_id[0])
+		memcpy(watch->position.response_id, event->response_id, sizeof(event->response_id));
+	watch->event = (struct stream_event){.sequence = -1};
 }
 
-static void read_line(struct stream_watch *watch)
+static void on_member(void *ctx, const struct event_member *member)
 {
-	if (watch->long_line) {
-		watch->unread = true;
-	} else if (watch->line.length > 0) {
-		watch->finished |= says_finished(watch);
-		watch->failed |= says_failed(watch);
-		note_sequence(watch);
-		note_response_id(watch);
+	struct stream_watch *watch = ctx;
+	struct stream_event *event = &watch->event;
+
+	if (!member->path[0] && member->type == EVENT_CLOSED) {
+		end_json(watch);
+		return;
 	}
+	if (watch->wire == API_OPENAI)
+		note_choice(event, member);
+	else if (watch->wire == API_RESPONSES)
+		note_position(event, member);
+	event->finished |= says_complete(watch->wire, member);
+	event->failed |= says_failed(member);
+}
+
+/* A line that has begun, by what has come of it. */
+static void take_name(struct stream_watch *watch, char byte)
+{
+	if (watch->line == LINE_EMPTY)
+		watch->line = byte == ':' ? LINE_COMMENT : LINE_NAME;
+	if (watch->line == LINE_COMMENT)
+		return;
+	if (byte != data_name[watch->name_length]) {
+		watch->line = LINE_OTHER;
+		return;
+	}
+	watch->name_length++;
+	if (data_name[watch->name_length])
+		return;
+	watch->line = LINE_DATA;
+	if (watch->scan.depth == 0)
+		begin_event(watch);
+}
+
+static void take_part(struct stream_watch *watch, const char *bytes, size_t length)
+{
+	size_t at = 0;
+
+	watch->after_cr = false;
+	if (watch->line == LINE_EMPTY && watch->wire == API_OLLAMA)
+		watch->line = LINE_DATA;
+	while (at < length && (watch->line == LINE_EMPTY || watch->line == LINE_NAME))
+		take_name(watch, bytes[at++]);
+	if (watch->line == LINE_DATA)
+		event_scan_take(&watch->scan, bytes + at, length - at, on_member, watch);
 }
 
 static void end_line(struct stream_watch *watch)
 {
-	bool empty = watch->line.length == 0 && !watch->long_line;
-	bool comment = watch->line.length > 0 && *buf_data(&watch->line) == ':';
+	bool empty = watch->line == LINE_EMPTY;
 
-	read_line(watch);
-	if (empty || watch->wire == API_OLLAMA)
+	if (empty || watch->wire == API_OLLAMA) {
 		watch->in_event = false;
-	else if (!comment)
+		begin_event(watch);
+	} else if (watch->line != LINE_COMMENT) {
 		watch->in_event = true;
-
-	buf_clear(&watch->line, LINE_BYTES);
-	watch->long_line = false;
-}
-
-static void add_to_line(struct stream_watch *watch, const char *bytes, size_t length)
-{
-	watch->after_cr = false;
-	if (watch->line.length + length > LINE_BYTES ||
-	    buf_append(&watch->line, bytes, length) != 0)
-		watch->long_line = true;
+	}
+	if (watch->line == LINE_DATA)
+		event_scan_take(&watch->scan, "\n", 1, on_member, watch);
+	watch->line = LINE_EMPTY;
+	watch->name_length = 0;
 }
 
 size_t stream_watch_take(struct stream_watch *watch, const char *bytes, size_t length)
@@ -175,7 +187,7 @@ size_t stream_watch_take(struct stream_watch *watch, const char *bytes, size_t l
 		while (at < length && bytes[at] != '\n' && bytes[at] != '\r')
 			at++;
 		if (at > from)
-			add_to_line(watch, bytes + from, at - from);
+			take_part(watch, bytes + from, at - from);
 		if (at == length)
 			break;
 
@@ -188,8 +200,7 @@ size_t stream_watch_take(struct stream_watch *watch, const char *bytes, size_t l
 	return whole;
 }
 
-bool stream_watch_end(struct stream_watch *watch)
+bool stream_watch_end(const struct stream_watch *watch)
 {
-	read_line(watch);
-	return watch->finished || watch->failed || watch->unread;
+	return watch->finished || watch->failed;
 }

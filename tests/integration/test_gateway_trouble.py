@@ -257,6 +257,44 @@ class Silence(GatewayTest):
         self.assertError(self.ask(daemon, "m"), 504, "upstream_slow")
 
 
+class Halves(GatewayTest):
+    """A stream that was cut between two events, whatever it said before."""
+
+    def check(self, *pieces, path=CHAT, kind="openai"):
+        server = self.server(kind, ["m"])
+        server.pieces = pieces
+        daemon = self.behind(upstream(server, "it", vram_mb=1000))
+        answer = self.ask(daemon, "m", path, stream=True)
+        self.assertEqual(answer.status, 200)
+        self.assertTrue(answer.body.startswith(b"".join(pieces)), "what came was passed on")
+        self.assertIn(b"upstream_broken", answer.body[-300:])
+        wait_until(lambda: "outcome=upstream_broken" in daemon.log(), "it is told in the log")
+
+    def test_after_a_long_event(self):
+        long = b"x" * 70000
+        self.check(b'data: {"choices":[{"index":0,"delta":{"content":"' + long + b'"},"finish_reason":null}]}\n\n',
+                   b'data: {"choices":[{"index":0,"delta":{"content":"half"},"finish_reason":null}]}\n\n')
+
+    def test_one_of_two_choices(self):
+        half = b'data: {"choices":[{"index":1,"delta":{"content":"half"},"finish_reason":null}]}\n\n'
+        self.check(half, b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', half)
+
+    def test_after_a_comment(self):
+        self.check(b': "finish_reason":"stop" "error":{}\n\n',
+                   b'data: {"choices":[{"index":0,"delta":{"content":"half"},"finish_reason":null}]}\n\n')
+
+    def test_a_tools_arguments(self):
+        call = b'"tool_calls":[{"function":{"name":"todo","arguments":{"item":3,"done":true,"error":"none"}}}]'
+        self.check(b'{"model":"m","message":{"role":"assistant","content":"",' + call + b'},"done":false}\n',
+                   b'{"model":"m","message":{"role":"assistant","content":"half"},"done":false}\n', path="/api/chat",
+                   kind="ollama")
+
+    def test_an_item_that_failed(self):
+        self.check(b'data: {"type":"response.output_item.done","item":{"type":"error"},"sequence_number":3}\n\n',
+                   b'data: {"type":"response.output_text.delta","delta":"half","sequence_number":4}\n\n',
+                   path="/v1/responses")
+
+
 class Believed(GatewayTest):
     """What is said to be in memory, and is not."""
 

@@ -31,7 +31,6 @@ static void test_pieces(void **state)
 		assert_string_equal(watch.position.response_id, "resp_7");
 		assert_int_equal(watch.position.sequence, 12);
 		assert_false(watch.finished);
-		stream_watch_finish(&watch);
 	}
 }
 
@@ -47,7 +46,6 @@ static void check_says(enum api_wire wire, const char *line, bool finished, bool
 		assert_int_equal(stream_watch_end(&watch), finished || failed);
 		assert_int_equal(watch.finished, finished);
 		assert_int_equal(watch.failed, failed);
-		stream_watch_finish(&watch);
 	}
 }
 
@@ -61,15 +59,13 @@ static void test_finished(void **state)
 		   false);
 	check_says(API_OPENAI, "data: {\"choices\":[{\"finish_reason\":null}]}", false, false);
 	check_says(API_OPENAI, "data: {\"choices\":[{\"finish_reason\":\"\"}]}", false, false);
-	check_says(API_OPENAI, "data: {\"content\":\"\\\"finish_reason\\\":\\\"stop\\\" [DONE]\"}",
-		   false, false);
 	check_says(API_OPENAI, "data:[DONE]", true, false);
 	check_says(API_OPENAI, "data: {\"type\":\"image_generation.completed\"}", true, false);
 	check_says(API_OPENAI, "data: {\"error\": {\"message\":\"x\"}}", false, true);
 	check_says(API_OPENAI, "data: {\"error\":null}", false, false);
 	check_says(API_ANTHROPIC, "data: {\"type\":\"message_stop\"}", true, false);
 	check_says(API_ANTHROPIC, "data: {\"delta\":{\"stop_reason\":\"end_turn\"}}", true, false);
-	check_says(API_ANTHROPIC, "data: {\"stop_reason\":null}", false, false);
+	check_says(API_ANTHROPIC, "data: {\"delta\":{\"stop_reason\":null}}", false, false);
 	check_says(API_ANTHROPIC, "data: {\"type\":\"error\",\"error\":{}}", false, true);
 	check_says(API_RESPONSES, "data: {\"type\":\"response.output_text.done\"}", false, false);
 	check_says(API_RESPONSES, "data: {\"type\":\"response.completed\"}", true, false);
@@ -78,6 +74,87 @@ static void test_finished(void **state)
 	check_says(API_OLLAMA, "{\"model\":\"m\",\"done\": true}", true, false);
 	check_says(API_OLLAMA, "{\"model\":\"m\",\"done\":false}", false, false);
 	check_says(API_OLLAMA, "{\"error\":\"out of memory\"}", false, true);
+}
+
+/* The same words where they mean something else. */
+static void test_elsewhere(void **state)
+{
+	(void)state;
+
+	check_says(API_OPENAI, "data: {\"content\":\"\\\"finish_reason\\\":\\\"stop\\\" [DONE]\"}",
+		   false, false);
+	check_says(API_OPENAI, ": {\"choices\":[{\"finish_reason\":\"stop\"}]}", false, false);
+	check_says(API_OPENAI, ": data: [DONE]", false, false);
+	check_says(API_OPENAI, "event: {\"error\":{}}", false, false);
+	check_says(API_OPENAI, "datas: [DONE]", false, false);
+	check_says(API_OPENAI, "data: {\"x\":[[DONE]]}", false, false);
+	check_says(API_OPENAI, "data: {\"finish_reason\":\"stop\"}", false, false);
+	check_says(API_OPENAI, "data: {\"choices[].finish_reason\":\"stop\"}", false, false);
+	check_says(API_OPENAI,
+		   "data: {\"choices\":[{\"delta\":{\"finish_reason\":\"stop\",\"error\":{}}}]}",
+		   false, false);
+	check_says(API_OPENAI, "data: {\"choices\":[{\"error\":{\"type\":\"error\"}}]}", false,
+		   false);
+	check_says(API_OPENAI, "data: {\"choices\":[{\"finish_reason\":\"stop\"", false, false);
+	check_says(API_ANTHROPIC, "data: {\"message\":{\"stop_reason\":\"x\"}}", false, false);
+	check_says(API_ANTHROPIC,
+		   "data: {\"content_block\":{\"input\":{\"type\":\"message_stop\"}}}", false,
+		   false);
+	check_says(API_RESPONSES, "data: {\"item\":{\"type\":\"error\",\"error\":{}}}", false,
+		   false);
+	check_says(API_RESPONSES, "data: {\"response\":{\"type\":\"response.completed\"}}", false,
+		   false);
+	check_says(API_OLLAMA,
+		   "{\"message\":{\"tool_calls\":[{\"function\":{\"arguments\":{\"done\":true}}}]},"
+		   "\"done\":false}",
+		   false, false);
+}
+
+/* Of several events: a field may be cut anywhere. */
+static void check_stream(enum api_wire wire, const char *text, bool whole)
+{
+	for (size_t piece = 1; piece <= strlen(text); piece++) {
+		struct stream_watch watch;
+
+		stream_watch_begin(&watch, wire);
+		for (size_t at = 0; at < strlen(text); at += piece) {
+			size_t left = strlen(text) - at;
+			stream_watch_take(&watch, text + at, left < piece ? left : piece);
+		}
+		assert_int_equal(stream_watch_end(&watch), whole);
+	}
+}
+
+#define BEGUN(index) "data: {\"choices\":[{\"index\":" #index ",\"finish_reason\":null}]}\n\n"
+#define ENDED(index) "data: {\"choices\":[{\"index\":" #index ",\"finish_reason\":\"stop\"}]}\n\n"
+
+/* Every choice has an end of its own. */
+static void test_choices(void **state)
+{
+	(void)state;
+
+	check_stream(API_OPENAI, BEGUN(0) BEGUN(1) ENDED(0), false);
+	check_stream(API_OPENAI, BEGUN(1) ENDED(0) BEGUN(1), false);
+	check_stream(API_OPENAI, BEGUN(1) ENDED(0) ENDED(1), true);
+	check_stream(API_OPENAI, BEGUN(1) ENDED(0) "data: [DONE]\n\n", true);
+	check_stream(API_OPENAI, BEGUN(127) ENDED(0), false);
+	check_stream(API_OPENAI,
+		     "data: {\"choices\":[{\"finish_reason\":\"stop\",\"index\":1},"
+		     "{\"index\":0,\"finish_reason\":null}]}\n\n",
+		     false);
+}
+
+/* One event of several lines, and one that breaks off before the next. */
+static void test_lines_of_an_event(void **state)
+{
+	(void)state;
+
+	check_stream(API_OPENAI,
+		     "data: {\"choices\":[\ndata: {\"finish_reason\":\nid: 7\ndata:\"stop\"}]}\n\n",
+		     true);
+	check_stream(API_OPENAI, "data: {\"a\":\"\n\ndata: [DONE]\n\n", true);
+	check_stream(API_OPENAI, "data: {\"choices\":[{\"finish_reason\":\"stop\"\n\n", false);
+	check_stream(API_OLLAMA, "{\"a\":{\n{\"done\":true}\n", true);
 }
 
 /* The bytes that may go on, of each piece: `|` stands where a piece ends, `^` where it should be
@@ -100,7 +177,6 @@ static void check_whole(enum api_wire wire, const char *pieces)
 		pieces += *pieces == '|';
 		assert_int_equal(stream_watch_take(&watch, piece, length), whole);
 	}
-	stream_watch_finish(&watch);
 }
 
 static void test_whole_events(void **state)
@@ -115,23 +191,27 @@ static void test_whole_events(void **state)
 	check_whole(API_OLLAMA, "{\"a\":1}\n^{\"b|\":2}\r^|\n^");
 }
 
-/* A line without an end costs no more than its limit. */
+/* However long a line is, what stands in it is read. */
 static void test_long_line(void **state)
 {
-	struct stream_watch watch;
+	static const char head[] = "data: {\"x\":\"",
+			  tail[] = "\",\"choices\":[{\"finish_reason\":";
 	char *piece = malloc(100000);
+	struct stream_watch watch;
 	(void)state;
 
 	memset(piece, 'a', 100000);
-	stream_watch_begin(&watch, API_OPENAI);
-	for (int i = 0; i < 100; i++)
-		stream_watch_take(&watch, piece, 100000);
-	assert_true(watch.line.capacity <= 256 * 1024);
-	assert_int_equal(stream_watch_take(&watch, "\n", 1), 0);
-	assert_true(stream_watch_end(&watch)); /* it may have said so there */
-	stream_watch_take(&watch, "data: [DONE]\n", 13);
-	assert_true(watch.finished);
-	stream_watch_finish(&watch);
+	for (int finished = 0; finished < 2; finished++) {
+		const char *end = finished ? "\"stop\"}]}\n" : "null}]}\n";
+
+		stream_watch_begin(&watch, API_OPENAI);
+		stream_watch_take(&watch, head, strlen(head));
+		for (int i = 0; i < 100; i++)
+			stream_watch_take(&watch, piece, 100000);
+		stream_watch_take(&watch, tail, strlen(tail));
+		assert_int_equal(stream_watch_take(&watch, end, strlen(end)), 0);
+		assert_int_equal(stream_watch_end(&watch), finished);
+	}
 	free(piece);
 }
 
@@ -140,6 +220,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_lines_of_an_event),
 		cmocka_unit_test(test_whole_events),
 		cmocka_unit_test(test_long_line),
 	};
