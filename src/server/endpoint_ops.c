@@ -3,6 +3,7 @@
 #include "server/endpoint_ops.h"
 
 #include <assert.h>
+#include <string.h>
 
 static const struct endpoint_server *server_of(const struct endpoints *endpoints,
 					       const struct endpoint *endpoint)
@@ -66,6 +67,20 @@ void endpoints_drain(struct endpoints *endpoints)
 			continue;
 		list_each (it, next, &endpoints->kinds[kind])
 			by->ops->drain(by->ctx, container_of(it, struct endpoint, link));
+	}
+}
+
+void endpoints_shut_out(struct endpoints *endpoints, const char *principal)
+{
+	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
+		const struct endpoint_server *by = &endpoints->servers[kind];
+		if (!by->ops || !by->ops->shut_out)
+			continue;
+		list_each (it, next, &endpoints->kinds[kind]) {
+			struct endpoint *endpoint = container_of(it, struct endpoint, link);
+			if (strcmp(endpoint->session->principal, principal) == 0)
+				by->ops->shut_out(by->ctx, endpoint);
+		}
 	}
 }
 

@@ -112,6 +112,20 @@ void reload_gpus(void *ctx)
 	reload_apply(reload);
 }
 
+/* Whoever showed a key that is not there any more, or is another one now. */
+static void shut_out_keys(const struct reload *reload, const struct key_ring *next)
+{
+	const struct key_ring *ring = &reload->access->ring;
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+
+	for (uint32_t i = 0; i < ring->count; i++) {
+		if (key_ring_has(next, ring->names[i], ring->secrets[i]))
+			continue;
+		access_principal(&(struct access_who){.key = ring->names[i]}, principal);
+		endpoints_shut_out(reload->endpoints, principal);
+	}
+}
+
 int reload_settings(struct reload *reload, struct settings_change *ret_change, char *detail,
 		    size_t detail_size)
 {
@@ -146,6 +160,7 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	settings_compare(running, &next, ret_change);
 	keep_running(running, &next);
 	gpu_sampler_configure(reload->gpus, &next);
+	shut_out_keys(reload, &ring);
 	access_setup_take_keys(reload->access, &ring);
 	explicit_bzero(&ring, sizeof(ring));
 	*running = next;

@@ -4,6 +4,7 @@
 #include "server/access/access_setup.h"
 #include "server/active_config.h"
 #include "server/broker.h"
+#include "server/endpoint_ops.h"
 #include "server/gpus/gpu_sampler.h"
 #include "server/trail.h"
 
@@ -24,7 +25,8 @@ struct reload {
 	struct active_config *active;
 	struct access_setup *access;
 	struct content_policies *policies;
-	struct broker *broker; /* its store names the GPUs, its core learns by an event */
+	struct endpoints *endpoints; /* sessions end with their key */
+	struct broker *broker;       /* its store names the GPUs, its core learns by an event */
 	struct gpu_sampler *gpus;
 	struct reload_upstreams upstreams;
 	struct log *log;

@@ -192,6 +192,7 @@ static void connect_broker(struct server *server)
 		(struct reload){.active = &server->active,
 				.access = &server->access,
 				.policies = &server->pages.policies,
+				.endpoints = &server->endpoints,
 				.broker = &server->broker,
 				.gpus = &server->gpus,
 				.upstreams = {inference_read, inference_take, &server->inference},

@@ -344,6 +344,26 @@ class Rights(DaemonTest):
         self.assertEqual(self.run_cli(daemon, "reload").returncode, 0)
         self.assertError(self.lock_as(daemon, "bob-0123456789abcdef", "b"), 401, "unauthorized")
 
+    def test_sessions_of_a_key(self):
+        """They end with it, and what they held; they come back by the new one, not by the session's secret."""
+        daemon = self.with_keys()
+        other = daemon.websocket("other")
+        session = daemon.websocket("batch", token=self.secret)
+        session.hold()
+        new = "new-0123456789abcdef"
+        self.key(daemon.dir, "alice.key", new)
+        self.assertEqual(self.run_cli(daemon, "reload").returncode, 0)
+        session.wait_end()
+        self.assertEqual(session.transport.close_code, 4401)
+        for shown in ({}, {"token": self.secret}):
+            back = daemon.websocket(None)
+            back.send(type="hello", id="batch", resume=session.welcome["session"], **shown)
+            back.wait_end()
+            self.assertEqual(back.transport.close_code, 4401)
+        wait_until(lambda: not daemon.status()["leases"], "what it held is free")
+        self.assertTrue(daemon.websocket("batch", token=new).hold())
+        other.queue()
+
     def test_classes(self):
         """A class that is not one's own: named, it is refused; from a rule or the default it is lowered."""
         daemon = self.with_keys(**{"key:*": {"classes": ["normal", "background"]},

@@ -499,6 +499,38 @@ class Access(WorkerTest):
         worker.answer(worker.request(), "mine")
         self.assertStream(client, "mine")
 
+    def test_key_that_is_replaced(self):
+        """A tab that came by a key serves no longer than the key is good."""
+        daemon = self.daemon(start=False)
+
+        def write(name, secret):
+            path = daemon.dir / name
+            path.touch(0o600)
+            path.write_text(secret)
+            return {"name": name, "file": str(path)}
+
+        keys = [write(name, name * 10) for name in ("mine", "other")]
+        daemon.write_config({"keys": keys})
+        daemon.start()
+        stays, old = self.worker(daemon, token="other" * 10), self.worker(daemon, token="mine" * 10)
+        early = self.worker(daemon, token=None, headers={"Authorization": "Bearer " + "mine" * 10}, hello=False)
+        client = daemon.connect()
+        self.addCleanup(client.close)
+        client.send(daemon.request("POST", CHAT, {"model": "m", "messages": [], "stream": True}, token="mine" * 10))
+        old.request()
+        write("mine", "news" * 10)
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        self.assertEqual((old.close_code(), early.close_code()), (4401, 4401))
+        self.assertEqual(client.read_answer().json()["error"]["code"], "upstream_unreachable")
+        new = self.worker(daemon, token="news" * 10)
+        again = in_thread(daemon.http, "POST", CHAT, {"model": "m", "messages": [], "stream": True}, None, "news" * 10)
+        new.answer(new.request(), "hello")
+        self.assertEqual(again.result().status, 200)
+        daemon.write_config({"keys": keys[1:]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        self.assertEqual(new.close_code(), 4401)
+        self.assertFalse(stays.ended)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -980,7 +980,8 @@ export namespace FromBroker {
 		server: string;
 		/** What the session may do. By the secret of `resume` alone: `token`, or `queue` from
 		 * the origin of a site; the session of a page that showed no key of `baton open` is
-		 * taken up so from its own origin only, else 4401 */
+		 * taken up so from its own origin only, that of a key of the configuration not at all,
+		 * else 4401 */
 		rights: Rights;
 		/** Under `baton serve --dev` only: `reload` messages come */
 		dev?: true;

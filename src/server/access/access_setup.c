@@ -56,6 +56,14 @@ int access_setup_read_keys(const struct settings *settings, struct key_ring *ret
 	return 0;
 }
 
+bool key_ring_has(const struct key_ring *ring, const char *name, const char *secret)
+{
+	for (uint32_t i = 0; i < ring->count; i++)
+		if (strcmp(ring->names[i], name) == 0 && strcmp(ring->secrets[i], secret) == 0)
+			return true;
+	return false;
+}
+
 void access_setup_take_keys(struct access_setup *setup, const struct key_ring *ring)
 {
 	if (ring != &setup->ring)

@@ -30,6 +30,7 @@ struct access_setup {
 /* Reads the key files. 0 or -ERR_CONFIG with detail, which never has a secret. */
 int access_setup_read_keys(const struct settings *settings, struct key_ring *ret_ring, char *detail,
 			   size_t detail_size);
+bool key_ring_has(const struct key_ring *ring, const char *name, const char *secret);
 /* From now on these are good, and those of before are not. */
 void access_setup_take_keys(struct access_setup *setup, const struct key_ring *ring);
 

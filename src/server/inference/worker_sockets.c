@@ -129,12 +129,29 @@ static void close_draining(void *ctx, struct endpoint *endpoint)
 			  err_name(ERR_DRAINING));
 }
 
+static void shut_out_greeting(void *ctx, struct endpoint *endpoint)
+{
+	const struct worker_sockets *sockets = ctx;
+
+	session_turn_away(sockets->endpoints, endpoint->conn, ERR_UNAUTHORIZED, NULL, CLOSE_TOKEN);
+}
+
+/* At once: it is sent no prompt while it closes. */
+static void shut_out(void *ctx, struct endpoint *endpoint)
+{
+	on_gone(ctx, endpoint);
+	shut_out_greeting(ctx, endpoint);
+}
+
 void worker_sockets_begin(struct worker_sockets *sockets)
 {
 	static const struct endpoint_ops greeting_ops = {.message = on_first_message,
-							 .drain = close_draining};
-	static const struct endpoint_ops worker_ops = {
-		.message = on_message, .gone = on_gone, .drain = close_draining};
+							 .drain = close_draining,
+							 .shut_out = shut_out_greeting};
+	static const struct endpoint_ops worker_ops = {.message = on_message,
+						       .gone = on_gone,
+						       .drain = close_draining,
+						       .shut_out = shut_out};
 
 	endpoints_serve(sockets->endpoints, ENDPOINT_WORKER_GREETING, &greeting_ops, sockets);
 	endpoints_serve(sockets->endpoints, ENDPOINT_WORKER, &worker_ops, sockets);

@@ -98,7 +98,7 @@ static bool is_of_origin(const char *principal)
 }
 
 /* A secret alone is worth no more than what its session was opened by: an origin's counts from that
- * origin, and a site's while it is allowed. */
+ * origin, a site's while it is allowed, and that of a key, which may have been replaced, not. */
 static bool secret_counts(const struct greeting *greeting, struct endpoint *endpoint,
 			  const struct token *secret)
 {
@@ -107,6 +107,8 @@ static bool secret_counts(const struct greeting *greeting, struct endpoint *endp
 	const struct session_record *of = core_session_of_secret(greeting->broker->core, secret);
 	const struct site *site =
 		endpoint->origin ? sites_of_origin(sites, endpoint->origin) : NULL;
+	if (of && strncmp(of->principal, "key:", 4) == 0)
+		return false;
 	if (of && is_of_origin(of->principal) && strcmp(of->principal, session->principal) != 0)
 		return false;
 	if (!site) /* revoked since it came, or none */

@@ -92,6 +92,14 @@ static void close_draining(void *ctx, struct endpoint *endpoint)
 			  err_name(ERR_DRAINING));
 }
 
+/* What it holds ends as when its connection breaks: by its secret alone it does not come back. */
+static void shut_out(void *ctx, struct endpoint *endpoint)
+{
+	const struct sessions *sessions = ctx;
+	net_session_close(sessions->endpoints->net, endpoint->conn, CLOSE_TOKEN,
+			  err_name(ERR_UNAUTHORIZED));
+}
+
 void sessions_begin(struct sessions *sessions)
 {
 	static const struct endpoint_ops greeting_ops = {
@@ -99,12 +107,14 @@ void sessions_begin(struct sessions *sessions)
 		.message = on_first_message,
 		.gone = on_stranger_gone,
 		.drain = close_draining,
+		.shut_out = shut_out,
 	};
 	static const struct endpoint_ops session_ops = {
 		.send = send_effect,
 		.message = on_session_message,
 		.gone = on_session_gone,
 		.drain = close_draining,
+		.shut_out = shut_out,
 	};
 	static const struct endpoint_ops leaving_ops = {.gone = on_stranger_gone};
 

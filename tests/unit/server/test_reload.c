@@ -23,7 +23,7 @@ static struct {
 	uint64_t vram_bytes;
 	int64_t rules_settle_ms;
 	unsigned names_saved, gpus_configured, gpus_asked, policies_set, upstreams_taken, lines,
-		trails;
+		trails, shut_out;
 	enum log_level line;
 	void (*changed)(void *ctx);
 	void *changed_ctx;
@@ -124,6 +124,13 @@ static void on_line(void *ctx, const struct log_line *line)
 	seen.line = line->level;
 }
 
+static void on_shut_out(void *ctx, struct endpoint *endpoint)
+{
+	(void)ctx;
+	seen.shut_out |= 1u << endpoint->conn;
+}
+
+static struct endpoints endpoints;
 static struct access_setup access_setup;
 static struct content_policies policies;
 static struct broker broker;
@@ -157,10 +164,15 @@ static int set_up(void **state)
 	event_queue_init(&broker.queue);
 	log_init(&logger, LOG_INFO, -1, loop_wall_now);
 	log_set_sink(&logger, on_line, NULL);
+	static const struct endpoint_ops ops = {.shut_out = on_shut_out};
+	endpoints_init(&endpoints, NULL);
+	endpoints_serve(&endpoints, ENDPOINT_SESSION, &ops, NULL);
+	access_setup = (struct access_setup){0};
 	access_setup_init(&access_setup, false);
 	reload = (struct reload){.active = &active,
 				 .access = &access_setup,
 				 .policies = &policies,
+				 .endpoints = &endpoints,
 				 .broker = &broker,
 				 .gpus = &gpus,
 				 .upstreams = {read_upstreams, take_upstreams, NULL},
@@ -173,6 +185,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	event_queue_finish(&broker.queue);
+	endpoints_finish(&endpoints);
 	(void)unlink(active.paths.config);
 	return 0;
 }
@@ -242,6 +255,66 @@ static void test_a_key_that_cannot_be_read_changes_nothing(void **state)
 	assert_non_null(strstr(detail, "ci"));
 	assert_int_equal(active.settings.key_count, 0);
 	assert_int_equal(broker.queue.count, 0);
+}
+
+static void write_key(char path[64], const char *secret)
+{
+	FILE *file;
+	if (!path[0]) {
+		snprintf(path, 64, "/tmp/baton-key-XXXXXX");
+		(void)close(mkstemp(path));
+	}
+	file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(secret, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void open_session(uint64_t conn, const char *principal)
+{
+	struct endpoint *endpoint = endpoint_open(&endpoints, conn, ENDPOINT_SESSION, NULL);
+	endpoint->session = calloc(1, sizeof *endpoint->session);
+	assert_non_null(endpoint->session);
+	endpoint->session->pidfd = -1;
+	snprintf(endpoint->session->principal, sizeof endpoint->session->principal, "%s",
+		 principal);
+}
+
+/* `two` may be NULL: it is not in the configuration. */
+static void read_keys(const char *one, const char *two)
+{
+	char text[256];
+	int length = snprintf(text, sizeof text, "keys:\n  - {name: one, file: %s}\n", one);
+	if (two)
+		snprintf(text + length, sizeof text - (size_t)length, "  - {name: two, file: %s}\n",
+			 two);
+	write_config(text);
+	seen.shut_out = 0;
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+}
+
+/* A key that is replaced or removed is good no longer, for those who are in, too. */
+static void test_sessions_end_with_their_key(void **state)
+{
+	char one[64] = "", two[64] = "";
+	(void)state;
+	write_key(one, "one-0123456789abcdef");
+	write_key(two, "two-0123456789abcdef");
+	open_session(1, "key:one");
+	open_session(2, "key:two");
+	open_session(3, "token");
+	read_keys(one, two);
+	read_keys(one, two);
+	assert_int_equal(seen.shut_out, 0);
+
+	write_key(one, "new-0123456789abcdef");
+	read_keys(one, two);
+	assert_int_equal(seen.shut_out, 1 << 1);
+
+	read_keys(one, NULL);
+	assert_int_equal(seen.shut_out, 1 << 2);
+	(void)unlink(one);
+	(void)unlink(two);
 }
 
 static void test_a_model_server_that_is_refused_changes_nothing(void **state)
@@ -349,6 +422,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_bad_file_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sessions_end_with_their_key, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_model_server_that_is_refused_changes_nothing,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_what_needs_a_restart_stays_and_is_named,
