@@ -542,11 +542,14 @@ bool model_is_offered(const struct model *model)
 	return !model->server->removed && (model->configured || model->listed);
 }
 
+bool server_is_for(const struct model_server *server, const char *principal)
+{
+	return !server->principal || !principal || !strcmp(server->principal, principal);
+}
+
 bool model_is_for(const struct model *model, const char *principal)
 {
-	const char *only = model->server->principal;
-
-	return model_is_offered(model) && (!only || !principal || !strcmp(only, principal));
+	return model_is_offered(model) && server_is_for(model->server, principal);
 }
 
 uint64_t model_vram_bytes(const struct model *model)

@@ -68,5 +68,7 @@ void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */
-/* Residents and requests as JSON members: "models":[..],"requests":[..]. */
-void gateway_status(const struct gateway *gateway, struct text *out, struct mono_ms now);
+/* Residents and requests as JSON members: "models":[..],"requests":[..]; without what a tab has for
+ * another one than this principal (NULL: the operator, who sees all). */
+void gateway_status(const struct gateway *gateway, const char *principal, struct text *out,
+		    struct mono_ms now);

@@ -74,7 +74,9 @@ struct model {
 
 /* Whether it can be asked for: a server's list may have had it, and have it no more. */
 bool model_is_offered(const struct model *model);
-/* .. by this one (NULL: anybody): a tab's models are there for the key that it came with. */
+/* A tab is there for the key that it came with, and for NULL. */
+bool server_is_for(const struct model_server *server, const char *principal);
+/* Offered, and by a server that is for this one. */
 bool model_is_for(const struct model *model, const char *principal);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */

@@ -146,7 +146,27 @@ static void add_model_state(struct text *out, const struct model *model, struct 
 	text_char(out, '}');
 }
 
-static void add_request_state(struct text *out, const struct relay *relay, struct mono_ms now)
+static bool is_shown(const struct model *model, const char *principal)
+{
+	return server_is_for(model->server, principal) &&
+	       (model_is_offered(model) || model->residence != RESIDENCE_NONE);
+}
+
+/* What a request asks for, if this one may know that there is such a model; else "". */
+static const char *asked_model(const struct gateway *gateway, const struct relay *relay,
+			       const char *principal)
+{
+	const struct catalog_wish wish = {.name = relay->model_name, .principal = principal};
+	bool own = !principal || !strcmp(relay->principal, principal);
+
+	if (relay->model)
+		return own || server_is_for(relay->model->server, principal) ? relay->model->name
+									     : "";
+	return own || catalog_find(&gateway->catalog, &wish) ? relay->model_name : "";
+}
+
+static void add_request_state(struct text *out, const struct relay *relay, const char *model,
+			      struct mono_ms now)
 {
 	static const char *const stages[] = {
 		[RELAY_RECEIVING] = "receiving",       [RELAY_RESOLVING] = "resolving",
@@ -160,7 +180,7 @@ static void add_request_state(struct text *out, const struct relay *relay, struc
 	text_char(out, '{');
 	text_json_str(out, "client", relay->name);
 	text_json_str(out, "path", relay->route->path);
-	text_json_str(out, "model", relay->model ? relay->model->name : relay->model_name);
+	text_json_str(out, "model", model);
 	text_json_str(out, "class", lease_class_name(relay->cls));
 	text_json_str(out, "state", stages[relay->stage]);
 	text_json_u64(out, "lease", relay->lease);
@@ -170,18 +190,23 @@ static void add_request_state(struct text *out, const struct relay *relay, struc
 	text_char(out, '}');
 }
 
-void gateway_status(const struct gateway *gateway, struct text *out, struct mono_ms now)
+void gateway_status(const struct gateway *gateway, const char *principal, struct text *out,
+		    struct mono_ms now)
 {
 	text_json_key(out, "models");
 	text_char(out, '[');
-	catalog_servers(server, &gateway->catalog) server_models(
-		model, server) if (model_is_offered(model) || model->residence != RESIDENCE_NONE)
-		add_model_state(out, model, now);
+	catalog_servers(server, &gateway->catalog)
+	{
+		server_models(model, server) if (is_shown(model, principal))
+			add_model_state(out, model, now);
+	}
 	text_char(out, ']');
 
 	text_json_key(out, "requests");
 	text_char(out, '[');
-	list_each (it, next, &gateway->relays)
-		add_request_state(out, container_of(it, struct relay, link), now);
+	list_each (it, next, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		add_request_state(out, relay, asked_model(gateway, relay, principal), now);
+	}
 	text_char(out, ']');
 }

@@ -493,10 +493,20 @@ class Access(WorkerTest):
         self.assertEqual(len(daemon.http("GET", "/v1/models", token="mine" * 10).json()["data"]), 1)
         near = daemon.http("POST", CHAT, {"model": "mm", "messages": []}, token="other" * 10)
         self.assertNotIn("near", near.json()["error"]["message"], "nor does an error name it")
-        client = daemon.connect()
-        self.addCleanup(client.close)
-        client.send(daemon.request("POST", CHAT, {"model": "m", "messages": [], "stream": True}, token="mine" * 10))
-        worker.answer(worker.request(), "mine")
+        client, waits = daemon.connect(), daemon.connect()
+        for connection in (client, waits):
+            self.addCleanup(connection.close)
+            connection.send(daemon.request("POST", CHAT, {"model": "m", "messages": [], "stream": True},
+                                           token="mine" * 10))
+            wait_until(lambda: len(self.models(daemon)["requests"]) == (2 if connection is waits else 1), "it is there")
+        number = worker.request()
+        for token, unix, models, names in ((daemon.token, False, [], ["", ""]), ("other" * 10, False, [], ["", ""]),
+                                           ("mine" * 10, False, ["m"], ["m", "m"]), (None, True, ["m"], ["m", "m"])):
+            seen = daemon.http("GET", "/v1/gpu/models", token=token, unix=unix).json()
+            self.assertEqual([row["model"] for row in seen["models"]], models)
+            self.assertEqual([row["model"] for row in seen["requests"]], names)
+        waits.close()
+        worker.answer(number, "mine")
         self.assertStream(client, "mine")
 
     def test_key_that_is_replaced(self):

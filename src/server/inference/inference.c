@@ -373,10 +373,13 @@ void inference_models(struct inference *inference, const struct request_context 
 
 void inference_status(struct inference *inference, const struct request_context *context)
 {
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	bool operates = context->verdict.rights == ACCESS_ADMIN;
 	cleanup_text struct text body = {0};
 
+	access_principal(&context->verdict.who, principal);
 	text_char(&body, '{');
-	gateway_status(inference->gateway, &body, loop_now());
+	gateway_status(inference->gateway, operates ? NULL : principal, &body, loop_now());
 	text_char(&body, '}');
 	respond_json(context, 200, &body);
 }
