@@ -268,6 +268,8 @@ static void add_claim(struct text *out, const struct claim_view *view)
 
 	if (rec->session)
 		text_json_u64(out, "session", rec->session);
+	if (view->pid > 0)
+		text_json_i64(out, "pid", view->pid);
 	text_json_u64(out, "slots", rec->need.slots);
 	if (rec->need.all_slots)
 		text_json_bool(out, "all_slots", true);

@@ -4,6 +4,7 @@ alone by everything else; a shell under a lease says so.
 Method: real programs, the real broker, and a shell on a pseudo-terminal.
 """
 import os
+import pathlib
 import signal
 import struct
 import subprocess
@@ -126,13 +127,13 @@ class Attach(DaemonTest):
         """Ctrl-C then: the broker hears of it when it is back, and leaves the program alone."""
         for frozen in (False, True):
             with self.subTest(frozen=frozen):
-                program, attached = self.freezable(frozen, "--hold", "1s")
+                program, attached = self.freezable(frozen, "--hold", "2s")
                 self.d.kill()
                 wait_until(lambda: "the broker is away" in attached.stderr.readline(), "it is noticed")
                 attached.send_signal(signal.SIGINT)
                 wait_until(lambda: "has to hear of it" in attached.stderr.readline(), "it waits for the broker")
                 before = self.signs()[program.pid]
-                wait_until(lambda: self.signs()[program.pid] > before + 1.2, "it is past what it might hold")
+                wait_until(lambda: self.signs()[program.pid] > before + 2.2, "it is past what it might hold")
                 self.d.start()
                 self.is_let_go(program, attached, 1)
 
@@ -159,12 +160,114 @@ class Attach(DaemonTest):
         gone = subprocess.Popen(["true"])
         gone.wait()
         self.refused(66, "no process", str(gone.pid))
+        dead = subprocess.Popen(["true"])
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+        self.refused(66, "no process", str(dead.pid))
+        dead.wait()
         for word in ("x", "-5", "0", "1", "99999999999"):
             self.refused(64, "number of a process" if word != "-5" else "unknown option", word)
         self.refused(64, "has started this one", str(os.getpid()))
         self.refused(64, "which process", )
         run = self.start_cli(self.d, "run", "-q", "--", "sh", "-c", "echo $$; exec sleep 600")
-        self.refused(64, "under a lease", run.stdout.readline().strip())
+        self.refused(64, "under lease 1", run.stdout.readline().strip())
+
+    def test_attached_already(self):
+        """By another attach that holds or waits, whether it has the program, its parent or its child: named with it."""
+        parent = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, text=True,
+                                  preexec_fn=die_with_parent)
+        self.addCleanup(end_process, parent)
+        child = int(parent.stdout.readline())
+        self.addCleanup(os.kill, child, signal.SIGKILL)
+        for first, second, words in ((parent.pid, parent.pid, f"process {parent.pid} (sh) is under lease"),
+                                     (parent.pid, child, f"was started by process {parent.pid} (sh), which is under"),
+                                     (child, parent.pid, f"has started process {child} (sleep), which is under")):
+            with self.subTest(words=words):
+                attached = self.start_cli(self.d, "attach", "-n", "train", str(first))
+                wait_until(self.is_held, "it is under a lease")
+                lease = self.d.status()["leases"][0]["lease"]
+                self.refused(64, words, str(second))
+                self.refused(64, f"lease {lease} (train) already, by `baton attach` in process {attached.pid}",
+                             "--gpu", "a", str(second))
+                self.end_attach(attached)
+        holder = self.d.session("holder")
+        holder.hold(preemptible=False)
+        waits = self.start_cli(self.d, "attach", "-n", "later", str(child))
+        wait_until(lambda: self.d.waiting() == ["later"], "it waits")
+        lease = self.d.status()["waiting"][0]["lease"]
+        self.refused(64, f"waits for lease {lease} (later) already", str(child))
+        self.end_attach(waits)
+        again = self.start_cli(self.d, "attach", "-n", "again", str(child))
+        wait_until(lambda: self.d.waiting() == ["again"], "who is let go may be attached again")
+        self.end_attach(again)
+
+    def end_attach(self, attached):
+        attached.send_signal(signal.SIGINT)
+        attached.wait(20)
+        wait_until(lambda: not {"train", "later"} & {*self.d.holders(), *self.d.waiting()}, "it is let go")
+
+    def test_two_at_once(self):
+        """Of two that come in the same moment one has the program at most."""
+        program = self.start_program()
+        for _ in range(10):
+            both = [self.attach(program) for _ in range(2)]
+            wait_until(lambda: any(a.poll() is not None for a in both) or self.is_held(), "one has come through")
+            wait_until(lambda: any(a.poll() is not None for a in both), "the other one has not")
+            for attached in both:
+                attached.send_signal(signal.SIGINT)
+                attached.wait(20)
+            wait_until(lambda: self.d.holders() + self.d.waiting() == [], "it is let go")
+            self.assertIn(64, [a.returncode for a in both])
+
+    def test_batons_own(self):
+        """The broker, wrapper and keeper of a run, an attach, what has started or was started by one of these."""
+        program = self.start_program()
+        attached = self.attach(program)
+        wait_until(self.is_held, "it is under a lease")
+        run = self.start_cli(self.d, "run", "-n", "next", "-c", "background", "--", "true")
+        other, third = self.daemon(), self.daemon(start=False)
+        shell = subprocess.Popen(["sh", "-c", '"$0" "$@" & wait', *third.command()], stderr=subprocess.DEVNULL,
+                                 preexec_fn=die_with_parent, env=self.d.environment())
+        self.addCleanup(end_process, shell)
+        broker = wait_until(lambda: self.child_of(shell.pid), "it is there")
+        self.addCleanup(os.kill, broker, signal.SIGKILL)
+        wait_until(lambda: self.name_of(broker) == "baton", "it is the broker")
+        wait_until(lambda: self.d.waiting() == ["next"], "the run waits")
+        for process in (self.d.process, other.process, attached, run):
+            self.refused(64, f"process {process.pid} (baton) is Baton's own", str(process.pid))
+        self.refused(64, f"has started process {broker} (baton), which is Baton's own", str(shell.pid))
+        self.end_attach(attached)
+        self.end_attach(run)
+        run = self.start_cli(self.d, "run", "-n", "train", "--", "sleep", "600")
+        wait_until(self.is_held, "it runs")
+        for pid in self.children_of(run.pid):
+            self.refused(64, "was started under lease" if self.name_of(pid) == "sleep" else "is Baton's own", str(pid))
+
+    @staticmethod
+    def children_of(pid):
+        text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return [int(child) for child in text.split()]
+
+    def child_of(self, pid):
+        return next(iter(self.children_of(pid)), None)
+
+    @staticmethod
+    def name_of(pid):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+
+    def test_a_client(self):
+        """A program that asks the broker by itself would wait for itself."""
+        session = self.d.session("own")
+        lease = session.hold()["lease"]
+        self.assertEqual(self.d.status()["leases"][0]["pid"], os.getpid())
+        program = subprocess.Popen([sys.executable, "-c", "import sys; from lib.session import LineTransport, Session\n"
+                                    f"s = Session(LineTransport({self.d.socket!r}), 'own')\ns.queue()\n"
+                                    "sys.stdin.read()"], stdin=subprocess.PIPE, cwd=pathlib.Path(__file__).parent,
+                                   preexec_fn=die_with_parent)
+        self.addCleanup(end_process, program)
+        row = wait_until(lambda: self.d.status()["waiting"], "it waits")[0]
+        self.assertEqual(row["pid"], program.pid)
+        self.refused(64, f"waits for lease {row['lease']} (own) by its own doing", str(program.pid))
+        session.release(lease)
 
     def test_another_users_program(self):
         """Whoever does not own a program puts it under no lease."""

@@ -340,6 +340,8 @@ export interface StatusClaim {
 	watched?: false;
 	unwatched?: string;
 	session?: number;
+	/** Native: the process at the session's connection */
+	pid?: number;
 	slots: number;
 	all_slots?: true;
 	vram_mb: number;

@@ -5,20 +5,13 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "cli/http_client.h"
+#include "cli/run/attach_check.h"
 #include "cli/run/run_hold.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
 
-enum { ENVIRON_BYTES = 256 * 1024, ANCESTORS_MAX = 64 };
-
-struct target {
-	int64_t pid;
-	uint64_t start;
-	int pidfd;
-	char name[32];
-};
+enum { ANCESTORS_MAX = 64 };
 
 /* Frozen or stopped, it would take us along. */
 static bool is_ancestor(int64_t pid)
@@ -32,30 +25,20 @@ static bool is_ancestor(int64_t pid)
 	return false;
 }
 
-static bool is_under_lease(int64_t pid)
-{
-	cleanup_free char *block = malloc(ENVIRON_BYTES);
-	if (!block)
-		abort();
-	size_t length = proc_read(pid, "environ", block, ENVIRON_BYTES);
-	for (const char *at = block; at < block + length; at += strlen(at) + 1)
-		if (strncmp(at, "BATON_RUN=", 10) == 0)
-			return true;
-	return false;
-}
-
 /* The start time is read before and after the pidfd is there: both are of one process. */
-static int open_target(const struct command *command, const char *word, struct target *ret_target)
+static int open_target(const struct command *command, const char *word,
+		       struct attach_target *ret_target)
 {
 	char *end;
-	struct target target = {.pid = strtoll(word, &end, 10), .pidfd = -1};
+	struct attach_target target = {.pid = strtoll(word, &end, 10), .pidfd = -1, .lock_fd = -1};
 	int err = 0;
 	if (*end || end == word || target.pid <= 1 || target.pid > INT32_MAX)
 		return cli_fail(command, EX_USAGE, "'%.60s' is not the number of a process", word);
 
 	target.start = proc_start(target.pid);
 	if (target.start == 0 ||
-	    pidfd_open_checked(target.pid, target.start, &target.pidfd, &err) != LIVENESS_WATCHED)
+	    pidfd_open_checked(target.pid, target.start, &target.pidfd, &err) != LIVENESS_WATCHED ||
+	    pidfd_is_gone(target.pidfd))
 		return cli_fail(command, EX_NOINPUT, "there is no process %s%s%s", word,
 				err ? ": " : "", err ? strerror(err) : "");
 	proc_name(target.pid, target.name, sizeof(target.name));
@@ -64,7 +47,7 @@ static int open_target(const struct command *command, const char *word, struct t
 }
 
 /* Returns 0 or the exit status. */
-static int check_target(const struct command *command, const struct target *target)
+static int check_target(const struct command *command, struct attach_target *target)
 {
 	long pid = (long)target->pid;
 
@@ -79,11 +62,7 @@ static int check_target(const struct command *command, const struct target *targ
 			"process %ld (%s) has started this one, which would be stopped with "
 			"it; attach it from elsewhere",
 			pid, target->name);
-
-	if (is_under_lease(target->pid))
-		return cli_fail(command, EX_USAGE, "process %ld (%s) was started under a lease",
-				pid, target->name);
-	return 0;
+	return attach_check(command, target);
 }
 
 /* It is on one of them already, and only its user knows on which. */
@@ -106,7 +85,7 @@ static int check_gpu(const struct command *command, const struct run_options *op
 static int attach_run(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct run_options options = RUN_OPTIONS_DEFAULT;
-	struct target target;
+	struct attach_target target;
 	struct run run;
 
 	signal(SIGCHLD, SIG_DFL);

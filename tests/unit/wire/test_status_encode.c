@@ -260,6 +260,7 @@ static void test_stopping(void **state)
 	holder.revoked = true;
 	held.yield_deadline = held.kill_at = (struct mono_ms){6000};
 	held.unwatched = "Too many open files";
+	held.pid = 4711;
 	head(&render, &out, "trainer", 0);
 	while (status_encode_next(&render) != STATUS_PART_LEASES)
 		;
@@ -269,6 +270,7 @@ static void test_stopping(void **state)
 	assert_non_null(
 		strstr(out.bytes, "\"watched\":false,\"unwatched\":\"Too many open files\""));
 	assert_non_null(strstr(out.bytes, "\"revoked\":true,\"stop_in_s\":1.5"));
+	assert_non_null(strstr(out.bytes, "\"pid\":4711"));
 	status_encode_finish(&render);
 	text_finish(&out);
 }
