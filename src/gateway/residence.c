@@ -554,6 +554,10 @@ void residence_worked(struct residences *residences, struct model *model, struct
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	residence_unwanted(residences, model);
+	if (model->residence == RESIDENCE_LOADING && model->server->cmd) {
+		begin_unload(residences, model, now);
+		return;
+	}
 	model->leaves = model->residence != RESIDENCE_NONE;
 	residence_worked(residences, model, now);
 }

@@ -28,7 +28,8 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 		   struct mono_ms now);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
-/* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded. */
+/* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded; a load
+ * is broken off. */
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now);
 /* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
 void residence_server_gone(const struct model_server *server, struct mono_ms now);

@@ -201,6 +201,27 @@ class Managed(GatewayTest):
         wait_until(lambda: not self.runs("it"), "it was stopped")
         wait_until(lambda: not daemon.status()["leases"], "its memory is free")
 
+    def test_reload_while_it_hangs(self):
+        """A start that hangs is broken off when its command is another one, or it is removed."""
+        row = self.row("it", "hang")
+        daemon = self.behind(row, timing={"load_max_s": 600})
+        waiting = self.begin(daemon, "m")
+        hung = wait_until(lambda: self.runs("it"), "it runs")
+        daemon.write_config({**daemon.config, "upstreams": [{**row, "cmd": row["cmd"][:-1]}]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        self.assertEqual(waiting.read_answer().status, 200)
+        self.assertNotEqual(self.runs("it"), hung)
+        self.assertEqual(len(daemon.status()["leases"]), 1)
+
+        daemon.write_config({**daemon.config, "upstreams": [row]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        waiting = self.begin(daemon, "m")
+        wait_until(lambda: self.state_of(daemon, "m") == "loading" and self.runs("it"), "it runs")
+        daemon.write_config({**daemon.config, "upstreams": []})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        self.assertError(waiting.read_answer(), 404, "model_not_found")
+        wait_until(lambda: not daemon.status()["leases"] and not self.runs("it"), "nothing is left")
+
     def test_configuration(self):
         good = self.row("it")
         bad = [({"url": "http://10.0.0.1:80"}, "127.0.0.1"), ({"gpu": "none"}, "none"), ({"models": []}, "one model"),
