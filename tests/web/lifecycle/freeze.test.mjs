@@ -101,11 +101,16 @@ test("a frozen holder loses its lease, and wakes without touching the GPU", asyn
 });
 
 // Longer, it could not know whether the connection broke when it woke or long before.
-test("a holder that is frozen for less than half the linger has kept its lease", async () => {
-	const holder = await openBench(browser, daemon, "holder");
+test("a holder that is frozen for less than half the linger has kept its lease", async (t) => {
+	const patient = await startDaemon({
+		config: { timing: { heartbeat_s: 0.5, session_ttl_s: 60, tab_linger_s: 40 } },
+	});
+	t.after(() => patient.stop());
+	await signIn(browser, patient);
+	const holder = await openBench(browser, patient, "holder");
 	await holder.ask("turn");
 	const held = await holder.granted("turn");
-	const row = async () => (await daemon.status()).leases[0];
+	const row = async () => (await patient.status()).leases[0];
 	await holder.tab.freeze();
 	const { held_s: before } = await row();
 	await until(async () => (await row()).held_s >= before + 0.7, {

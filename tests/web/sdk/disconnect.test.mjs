@@ -111,7 +111,9 @@ test("too many connections (4429) at each try is a broken connection, too", asyn
 
 test("what accepts and says nothing costs a try its time, not the lease", async () => {
 	const server = createServer();
-	server.on("upgrade", () => {});
+	server.on("upgrade", (request, socket) => {
+		socket.on("error", () => {});
+	});
 	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
 	const { port } = /** @type {any} */ (server.address());
 	const { lease, seen } = await hold("muted");

@@ -79,8 +79,14 @@ test("nothing listens: an error by default, and the page's own choice otherwise"
 
 test("what answers but refuses never gives the GPU, whatever the fallback", async () => {
 	const refusing = createServer((request, response) => response.writeHead(403).end());
-	refusing.on("upgrade", (request, socket) => socket.end("HTTP/1.1 403 Forbidden\r\n\r\n"));
-	const mute = createTcp(() => {});
+	// A client that has heard enough may reset.
+	refusing.on("upgrade", (request, socket) => {
+		socket.on("error", () => {});
+		socket.end("HTTP/1.1 403 Forbidden\r\n\r\n");
+	});
+	const mute = createTcp((socket) => {
+		socket.on("error", () => {});
+	});
 	const urls = [await listening(refusing), await listening(mute)];
 	for (const url of urls)
 		for (const fallback of FALLBACKS) {
