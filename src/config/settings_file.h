@@ -25,6 +25,7 @@
 	X(lock_delay_s, lock_delay_ms, 0, 600)                                                     \
 	X(load_max_s, load_ms_max, 1, 3600)                                                        \
 	X(kill_wait_s, kill_wait_ms, 0, 600)                                                       \
+	X(unload_max_s, unload_ms_max, 1, 3600)                                                    \
 	X(place_memory_s, place_memory_ms, 0, 3600)                                                \
 	X(min_residence_max_s, min_residence_ms_max, 0, 86400)                                     \
 	X(drain_max_s, drain_ms_max, 0, 3600)                                                      \

@@ -44,6 +44,7 @@ const struct binding_traits binding_table[BINDING_COUNT] = {
 	[BIND_PROXIED] = {.name = "proxied",
 			  .proof = PROOF_CUT,
 			  .delay = TIME(lock_delay_ms),
+			  .memory_delay = TIME(unload_ms_max),
 			  .party = PARTY_GATEWAY,
 			  .ears = true,
 			  .requeue = true,

@@ -31,6 +31,7 @@ struct binding_traits {
 	size_t place_linger, lease_linger;
 	size_t delay; /* from a revoke until the capacity is free, unless something proves it sooner
 		       */
+	size_t memory_delay;   /* the same where it is memory alone; 0: no other */
 	enum party_kind party; /* what it lives by, and hears on */
 	bool ack;              /* an offer is held once it is accepted; else at once */
 	bool ears;             /* can be sent yields */

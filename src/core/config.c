@@ -32,6 +32,7 @@ void core_config_defaults(struct core_config *ret_config)
 		.restart_linger_ms = 10 * SECOND_MS,
 		.lock_delay_ms = 2 * SECOND_MS,
 		.kill_wait_ms = 10 * SECOND_MS,
+		.unload_ms_max = 30 * SECOND_MS,
 		.place_memory_ms = 30 * SECOND_MS,
 		.min_residence_ms_max = 60 * SECOND_MS,
 		.drain_ms_max = 30 * SECOND_MS,

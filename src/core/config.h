@@ -38,6 +38,7 @@ struct core_config {
 	int64_t restart_linger_ms; /* 10 s: places after a broker restart */
 	int64_t lock_delay_ms;     /* 2 s: after a forced revoke of a tab or plain HTTP lease */
 	int64_t kill_wait_ms;      /* 10 s: after SIGKILL, until the room is taken as free anyway */
+	int64_t unload_ms_max;   /* 30 s: the same for a model that its server was told to unload */
 	int64_t place_memory_ms; /* 30 s: a lost waiter that repeats its request_id keeps its key */
 	int64_t min_residence_ms_max; /* 60 s: what a resident may ask for */
 	int64_t drain_ms_max;  /* 30 s: after the end of a lease, for its memory to be seen free */

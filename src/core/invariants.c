@@ -111,7 +111,7 @@ static void check_holder(const struct core *core, const struct claim *claim)
 	/* Nobody but an operator asked it. */
 	if (core->config.observe && schedule_may_grant(core) && !claim->host)
 		INVARIANT(claim->rec.state != CLAIM_YIELDING || claim->rec.revoked ||
-			  claim->rec.yield_reason == YIELD_OPERATOR);
+			  !claim_asked_for_one(claim));
 
 	/* I3: a live binding, or a running deadline that ends it */
 	if (claim_is_held(claim) && claim->session) {

@@ -18,7 +18,7 @@ void observe_begin(struct core *core)
 	for (; node; node = rank_tree_next(node)) {
 		struct claim *claim = claim_of_place(node);
 		if (!claim->host && claim->rec.state == CLAIM_YIELDING && !claim->rec.revoked &&
-		    claim->rec.yield_reason != YIELD_OPERATOR)
+		    claim_asked_for_one(claim))
 			revoke_withdraw(core, claim);
 	}
 }

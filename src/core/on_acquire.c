@@ -12,6 +12,7 @@
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/refusal.h"
+#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
 
@@ -160,6 +161,7 @@ static void rebind_claim(struct core *core, const struct event *event, struct cl
 	claim->place_deadline = MONO_NEVER;
 	claim_set_conn(core, claim, event->from.id);
 	claim_dirty(core, claim);
+	revoke_awaited(core, claim);
 
 	trace_claim(core, claim, TRACE_ATTACHED);
 	core->queue_changed = true;

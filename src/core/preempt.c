@@ -293,7 +293,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 {
 	enum yield_reason reason;
 
-	if (holder->rec.revoked || holder->rec.yield_reason == YIELD_OPERATOR ||
+	if (holder->rec.revoked || !claim_asked_for_one(holder) ||
 	    holder->yield_for == core->gpus[gpu].turn_head ||
 	    holder->yield_for == core->gpus[gpu].memory_head)
 		return true;
@@ -374,7 +374,7 @@ static struct claim *next_unwanted(const struct core *core)
 	list_each (it, next, &core->asked) {
 		struct claim *holder = container_of(it, struct claim, in_asked);
 		if (!holder->host && holder->wanted_walk != core->walks && !holder->rec.revoked &&
-		    holder->rec.yield_reason != YIELD_OPERATOR)
+		    claim_asked_for_one(holder))
 			return holder;
 	}
 	return NULL;

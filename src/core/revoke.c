@@ -165,6 +165,25 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 	}
 }
 
+/* What a model server has in memory outlives the broker. YIELDING, so that its time is limited. */
+void revoke_await(struct core *core, struct claim *claim)
+{
+	PRE(claim->conn == 0);
+
+	if (claim->rec.state == CLAIM_YIELDING)
+		revoke_withdraw(core, claim);
+	ask_one(core, claim, YIELD_EXPIRED, 0, at_least_1(core->config.restart_linger_ms));
+	POST(claim_awaited(claim));
+}
+
+void revoke_awaited(struct core *core, struct claim *claim)
+{
+	PRE(claim->conn != 0);
+
+	if (claim_awaited(claim))
+		revoke_withdraw(core, claim);
+}
+
 static void send_signal(struct core *core, const struct claim *claim, int signo)
 {
 	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
@@ -206,13 +225,16 @@ static int64_t native_ms(const struct core *core, const struct claim *claim)
 }
 
 /* How long the room stays taken after the token is dead: a native process until it exits, what runs
- * in a browser or behind a plain request for the lock-delay, a stream as long as its connection. */
+ * in a browser or behind a plain request for the lock-delay, a stream as long as its connection, a
+ * model until the gateway has seen that its server gave the memory back. */
 static int64_t delay_ms(const struct core *core, const struct claim *claim)
 {
 	const struct binding_traits *traits = binding_of(claim->rec.binding);
 
 	if (traits->proof == PROOF_EXIT)
 		return native_ms(core, claim);
+	if (traits->memory_delay && claim->rec.need.slots == 0)
+		return binding_ms(&core->config, traits->memory_delay);
 	if (traits->proof == PROOF_CUT && !claim->rec.browser && !core->restarting)
 		return 0;
 	return binding_ms(&core->config, traits->delay);
@@ -356,6 +378,8 @@ static void grace_over(struct core *core, struct claim *claim)
 {
 	if (claim_proof(claim) == PROOF_TIME && mono_due(claim->rec.ttl_deadline, core->now)) {
 		revoke_begin(core, claim, YIELD_EXPIRED, END_EXPIRED);
+	} else if (claim_awaited(claim)) {
+		revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 	} else if (still_needed(core, claim)) {
 		revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 	} else {

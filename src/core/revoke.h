@@ -16,6 +16,10 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
 		  enum end_reason end_as);
 /* The same for a native holder whose peer is gone but whose children live: straight to SIGKILL. */
 void revoke_kill(struct core *core, struct claim *claim, enum end_reason end_as);
+/* After a restart: a model of the gateway's, which may ask for it again by its request_id. */
+void revoke_await(struct core *core, struct claim *claim);
+/* .. and did, on a new connection. */
+void revoke_awaited(struct core *core, struct claim *claim);
 /* Repeats what was asked, to a holder with a new connection. */
 void revoke_remind(struct core *core, const struct claim *claim);
 /* The deadline of a YIELDING claim has passed. */

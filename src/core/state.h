@@ -291,6 +291,17 @@ static inline bool claim_is_held(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_LOADING;
 }
+/* Of a model whose gateway went with the old broker: YIELDING until the new one asks for it. */
+static inline bool claim_awaited(const struct claim *claim)
+{
+	return claim->rec.state == CLAIM_YIELDING && !claim->rec.revoked &&
+	       claim->rec.yield_reason == YIELD_EXPIRED;
+}
+/* YIELDING: for one that waits; with that one the yield is over. */
+static inline bool claim_asked_for_one(const struct claim *claim)
+{
+	return claim->rec.yield_reason != YIELD_OPERATOR && !claim_awaited(claim);
+}
 static inline enum binding_proof claim_proof(const struct claim *claim)
 {
 	return binding_of(claim->rec.binding)->proof;

@@ -169,6 +169,7 @@ static const struct field config_rows[] = {
 	ROW_INT(T, 29, sample_ms_max),
 	ROW_INT(T, 40, load_ms_max),
 	ROW_LESS(T, 41, browser_gpu, LIMIT_GPUS),
+	ROW_INT(T, 42, unload_ms_max),
 	ROW_LESS(T, 50, observe, 2),
 };
 static const struct field_table config_fields = FIELD_TABLE(config_rows);

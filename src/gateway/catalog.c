@@ -65,6 +65,13 @@ static struct model *named_model(const struct model_server *server, const char *
 	return NULL;
 }
 
+struct model *catalog_model(struct model_server *server, const char *name)
+{
+	struct model *model = named_model(server, name);
+
+	return model ? model : add_model(server, name);
+}
+
 static void free_model(struct model *model)
 {
 	call_cancel(model->call);

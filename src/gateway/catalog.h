@@ -66,6 +66,8 @@ void catalog_remove(struct model_server *server);
 /* A tab; what it offers comes by catalog_offer. Aborts without memory. */
 struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *worker,
 					const char *name, const char *principal);
+/* The server's model of that name; one that it is not known to have is added, and not offered. */
+struct model *catalog_model(struct model_server *server, const char *name);
 /* A tab has this model; one that is not offered any more is forgotten once nothing runs there. */
 void catalog_offer(struct model_server *server, const struct catalog_offer *offer);
 void catalog_offer_none(struct model_server *server);

@@ -120,6 +120,8 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.party_next = LEASE_PARTY_FIRST + 1,
 		.finish_ms = options->finish_ms,
 		.load_ms_max = options->load_ms_max,
+		.unload_ms_max = options->unload_ms_max,
+		.started = loop_now(),
 		.on_change = on_model,
 		.ctx = gateway,
 	};
@@ -183,6 +185,16 @@ void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct se
 	relay = relay_of_party(gateway, party);
 	if (relay)
 		relay_news(gateway, relay, send);
+}
+
+void gateway_resume(struct gateway *gateway, const char *server, const char *model)
+{
+	catalog_servers(it, &gateway->catalog)
+	{
+		if (it->configured && it->on_gpu && !strcmp(it->name, server))
+			residence_resume(&gateway->residences, catalog_model(it, model),
+					 loop_now());
+	}
 }
 
 void gateway_process_ended(struct gateway *gateway, uint64_t process, int status)

@@ -20,7 +20,7 @@ struct gateway_options {
 	int64_t whole_wait_ms;  /* of a request that is answered in one piece */
 	int64_t stream_wait_ms; /* of one that is streamed */
 	int64_t finish_ms;      /* what runs may go on when others need the GPU */
-	int64_t load_ms_max, settle_ms_max;
+	int64_t load_ms_max, unload_ms_max, settle_ms_max;
 	uint64_t body_bytes_max, body_bytes_total; /* held in memory: of one, of all */
 };
 
@@ -39,6 +39,8 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		   const struct gateway_options *options, struct gateway **ret_gateway);
 /* The configuration was read again: servers come, go and change; see docs/gateway.md. */
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
+/* A model of that server was in memory when the last broker ended. */
+void gateway_resume(struct gateway *gateway, const char *server, const char *model);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
 
 /* A request on one of api.h's routes, its body streamed. */

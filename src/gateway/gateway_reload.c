@@ -103,6 +103,7 @@ void gateway_reload(struct gateway *gateway, const struct gateway_options *optio
 	gateway->options = *options;
 	gateway->residences.finish_ms = options->finish_ms;
 	gateway->residences.load_ms_max = options->load_ms_max;
+	gateway->residences.unload_ms_max = options->unload_ms_max;
 
 	remove_missing(gateway, options);
 	take_servers(gateway, options);

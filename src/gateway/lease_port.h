@@ -9,6 +9,7 @@ enum { LEASE_PARTY_FIRST = 1 }; /* numbers count up from here */
 struct lease_ask {
 	uint64_t party;
 	const char *name, *principal, *label; /* borrowed for the call */
+	bool again; /* where a claim of this name and label has lost its party, that is meant */
 	enum lease_class cls;
 	uint32_t slots;      /* 0: a model that is kept loaded */
 	uint64_t vram_bytes; /* of it */

@@ -65,11 +65,12 @@ struct model {
 	unsigned running;          /* relays that it works for */
 	bool changed;              /* who waits for it was not told yet */
 	bool leaves;               /* it is unloaded once nothing runs there */
-	struct call *call;         /* to its server, about it */
-	unsigned failures;         /* to load it, in a row */
-	unsigned crashes;          /* of its command, soon after it was started, in a row */
-	struct mono_ms retry_at;   /* not tried before */
-	char failure[160];         /* the last, in words */
+	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
+	struct call *call;       /* to its server, about it */
+	unsigned failures;       /* to load it, in a row */
+	unsigned crashes;        /* of its command, soon after it was started, in a row */
+	struct mono_ms retry_at; /* not tried before */
+	char failure[160];       /* the last, in words */
 };
 
 /* Whether it can be asked for: a server's list may have had it, and have it no more. */

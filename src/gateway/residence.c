@@ -1,47 +1,44 @@
-/* residence: one model's way from absent to ready and back. Each answer of a server is judged by
- * what it says is loaded, where it says so, not by its status alone. */
+/* residence: one model's way from absent to ready and back: its claim, and what follows from news
+ * of it and of its server. Each answer of a server is judged by what it says is loaded, where it
+ * says so, not by its status alone. */
 #include "gateway/residence.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "gateway/residence_impl.h"
 #include "net/loop.h"
 
 enum {
 	RETRY_MS = 15 * 1000,
-	RETRY_MS_MAX = 5 * 60 * 1000,
-	UNLOAD_POLL_MS = 250,
-	UNLOAD_MS_MAX = 10 * 1000,
 	END_MS = 5 * 1000, /* of its grace, for the server to give its memory back: KEEPER_GRACE_MS
 			      ends before */
-	CALL_MS = 10 * 1000,
 	CHECK_MS = 30 * 1000,
-	START_POLL_MS = 250,
 	STAY_MS = 2 * 1000, /* else two models that are wanted put each other out, unused */
 };
 
-static void enter_state(struct model *model, enum residence residence, struct mono_ms now)
+void residence_enter(struct model *model, enum residence residence, struct mono_ms now)
 {
 	model->residence = residence;
 	model->since = now;
 	model->due = MONO_NEVER;
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
+	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 }
 
 static int64_t retry_delay_ms(unsigned failures)
 {
 	int64_t delay_ms = RETRY_MS;
 
-	for (unsigned i = 1; i < failures && delay_ms < RETRY_MS_MAX; i++)
+	for (unsigned i = 1; i < failures && delay_ms < RESIDENCE_RETRY_MS_MAX; i++)
 		delay_ms *= 2;
-	return delay_ms < RETRY_MS_MAX ? delay_ms : RETRY_MS_MAX;
+	return delay_ms < RESIDENCE_RETRY_MS_MAX ? delay_ms : RESIDENCE_RETRY_MS_MAX;
 }
 
-static void note_failure(struct residences *residences, struct model *model, struct mono_ms now,
-			 const char *what)
+void residence_failed(struct residences *residences, struct model *model, struct mono_ms now,
+		      const char *what)
 {
 	model->failures++;
 	model->retry_at = mono_after(now, retry_delay_ms(model->failures));
@@ -51,50 +48,31 @@ static void note_failure(struct residences *residences, struct model *model, str
 		  log_int("retry_ms", retry_delay_ms(model->failures)));
 }
 
-static void forget_claim(struct model *model)
+void residence_forget_claim(struct model *model)
 {
 	model->party = model->lease = 0;
 	model->gpus = 0;
 	memset(&model->token, 0, sizeof(model->token));
 }
 
-static void tell_change(struct residences *residences, struct model *model)
+void residence_changed(struct residences *residences, struct model *model)
 {
 	residences->on_change(residences->ctx, model);
 }
 
-static int start_call(struct model *model, const struct adapter_call *what, int64_t time_ms,
-		      call_done *done)
+int residence_call(struct model *model, const struct adapter_call *what, int64_t time_ms,
+		   call_done *done)
 {
 	return catalog_call(model->server, what, model->name, (int)time_ms, done, model,
 			    &model->call);
 }
 
-static struct residences *residences_of(const struct model *model)
+struct residences *residences_of(const struct model *model)
 {
 	return model->server->catalog->residences;
 }
 
-/* Its memory is free, as far as can be known: what its claim kept goes to others. */
-static void give_back(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	uint64_t party = model->party;
-	struct token token = model->token;
-
-	forget_claim(model);
-	enter_state(model, RESIDENCE_NONE, now);
-	if (party)
-		residences->port->release(residences->port->ctx, party, &token, false);
-	tell_change(residences, model);
-}
-
-struct loaded_search {
-	const struct model *model;
-	uint64_t bytes;
-	bool found;
-};
-
-static void look_for(void *ctx, const struct adapter_model *found)
+void residence_look_for(void *ctx, const struct adapter_model *found)
 {
 	struct loaded_search *search = ctx;
 
@@ -104,124 +82,13 @@ static void look_for(void *ctx, const struct adapter_model *found)
 	search->bytes = found->bytes;
 }
 
-static void on_unload_seen(void *ctx, const struct call_answer *answer)
-{
-	struct model *model = ctx;
-	struct residences *residences = residences_of(model);
-	struct loaded_search search = {.model = model};
-	struct mono_ms now = loop_now();
-	bool readable;
-
-	model->call = NULL;
-	readable = answer->err == 0 && model->server->adapter->read_loaded(
-					       answer->body, answer->length, look_for, &search);
-	/* A server that is gone has no memory. */
-	if (answer->err == ERR_UPSTREAM_UNREACHABLE || (readable && !search.found)) {
-		give_back(residences, model, now);
-		return;
-	}
-
-	if (mono_since(now, model->since) < UNLOAD_MS_MAX) {
-		model->due = mono_after(now, UNLOAD_POLL_MS);
-		return;
-	}
-	log_event(residences->log, LOG_WARN, "model still in memory after its unload",
-		  log_str("model", model->name), log_str("server", model->server->name));
-	give_back(residences, model, now);
-}
-
-/* When an idle model is looked at again. */
-static struct mono_ms look_again_at(const struct model *model, struct mono_ms now)
+struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms now)
 {
 	const struct model_server *server = model->server;
 
 	if (!server->cmd)
 		return mono_after(now, CHECK_MS);
 	return server->idle_ms ? mono_after(now, server->idle_ms) : MONO_NEVER;
-}
-
-static void look_whether_unloaded(struct residences *residences, struct model *model,
-				  struct mono_ms now)
-{
-	model->due = MONO_NEVER;
-	if (start_call(model, &model->server->adapter->loaded, CALL_MS, on_unload_seen) != 0)
-		give_back(residences, model, now);
-}
-
-static void on_unloaded(void *ctx, const struct call_answer *answer)
-{
-	struct model *model = ctx;
-	struct residences *residences = residences_of(model);
-	struct mono_ms now = loop_now();
-
-	model->call = NULL;
-	if (answer->err || answer->status >= 400)
-		log_event(residences->log, LOG_WARN, "model server did not unload",
-			  log_str("model", model->name), log_str("server", model->server->name),
-			  log_int("status", answer->status), log_str("why", answer->what));
-
-	if (model->server->adapter->loaded.method)
-		look_whether_unloaded(residences, model, now);
-	else
-		give_back(residences, model, now);
-}
-
-static void ask_unload(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	const struct adapter_call *unload = &model->server->adapter->unload;
-	const struct model_server *server = model->server;
-
-	model->due = MONO_NEVER;
-	if (server->process) { /* its end gives the memory back */
-		residences->processes->stop(residences->processes->ctx, server->process);
-		return;
-	}
-	if (server->cmd) {
-		give_back(residences, model, now);
-		return;
-	}
-	if (!unload->method || start_call(model, unload, UNLOAD_MS_MAX, on_unloaded) != 0)
-		give_back(residences, model, now);
-}
-
-static void begin_unload(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	call_cancel(model->call);
-	model->call = NULL;
-	enter_state(model, RESIDENCE_UNLOADING, now);
-	tell_change(residences, model);
-	ask_unload(residences, model, now);
-}
-
-static void begin_leaving(struct residences *residences, struct model *model, int64_t grace_ms,
-			  struct mono_ms now)
-{
-	if (model->residence == RESIDENCE_UNLOADING)
-		return;
-
-	/* What runs may not use up the time in which the memory is given back. */
-	int64_t cut_ms = grace_ms - grace_ms / 4;
-
-	enter_state(model, RESIDENCE_LEAVING, now);
-	model->due =
-		mono_after(now, cut_ms < residences->finish_ms ? cut_ms : residences->finish_ms);
-	if (model->running == 0)
-		begin_unload(residences, model, now);
-	else
-		tell_change(residences, model);
-}
-
-static void on_size_seen(void *ctx, const struct call_answer *answer)
-{
-	struct model *model = ctx;
-	struct loaded_search search = {.model = model};
-
-	model->call = NULL;
-	if (answer->err == 0 && answer->status == 200)
-		model->server->adapter->read_loaded(answer->body, answer->length, look_for,
-						    &search);
-	if (search.bytes)
-		model->seen_bytes = search.bytes;
 }
 
 /* Whether what was ready still is: its server may have ended, or given its memory back by itself.
@@ -239,10 +106,11 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 		return; /* residence_worked looks again */
 
 	if (answer->err == 0 && answer->status == 200 && adapter->loaded.method)
-		gone = adapter->read_loaded(answer->body, answer->length, look_for, &search) &&
+		gone = adapter->read_loaded(answer->body, answer->length, residence_look_for,
+					    &search) &&
 		       !search.found;
 	if (gone)
-		give_back(residences_of(model), model, now);
+		residence_give_back(residences_of(model), model, now);
 	else
 		model->due = mono_after(now, CHECK_MS);
 }
@@ -257,225 +125,17 @@ static void check_ready(struct model *model, struct mono_ms now)
 	if (model->running > 0)
 		return;
 	if (model->server->cmd) { /* it was idle for as long as it may be */
-		begin_unload(residences_of(model), model, now);
+		residence_unload(residences_of(model), model, now);
 		return;
 	}
-	if (model->call || start_call(model, check, CALL_MS, on_checked) != 0)
+	if (model->call || residence_call(model, check, RESIDENCE_CALL_MS, on_checked) != 0)
 		model->due = mono_after(now, CHECK_MS);
 }
 
-static void become_ready(struct residences *residences, struct model *model, struct mono_ms now)
+/* After a restart its claim is found by its name, if that is kept whole. */
+static bool is_found_again(const struct model *model)
 {
-	const struct adapter *adapter = model->server->adapter;
-
-	model->load_ms = mono_since(now, model->since);
-	model->failures = 0;
-	model->failure[0] = '\0';
-	enter_state(model, RESIDENCE_READY, now);
-	residences->port->ready(residences->port->ctx, model->party, &model->token);
-	if (adapter->sizes_itself)
-		start_call(model, &adapter->loaded, CALL_MS, on_size_seen);
-	if (adapter->load.method || model->server->cmd) /* else its first request loads it */
-		model->due = look_again_at(model, now);
-	tell_change(residences, model);
-	if (model->leaves)
-		begin_unload(residences, model, now);
-}
-
-static void on_loaded(void *ctx, const struct call_answer *answer)
-{
-	struct model *model = ctx;
-	struct residences *residences = residences_of(model);
-	struct mono_ms now = loop_now();
-	char what[160];
-
-	model->call = NULL;
-	if (answer->err == 0 && answer->status < 400) {
-		become_ready(residences, model, now);
-		return;
-	}
-
-	if (answer->err)
-		snprintf(what, sizeof(what), "%s", answer->what);
-	else
-		snprintf(what, sizeof(what), "the server answered its load with status %d",
-			 answer->status);
-	note_failure(residences, model, now, what);
-	begin_unload(residences, model, now); /* a load that failed may have left memory behind */
-}
-
-/* What its server has to do once it is there. */
-static void ask_load(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	const struct adapter_call *load = &model->server->adapter->load;
-
-	if (!load->method) {
-		become_ready(residences, model, now);
-		return;
-	}
-	if (start_call(model, load, residences->load_ms_max, on_loaded) != 0) {
-		note_failure(residences, model, now, "the call could not be made");
-		give_back(residences, model, now);
-	}
-}
-
-/* `since`: somebody waits for it. */
-static void fail_start(struct residences *residences, struct model *model, struct mono_ms now,
-		       const char *what)
-{
-	note_failure(residences, model, now, what);
-	begin_unload(residences, model, now);
-}
-
-/* One that was removed, and whose command has not ended yet, has its port. */
-static bool port_is_taken(const struct residences *residences, const struct model_server *server)
-{
-	catalog_servers(other, residences->catalog)
-	{
-		if (other != server && other->process && !strcmp(other->url, server->url))
-			return true;
-	}
-	return false;
-}
-
-/* `${PORT}` and `${MODEL}` filled in. */
-static char *fill_word(const struct model *model, const char *word)
-{
-	struct text out = {0};
-
-	text_str(&out, "");
-	for (; *word; word++) {
-		if (!strncmp(word, "${PORT}", 7)) {
-			text_str(&out, strrchr(model->server->url, ':') + 1);
-			word += 6;
-		} else if (!strncmp(word, "${MODEL}", 8)) {
-			text_str(&out, model->name);
-			word += 7;
-		} else {
-			text_char(&out, *word);
-		}
-	}
-	return out.bytes;
-}
-
-/* Ends with NULL. */
-static char **fill_words(const struct model *model, const char *words, unsigned count)
-{
-	char **filled = calloc(count + 1, sizeof(*filled));
-
-	if (!filled)
-		abort();
-	for (unsigned i = 0; i < count; i++, words += strlen(words) + 1)
-		filled[i] = fill_word(model, words);
-	return filled;
-}
-
-static void free_words(char **words)
-{
-	for (char **at = words; *at; at++)
-		free(*at);
-	free(words);
-}
-
-static void start_process(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	struct model_server *server = model->server;
-	char **argv = fill_words(model, server->cmd, server->cmd_count);
-	char **env = fill_words(model, server->env, server->env_count);
-	const struct process_ask ask = {.process = residences->process_next,
-					.server = server->name,
-					.argv = (const char *const *)argv,
-					.env = (const char *const *)env,
-					.gpus = model->gpus};
-	int rc = residences->processes->start(residences->processes->ctx, &ask);
-	char what[160];
-
-	snprintf(what, sizeof(what), "'%.60s' cannot be started: %s", argv[0], strerror(-rc));
-	free_words(argv);
-	free_words(env);
-	if (rc != 0) {
-		fail_start(residences, model, now, what);
-		return;
-	}
-	server->process = residences->process_next++;
-	model->due = mono_after(now, START_POLL_MS);
-}
-
-/* Before its command is started nobody may answer there, and afterwards it is awaited. */
-static void on_ready_answer(void *ctx, const struct call_answer *answer)
-{
-	struct model *model = ctx;
-	struct residences *residences = residences_of(model);
-	struct mono_ms now = loop_now();
-
-	model->call = NULL;
-	if (model->server->process && answer->err == 0 && answer->status == 200)
-		ask_load(residences, model, now);
-	else if (model->server->process || port_is_taken(residences, model->server))
-		model->due = mono_after(now, START_POLL_MS);
-	else if (answer->err == ERR_UPSTREAM_UNREACHABLE)
-		start_process(residences, model, now);
-	else
-		fail_start(residences, model, now, "something else answers on its port");
-}
-
-static void ask_ready(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	const struct adapter_call call = {.method = "GET", .path = model->server->ready};
-
-	if (start_call(model, &call, CALL_MS, on_ready_answer) != 0)
-		fail_start(residences, model, now, "the call could not be made");
-}
-
-static void begin_load(struct residences *residences, struct model *model, struct mono_ms now)
-{
-	enter_state(model, RESIDENCE_LOADING, now);
-	if (model->server->cmd)
-		ask_ready(residences, model, now);
-	else
-		ask_load(residences, model, now);
-}
-
-static struct model_server *server_of_process(const struct residences *residences, uint64_t process)
-{
-	catalog_servers(server, residences->catalog) if (server->process == process) return server;
-	return NULL;
-}
-
-/* Short-lived ones are started again ever later; one that ran for long begins anew. */
-static void note_crash(struct residences *residences, struct model *model, int status,
-		       struct mono_ms now)
-{
-	bool ready = model->residence != RESIDENCE_LOADING;
-	char what[160];
-
-	if (ready && mono_since(now, model->since) > RETRY_MS_MAX)
-		model->crashes = 0;
-	model->failures = model->crashes++;
-	snprintf(what, sizeof(what),
-		 "its command ended with status %d%s; `baton logs` has its words", status,
-		 ready ? "" : " before it was ready");
-	note_failure(residences, model, now, what);
-}
-
-void residence_process_ended(struct residences *residences, uint64_t process, int status,
-			     struct mono_ms now)
-{
-	struct model_server *server = server_of_process(residences, process);
-
-	if (!server)
-		return;
-	server->process = 0;
-	server_models(model, server)
-	{
-		if (model->residence == RESIDENCE_NONE || model->residence == RESIDENCE_QUEUED)
-			continue;
-		call_cancel(model->call);
-		model->call = NULL;
-		if (model->residence != RESIDENCE_UNLOADING)
-			note_crash(residences, model, status, now);
-		give_back(residences, model, now);
-	}
+	return strlen(model->name) <= LIMIT_LABEL_BYTES;
 }
 
 static void ask_memory(struct residences *residences, struct model *model, enum lease_class cls,
@@ -487,6 +147,7 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.name = server->name,
 		.principal = "gateway",
 		.label = model->name,
+		.again = is_found_again(model),
 		.cls = cls,
 		.vram_bytes = model_vram_bytes(model),
 		.gpu_mask = server->gpu_mask,
@@ -503,8 +164,16 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 	residences->party_next += 2;
 	model->party = ask.party;
 	model->cls = cls;
-	enter_state(model, RESIDENCE_QUEUED, since);
+	residence_enter(model, RESIDENCE_QUEUED, since);
 	residences->port->acquire(residences->port->ctx, &ask);
+}
+
+void residence_resume(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->residence != RESIDENCE_NONE || !is_found_again(model))
+		return;
+	model->resumed = true;
+	ask_memory(residences, model, LEASE_BACKGROUND, now, now);
 }
 
 int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
@@ -521,9 +190,9 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 	if (model->failures > 0 && mono_before(now, model->retry_at))
 		return -ERR_MODEL_FAILED;
 	if (model_vram_bytes(model) == 0) {
-		note_failure(residences, model, now,
-			     "how much memory it needs is not known; set vram_mb in the "
-			     "configuration");
+		residence_failed(residences, model, now,
+				 "how much memory it needs is not known; set vram_mb in the "
+				 "configuration");
 		return -ERR_MODEL_FAILED;
 	}
 
@@ -536,8 +205,8 @@ void residence_unwanted(struct residences *residences, struct model *model)
 	if (model->residence != RESIDENCE_QUEUED)
 		return;
 	residences->port->gone(residences->port->ctx, model->party);
-	forget_claim(model);
-	enter_state(model, RESIDENCE_NONE, model->since);
+	residence_forget_claim(model);
+	residence_enter(model, RESIDENCE_NONE, model->since);
 }
 
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
@@ -546,16 +215,16 @@ void residence_worked(struct residences *residences, struct model *model, struct
 		return;
 	if (model->residence == RESIDENCE_LEAVING ||
 	    (model->residence == RESIDENCE_READY && model->leaves))
-		begin_unload(residences, model, now);
+		residence_unload(residences, model, now);
 	else if (model->residence == RESIDENCE_READY)
-		model->due = look_again_at(model, now);
+		model->due = residence_look_again_at(model, now);
 }
 
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	residence_unwanted(residences, model);
 	if (model->residence == RESIDENCE_LOADING && model->server->cmd) {
-		begin_unload(residences, model, now);
+		residence_unload(residences, model, now);
 		return;
 	}
 	model->leaves = model->residence != RESIDENCE_NONE;
@@ -583,16 +252,32 @@ static void claim_ended(struct residences *residences, struct model *model,
 {
 	bool waited = model->residence == RESIDENCE_QUEUED;
 
-	forget_claim(model);
-	if (!waited) {
-		begin_unload(residences, model, now);
+	residence_forget_claim(model);
+	if (!waited || model->resumed) {
+		residence_unload(residences, model, now);
 		return;
 	}
 
-	note_failure(residences, model, now,
-		     send->msg == SEND_DENIED ? err_text(send->err) : "an operator ended its wait");
-	enter_state(model, RESIDENCE_NONE, now);
-	tell_change(residences, model);
+	residence_failed(residences, model, now,
+			 send->msg == SEND_DENIED ? err_text(send->err)
+						  : "an operator ended its wait");
+	residence_enter(model, RESIDENCE_NONE, now);
+	residence_changed(residences, model);
+}
+
+/* It was in memory when the last broker ended. Commands end with their broker; a server goes on,
+ * and is asked what it has. */
+static void go_on(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->server->cmd) {
+		residence_unload(residences, model, now);
+		return;
+	}
+	model->resumed = false;
+	residence_enter(model, RESIDENCE_READY, now);
+	residences->port->ready(residences->port->ctx, model->party, &model->token);
+	check_ready(model, now);
+	residence_changed(residences, model);
 }
 
 static void begin_tenure(struct residences *residences, struct model *model,
@@ -601,7 +286,10 @@ static void begin_tenure(struct residences *residences, struct model *model,
 	model->lease = send->lease;
 	model->token = send->token;
 	model->gpus = send->gpus;
-	begin_load(residences, model, now);
+	if (model->resumed)
+		go_on(residences, model, now);
+	else
+		residence_load(residences, model, now);
 }
 
 static void load_took_too_long(struct residences *residences, struct model *model,
@@ -611,8 +299,8 @@ static void load_took_too_long(struct residences *residences, struct model *mode
 
 	snprintf(what, sizeof(what), "it was not loaded within %" PRId64 " s (timing.load_max_s)",
 		 residences->load_ms_max / 1000);
-	note_failure(residences, model, now, what);
-	begin_unload(residences, model, now);
+	residence_failed(residences, model, now, what);
+	residence_unload(residences, model, now);
 }
 
 /* Whoever needed the room has left. */
@@ -620,9 +308,16 @@ static void stay_after_all(struct residences *residences, struct model *model, s
 {
 	if (model->residence != RESIDENCE_LEAVING)
 		return;
-	enter_state(model, RESIDENCE_READY, now);
-	model->due = look_again_at(model, now);
-	tell_change(residences, model);
+	residence_enter(model, RESIDENCE_READY, now);
+	model->due = residence_look_again_at(model, now);
+	residence_changed(residences, model);
+}
+
+/* Its claim ended before it was asked for again. */
+static void not_there_any_more(struct residences *residences, struct model *model)
+{
+	residence_unwanted(residences, model);
+	residence_changed(residences, model);
 }
 
 bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
@@ -634,12 +329,14 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 	if (!model)
 		return false;
 
-	if (msg == SEND_GRANTED)
+	if (msg == SEND_QUEUED && model->resumed)
+		not_there_any_more(residences, model);
+	else if (msg == SEND_GRANTED)
 		begin_tenure(residences, model, send, now);
 	else if (msg == SEND_REVOKED && send->reason == YIELD_LOAD_MAX)
 		load_took_too_long(residences, model, now);
 	else if (msg == SEND_YIELD || msg == SEND_REVOKED)
-		begin_leaving(residences, model, msg == SEND_YIELD ? send->grace_ms : 0, now);
+		residence_leave(residences, model, msg == SEND_YIELD ? send->grace_ms : 0, now);
 	else if (msg == SEND_KEEP)
 		stay_after_all(residences, model, now);
 	else if (msg == SEND_RELEASED || msg == SEND_TIMEOUT || msg == SEND_DENIED)
@@ -651,12 +348,12 @@ static void act_when_due(struct residences *residences, struct model *model, str
 {
 	model->due = MONO_NEVER;
 	if (model->residence == RESIDENCE_UNLOADING)
-		ask_unload(residences, model,
-			   now); /* a load that was cut off may have come after */
+		residence_ask_unload(residences, model,
+				     now); /* a load that was cut off may have come after */
 	else if (model->residence == RESIDENCE_LOADING && model->server->cmd)
-		ask_ready(residences, model, now);
+		residence_ask_ready(residences, model, now);
 	else if (model->residence == RESIDENCE_LEAVING)
-		tell_change(residences, model); /* what still runs is cut */
+		residence_changed(residences, model); /* what still runs is cut */
 	else if (model->residence == RESIDENCE_READY)
 		check_ready(model, now);
 }

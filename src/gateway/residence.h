@@ -14,9 +14,11 @@ struct residences {
 	const struct process_port *processes; /* who starts commands */
 	uint64_t process_next;
 	struct log *log;
-	uint64_t party_next; /* even numbers; relays have odd ones */
-	int64_t finish_ms;   /* how long what runs may go on when it is asked to leave */
-	int64_t load_ms_max; /* for one load */
+	uint64_t party_next;   /* even numbers; relays have odd ones */
+	int64_t finish_ms;     /* how long what runs may go on when it is asked to leave */
+	int64_t load_ms_max;   /* for one load */
+	int64_t unload_ms_max; /* until a model's memory counts as free, whatever its server says */
+	struct mono_ms started; /* the gateway */
 	/* It is ready, or will not be: see model_failed; or what runs there must stop. */
 	void (*on_change)(void *ctx, struct model *model);
 	void *ctx;
@@ -26,6 +28,9 @@ struct residences {
  * model->retry_at. */
 int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
 		   struct mono_ms now);
+/* It was in memory when the last broker ended: its claim is asked for again, and its server whether
+ * it still has it. */
+void residence_resume(struct residences *residences, struct model *model, struct mono_ms now);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
 /* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded; a load

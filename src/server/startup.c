@@ -293,6 +293,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	if (rc)
 		return rc;
 
+	inference_resume(&server->inference, server->broker.core);
 	reload_apply(&server->reload);
 	rc = sockets_listen(&server->sockets, detail, detail_size);
 	if (rc == 0)

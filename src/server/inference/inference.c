@@ -61,6 +61,7 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 		.timeout_ms = ask->timeout_ms,
 		.name = queued->name,
 		.label = queued->label,
+		.request_id = ask->again ? queued->label : NULL,
 		.principal = queued->who,
 		.waiting_max = rights ? rights->waiting_max : 0,
 		.held_max = rights ? rights->held_max : 0,
@@ -221,6 +222,7 @@ static int take_settings(struct inference *inference, const struct settings *set
 	options.stream_wait_ms = settings->gateway.stream_wait_ms;
 	options.finish_ms = settings->gateway.finish_ms;
 	options.load_ms_max = settings->core.load_ms_max;
+	options.unload_ms_max = settings->core.unload_ms_max;
 	options.servers = rows.servers;
 	options.server_count = settings->upstream_count;
 
@@ -302,6 +304,20 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 	if (rc != 0)
 		snprintf(detail, detail_size, "the gateway cannot be made: %s", err_text(rc));
 	return rc;
+}
+
+void inference_resume(struct inference *inference, const struct core *core)
+{
+	struct claim_view view;
+	uint64_t id = 0;
+
+	while (core_holder_after(core, id, loop_now(), &view)) {
+		const struct claim_record *rec = view.rec;
+
+		id = rec->id;
+		if (rec->binding == BIND_PROXIED && rec->need.slots == 0 && !rec->revoked)
+			gateway_resume(inference->gateway, rec->name, rec->label);
+	}
 }
 
 void inference_close(struct inference *inference)

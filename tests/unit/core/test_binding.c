@@ -145,13 +145,95 @@ static void test_proxied_restart(void **state)
 	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
 }
 
+/* A model that a server has in memory for the gateway. */
+static struct event model_want(void)
+{
+	struct event want = fixture_want(BIND_PROXIED, LEASE_CHAT, "ollama");
+
+	want.acquire.need = (struct need){.vram_bytes = GIB, .gpu_count = 1};
+	want.acquire.evictable = true;
+	want.acquire.request_id = "m";
+	return want;
+}
+
+/* Memory that was revoked is free by the gateway's word, which has seen it: its end, or the end of
+ * its party. A server that never gives it back is waited for unload_ms_max. */
+static void test_memory_until_unloaded(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t most_ms = fixture->config.unload_ms_max;
+
+	for (int way = 0; way < 3; way++) {
+		uint64_t held = fixture_ask(fixture, 0, model_want());
+		uint64_t conn = fixture->conn_next - 1;
+
+		assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+		fixture_admin(fixture, ADMIN_REVOKE, held);
+		assert_non_null(fixture_sent(fixture, SEND_REVOKED, held));
+		fixture_pass(fixture, most_ms - 1);
+		assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+		if (way == 0)
+			fixture_pass(fixture, 1);
+		else if (way == 1)
+			fixture_close(fixture, conn);
+		else
+			fixture_unlock(fixture, &fixture_row(fixture, held)->token);
+		assert_int_equal(fixture_end(fixture, held), END_REVOKED);
+	}
+}
+
+/* What a server has in memory outlives the broker: the new one's gateway has it again by asking for
+ * the same, and who needs the room asks it like any other. */
+static void test_memory_after_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t held = fixture_ask(fixture, 0, model_want()), fence;
+
+	fence = fixture_row(fixture, held)->fence;
+	fixture_restart(fixture, true);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+	assert_false(fixture_row(fixture, held)->revoked);
+	fixture_pass(fixture, fixture->config.restart_linger_ms - 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+	assert_int_equal(fixture_ask(fixture, 0, model_want()), held);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	assert_int_equal(fixture_sent(fixture, SEND_GRANTED, held)->send.fence, fence);
+	fixture_pass(fixture, 10 * fixture->config.restart_linger_ms);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+}
+
+/* One that is not asked for again is unloaded by nobody: its room is free when a server would have
+ * given it back at the latest. */
+static void test_memory_not_asked_for_again(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t held = fixture_ask(fixture, 0, model_want());
+
+	fixture_restart(fixture, true);
+	fixture_pass(fixture, fixture->config.restart_linger_ms);
+	assert_true(fixture_row(fixture, held)->revoked);
+	assert_int_equal(fixture_ask(fixture, 0, model_want()), 0);
+	assert_int_equal(fixture_sent(fixture, SEND_DENIED, held)->send.err, ERR_REVOKED);
+	fixture_pass(fixture, fixture->config.unload_ms_max - 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+	fixture_pass(fixture, 1);
+	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_rows_agree), TEST(test_proxied),   TEST(test_age_is_carried),
-		TEST(test_remote),     TEST(test_authority), TEST(test_proxied_restart),
+		TEST(test_rows_agree),
+		TEST(test_proxied),
+		TEST(test_age_is_carried),
+		TEST(test_remote),
+		TEST(test_authority),
+		TEST(test_proxied_restart),
+		TEST(test_memory_until_unloaded),
+		TEST(test_memory_after_restart),
+		TEST(test_memory_not_asked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

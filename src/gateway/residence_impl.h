@@ -1,0 +1,44 @@
+/* residence_impl: private to residence*.c: the steps that one part leaves to another. */
+#pragma once
+#include "gateway/residence.h"
+
+enum {
+	RESIDENCE_CALL_MS = 10 * 1000, /* for an answer that takes no loading */
+	RESIDENCE_RETRY_MS_MAX = 5 * 60 * 1000,
+};
+
+/* What a server says that it has in memory. */
+struct loaded_search {
+	const struct model *model;
+	uint64_t bytes;
+	bool found;
+};
+
+/* residence.c */
+struct residences *residences_of(const struct model *model);
+void residence_enter(struct model *model, enum residence residence, struct mono_ms now);
+void residence_forget_claim(struct model *model);
+void residence_changed(struct residences *residences, struct model *model);
+/* A load failed: the next is tried later. */
+void residence_failed(struct residences *residences, struct model *model, struct mono_ms now,
+		      const char *what);
+/* To its server, about it. As call_start. */
+int residence_call(struct model *model, const struct adapter_call *what, int64_t time_ms,
+		   call_done *done);
+/* An adapter's read_loaded calls it; `ctx` is a loaded_search. */
+void residence_look_for(void *ctx, const struct adapter_model *found);
+/* When an idle model is looked at again. */
+struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms now);
+
+/* residence_load.c: granted; `ask_ready` again while its command starts. */
+void residence_load(struct residences *residences, struct model *model, struct mono_ms now);
+void residence_ask_ready(struct residences *residences, struct model *model, struct mono_ms now);
+
+/* residence_unload.c: at once; once what runs is finished, or `grace_ms` nearly over; again, while
+ * it is not proven. */
+void residence_unload(struct residences *residences, struct model *model, struct mono_ms now);
+void residence_leave(struct residences *residences, struct model *model, int64_t grace_ms,
+		     struct mono_ms now);
+void residence_ask_unload(struct residences *residences, struct model *model, struct mono_ms now);
+/* Its memory is free, as far as can be known: what its claim kept goes to others. */
+void residence_give_back(struct residences *residences, struct model *model, struct mono_ms now);

@@ -1,0 +1,145 @@
+/* residence_unload: from the wish that a model leaves until its server has given the memory back.
+ * Proof is that its command and all it started are gone, that nobody listens where it was, or that
+ * the server does not list it as loaded. What proves nothing is asked again for unload_ms_max, the
+ * time for which the core keeps the room of a model that was revoked. */
+#include <string.h>
+
+#include "base/err.h"
+#include "gateway/residence_impl.h"
+#include "net/loop.h"
+
+enum {
+	UNLOAD_POLL_MS = 250,
+	UNLOAD_CALL_MS = 10 * 1000,
+};
+
+void residence_give_back(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	uint64_t party = model->party;
+	struct token token = model->token;
+
+	residence_forget_claim(model);
+	residence_enter(model, RESIDENCE_NONE, now);
+	if (party)
+		residences->port->release(residences->port->ctx, party, &token, false);
+	residence_changed(residences, model);
+}
+
+/* Nothing is proven yet: it is asked again, but not for ever. */
+static void not_proven(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (mono_since(now, model->since) < residences->unload_ms_max) {
+		model->due = mono_after(now, UNLOAD_POLL_MS);
+		return;
+	}
+	log_event(residences->log, LOG_WARN, "model still in memory after its unload",
+		  log_str("model", model->name), log_str("server", model->server->name),
+		  log_int("unload_max_ms", residences->unload_ms_max));
+	residence_give_back(residences, model, now);
+}
+
+static void call_or_later(struct model *model, const struct adapter_call *what, call_done *done,
+			  struct mono_ms now)
+{
+	model->due = MONO_NEVER;
+	if (residence_call(model, what, UNLOAD_CALL_MS, done) != 0)
+		not_proven(residences_of(model), model, now);
+}
+
+static void on_unload_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct loaded_search search = {.model = model};
+	struct mono_ms now = loop_now();
+	bool readable;
+
+	model->call = NULL;
+	readable = answer->err == 0 &&
+		   model->server->adapter->read_loaded(answer->body, answer->length,
+						       residence_look_for, &search);
+	/* A server that is gone has no memory. */
+	if (answer->err == ERR_UPSTREAM_UNREACHABLE || (readable && !search.found))
+		residence_give_back(residences, model, now);
+	else
+		not_proven(residences, model, now);
+}
+
+static void on_unloaded(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	const struct adapter *adapter = model->server->adapter;
+	struct mono_ms now = loop_now();
+	bool refused = answer->err || answer->status >= 400;
+
+	model->call = NULL;
+	if (refused)
+		log_event(residences->log, LOG_WARN, "model server did not unload",
+			  log_str("model", model->name), log_str("server", model->server->name),
+			  log_int("status", answer->status), log_str("why", answer->what));
+
+	if (adapter->loaded.method)
+		call_or_later(model, &adapter->loaded, on_unload_seen, now);
+	else if (refused && answer->err != ERR_UPSTREAM_UNREACHABLE)
+		not_proven(residences, model, now);
+	else
+		residence_give_back(residences, model, now);
+}
+
+/* Of a command that is not ours any more: the last broker's, which ends with it. */
+static void on_port_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct mono_ms now = loop_now();
+
+	model->call = NULL;
+	if (answer->err == ERR_UPSTREAM_UNREACHABLE)
+		residence_give_back(residences_of(model), model, now);
+	else
+		not_proven(residences_of(model), model, now);
+}
+
+void residence_ask_unload(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	const struct model_server *server = model->server;
+	const struct adapter_call *unload = &server->adapter->unload;
+	const struct adapter_call ready = {.method = "GET", .path = server->ready};
+
+	model->due = MONO_NEVER;
+	if (server->process) /* its end gives the memory back */
+		residences->processes->stop(residences->processes->ctx, server->process);
+	else if (server->cmd && model->resumed)
+		call_or_later(model, &ready, on_port_seen, now);
+	else if (server->cmd || !unload->method)
+		residence_give_back(residences, model, now);
+	else
+		call_or_later(model, unload, on_unloaded, now);
+}
+
+void residence_unload(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	call_cancel(model->call);
+	model->call = NULL;
+	residence_enter(model, RESIDENCE_UNLOADING, now);
+	residence_changed(residences, model);
+	residence_ask_unload(residences, model, now);
+}
+
+void residence_leave(struct residences *residences, struct model *model, int64_t grace_ms,
+		     struct mono_ms now)
+{
+	if (model->residence == RESIDENCE_UNLOADING)
+		return;
+
+	/* What runs may not use up the time in which the memory is given back. */
+	int64_t cut_ms = grace_ms - grace_ms / 4;
+
+	residence_enter(model, RESIDENCE_LEAVING, now);
+	model->due =
+		mono_after(now, cut_ms < residences->finish_ms ? cut_ms : residences->finish_ms);
+	if (model->running == 0)
+		residence_unload(residences, model, now);
+	else
+		residence_changed(residences, model);
+}
