@@ -121,12 +121,14 @@ async function slowDown(tab, ms) {
 		const stopped = ({ id }) => ({
 			data: { type: "failed", id, code: "ABORTED", message: "Stopped." },
 		});
+		window.answersSlowed = 0;
 		window.Worker = class extends Worker {
+			#answers = new Set();
 			#cut = new Set();
 
 			constructor(...args) {
 				super(...args);
-				if (!String(args[0]).includes("/engines/")) return;
+				if (!String(args[0]).includes("transformers_worker")) return;
 				let last = Promise.resolve();
 				let take = null;
 				Object.defineProperty(this, "onmessage", {
@@ -136,25 +138,36 @@ async function slowDown(tab, ms) {
 				});
 				this.addEventListener("message", (event) => {
 					const { type, id } = event.data;
-					const slowed = ["event", "done"].includes(type);
-					const isCut = () => slowed && this.#cut.has(id);
+					const isCut = () => this.#cut.has(id);
 					const wait = () =>
-						slowed && !isCut() ? Number(sessionStorage.pace ?? delay) : 0;
+						this.#answers.has(id) && !isCut()
+							? Number(sessionStorage.pace ?? delay)
+							: 0;
 					last = last
 						.then(() => new Promise((done) => setTimeout(done, wait())))
 						.then(() => {
 							if (!isCut()) take(event);
-							else if (type === "done") take(stopped(event.data));
+							else if (type !== "event") take(stopped(event.data));
 						});
 				});
 			}
 
 			postMessage(message, ...rest) {
+				if (message.type === "call" && message.name === "chat") {
+					this.#answers.add(message.id);
+					window.answersSlowed++;
+				}
 				if (message.type === "abort") this.#cut.add(message.id);
 				super.postMessage(message, ...rest);
 			}
 		};
 	}, ms);
+}
+
+/** An answer is being written, word by word. */
+async function untilWriting() {
+	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
+	assert.ok(await page.evaluate(() => window.answersSlowed > 0), "the model is slowed down");
 }
 
 const setPace = (ms, tab = page) =>
@@ -199,7 +212,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	await open();
 	await ask("How does the queue work?");
 	const writing = page.locator(".answer.writing");
-	await writing.waitFor({ timeout: ANSWER_MS });
+	await untilWriting();
 	const early = await writing.innerText();
 	await until(async () => (await writing.innerText()).length > early.length, {
 		what: "more is written",
@@ -232,7 +245,7 @@ test("an answer gives way to a voice between two words, and goes on by itself", 
 	await slowDown(page, 1000);
 	await open();
 	await ask("How does the queue work?");
-	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
+	await untilWriting();
 	const voice = await Session.open(daemon, "Voice <i>now</i>");
 	voice.send({ type: "acquire", ref: 1, class: "voice", vram_mb: 0, slots: 1, timeout_s: 60 });
 	await voice.heard("granted");
@@ -259,7 +272,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await slowDown(page, 1000);
 	await open();
 	await ask("How does the queue work?");
-	await page.locator(".answer.writing").waitFor({ timeout: ANSWER_MS });
+	await untilWriting();
 	const held = (await daemon.status()).leases.find((each) => each.slots > 0);
 	await daemon.http("POST", `/v1/gpu/leases/${held.lease}/revoke`, { reason: "test" });
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
