@@ -1,58 +1,16 @@
 """Model servers that Baton starts: woken by requests, stopped when others need the room, when they are idle, and with
 the broker."""
 import os
-import pathlib
 import signal
-import socket
-import sys
 import unittest
 
-from lib.gateway import CHAT, GatewayTest
+from lib.gateway import CHAT
+from lib.managed import COMMAND, ManagedTest, pids_of
 from lib.model_server import ModelServer
 from lib.wait import holds_for, wait_until
 
-COMMAND = str(pathlib.Path(__file__).parent / "lib" / "model_command.py")
 
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def pids_of(*words):
-    """Live processes whose command line has all of them."""
-    found = []
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z" and all(word in line for word in words):
-            found.append(int(folder.name))
-    return found
-
-
-class Managed(GatewayTest):
-    def row(self, name, *words, vram_mb=5000, model="m", **fields):
-        port = free_port()
-        self.ports[name] = str(port)
-        return {"name": name, "kind": "openai", "url": f"http://127.0.0.1:{port}",
-                "cmd": [sys.executable, COMMAND, "${PORT}", "${MODEL}", *words],
-                "models": [{"name": model, "vram_mb": vram_mb}], **fields}
-
-    def setUp(self):
-        super().setUp()
-        self.ports = {}
-
-    def runs(self, name):
-        """Processes of its command, without the keeper beside it."""
-        port = self.ports[name]
-        return sorted(set(pids_of(COMMAND, port)) - set(pids_of("baton-keeper", port)))
-
-    def failure(self, daemon):
-        return self.models(daemon)["models"][0]["failure"]
-
+class Managed(ManagedTest):
     def test_woken_by_a_request(self):
         daemon = self.behind(self.row("it", env=["WORD=${MODEL}-${PORT}"]))
         for path in ("/v1/models", "/v1/models/m", "/api/tags", "/v1/gpu/models", "/favicon.ico", "/sw.js", "/props"):

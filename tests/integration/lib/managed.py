@@ -1,0 +1,48 @@
+"""Model servers that Baton starts: lib/model_command.py on a free port."""
+import pathlib
+import socket
+import sys
+
+from lib.gateway import GatewayTest
+
+COMMAND = str(pathlib.Path(__file__).parent / "model_command.py")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def pids_of(*words):
+    """Live processes whose command line has all of them."""
+    found = []
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            state = (folder / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state != "Z" and all(word in line for word in words):
+            found.append(int(folder.name))
+    return found
+
+
+class ManagedTest(GatewayTest):
+    def row(self, name, *words, vram_mb=5000, model="m", **fields):
+        port = free_port()
+        self.ports[name] = str(port)
+        return {"name": name, "kind": "openai", "url": f"http://127.0.0.1:{port}",
+                "cmd": [sys.executable, COMMAND, "${PORT}", "${MODEL}", *words],
+                "models": [{"name": model, "vram_mb": vram_mb}], **fields}
+
+    def setUp(self):
+        super().setUp()
+        self.ports = {}
+
+    def runs(self, name):
+        """Processes of its command, without the keeper beside it."""
+        port = self.ports[name]
+        return sorted(set(pids_of(COMMAND, port)) - set(pids_of("baton-keeper", port)))
+
+    def failure(self, daemon):
+        return self.models(daemon)["models"][0]["failure"]
