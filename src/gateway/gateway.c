@@ -141,6 +141,19 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 	return 0;
 }
 
+void gateway_drain(struct gateway *gateway)
+{
+	gateway->draining = true;
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		relay->party = 0;
+		if (relay->stage == RELAY_SETTLING)
+			relay_end(gateway, relay, "left");
+		else
+			relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
+	}
+}
+
 void gateway_destroy(struct gateway *gateway)
 {
 	if (!gateway)

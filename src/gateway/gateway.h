@@ -41,6 +41,9 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
 /* A model of that server was in memory when the last broker ended. */
 void gateway_resume(struct gateway *gateway, const char *server, const char *model);
+/* The broker stops: all requests, those that still come too, hear ERR_DRAINING. What they hold or
+ * wait for is not given back: nothing is granted any more. */
+void gateway_drain(struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
 
 /* A request on one of api.h's routes, its body streamed. */

@@ -18,7 +18,7 @@ struct gateway {
 	struct list relays;  /* oldest first */
 	uint64_t party_next; /* odd numbers */
 	uint64_t body_bytes; /* held in all */
-	bool workers_changed;
+	bool workers_changed, draining;
 	bool flush_deferred, destroyed;
 };
 

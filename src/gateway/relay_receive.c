@@ -157,6 +157,10 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 	struct mono_ms now = relay->since;
 	int err;
 
+	if (gateway->draining) {
+		relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
+		return;
+	}
 	err = take_class(relay, request, client->classes);
 	if (err != 0) {
 		relay_fail(gateway, relay, err,

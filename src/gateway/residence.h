@@ -33,8 +33,8 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 void residence_resume(struct residences *residences, struct model *model, struct mono_ms now);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
-/* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded; a load
- * is broken off. */
+/* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded. The
+ * start of a command is broken off; another load may end after its unload, and is waited for. */
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now);
 /* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
 void residence_server_gone(const struct model_server *server, struct mono_ms now);

@@ -31,6 +31,7 @@ void shutdown_begin(struct shutdown *shutdown, struct mono_ms now)
 		  0);
 	sockets_end(shutdown->sockets);
 	net_stop_listening(shutdown->endpoints->net);
+	inference_drain(shutdown->inference); /* before the tabs that answer some are closed */
 	endpoints_drain(shutdown->endpoints);
 }
 

@@ -3,12 +3,14 @@
 #include "base/log.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
+#include "server/inference/inference.h"
 #include "server/run_state.h"
 #include "server/sockets.h"
 
 /* The pointers are borrowed. */
 struct shutdown {
 	struct endpoints *endpoints;
+	struct inference *inference;
 	struct broker *broker;
 	struct run_state *state;
 	struct sockets *sockets;

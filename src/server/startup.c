@@ -209,6 +209,7 @@ static void connect_broker(struct server *server)
 					   .reload = &server->reload,
 					   .log = log};
 	server->shutdown = (struct shutdown){.endpoints = &server->endpoints,
+					     .inference = &server->inference,
 					     .broker = &server->broker,
 					     .state = &server->state,
 					     .sockets = &server->sockets,

@@ -459,6 +459,35 @@ class Sockets(GatewayTest):
         plain.pieces = None
         self.assertEqual(self.ask(daemon, "m").status, 200)
 
+    def test_stopped_while_it_waits(self):
+        """Wherever a request is, its client hears that the broker stops, in the shape that it reads."""
+        plain, ollama = self.server("openai", ["m"]), self.server("ollama", ["a"], size_mb=1000)
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), upstream(ollama, "ollama"),
+                             gateway={"quiet_s": 0.1})
+        ollama.load_delay.clear()
+        plain.pieces = [b"data: {}\n\n", lambda: False]
+        running = self.begin(daemon, "m", stream=True)
+        self.assertEqual(running.read_head()[0], 200)
+        half = daemon.connect()
+        self.addCleanup(half.close)
+        half.send(daemon.request("POST", CHAT, {"model": "m"})[:-2])
+        loads = self.begin(daemon, "a", "/api/chat", stream=False)
+        turns = self.begin(daemon, "m", "/v1/messages")
+        warm = self.begin(daemon, "m", "/v1/responses", stream=True)
+        self.assertEqual(warm.read_head()[0], 200)
+        states = ["running", "receiving", "waits for its model", "waits for its turn", "waits for its turn"]
+        wait_until(lambda: sorted(row["state"] for row in self.models(daemon)["requests"]) == sorted(states), "all are")
+
+        stop = in_thread(daemon.terminate)
+        for connection in (half, loads, turns):
+            self.assertEqual(connection.read_answer().status, 503)
+        for connection, mark in ((running, b'data: {"error":{'), (warm, b"event: response.failed\ndata: ")):
+            told = b"".join(connection.chunks())
+            self.assertIn(mark, told)
+            self.assertIn(b'"code":"draining"', told)
+        self.assertEqual(stop.result(), 0)
+        self.assertEqual(daemon.log().count("outcome=draining"), 5)
+
     def test_fifty_in_the_queue(self):
         plain, daemon = self.ready(config={"queue": {"per_session_max": 64}})
         computing = Computing(plain)

@@ -320,6 +320,12 @@ void inference_resume(struct inference *inference, const struct core *core)
 	}
 }
 
+void inference_drain(struct inference *inference)
+{
+	if (inference->gateway)
+		gateway_drain(inference->gateway);
+}
+
 void inference_close(struct inference *inference)
 {
 	if (inference->gateway)

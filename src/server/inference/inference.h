@@ -29,6 +29,8 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		   const struct settings *settings, char *detail, size_t detail_size);
 /* After a restart: models that were in memory are asked for again, before anybody else asks. */
 void inference_resume(struct inference *inference, const struct core *core);
+/* The broker stops: requests hear of it. */
+void inference_drain(struct inference *inference);
 void inference_close(struct inference *inference);
 /* The settings again: first whether they can be followed, 0 or -ERR_CONFIG with `detail` and
  * nothing changed, then that they are. `ctx` is the inference. */

@@ -27,7 +27,7 @@ enum { CONN = 7, STREAM = 8 };
 
 static struct {
 	unsigned sockets_ended, listening_stopped, doubt_ended, traced, watched, forgotten,
-		signaled, to_gateway;
+		signaled, to_gateway, gateway_drained;
 	unsigned drained, kept, sent;
 	unsigned connections, claims;
 	const char *trouble;
@@ -41,6 +41,12 @@ void inference_send(struct inference *inference, struct party to, const struct s
 	(void)inference, (void)send;
 	assert_int_equal(to.kind, PARTY_GATEWAY);
 	seen.to_gateway++;
+}
+
+void inference_drain(struct inference *inference)
+{
+	(void)inference;
+	seen.gateway_drained++;
 }
 
 void notify_send(enum notify_state state, const char *status)
@@ -206,6 +212,7 @@ static void test_a_stop_goes_before_all_that_waits(void **unused)
 	assert_int_equal(broker.queue.head->in.event.type, EVENT_DRAIN);
 	assert_int_equal(broker.queue.count, 2);
 	assert_int_equal(seen.drained, 1);
+	assert_int_equal(seen.gateway_drained, 1);
 	assert_int_equal(seen.sockets_ended, 1);
 	assert_int_equal(seen.listening_stopped, 1);
 	assert_int_equal(seen.lines, 1);
