@@ -383,15 +383,13 @@ export function formatSeconds(s) {
 	return `${Math.floor(minutes / 1440)} days`;
 }
 
-const clock = new Intl.DateTimeFormat(undefined, {
-	hour: "2-digit",
-	minute: "2-digit",
-	second: "2-digit",
-	hour12: false,
-});
+/** @param {number} part */
+const twoDigits = (part) => String(part).padStart(2, "0");
 
-/** A moment as a time of day. @param {Date|number|string} time */
+/** A moment as a time of day; without Intl, whose first use takes milliseconds of a page's start.
+ * @param {Date|number|string} time */
 export function formatTime(time) {
-	const date = time instanceof Date ? time : new Date(time);
-	return Number.isNaN(date.getTime()) ? "unknown" : clock.format(date);
+	const date = new Date(time);
+	if (Number.isNaN(date.getTime())) return "unknown";
+	return [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
 }

@@ -247,7 +247,7 @@ export class DashboardState {
 		return rows.sort(
 			(a, b) =>
 				rankNow(b) - rankNow(a)
-				|| inOrder.compare(a.client, b.client)
+				|| compareNames(a.client, b.client)
 				|| a.session - b.session,
 		);
 	}
@@ -256,7 +256,14 @@ export class DashboardState {
 /** Who computes comes first, then who waits; last who is not there any more. @param {Row} row */
 const rankNow = (row) => Math.max(-1, ...row.bands.filter((band) => band.open).map(rank));
 
-const inOrder = new Intl.Collator(undefined, { numeric: true });
+/** Made when it is first needed: that takes milliseconds. @type {Intl.Collator|undefined} */
+let collator;
+
+/** @param {string} a @param {string} b */
+function compareNames(a, b) {
+	collator ??= new Intl.Collator(undefined, { numeric: true });
+	return collator.compare(a, b);
+}
 
 /** @param {BatonEvent} event @param {BandState} [before] @returns {BandState|null} */
 function stateAfter(event, before) {
