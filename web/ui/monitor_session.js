@@ -69,10 +69,9 @@ export class MonitorSession extends EventTarget {
 		this.timer = 0;
 		const socket = new WebSocket(this.url);
 		this.socket = socket;
+		const token = pageKey(); // read while the other side answers: the first time it takes long
 		socket.onopen = () => {
-			socket.send(
-				JSON.stringify({ type: "hello", version: 1, id: this.id, token: pageKey() }),
-			);
+			socket.send(JSON.stringify({ type: "hello", version: 1, id: this.id, token }));
 		};
 		socket.onmessage = (event) => this.read(event.data);
 		socket.onclose = (event) => this.lost(event.code, event.reason);

@@ -193,6 +193,7 @@ test("removes a waiter, resets, and force-releases all", async () => {
 	await page.getByRole("button", { name: "Remove…" }).click();
 	await giveReason("wrong machine");
 	assert.equal((await second.hear("released")).detail, "wrong machine");
+	await shows(".nothing", /Nobody waits/);
 	await wait(second);
 	await shows(".queue tbody tr", /second/);
 	await operate();

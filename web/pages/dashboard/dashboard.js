@@ -43,7 +43,7 @@ const filter = {
 	connections: false,
 	change(fields) {
 		Object.assign(filter, fields);
-		draw();
+		drawBoard();
 	},
 };
 
@@ -57,7 +57,7 @@ const view = {
 	table: false,
 	change(fields) {
 		Object.assign(view, fields);
-		draw();
+		drawBoard();
 	},
 };
 
@@ -67,7 +67,7 @@ const lists = {
 	clients: false,
 	change(fields) {
 		Object.assign(lists, fields);
-		draw();
+		drawBoard();
 		soon();
 	},
 };
@@ -80,6 +80,8 @@ let past = null;
 let askedAt = -Infinity;
 let asking = false;
 let wanted = 0;
+let frame = 0;
+let whole = false;
 let announced = { at: -Infinity, text: "" };
 
 /** Own session, as the broker numbers it. */
@@ -213,30 +215,45 @@ function noticeView() {
 	return nothing;
 }
 
+/** Says at once what title and header show; the board is drawn at the next frame, once. */
 function draw() {
 	const { word, text } = headline(dashboard.status);
 	if (session.state === "open" && dashboard.status) {
 		setState({ word, detail: text });
 		announce(text.replace(/, \d+ waiting$/, ""));
 	}
-	if (document.hidden) return;
-	const admin = session.admin && session.state === "open";
-	render(
-		html`${noticeView()}
-		${holdersCard(dashboard, actions, admin)}
-		${queueView(dashboard, actions, admin, lists)}
-		${timelineView(dashboard, view)}
-		<section class="card" id="vram-card" aria-labelledby="vram-title"
-			?hidden=${!dashboard.vram}>
-			<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
-		${clientsView(dashboard, ownSession(), lists)}
-		${eventsView(dashboard, filter)}`,
-		board,
-	);
+	if (!document.hidden) frame ||= requestAnimationFrame(drawBoard);
+}
+
+function drawBoard() {
+	frame = 0;
+	const known = dashboard.status !== null;
+	render(html`${noticeView()}${known ? cardsView() : nothing}`, board);
+	document.getElementById("asking")?.toggleAttribute("hidden", known);
+	if (!known) return;
+	if (!whole) {
+		whole = true;
+		draw();
+		return;
+	}
 	keepFocus(view);
 	followWidth();
 	if (settled && dashboard.vram) awaitCharts();
 }
+
+/** Who holds and who waits; a frame later, when that is seen, the rest. */
+function cardsView() {
+	const admin = session.admin && session.state === "open";
+	return html`${holdersCard(dashboard, actions, admin)}
+		${queueView(dashboard, actions, admin, lists)}
+		${whole ? lowerCards() : nothing}`;
+}
+
+const lowerCards = () => html`${timelineView(dashboard, view)}
+	<section class="card" id="vram-card" aria-labelledby="vram-title" ?hidden=${!dashboard.vram}>
+		<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
+	${clientsView(dashboard, ownSession(), lists)}
+	${eventsView(dashboard, filter)}`;
 
 let sitesFollowed = false;
 let settled = false; // the past is known, so the cards have their size

@@ -297,9 +297,7 @@ function pausedView(actions, status, admin) {
 /** @param {DashboardState} dashboard @param {OperatorActions} actions @param {boolean} admin */
 export function holdersCard(dashboard, actions, admin) {
 	const status = dashboard.status;
-	if (!status) {
-		return html`<section class="card now"><h2>Now</h2><p class="empty">Asking…</p></section>`;
-	}
+	if (!status) return nothing;
 	const age = dashboard.age();
 	const rank = (/** @type {Holder} */ holder) => (holder.slots > 0 ? 0 : 1);
 	const leases = [...status.leases].sort((a, b) => rank(a) - rank(b));
