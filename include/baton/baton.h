@@ -198,6 +198,10 @@ BATON_API void baton_keepalive_stop(struct baton *baton);
  * the processes alone. BATON_E_INVALID. */
 BATON_API int baton_processes(struct baton *baton, const pid_t *pids, size_t count,
 			      const char *cgroup);
+/* Whether the broker has recorded what was named last, so that it counts after a restart, too: a
+ * process that is to go on without us is safe from then on. Dispatch meanwhile. True where nothing
+ * was named, and once the session is over. */
+BATON_API bool baton_processes_recorded(const struct baton *baton);
 /* Names one more that is only waited for and never signalled: it ends what we started when we are
  * killed, and exits once none of it is left. 0: none. */
 BATON_API int baton_keeper(struct baton *baton, pid_t pid);

@@ -107,6 +107,8 @@ struct baton {
 	pid_t pids[LIMIT_PROCESSES]; /* baton_processes; repeated after each welcome */
 	size_t pid_count;
 	bool processes_named;
+	unsigned processes_asked; /* messages without an answer, on this connection */
+	bool processes_recorded;  /* the last answer was no refusal */
 	pid_t keeper;
 	char cgroup[LIMIT_CGROUP_BYTES + 1];
 	int link_code; /* of baton_page_link: 1 requested, 0 link_url is set, else an error code */

@@ -22,7 +22,26 @@ void client_send_processes(struct baton *baton)
 	if (baton->keeper)
 		pids[processes.count++] = baton->keeper;
 	client_encode_processes(&baton->out, &processes);
+	baton->processes_asked++;
 	client_send(baton);
+}
+
+void client_processes_answered(struct baton *baton, bool recorded)
+{
+	if (baton->processes_asked == 0)
+		return;
+	baton->processes_asked--;
+	baton->processes_recorded = recorded;
+}
+
+bool baton_processes_recorded(const struct baton *baton)
+{
+	struct baton *self = (struct baton *)baton;
+	pthread_mutex_lock(&self->lock);
+	bool recorded = self->state == SESSION_DEAD || !self->processes_named ||
+			(self->processes_asked == 0 && self->processes_recorded);
+	pthread_mutex_unlock(&self->lock);
+	return recorded;
 }
 
 /* One slot is reserved for the keeper. */
@@ -52,6 +71,7 @@ int baton_processes(struct baton *baton, const pid_t *pids, size_t count, const 
 		baton->pid_count = count;
 		memcpy(baton->cgroup, cgroup ? cgroup : "", cgroup ? strlen(cgroup) + 1 : 1);
 		baton->processes_named = true;
+		baton->processes_recorded = false;
 
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
@@ -72,6 +92,7 @@ int baton_keeper(struct baton *baton, pid_t pid)
 	if (rc == 0) {
 		baton->keeper = pid;
 		baton->processes_named = true;
+		baton->processes_recorded = false;
 		if (baton->state == SESSION_UP)
 			client_send_processes(baton);
 		client_settle(baton);

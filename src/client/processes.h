@@ -4,3 +4,5 @@
 
 /* Repeats what baton_processes and baton_keeper named, after a welcome. */
 void client_send_processes(struct baton *baton);
+/* The broker has recorded the oldest message without an answer, or refused it. */
+void client_processes_answered(struct baton *baton, bool recorded);

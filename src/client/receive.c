@@ -466,6 +466,8 @@ static int on_denied(struct baton *baton, const struct received *reply, struct m
 	if (!claim && baton->link_code > 0) {
 		baton->link_code = code;
 		callback_queue_add(&baton->notices, NOTICE_PAGE, NULL);
+	} else if (!claim && reply->lease == 0 && reply->ref == 0) {
+		client_processes_answered(baton, false);
 	}
 
 	if (!claim && reply->lease == 0 && reply->ref == 0 && detail && strstr(detail, "cgroup"))
@@ -523,6 +525,14 @@ static int on_lent(struct baton *baton, const struct received *reply, struct mon
 	return take_answer(baton, reply, BATON_ASKED_LEND, now);
 }
 
+/* We say nothing else that is answered so. */
+static int on_ok(struct baton *baton, const struct received *reply, struct mono_ms now)
+{
+	(void)reply, (void)now;
+	client_processes_answered(baton, true);
+	return 0;
+}
+
 static int on_link(struct baton *baton, const struct received *reply, struct mono_ms now)
 {
 	(void)now;
@@ -547,6 +557,7 @@ int client_receive(struct baton *baton, const struct received *reply, struct mon
 		[RECEIVED_LENT] = on_lent,       [RECEIVED_HEARTBEAT] = on_heartbeat,
 		[RECEIVED_LINK] = on_link,       [RECEIVED_CLOSE] = on_close,
 		[RECEIVED_KEEP] = on_keep,       [RECEIVED_NOTICE] = on_notice,
+		[RECEIVED_OK] = on_ok,
 	};
 
 	/* No message about claims may precede the welcome. A broker whose journal is slow may send

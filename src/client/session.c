@@ -153,6 +153,8 @@ void client_break(struct baton *baton, int code, const char *detail, struct mono
 	}
 
 	transport_close(&baton->transport);
+	baton->processes_asked = 0;
+	baton->processes_recorded = false;
 	client_detail(baton, detail);
 
 	if (was_up) {

@@ -137,6 +137,23 @@ class Attach(DaemonTest):
                 self.d.start()
                 self.is_let_go(program, attached, 1)
 
+    def test_it_is_let_go_as_the_broker_stops(self):
+        """Ctrl-C as it stops, or dies before it has read of it: the next one leaves the program alone, too."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            for frozen in (False, True):
+                with self.subTest(how=how.name, frozen=frozen):
+                    program, attached = self.freezable(frozen)
+                    self.d.process.send_signal(signal.SIGSTOP)
+                    attached.send_signal(signal.SIGINT)
+                    wait_until(lambda: attached.poll() is not None or "has to hear of it" in attached.stderr.readline(),
+                               "it waits for the broker")
+                    self.assertIsNone(attached.poll())
+                    self.d.process.send_signal(how)
+                    self.d.process.send_signal(signal.SIGCONT)
+                    self.d.process.wait(20)
+                    self.d.start()
+                    self.is_let_go(program, attached, 1)
+
     def test_until_the_lease_is_there(self):
         """While others hold it goes on as before; when it ends first, nobody waits for it any longer."""
         self.d.session("holder").hold(**{"class": "background"})

@@ -105,8 +105,11 @@ static void look_at_job(struct run *run)
 {
 	struct child *child = &run->job.child;
 	child_reap(child);
-	if (run->leaving)
-		return; /* it is no longer ours to look after */
+	if (run->leaving) { /* it is no longer ours to look after */
+		if (run->phase != RUN_DONE && baton_processes_recorded(run->baton))
+			run_lease_let_go(run);
+		return;
+	}
 
 	if (run->phase == RUN_WAITING && run->attached.pid && child->ended) {
 		run_progress_say(&run->show, false, "%s has ended before its lease came",

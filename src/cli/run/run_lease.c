@@ -292,8 +292,6 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 		run_progress_say(&run->show, false, "the broker is away; trying to reach it again");
 	else if (link == BATON_LINK_UP)
 		run_progress_say(&run->show, false, "the broker is back; nothing was lost");
-	if (link == BATON_LINK_UP && run->leaving)
-		run_lease_let_go(run); /* the broker heard of it with the resume */
 }
 
 /* ---- asking ---- */

@@ -5,10 +5,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "cli/clock.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_sender.h"
 #include "cli/run/run_stop.h"
+
+enum { ANSWER_MS = 500 };
 
 static const int passed_on[] = {SIGTERM, SIGINT,   SIGHUP,  SIGQUIT, SIGUSR1,
 				SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT};
@@ -150,36 +153,50 @@ static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
 	}
 }
 
-/* A program that was there before us goes on without us. A broker that is away would find us dead
- * when it is back, and stop what it takes for our rest: it has to hear of it first. */
+/* Most often the broker answers at once, and nothing needs to be said. */
+static void await_record(struct run *run)
+{
+	int64_t left_ms, until_ms = clock_now_ms() + ANSWER_MS;
+
+	while (!baton_processes_recorded(run->baton) &&
+	       baton_link_state(run->baton) == BATON_LINK_UP &&
+	       (left_ms = until_ms - clock_now_ms()) > 0)
+		if (baton_dispatch(run->baton, (int)left_ms) < 0)
+			return;
+}
+
+/* A program that was there before us goes on without us. A broker that does not know it, since it
+ * is away or about to stop, would find us dead when it is back, and stop what it takes for our
+ * rest: it has to record it first. */
 static void while_attached(struct run *run, int signo)
 {
 	if (signo == SIGTSTP)
 		stop_ourselves();
 	if (!is_ending(signo))
 		return;
-
-	if (!run->leaving) {
-		bool frozen = run_is_freezing(run);
-		run_freeze_forget(run);
-		if (frozen) {
-			job_thaw(&run->job);
-			run->phase = RUN_RUNNING;
-		}
-		(void)baton_processes(run->baton, NULL, 0, NULL);
-		run->die_of = signo;
-		run->leaving = true;
-		run->hold_until_ms = INT64_MAX;
-		if (baton_link_state(run->baton) == BATON_LINK_DOWN) {
-			run_progress_say(
-				&run->show, true,
-				"attach: %s goes on; the broker is away and has to hear of "
-				"it, or stops it when it is back (once more: leave now)",
-				run->argv[0]);
-			return;
-		}
+	if (run->leaving) {
+		run_lease_let_go(run);
+		return;
 	}
-	run_lease_let_go(run);
+
+	bool frozen = run_is_freezing(run);
+	run_freeze_forget(run);
+	if (frozen)
+		job_thaw(&run->job);
+	run->phase = RUN_RUNNING;
+	run->die_of = signo;
+	run->leaving = true;
+	run->hold_until_ms = INT64_MAX;
+
+	(void)baton_processes(run->baton, NULL, 0, NULL);
+	await_record(run);
+	if (!baton_processes_recorded(run->baton))
+		run_progress_say(&run->show, true,
+				 "attach: %s goes on; the broker %s and has to hear of it, or "
+				 "stops it when it is back (once more: leave now)",
+				 run->argv[0],
+				 baton_link_state(run->baton) == BATON_LINK_UP ? "does not answer"
+									       : "is away");
 }
 
 static void while_running(struct run *run, const struct signalfd_siginfo *info)

@@ -382,13 +382,36 @@ static void processes_over_a_break(void **state)
 	const pid_t first = 123, second = 456;
 	assert_int_equal(baton_processes(scene->baton, &first, 1, NULL), 0);
 	fake_expect(&scene->fake, "processes");
+	fake_send(&scene->fake, "{'type':'ok','count':1}");
+	baton_dispatch(scene->baton, 0);
+	assert_true(baton_processes_recorded(scene->baton));
 	break_link(scene);
+	assert_false(baton_processes_recorded(scene->baton));
 	assert_int_equal(baton_processes(scene->baton, &second, 1, "/sys/fs/cgroup/x"), 0);
 	resume(scene, false);
 	json_t *message = fake_take(&scene->fake, "processes");
 	assert_int_equal(json_integer_value(json_array_get(json_object_get(message, "pids"), 0)),
 			 456);
 	json_decref(message);
+
+	/* A refusal is no record, nor is what was answered before the latest was said. */
+	fake_send(&scene->fake, "{'type':'denied','code':'draining'}");
+	baton_dispatch(scene->baton, 0);
+	assert_false(baton_processes_recorded(scene->baton));
+	assert_int_equal(baton_processes(scene->baton, &first, 1, NULL), 0);
+	assert_int_equal(baton_processes(scene->baton, NULL, 0, NULL), 0);
+	fake_send(&scene->fake, "{'type':'ok','count':1}");
+	baton_dispatch(scene->baton, 0);
+	assert_false(baton_processes_recorded(scene->baton));
+	fake_send(&scene->fake, "{'type':'ok','count':0}");
+	baton_dispatch(scene->baton, 0);
+	assert_true(baton_processes_recorded(scene->baton));
+	fake_expect(&scene->fake, "processes");
+	fake_expect(&scene->fake, "processes");
+	break_link(scene);
+	resume(scene, true);
+	fake_expect(&scene->fake, "processes");
+	assert_false(baton_processes_recorded(scene->baton));
 }
 
 /* L1: a claim that gave way asks again with what is left of its wait, not with nonsense. */
