@@ -75,7 +75,8 @@ int call_start(struct upstream *upstream, const struct call_question *question, 
 					   .body = question->body,
 					   .connect_time_ms = CONNECT_TIME_MS,
 					   .first_byte_time_ms = question->time_ms,
-					   .idle_time_ms = question->time_ms};
+					   .idle_time_ms = question->time_ms,
+					   .total_time_ms = question->time_ms};
 	int rc;
 
 	if (!call)

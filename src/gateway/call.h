@@ -17,7 +17,7 @@ typedef void call_done(void *ctx, const struct call_answer *answer);
 struct call_question {
 	const char *method, *url, *body; /* body NULL: none */
 	const char *key;                 /* shown as a bearer token; NULL: none */
-	int time_ms;                     /* until the answer begins, and between its bytes */
+	int time_ms;                     /* for all of it; else ERR_UPSTREAM_SLOW */
 };
 
 /* `done` comes once, not within call_start, unless it is cancelled. 0, or as upstream_start. */

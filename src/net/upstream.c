@@ -27,6 +27,7 @@ static void transfer_free(struct transfer *transfer)
 	curl_slist_free_all(transfer->fields);
 
 	(void)event_del(&transfer->deadline);
+	(void)event_del(&transfer->end);
 	list_remove(&transfer->changed);
 	buf_finish(&transfer->head);
 	buf_finish(&transfer->body);
@@ -238,7 +239,7 @@ int upstream_start(struct upstream *upstream, const struct upstream_request *req
 	transfer->first_byte_time_ms = request->first_byte_time_ms;
 	transfer->idle_time_ms = request->idle_time_ms;
 	list_init(&transfer->changed);
-	transfer_deadline_init(transfer);
+	transfer_deadline_init(transfer, request->total_time_ms);
 	upstream->slots[slot] = transfer;
 	upstream->count++;
 

@@ -44,6 +44,7 @@ struct upstream_request {
 	/* Until connected; from sent to the response's first byte; without a byte while sending or
 	 * reading. 0: no limit. Waiting for the owner (a pause, an unwritten body) is not timed. */
 	int connect_time_ms, first_byte_time_ms, idle_time_ms;
+	int total_time_ms; /* from its start to the answer's last byte, whoever is slow; 0: none */
 };
 
 int upstream_create(struct loop *loop, unsigned requests_max, struct upstream **ret_upstream);

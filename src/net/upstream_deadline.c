@@ -40,10 +40,10 @@ static const char *late_words(enum upstream_phase phase)
 	return "the answer does not go on";
 }
 
-static void set_timer(struct transfer *transfer, int64_t wait_ms)
+static void set_timer(struct event *timer, int64_t wait_ms)
 {
 	struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
-	(void)evtimer_add(&transfer->deadline, &wait);
+	(void)evtimer_add(timer, &wait);
 }
 
 static void on_deadline(evutil_socket_t fd, short events, void *ctx)
@@ -58,10 +58,10 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx)
 		return;
 
 	if (left_ms > 0) {
-		set_timer(transfer, left_ms);
+		set_timer(&transfer->deadline, left_ms);
 	} else if (!transfer->looked_at) {
 		transfer->looked_at = true;
-		set_timer(transfer, SECOND_LOOK_MS);
+		set_timer(&transfer->deadline, SECOND_LOOK_MS);
 	} else {
 		transfer_end(transfer,
 			     transfer->phase == UPSTREAM_CONNECT ? ERR_UPSTREAM_UNREACHABLE
@@ -70,10 +70,29 @@ static void on_deadline(evutil_socket_t fd, short events, void *ctx)
 	}
 }
 
-void transfer_deadline_init(struct transfer *transfer)
+/* Its whole time is over, however many bytes came. */
+static void on_end_due(evutil_socket_t fd, short events, void *ctx)
 {
-	(void)evtimer_assign(&transfer->deadline, loop_base(transfer->upstream->loop), on_deadline,
-			     transfer);
+	(void)fd, (void)events;
+	struct transfer *transfer = ctx;
+
+	loop_touch(transfer->upstream->loop);
+	if (transfer->end_looked_at) {
+		transfer_end(transfer, ERR_UPSTREAM_SLOW, "the answer is not complete in time");
+		return;
+	}
+	transfer->end_looked_at = true;
+	set_timer(&transfer->end, SECOND_LOOK_MS);
+}
+
+void transfer_deadline_init(struct transfer *transfer, int total_time_ms)
+{
+	struct event_base *base = loop_base(transfer->upstream->loop);
+
+	(void)evtimer_assign(&transfer->deadline, base, on_deadline, transfer);
+	(void)evtimer_assign(&transfer->end, base, on_end_due, transfer);
+	if (total_time_ms)
+		set_timer(&transfer->end, total_time_ms);
 }
 
 void transfer_deadline_begin(struct transfer *transfer)
@@ -81,7 +100,7 @@ void transfer_deadline_begin(struct transfer *transfer)
 	int limit = limit_ms(transfer);
 	transfer_progress(transfer);
 	if (limit)
-		set_timer(transfer, limit);
+		set_timer(&transfer->deadline, limit);
 	else
 		(void)evtimer_del(&transfer->deadline);
 }

@@ -53,6 +53,8 @@ struct transfer {
 	struct event deadline;
 	struct mono_ms progress_at;
 	bool looked_at; /* was late once, see upstream_deadline.c */
+	struct event end;
+	bool end_looked_at;
 
 	int err; /* why we end it; 0: ask libcurl */
 	const char *what;
@@ -70,7 +72,7 @@ int transfer_prepare(struct transfer *transfer, const struct upstream_request *r
 int transfer_err(const struct transfer *transfer, CURLcode code, const char **ret_what);
 
 /* upstream_deadline.c */
-void transfer_deadline_init(struct transfer *transfer);
+void transfer_deadline_init(struct transfer *transfer, int total_time_ms);
 void transfer_deadline_begin(struct transfer *transfer); /* also when the phase changes */
 void transfer_progress(struct transfer *transfer);
 

@@ -257,6 +257,16 @@ class Silence(GatewayTest):
         self.assertError(self.ask(daemon, "m"), 504, "upstream_slow")
 
 
+class Drips(GatewayTest):
+    def test_list(self):
+        """What a server is asked about its models has a time for all of it, not for each byte."""
+        slow, plain = self.server("openai", ["a"]), self.server("openai", ["b"])
+        slow.drips = ("/v1/models",)
+        daemon = self.behind(upstream(slow, "slow", vram_mb=1000), upstream(plain, "plain", vram_mb=1000))
+        self.assertError(self.ask(daemon, "none"), 404, "model_not_found")
+        self.assertEqual(self.ask(daemon, "b").status, 200)
+
+
 class Halves(GatewayTest):
     """A stream that was cut between two events, whatever it said before."""
 

@@ -36,6 +36,7 @@ class ModelServer:
         self.base64_status = 200  # of embeddings in base64
         self.answer = None      # (status, headers, body) for inference routes, in place of the usual
         self.slots_busy = False
+        self.drips = ()         # paths whose answers come byte by byte and never end
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
         self.lock = threading.Lock()
         self.connections = set()
@@ -129,11 +130,20 @@ class ModelServer:
     # -- what each kind knows
 
     def reply(self, handler, method, path, body):
+        if path in self.drips:
+            return self.drip(handler)
         if method == "GET":
             return self.reply_about(handler, path)
         if self.kind == "ollama" and path == "/api/generate" and b"keep_alive" in body and b"prompt" not in body:
             return self.keep_alive(handler, json.loads(body))
         return self.infer(handler, path, body)
+
+    def drip(self, handler):
+        handler.wfile.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
+        while not self.closing:
+            handler.wfile.write(b" ")
+            time.sleep(0.1)
+        return False
 
     def reply_about(self, handler, path):
         if path == "/v1/models":

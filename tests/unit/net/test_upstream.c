@@ -363,6 +363,41 @@ static void test_slow_is_fine(void **state)
 	scene_close(scene);
 }
 
+/* Where all of it has a limit a server that drips is late, too. */
+static void test_total(void **state)
+{
+	(void)state;
+	struct scene *scene = scene_open();
+	struct asked asked = scene_get(scene);
+	struct upstream_request request = scene_plain(scene, "GET");
+	request.total_time_ms = 200;
+	struct mono_ms begun = loop_now();
+	scene_start(&asked, &request);
+	struct visit *visit = origin_accept(&scene->origin);
+	visit_wait_text(visit, "\r\n\r\n");
+	visit_say(visit, "HTTP/1.0 200 OK\r\n\r\n");
+	while (asked.ends == 0 && mono_since(loop_now(), begun) < 5000) {
+		visit_say(visit, "x");
+		struct mono_ms next = mono_after(loop_now(), 20);
+		while (asked.ends == 0 && !mono_due(next, loop_now()))
+			origin_turn(scene->loop);
+	}
+	scene_check_end(&asked, ERR_UPSTREAM_SLOW, UPSTREAM_BODY);
+	assert_true(mono_since(loop_now(), begun) >= 200);
+	assert_non_null(strstr(asked.what, "complete"));
+	visit_leave(visit, false);
+
+	asked = scene_get(scene); /* one that is in time is not touched */
+	request.total_time_ms = 9000;
+	scene_start(&asked, &request);
+	visit = origin_accept(&scene->origin);
+	visit_wait_text(visit, "\r\n\r\n");
+	visit_say(visit, "HTTP/1.0 200 OK\r\n\r\nhello");
+	visit_leave(visit, false);
+	scene_check_end(&asked, 0, UPSTREAM_BODY);
+	scene_close(scene);
+}
+
 /* Cancelled before it began, while it waits, within its head and its body: nothing is heard of it
  * any more, whatever is answered, and the server sees the connection end. */
 static void test_cancel(void **state)
@@ -512,6 +547,7 @@ int main(void)
 		cmocka_unit_test(test_stalls),
 		cmocka_unit_test(test_connect_stalls),
 		cmocka_unit_test(test_slow_is_fine),
+		cmocka_unit_test(test_total),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_again_and_destroy),
 		cmocka_unit_test(test_stale_connection),
