@@ -260,15 +260,26 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 	}
 }
 
+static size_t smaller_of(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What a tab has not read yet is counted over all its requests. */
+static size_t room_for_body(const struct relay *relay)
+{
+	return worker_of(relay) ? worker_room(worker_of(relay), relay->request) : PIECE_BYTES;
+}
+
 void relay_push_body(struct gateway *gateway, struct relay *relay)
 {
 	while (relay->body_sent < relay->body.length && !relay->server_full) {
 		size_t left = relay->body.length - relay->body_sent;
-		size_t piece = left < PIECE_BYTES ? left : PIECE_BYTES;
+		size_t piece = smaller_of(smaller_of(left, PIECE_BYTES), room_for_body(relay));
 		const char *bytes = buf_data(&relay->body) + relay->body_sent;
 
 		relay->body_sent += piece;
-		relay->server_full = !write_body(gateway, relay, bytes, piece);
+		relay->server_full = !piece || !write_body(gateway, relay, bytes, piece);
 	}
 	if (relay->server_full)
 		return; /* on_writable goes on */

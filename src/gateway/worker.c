@@ -384,6 +384,16 @@ uint64_t worker_start(struct worker *worker, struct worker_request *request,
 	return work->number;
 }
 
+size_t worker_room(struct worker *worker, uint64_t request)
+{
+	struct work *work = work_of(worker, request);
+
+	if (!work)
+		return 0;
+	work->full = worker->body_ahead >= BODY_AHEAD_BYTES;
+	return work->full ? 0 : BODY_AHEAD_BYTES - worker->body_ahead;
+}
+
 bool worker_write(struct worker *worker, uint64_t request, const char *bytes, size_t length)
 {
 	struct work *work = work_of(worker, request);

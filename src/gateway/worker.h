@@ -40,6 +40,9 @@ struct mono_ms workers_next(const struct workers *workers);
  * somebody else may be asked. */
 uint64_t worker_start(struct worker *worker, struct worker_request *request,
 		      const struct upstream_handlers *handlers, void *ctx);
+/* How much it may be sent now; 0: on_writable comes. */
+size_t worker_room(struct worker *worker, uint64_t request);
+/* At most so much. */
 bool worker_write(struct worker *worker, uint64_t request, const char *bytes, size_t length);
 void worker_write_end(struct worker *worker, uint64_t request);
 void worker_pause(struct worker *worker, uint64_t request, bool paused);

@@ -134,6 +134,23 @@ class Answers(WorkerTest):
         worker.end(number)
         self.assertEqual(client.read_answer().json(), {"text": "hi"})
 
+    def test_many_bodies_at_once(self):
+        """What a tab has not taken has one limit for all its requests."""
+        daemon = self.daemon()
+        worker = self.worker(daemon, takes=False, concurrency=16)
+
+        def came():
+            return sum(map(len, worker.bodies.values()))
+
+        clients = [self.begin(daemon, "m", prompt="x" * 200000) for _ in range(16)]
+        wait_until(lambda: len(worker.all("request")) == 16 and came() == 512 << 10, "as much as may be is on its way")
+        holds_for(lambda: came() == 512 << 10, "no more comes", 0.3)
+        worker.takes = True
+        worker.say(type="took", bytes=512 << 10)
+        worker.request(15)
+        self.assertEqual({len(body) // 1000 for body in worker.bodies.values()}, {200})
+        self.assertEqual(len(clients), len(worker.bodies))
+
 
 class Choice(WorkerTest):
     def test_waits_for_room_and_goes_where_it_is_first(self):

@@ -300,6 +300,26 @@ static void test_body(void **state)
 	assert_string_equal(scene.closed, "it took more than it was sent");
 }
 
+/* The limit is that of all its requests' bodies together. */
+static void test_bodies_together(void **state)
+{
+	static const char bytes[64 * 1024];
+	uint64_t one = ask(), two = ask();
+	struct worker *worker = find()->server->worker;
+	(void)state;
+
+	assert_int_equal(worker_room(worker, two), 512 * 1024);
+	while (worker_write(worker, one, bytes, sizeof(bytes)))
+		continue;
+	assert_int_equal(worker_room(worker, two), 0);
+	say("{\"type\":\"took\",\"bytes\":1000}");
+	assert_int_equal(scene.got.writables, 2);
+	assert_int_equal(worker_room(worker, one), 1000);
+	assert_int_equal(worker_room(worker, two), 1000);
+	assert_true(worker_write(worker, two, bytes, 999));
+	assert_false(worker_write(worker, two, bytes, 1));
+}
+
 /* Of its errors a client hears those that are a worker's to give. */
 static void test_errors(void **state)
 {
@@ -355,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_cancelled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_window, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_body, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bodies_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_model_taken_back, set_up, tear_down),
 	};
