@@ -154,6 +154,8 @@ void revoke_withdraw(struct core *core, struct claim *claim)
 	for (struct claim *kept = claim; kept; kept = host_next_inside(claim, kept)) {
 		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
 			continue;
+		if (kept != claim && claim_awaited(kept)) /* by its own gateway */
+			continue;
 
 		kept->yield_for = 0;
 		if (kept->made_room_on == 0)

@@ -202,6 +202,29 @@ static void test_memory_after_restart(void **state)
 	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
 }
 
+/* One inside another is not its host's to take back: each is asked for by itself. */
+static void test_memory_inside_after_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event outer = model_want(), inner = model_want();
+	uint64_t host, guest;
+
+	outer.acquire.guests = 1;
+	host = fixture_ask(fixture, 0, outer);
+	inner.acquire.request_id = "inner";
+	inner.acquire.host = host;
+	inner.acquire.need.vram_bytes = GIB / 4;
+	guest = fixture_ask(fixture, 0, inner);
+	assert_int_equal(fixture_state(fixture, guest), CLAIM_HELD);
+
+	fixture_restart(fixture, true);
+	assert_int_equal(fixture_ask(fixture, 0, outer), host);
+	assert_int_equal(fixture_state(fixture, host), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, guest), CLAIM_YIELDING);
+	assert_int_equal(fixture_ask(fixture, 0, inner), guest);
+	assert_int_equal(fixture_state(fixture, guest), CLAIM_HELD);
+}
+
 /* One that is not asked for again is unloaded by nobody: its room is free when a server would have
  * given it back at the latest. */
 static void test_memory_not_asked_for_again(void **state)
@@ -233,6 +256,7 @@ int main(void)
 		TEST(test_proxied_restart),
 		TEST(test_memory_until_unloaded),
 		TEST(test_memory_after_restart),
+		TEST(test_memory_inside_after_restart),
 		TEST(test_memory_not_asked_for_again),
 	};
 
