@@ -141,6 +141,8 @@ static bool ends_exchange(const struct conn *conn, const struct effect *fx)
 		return false;
 	if (conn->exchange)
 		return true;
+	if (conn->gateway && msg == SEND_REVOKED)
+		return false;
 	return conn->stream && (msg == SEND_RELEASED || msg == SEND_TIMEOUT || msg == SEND_DENIED ||
 				msg == SEND_REVOKED);
 }

@@ -89,7 +89,7 @@ static void excuse(struct world *w, struct want *want, int64_t t)
 /* The broker takes a lease back, or ends it. From when on may others have its room, by contract?
  * A native process must be dead (EFFECT_SIGNAL excuses after kill_wait); a tab or plain HTTP client
  * cannot be forced, so it has the lock-delay; a lost tab has the linger after its close; a stream
- * that was cut is proof. */
+ * that was cut is proof, also for the gateway, but for a model: its server has its time. */
 static void observe_taken(struct world *w, struct want *want, const struct claim_record *rec)
 {
 	const struct core_config *config = &w->broker.config;
@@ -117,6 +117,8 @@ static void observe_taken(struct world *w, struct want *want, const struct claim
 		excuse(w, want, rec->end == END_EXPIRED ? w->t : w->t + lock_ms);
 		return;
 	case BIND_PROXIED:
+		excuse(w, want, w->t + (want_is_model(want) ? config->unload_ms_max : 0));
+		return;
 	case BIND_REMOTE:
 	case BINDING_COUNT:
 		return;
@@ -358,6 +360,9 @@ static void observe_signal(struct world *w, const struct effect *fx)
 static void note_attached(struct world *w, const struct effect *fx)
 {
 	struct conn *conn = net_conn(w, fx->to.id);
+	struct want *model = conn && conn->gateway ? want_of(w, conn->want) : NULL;
+	if (model && (fx->send.msg == SEND_GRANTED || fx->send.msg == SEND_QUEUED))
+		model->lost_t = INT64_MAX; /* asked for again after a restart */
 	if (fx->send.msg != SEND_WELCOME || !conn || conn->client < 0)
 		return;
 	conn->taken = true;

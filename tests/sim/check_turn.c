@@ -213,14 +213,17 @@ void check_turn(struct world *w)
 }
 
 /* R5: every lease and every place of the journal is there again, with fence and key. A stream ended
- * with its connection; a plain HTTP waiter may, because its key is remembered. */
+ * with its connection, but not a model of the gateway; a plain HTTP waiter may, because its key is
+ * remembered. */
 static void check_restored(struct world *w, const struct claim_record *rec)
 {
 	struct claim_view view;
 	bool lives = core_claim(w->broker.core, rec->id, broker_now(w), &view);
 	if (rec->state == CLAIM_DRAINING)
 		return; /* it is over, and may be gone with what it waited for */
-	if (rec->binding == BIND_STREAM || (rec->binding == BIND_HTTP && rec->state < CLAIM_HELD))
+	bool stream = rec->binding == BIND_PROXIED ? rec->need.slots > 0 || rec->state < CLAIM_HELD
+						   : rec->binding == BIND_STREAM;
+	if (stream || (rec->binding == BIND_HTTP && rec->state < CLAIM_HELD))
 		return;
 	if (!lives && rec->state == CLAIM_QUEUED &&
 	    w->plan.every_ms[FAULT_REGPU] + w->plan.every_ms[FAULT_OBSERVE] > 0)

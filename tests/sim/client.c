@@ -253,7 +253,7 @@ void client_signal(struct world *w, struct client *client, int signo)
 
 void client_cut(struct world *w, struct client *client)
 {
-	if (client->state == CLIENT_DEAD)
+	if (client->state == CLIENT_DEAD || client->plan->binding == BIND_PROXIED)
 		return;
 	struct conn *open = net_conn(w, client->conn);
 	for (size_t i = 0; !open && i < w->wants.active_count; i++) {

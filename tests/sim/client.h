@@ -1,5 +1,5 @@
-/* client: a simulated program: native, tab, stream or plain HTTP. Honest or not, it only knows what
- * messages and signals told it. */
+/* client: a simulated program: native, tab, stream, plain HTTP or the gateway. Honest or not, it
+ * only knows what messages and signals told it. */
 #pragma once
 #include "agenda.h"
 #include "core/event.h"
@@ -62,6 +62,11 @@ struct client {
 	struct item *deferred;    /* while paused */
 	size_t deferred_count, deferred_capacity;
 };
+
+/* client_gateway.c */
+void client_gateway_draw(struct want *want);
+void client_gateway_unload(struct world *w, struct client *client, struct want *want);
+void client_gateway_lost(struct world *w, struct client *client, struct want *want);
 
 void client_start(struct world *w, struct client *client);
 void client_timer(struct world *w, const struct item *item);

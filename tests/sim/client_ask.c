@@ -136,6 +136,8 @@ static void draw_want(struct world *w, struct client *client, struct want *want)
 	/* Else it would wait for its own holder, where there is one GPU. */
 	if (want->parent && w->plan.uses_lend && rng_chance(rng, 700))
 		want->host = want->parent;
+	if (plan->binding == BIND_PROXIED)
+		client_gateway_draw(want);
 	client_draw_inside(w, client, want);
 	trick_draw(w, client, want);
 }
@@ -184,7 +186,8 @@ static uint64_t open_exchange(struct world *w, struct client *client, struct wan
 		return 0;
 	conn->want = want->uid;
 	conn->asks = asks;
-	conn->stream = want->binding == BIND_STREAM && asks == EVENT_ACQUIRE;
+	conn->stream = want_is_stream(want) && asks == EVENT_ACQUIRE;
+	conn->gateway = conn->stream && want->binding == BIND_PROXIED;
 	conn->exchange = !conn->stream;
 	return conn->id;
 }
@@ -269,7 +272,7 @@ void client_release(struct world *w, struct want *want, bool requeue)
 		client_unpark(w, client, want);
 	want_stop(w, want);
 	want->done = true;
-	if (want->binding == BIND_STREAM) {
+	if (want_is_stream(want)) {
 		struct conn *conn = net_conn(w, want->conn);
 		if (conn)
 			net_close_client(w, conn, true); /* hold the connection, hold the GPU */
@@ -420,7 +423,7 @@ void client_want_timer(struct world *w, struct client *client, enum timer what, 
 		client_park(w, client, want);
 	else if (what == TIMER_PARKED)
 		client_watch_parked(w, client, want);
-	else if (what == TIMER_RETRY && want->stage <= WANT_WAITING &&
+	else if (what == TIMER_RETRY && (want->stage <= WANT_WAITING || want_is_model(want)) &&
 		 !client_ask_for(w, client, want))
 		client_set_timer(w, client, TIMER_RETRY, want->uid, 500);
 }

@@ -117,6 +117,10 @@ static void hear_revoked(struct world *w, struct client *client, struct want *wa
 		want->ignores = true;
 		return; /* goes on until its own release, or until it is killed */
 	}
+	if (want_is_model(want)) {
+		client_gateway_unload(w, client, want);
+		return;
+	}
 	bool used = want->uses;
 	if (client->plan->binding <= BIND_TAB && used) {
 		client_stop(w, client, want, w->broker.config.lock_delay_ms * 8 / 10);
@@ -158,6 +162,10 @@ static void hear_denied(struct world *w, struct want *want, const struct effect 
 	}
 	if (want->stage == WANT_ASKED || (want->stage == WANT_WAITING && want->said == WANT_OVER)) {
 		want_over(w, want);
+		return;
+	}
+	if (want_is_model(want)) {
+		client_gateway_unload(w, &w->clients[want->client], want);
 		return;
 	}
 	int err = fx->send.err;
@@ -246,6 +254,8 @@ static void hear_queued(struct world *w, struct client *client, struct want *wan
 {
 	if (want->requeueing)
 		want->requeueing = want->done = false;
+	if (want_is_model(want)) /* asked for again, too late */
+		want_stop(w, want);
 	if (want->stage == WANT_ASKED && struck(w, FAULT_CANCEL))
 		want_timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 20000));
 	want->stage = WANT_WAITING;
@@ -322,7 +332,7 @@ static void hear_unwanted(struct world *w, struct client *client, struct want *w
 	want->lease = fx->send.lease;
 	if (msg == SEND_GRANTED)
 		want->token = fx->send.token;
-	if (want->binding != BIND_STREAM && client->state == CLIENT_READY)
+	if (!want_is_stream(want) && client->state == CLIENT_READY)
 		client_release(w, want, false);
 }
 
@@ -364,7 +374,11 @@ void client_hear(struct world *w, struct client *client, const struct letter *le
  */
 static void lose_exchange(struct world *w, struct client *client, struct want *want)
 {
-	if (want->binding == BIND_STREAM)
+	if (want_is_model(want)) {
+		client_gateway_lost(w, client, want);
+		return;
+	}
+	if (want_is_stream(want))
 		want_stop(w, want); /* the stream was the lease */
 	if (want->stage == WANT_OVER || (want->stage == WANT_HELD && want->binding == BIND_HTTP))
 		return;

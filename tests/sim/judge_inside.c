@@ -28,8 +28,9 @@ static bool has_ears(struct world *w, const struct want *want)
 	const struct conn *conn = net_conn(w, session ? client->attached : want->conn);
 	if (!conn || !conn->broker_open)
 		return false;
-	return session ? want->lost_t == INT64_MAX && client->life == want->life
-		       : want->binding == BIND_STREAM;
+	if (session || want_is_model(want))
+		return want->lost_t == INT64_MAX && client->life == want->life;
+	return want_is_stream(want);
 }
 
 void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)

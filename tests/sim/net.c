@@ -38,6 +38,8 @@ struct conn *net_conn(struct world *w, uint64_t id)
 struct party net_party(const struct conn *conn)
 {
 	bool plain = conn->exchange || conn->stream;
+	if (conn->gateway)
+		return party_of(PARTY_GATEWAY, conn->id);
 	return party_of(plain ? PARTY_EXCHANGE : PARTY_SESSION, conn->id);
 }
 

@@ -16,6 +16,7 @@ struct conn {
 	bool client_open, broker_open;
 	bool exchange;        /* plain HTTP: closed by the broker after one answer */
 	bool stream;          /* closed by the broker after the last message */
+	bool gateway;         /* a stream inside the broker: nobody closes it but its client */
 	bool answered;        /* the answer is wholly with the kernel */
 	int64_t up_t, down_t; /* when the latest message arrives */
 	int64_t heard_ms;     /* .. was stepped, on the clock of the daemon while it is awake */

@@ -102,6 +102,19 @@ static void draw_client(struct plan *plan, struct client_plan *client, uint32_t 
 	draw_classes(client, voice_permille, rng);
 }
 
+/* In some seeds streams are the gateway's: turns that it forwards, and models in memory. */
+static void draw_gateways(struct plan *plan)
+{
+	for (unsigned i = 0; i < plan->client_count; i++) {
+		struct client_plan *client = &plan->clients[i];
+		if (client->binding != BIND_STREAM || client->browser)
+			continue;
+		client->binding = BIND_PROXIED;
+		snprintf(client->name, sizeof client->name, "gateway-%u", i);
+		client->resident_permille = plan->strict ? 0 : 700;
+	}
+}
+
 /* A few clients of one class that never leave the GPU alone, and others who must get their turn. */
 static void draw_storm(struct plan *plan, enum lease_class cls, struct rng *rng)
 {
@@ -171,7 +184,8 @@ static void draw_timed_faults(struct plan *plan, struct rng *rng)
 	}
 }
 
-void plan_draw(struct plan *plan, enum trick trick, struct rng *rng, struct rng *more)
+void plan_draw(struct plan *plan, enum trick trick, bool gateways, struct rng *rng,
+	       struct rng *more)
 {
 	memset(plan, 0, sizeof *plan);
 	plan->calm = rng_chance(rng, 350);
@@ -193,6 +207,8 @@ void plan_draw(struct plan *plan, enum trick trick, struct rng *rng, struct rng 
 	uint32_t voice = rng_chance(rng, 400) ? 0 : (uint32_t)rng_between(rng, 50, 600);
 	for (unsigned i = 0; i < plan->client_count; i++)
 		draw_client(plan, &plan->clients[i], load, voice, rng);
+	if (gateways)
+		draw_gateways(plan);
 	if (plan->strict && plan->calm && rng_chance(rng, 400))
 		draw_storm(plan, rng_chance(rng, 500) ? LEASE_VOICE : LEASE_CHAT, rng);
 	draw_act_faults(plan, rng);

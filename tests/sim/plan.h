@@ -123,7 +123,8 @@ struct plan {
 const char *trick_name(int trick);
 /* `more`: the numbers that make it unkind, so that the others stay what they were. `trick`: not
  * NONE: a calm but unkind world whose adversaries all play this one. */
-void plan_draw(struct plan *plan, enum trick trick, struct rng *rng, struct rng *more);
+void plan_draw(struct plan *plan, enum trick trick, bool gateways, struct rng *rng,
+	       struct rng *more);
 void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng);
 /* plan_unkind.c: before the clients are drawn, and after. */
 void plan_draw_machine(struct plan *plan, struct rng *rng);

@@ -150,6 +150,17 @@ struct want {
 	uint32_t asked_gpus;               /* of holders that are to give way for it */
 };
 
+/* A model that a server has in memory for the gateway: it outlives the broker. */
+static inline bool want_is_model(const struct want *want)
+{
+	return want->binding == BIND_PROXIED && want->need.slots == 0;
+}
+/* Its connection is its lease, unless it is a model. */
+static inline bool want_is_stream(const struct want *want)
+{
+	return want->binding == BIND_STREAM || want->binding == BIND_PROXIED;
+}
+
 struct wants {
 	struct want *v;
 	size_t count, capacity;

@@ -68,7 +68,7 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	w->judges = options->judges;
 	w->broker.twin.every = options->twin_every;
 	rng_seed(&w->unkind_rng, seed ^ UINT64_C(0x756e6b696e64));
-	plan_draw(&w->plan, options->trick, &w->rng, &w->unkind_rng);
+	plan_draw(&w->plan, options->trick, seed % 8 == 2, &w->rng, &w->unkind_rng);
 	rng_seed(&w->inside_rng, seed ^ UINT64_C(0x696e73696465));
 	plan_draw_inside(&w->plan, &w->inside_rng);
 	rng_seed(&w->observe_rng, seed ^ UINT64_C(0x6f627365727665));
