@@ -2,7 +2,9 @@
  * shown. */
 #include "cli/screen.h"
 
+#include <fcntl.h>
 #include <ncurses.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,7 @@
 #include "cli/terminal_kind.h"
 #include "cli/text_table.h"
 
-enum { RESTORE_BYTES = 128, RUN_CHARACTERS = 256 };
+enum { RESTORE_BYTES = 128, RUN_CHARACTERS = 256, PATIENCE_MS = 200 };
 
 /* What a crash still has to write: a handler may neither ask terminfo nor allocate. */
 static char restore_text[RESTORE_BYTES];
@@ -23,6 +25,10 @@ static struct termios modes_before;
 static const int fatal_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { FATAL_COUNT = sizeof(fatal_signals) / sizeof(*fatal_signals) };
 static struct sigaction handlers_before[FATAL_COUNT];
+static const int ending_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+enum { ENDING_COUNT = sizeof(ending_signals) / sizeof(*ending_signals) };
+static volatile sig_atomic_t told_to_end;
+static bool is_on;
 
 bool screen_possible(void)
 {
@@ -72,6 +78,79 @@ static void guard_terminal(void)
 		(void)sigaction(fatal_signals[i], &act, &handlers_before[i]);
 }
 
+/* ---- an end while nobody takes what is written ---- */
+
+static bool is_taken(void)
+{
+	struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	return poll(&out, 1, PATIENCE_MS) != 0;
+}
+
+/* Whoever typed Ctrl-S is no reason to stay. Only what a handler may call. */
+static bool is_taken_at_last(void)
+{
+	if (is_taken())
+		return true;
+	(void)tcflow(STDOUT_FILENO, TCOOFF); /* Linux undoes no more than what was done so */
+	(void)tcflow(STDOUT_FILENO, TCOON);
+	return is_taken();
+}
+
+/* As well as it can be done without waiting. */
+static void leave_blocked(void)
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+	(void)fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+	ssize_t written = write(STDOUT_FILENO, restore_text, restore_length);
+	(void)written;
+	(void)fcntl(STDOUT_FILENO, F_SETFL, flags);
+	(void)tcsetattr(STDIN_FILENO, TCSANOW, &modes_before);
+}
+
+/* Comes in the middle of a write, which goes on where that is possible. */
+static void end_or_note(int signo)
+{
+	(void)signo;
+	told_to_end = 1;
+	if (is_taken_at_last())
+		return;
+	if (is_on)
+		leave_blocked();
+	_exit(0);
+}
+
+static void fill_ending(sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < ENDING_COUNT; i++)
+		sigaddset(set, ending_signals[i]);
+}
+
+void screen_write_begin(void)
+{
+	sigset_t set;
+	fill_ending(&set);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+bool screen_write_end(void)
+{
+	sigset_t set;
+	fill_ending(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return !told_to_end;
+}
+
+/* What our parent ignores (nohup, a job in the background) stays ignored. */
+static void handle_ending(void)
+{
+	struct sigaction before, act = {.sa_handler = end_or_note, .sa_flags = SA_RESTART};
+	for (size_t i = 0; i < ENDING_COUNT; i++)
+		if (sigaction(ending_signals[i], NULL, &before) == 0 &&
+		    before.sa_handler != SIG_IGN)
+			(void)sigaction(ending_signals[i], &act, NULL);
+}
+
 /* ---- begin and end ---- */
 
 bool screen_begin(void)
@@ -81,6 +160,7 @@ bool screen_begin(void)
 		return false;
 
 	guard_terminal();
+	is_on = true;
 	cbreak();
 	noecho();
 	nodelay(stdscr, TRUE);
@@ -101,8 +181,16 @@ bool screen_begin(void)
 
 void screen_end(void)
 {
-	curs_set(1);
-	endwin();
+	if (told_to_end && !is_taken_at_last()) {
+		leave_blocked();
+	} else {
+		screen_write_begin();
+		curs_set(1);
+		endwin();
+		(void)screen_write_end();
+	}
+
+	is_on = false;
 	for (size_t i = 0; i < FATAL_COUNT; i++)
 		(void)sigaction(fatal_signals[i], &handlers_before[i], NULL);
 }
@@ -112,11 +200,8 @@ void screen_end(void)
 int screen_catch_signals(bool resize)
 {
 	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGQUIT);
+	handle_ending();
+	fill_ending(&set);
 	if (resize) {
 		sigaddset(&set, SIGWINCH);
 		sigaddset(&set, SIGTSTP);
@@ -151,18 +236,21 @@ bool screen_take_signal(int signal_fd, bool screen_on)
 		return true;
 
 	bool stop = info.ssi_signo == SIGTSTP;
-	if (!stop && info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT)
+	if (!stop && info.ssi_signo != SIGWINCH && info.ssi_signo != SIGCONT) {
+		told_to_end = 1;
 		return false;
+	}
 	if (!screen_on)
 		return true;
 
+	screen_write_begin();
 	if (stop)
 		stop_here();
 	else
 		endwin(); /* makes ncurses ask for the size again */
 	refresh();
 	clearok(curscr, TRUE);
-	return true;
+	return screen_write_end();
 }
 
 /* ---- lines ---- */

@@ -13,5 +13,9 @@ void screen_end(void);
 int screen_catch_signals(bool resize);
 /* Reads one signal and does what it asks of the screen. False: the program is to end. */
 bool screen_take_signal(int signal_fd, bool screen_on);
+/* Between these two a terminal or pipe that takes nothing (Ctrl-S, a pager) keeps nobody who wants
+ * us to end: all that is written goes there. False: told to end. */
+void screen_write_begin(void);
+bool screen_write_end(void);
 /* One line, cut at `width`; what would steer the terminal is shown as '?'. */
 void screen_line(int y, int width, const char *text);

@@ -91,7 +91,8 @@ static size_t last_first_line(const struct watch *watch)
 	return watch->sheet.count > rows ? watch->sheet.count - rows : 0;
 }
 
-static void draw_screen(struct watch *watch)
+/* False: quit. */
+static bool draw_screen(struct watch *watch)
 {
 	if (watch->sheet.columns != (size_t)COLS)
 		compose_sheet(watch);
@@ -111,7 +112,10 @@ static void draw_screen(struct watch *watch)
 		 watch->sheet.count - watch->first_line, watch->sheet.count);
 	if (LINES > 1)
 		screen_line(LINES - 1, COLS, foot);
+
+	screen_write_begin();
 	refresh();
+	return screen_write_end();
 }
 
 /* False: quit. */
@@ -158,6 +162,7 @@ static bool take_key(struct watch *watch, int key)
 
 static bool print_status(struct watch *watch)
 {
+	screen_write_begin();
 	if (watch->json) {
 		json_dumpf(watch->status, stdout,
 			   JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(12));
@@ -166,7 +171,8 @@ static bool print_status(struct watch *watch)
 		text_table_print(&watch->sheet, stdout, text_table_color(stdout));
 		putchar('\n');
 	}
-	return fflush(stdout) == 0;
+	bool taken = fflush(stdout) == 0;
+	return screen_write_end() && taken;
 }
 
 /* ---- the loop ---- */
@@ -196,9 +202,7 @@ static bool wait_for_news(struct watch *watch, int64_t deadline_ms)
 		if (!take_key(watch, key))
 			return false;
 
-	if (watch->screen_on)
-		draw_screen(watch);
-	return true;
+	return !watch->screen_on || draw_screen(watch);
 }
 
 static void watch_until_quit(struct watch *watch)
@@ -207,9 +211,9 @@ static void watch_until_quit(struct watch *watch)
 	bool show = true;
 
 	for (;;) {
-		if (watch->screen_on)
-			draw_screen(watch);
-		else if (show && watch->err == 0 && !print_status(watch))
+		if (watch->screen_on && !draw_screen(watch))
+			return;
+		if (!watch->screen_on && show && watch->err == 0 && !print_status(watch))
 			return;
 
 		/* Without a screen nothing is printed until something changes. */

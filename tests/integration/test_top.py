@@ -5,10 +5,12 @@ import json
 import os
 import pathlib
 import re
+import select
 import signal
 import statistics
 import subprocess
 import tempfile
+import termios
 import time
 import unittest
 
@@ -19,6 +21,7 @@ from lib.wait import holds_for, wait_until
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SPAN_S = 3
+WRITE = {"x86_64": 1, "aarch64": 64}[os.uname().machine]  # the number of the call
 
 
 def cpu_s(pid):
@@ -28,6 +31,15 @@ def cpu_s(pid):
 
 def is_stopped(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "T"
+
+
+def is_writing(pid):
+    """In write(2), and blocked there."""
+    try:
+        words = pathlib.Path(f"/proc/{pid}/syscall").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    return words[:2] == [str(WRITE), "0x1"]
 
 
 class TopTest(DaemonTest):
@@ -288,6 +300,62 @@ class Ends(TopTest):
             screen.press("q") if end == "q" else screen.process.send_signal(end)
             self.assertEqual(screen.wait_end(), 0, end)
             self.assertTrue(screen.is_restored(), (end, screen.raw[-200:]))
+
+    def stall(self, *command, keys):
+        """The command on a terminal that takes nothing more: output is stopped by a key, or nobody reads it."""
+        screen = Terminal(self, list(command), {**self.d.environment(), "BATON_SOCKET": self.d.socket, **self.terminfo},
+                          24, 80)
+        screen.wait("gpu0", "the screen")
+        screen.press(keys)
+        news = self.d.websocket("news")
+        news.hold()
+        wait_until(lambda: not keys and self.fill(screen) or is_writing(screen.process.pid), "it waits for it")
+        self.d.clients.remove(news)
+        news.drop()
+        return screen
+
+    @staticmethod
+    def fill(screen):
+        """As others who write to the terminal would have it."""
+        with open(f"/proc/{screen.process.pid}/fd/1", "wb", buffering=0) as terminal:
+            os.set_blocking(terminal.fileno(), False)
+            for _ in range(1000):
+                if terminal.write(b"x" * 100) is None:
+                    return
+
+    def test_a_terminal_that_takes_nothing(self):
+        """After Ctrl-S, or with nobody who reads: each signal that ends it does so, and the modes are as they were."""
+        for command in (["top"], ["status", "--watch"]):
+            for keys in ("\x13", ""):
+                for signo in (signal.SIGTERM, signal.SIGHUP):
+                    with self.subTest(command=command, keys=keys, signo=signo.name):
+                        screen = self.stall(*command, keys=keys)
+                        screen.process.send_signal(signo)
+                        self.assertEqual(screen.process.wait(10), 0)
+                        self.assertEqual(termios.tcgetattr(screen.controller), screen.modes_before)
+                        if keys:
+                            screen.read()
+                            self.assertTrue(screen.is_restored(), screen.raw[-200:])
+                        screen.close()
+
+    def test_a_reader_that_takes_nothing(self):
+        """Into a pipe: the same."""
+        for command in (["top", "--json"], ["status", "--watch"], ["status", "--watch", "--json"]):
+            with self.subTest(command=command):
+                reader, writer = os.pipe()
+                self.addCleanup(os.close, reader)
+                os.set_blocking(writer, False)
+                process = self.start_cli(self.d, *command, stdout=writer)
+                wait_until(lambda: select.select([reader], [], [], 0)[0], "it writes")
+                while select.select([], [writer], [], 0)[1]:
+                    os.write(writer, b"x" * 4096)
+                os.set_blocking(writer, True)
+                os.close(writer)
+                self.d.websocket(f"news-{len(self.d.clients)}").hold()
+                wait_until(lambda: is_writing(process.pid), "it waits for its reader")
+                process.send_signal(signal.SIGTERM)
+                self.assertEqual(process.wait(10), 0)
+                self.d.clients.pop().drop()
 
     def test_crash(self):
         """A crash leaves a terminal that can be used, and its own signal as the status."""

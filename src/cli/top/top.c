@@ -112,7 +112,10 @@ static void draw_screen(struct top *top)
 	erase();
 	for (int y = 0; y < LINES && (size_t)y < top->lines.count; y++)
 		screen_line(y, COLS, top->lines.lines[y]);
+
+	screen_write_begin();
 	refresh();
+	top->done |= !screen_write_end();
 }
 
 static void print_json(const struct top *top)
@@ -136,6 +139,7 @@ static void show_news(struct top *top)
 		return;
 
 	top->fresh = false;
+	screen_write_begin();
 	if (top->json) {
 		print_json(top);
 	} else {
@@ -143,6 +147,7 @@ static void show_news(struct top *top)
 		text_table_print(&top->lines, stdout, text_table_color(stdout));
 	}
 	top->done |= output_is_lost() || top->once;
+	top->done |= !screen_write_end();
 }
 
 /* ---- the loop ---- */
