@@ -70,6 +70,12 @@ void endpoints_drain(struct endpoints *endpoints)
 	}
 }
 
+static bool is_of(const struct endpoint *endpoint, const char *principal)
+{
+	const char *own = endpoint->session ? endpoint->session->principal : endpoint->principal;
+	return own && strcmp(own, principal) == 0;
+}
+
 void endpoints_shut_out(struct endpoints *endpoints, const char *principal)
 {
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
@@ -78,7 +84,7 @@ void endpoints_shut_out(struct endpoints *endpoints, const char *principal)
 			continue;
 		list_each (it, next, &endpoints->kinds[kind]) {
 			struct endpoint *endpoint = container_of(it, struct endpoint, link);
-			if (strcmp(endpoint->session->principal, principal) == 0)
+			if (is_of(endpoint, principal))
 				by->ops->shut_out(by->ctx, endpoint);
 		}
 	}

@@ -17,7 +17,7 @@ struct endpoint_ops {
 	void (*delivered)(void *ctx, struct endpoint *endpoint);
 	/* The broker stops: the last message. May shut it. */
 	void (*drain)(void *ctx, struct endpoint *endpoint);
-	/* What it was let in for is good no longer; sessions only. May shut it. */
+	/* What it was let in for is good no longer. May shut it. */
 	void (*shut_out)(void *ctx, struct endpoint *endpoint);
 	/* Streams: a comment that keeps proxies from closing them. */
 	void (*keepalive)(void *ctx, struct endpoint *endpoint, const struct text *comment);
@@ -35,7 +35,7 @@ void endpoints_delivered(struct endpoints *endpoints, uint64_t conn);
 
 /* Of all endpoints. */
 void endpoints_drain(struct endpoints *endpoints);
-/* Of all sessions of a principal. */
+/* Of all of a principal. */
 void endpoints_shut_out(struct endpoints *endpoints, const char *principal);
 void endpoints_keepalive(struct endpoints *endpoints, const struct text *comment);
 /* How many take a keepalive. */

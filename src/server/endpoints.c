@@ -43,6 +43,14 @@ struct endpoint *endpoint_open(struct endpoints *endpoints, uint64_t conn, enum 
 	return endpoint;
 }
 
+void endpoint_belongs(struct endpoint *endpoint, const char *principal)
+{
+	assert(!endpoint->principal);
+	endpoint->principal = strdup(principal);
+	if (!endpoint->principal)
+		abort();
+}
+
 struct endpoint *endpoint_of(const struct endpoints *endpoints, uint64_t conn)
 {
 	for (struct hash_node *n = hash_first(&endpoints->by_conn, hash_u64(conn)); n;
@@ -83,6 +91,7 @@ void endpoint_shut(struct endpoints *endpoints, struct endpoint *endpoint)
 	if (endpoint->session && endpoint->session->pidfd >= 0)
 		(void)close(endpoint->session->pidfd);
 	free(endpoint->origin);
+	free(endpoint->principal);
 	free(endpoint->session);
 	free(endpoint);
 }

@@ -53,9 +53,10 @@ struct endpoint {
 	uint64_t conn, browser_key;
 	enum endpoint_kind kind;
 	enum route_id route;
-	bool begun;    /* ENDPOINT_STREAM: the head of the answer is written */
-	uint64_t sent; /* ENDPOINT_FEED: id of the newest event written */
-	char *origin;  /* that the request showed and that is allowed, or NULL; owned */
+	bool begun;      /* ENDPOINT_STREAM: the head of the answer is written */
+	uint64_t sent;   /* ENDPOINT_FEED: id of the newest event written */
+	char *origin;    /* that the request showed and that is allowed, or NULL; owned */
+	char *principal; /* whose exchange stays open, or NULL; owned. Sessions have theirs */
 	struct endpoint_session *session; /* owned; NULL for exchanges */
 };
 
@@ -78,6 +79,8 @@ void endpoints_finish(struct endpoints *endpoints); /* frees all endpoints, clos
 /* `origin` is copied. Aborts on allocation failure. */
 struct endpoint *endpoint_open(struct endpoints *endpoints, uint64_t conn, enum endpoint_kind kind,
 			       const char *origin);
+/* It ends when what let it in does, see endpoints_shut_out. Copied. */
+void endpoint_belongs(struct endpoint *endpoint, const char *principal);
 struct endpoint *endpoint_of(const struct endpoints *endpoints, uint64_t conn); /* NULL: none */
 void endpoint_turn(struct endpoints *endpoints, struct endpoint *endpoint, enum endpoint_kind kind);
 void endpoint_shut(struct endpoints *endpoints, struct endpoint *endpoint); /* takes it, and NULL */

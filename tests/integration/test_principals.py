@@ -364,6 +364,32 @@ class Rights(DaemonTest):
         self.assertTrue(daemon.websocket("batch", token=new).hold())
         other.queue()
 
+    def test_exchanges_of_a_key(self):
+        """What stays open ends with it, too: who waits, who holds by a stream, who listens."""
+        daemon = self.with_keys()
+        listens, stays, holds, waits = [daemon.connect() for _ in range(4)]
+        for connection in (listens, stays, holds, waits):
+            self.addCleanup(connection.close)
+        stream = {"Accept": "text/event-stream"}
+        listens.send(daemon.request("GET", "/v1/gpu/events", headers=stream, token=self.secret))
+        stays.send(daemon.request("GET", "/v1/gpu/events", headers=stream))
+        holds.send(daemon.request("POST", "/v1/gpu/lock", {"id": "batch"}, stream, self.secret))
+        wait_until(lambda: daemon.status()["leases"], "it holds")
+        waits.send(daemon.request("POST", "/v1/gpu/lock", {"id": "next", "timeout_s": 60}, token=self.secret))
+        wait_until(lambda: daemon.waiting() == ["next"], "it waits")
+        self.key(daemon.dir, "alice.key", "new-0123456789abcdef")
+        self.assertEqual(self.run_cli(daemon, "reload").returncode, 0)
+        self.assertError(waits.read_answer(), 401, "unauthorized")
+        for connection in (listens, holds):
+            self.assertEqual(connection.read_head()[0], 200)
+            self.assertIn(b'"code":"unauthorized"', b"".join(connection.chunks()))
+        wait_until(lambda: not daemon.status()["leases"] and not daemon.waiting(), "nothing is left of it")
+        self.assertEqual(stays.read_head()[0], 200)
+        stays.socket.settimeout(0.3)
+        with self.assertRaises(OSError):
+            for chunk in stays.chunks():
+                self.assertNotIn(b"unauthorized", chunk)
+
     def test_classes(self):
         """A class that is not one's own: named, it is refused; from a rule or the default it is lowered."""
         daemon = self.with_keys(**{"key:*": {"classes": ["normal", "background"]},

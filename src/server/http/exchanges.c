@@ -65,6 +65,7 @@ void route_lock(struct exchanges *exchanges, const struct request_context *conte
 	event->acquire.principal = queued->who;
 	struct endpoint *endpoint =
 		park_request(exchanges, context, stream ? ENDPOINT_STREAM : ENDPOINT_REQUEST);
+	endpoint_belongs(endpoint, queued->who);
 	if (request->origin && !endpoint_count_browser(exchanges->endpoints, endpoint,
 						       request->origin, request->user_agent)) {
 		endpoint_shut(exchanges->endpoints, endpoint);

@@ -32,12 +32,12 @@ void lock_request_answer(const struct exchanges *exchanges, struct endpoint *end
 	free(origin);
 }
 
-void lock_request_drain(const struct exchanges *exchanges, struct endpoint *endpoint)
+void lock_request_refuse(const struct exchanges *exchanges, struct endpoint *endpoint, int err)
 {
 	cleanup_text struct text body = {0};
 	struct http_answer answer;
 
-	http_encode_error(&body, ERR_DRAINING, NULL, &answer);
+	http_encode_error(&body, err, NULL, &answer);
 	respond_text(exchanges->endpoints->net, endpoint->conn, endpoint->origin, &answer, &body);
 	endpoint_shut(exchanges->endpoints, endpoint);
 }
@@ -70,13 +70,21 @@ static void on_effect(void *ctx, struct endpoint *endpoint, const struct send_ef
 
 static void on_drain(void *ctx, struct endpoint *endpoint)
 {
-	lock_request_drain(ctx, endpoint);
+	lock_request_refuse(ctx, endpoint, ERR_DRAINING);
+}
+
+/* It waits; what was granted is its holder's until its time is over. */
+static void shut_out(void *ctx, struct endpoint *endpoint)
+{
+	lock_request_closed(ctx, endpoint, true);
+	lock_request_refuse(ctx, endpoint, ERR_UNAUTHORIZED);
 }
 
 const struct endpoint_ops lock_request_ops = {
 	.send = on_effect,
 	.gone = on_gone,
 	.drain = on_drain,
+	.shut_out = shut_out,
 };
 
 const struct endpoint_ops lock_answered_ops = {

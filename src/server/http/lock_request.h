@@ -8,8 +8,8 @@
  * nothing for an effect that is no answer. */
 void lock_request_answer(const struct exchanges *exchanges, struct endpoint *endpoint,
 			 const struct send_effect *send);
-/* Answers that the broker stops. Shuts the endpoint. */
-void lock_request_drain(const struct exchanges *exchanges, struct endpoint *endpoint);
+/* Answers that it is over, and why. Shuts the endpoint. */
+void lock_request_refuse(const struct exchanges *exchanges, struct endpoint *endpoint, int err);
 /* Tells the core that a lock's connection closed; `undelivered`: before all of a grant arrived. */
 void lock_request_closed(const struct exchanges *exchanges, const struct endpoint *endpoint,
 			 bool undelivered);

@@ -47,13 +47,23 @@ static void on_gone(void *ctx, struct endpoint *endpoint)
 	lock_request_closed(ctx, endpoint, false);
 }
 
+static void end_stream(const struct exchanges *exchanges, struct endpoint *endpoint, int err)
+{
+	if (endpoint->begun)
+		event_stream_end(exchanges->endpoints, endpoint, err);
+	else
+		lock_request_refuse(exchanges, endpoint, err);
+}
+
 static void on_drain(void *ctx, struct endpoint *endpoint)
 {
-	const struct exchanges *exchanges = ctx;
-	if (endpoint->begun)
-		event_stream_end(exchanges->endpoints, endpoint);
-	else
-		lock_request_drain(exchanges, endpoint);
+	end_stream(ctx, endpoint, ERR_DRAINING);
+}
+
+static void shut_out(void *ctx, struct endpoint *endpoint)
+{
+	lock_request_closed(ctx, endpoint, false);
+	end_stream(ctx, endpoint, ERR_UNAUTHORIZED);
 }
 
 static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
@@ -68,5 +78,6 @@ const struct endpoint_ops lock_stream_ops = {
 	.send = send_event,
 	.gone = on_gone,
 	.drain = on_drain,
+	.shut_out = shut_out,
 	.keepalive = write_comment,
 };

@@ -37,6 +37,9 @@ void route_events(struct monitoring_routes *routes, const struct request_context
 
 	struct endpoint *endpoint = endpoint_open(routes->monitor->endpoints, request->conn,
 						  ENDPOINT_FEED, context->verdict.allow_origin);
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	access_principal(&context->verdict.who, principal);
+	endpoint_belongs(endpoint, principal);
 	endpoint->sent = last;
 	respond_stream(context->net, request->conn, endpoint->origin, "text/event-stream");
 	if (respond_is_head(context)) {

@@ -54,13 +54,13 @@ bool event_feeds_step(const struct monitor *monitor)
 	return more;
 }
 
-void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint)
+void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint, int err)
 {
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
 	struct net *net = endpoints->net;
 
-	session_encode_denied(&body, 0, ERR_DRAINING, NULL);
+	session_encode_denied(&body, 0, err, NULL);
 	http_encode_sse(&line, 0, "denied", body.bytes);
 	http_stream_write(net, endpoint->conn, line.bytes, line.length);
 	http_stream_end(net, endpoint->conn);
@@ -70,7 +70,13 @@ void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint)
 static void end_feed(void *ctx, struct endpoint *endpoint)
 {
 	const struct monitor *monitor = ctx;
-	event_stream_end(monitor->endpoints, endpoint);
+	event_stream_end(monitor->endpoints, endpoint, ERR_DRAINING);
+}
+
+static void shut_out(void *ctx, struct endpoint *endpoint)
+{
+	const struct monitor *monitor = ctx;
+	event_stream_end(monitor->endpoints, endpoint, ERR_UNAUTHORIZED);
 }
 
 static void write_comment(void *ctx, struct endpoint *endpoint, const struct text *comment)
@@ -81,5 +87,6 @@ static void write_comment(void *ctx, struct endpoint *endpoint, const struct tex
 
 const struct endpoint_ops event_feed_ops = {
 	.drain = end_feed,
+	.shut_out = shut_out,
 	.keepalive = write_comment,
 };

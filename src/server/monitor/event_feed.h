@@ -8,6 +8,6 @@ struct monitor;
 bool event_feeds_step(const struct monitor *monitor);
 /* Ends an event stream of any kind with a `denied` that says that the broker stops. Shuts the
  * endpoint. */
-void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint);
+void event_stream_end(struct endpoints *endpoints, struct endpoint *endpoint, int err);
 
 extern const struct endpoint_ops event_feed_ops; /* of struct monitor */

@@ -14,7 +14,7 @@
 enum { WAITING = 7, STREAMING = 8, PLAIN = 9, STRANGER = 10 };
 
 struct part {
-	unsigned sent, said, gone, delivered, drained, kept;
+	unsigned sent, said, gone, delivered, drained, shut_out, kept;
 	uint64_t conn; /* of the last call */
 };
 
@@ -55,6 +55,13 @@ static void on_drain(void *ctx, struct endpoint *endpoint)
 	part->conn = endpoint->conn;
 }
 
+static void on_shut_out(void *ctx, struct endpoint *endpoint)
+{
+	struct part *part = ctx;
+	part->shut_out++;
+	part->conn = endpoint->conn;
+}
+
 static void on_keepalive(void *ctx, struct endpoint *endpoint, const struct text *comment)
 {
 	struct part *part = ctx;
@@ -63,8 +70,11 @@ static void on_keepalive(void *ctx, struct endpoint *endpoint, const struct text
 	part->conn = endpoint->conn;
 }
 
-static const struct endpoint_ops waiting_ops = {
-	.send = on_send, .gone = on_gone, .delivered = on_delivered, .drain = on_drain};
+static const struct endpoint_ops waiting_ops = {.send = on_send,
+						.gone = on_gone,
+						.delivered = on_delivered,
+						.drain = on_drain,
+						.shut_out = on_shut_out};
 static const struct endpoint_ops streaming_ops = {.message = on_message, .keepalive = on_keepalive};
 static const struct endpoint_ops no_ops;
 
@@ -155,6 +165,20 @@ static void test_all_are_drained_and_streams_are_kept_alive(void **state)
 	assert_int_equal(f->streaming.drained, 0);
 }
 
+/* Only what belongs to it, and only where something is to be done. */
+static void test_a_principal_is_shut_out(void **state)
+{
+	struct fixture *f = *state;
+	endpoint_belongs(endpoint_of(&f->endpoints, WAITING), "key:a");
+	endpoint_belongs(endpoint_of(&f->endpoints, STREAMING), "key:a");
+
+	endpoints_shut_out(&f->endpoints, "key:b");
+	assert_int_equal(f->waiting.shut_out, 0);
+	endpoints_shut_out(&f->endpoints, "key:a");
+	assert_int_equal(f->waiting.shut_out, 1);
+	assert_int_equal(f->waiting.conn, WAITING);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -166,6 +190,7 @@ int main(void)
 			test_a_connection_that_is_gone_is_told_and_shut_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_all_are_drained_and_streams_are_kept_alive,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_principal_is_shut_out, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("server-endpoint-ops", tests, NULL, NULL);
 }
