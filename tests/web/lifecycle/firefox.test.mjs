@@ -221,3 +221,77 @@ test("a tab that waits and stands still keeps its place", async () => {
 	await holder.granted("second");
 	await holder.release("second");
 });
+
+/** Runs in the page: asks to be let in, and takes a turn. @param {string} url */
+async function pairAndCompute(url) {
+	const { Broker, pair } = await import(/** @type {any} */ ("/sdk/index.js"));
+	let asked = false;
+	const token = await pair({
+		url,
+		onAsked: () => {
+			asked = true;
+		},
+	});
+	const broker = new Broker({ url, name: "site" });
+	Object.assign(globalThis, { site: broker });
+	const gpu = await broker.run({ class: "chat" }, (/** @type {any} */ lease) => lease.gpu);
+	return { asked, length: token.length, gpu, rights: broker.rights };
+}
+
+/**
+ * Clicks once it is there.
+ * @param {import("../lib/bidi.mjs").FirefoxTab} tab @param {string} selector
+ */
+const click = (tab, selector) =>
+	until(
+		() =>
+			tab.run((/** @type {string} */ button) => {
+				const found = /** @type {HTMLElement|null} */ (document.querySelector(button));
+				found?.click();
+				return found !== null;
+			}, selector),
+		{ what: `${selector} can be clicked`, ms: 15000 },
+	);
+
+test("a site asks, is allowed on the dashboard, has its turn, and is revoked", async () => {
+	const stranger = await startForeignSite();
+	try {
+		const tab = await browser.page(`${stranger.base}/`);
+		const refused = await tab.run(async (/** @type {string} */ url) => {
+			const { Broker } = await import(/** @type {any} */ ("/sdk/index.js"));
+			const broker = new Broker({ url, name: "site" });
+			return broker
+				.request()
+				.catch((/** @type {any} */ { code, message }) => ({ code, message }));
+		}, daemon.base);
+		assert.equal(refused.code, "DENIED");
+		assert.match(refused.message, /pair\(\)/);
+
+		const turn = tab.run(pairAndCompute, daemon.base);
+		const dashboard = await browser.page(await daemon.link());
+		await click(dashboard, ".site-asks button");
+		const asks = await dashboard.run("() => document.querySelector('.site-asks').innerText");
+		assert.ok(asks.startsWith(`${stranger.base} asks to queue`), asks);
+		await click(dashboard, "dialog[open] button[type=submit]");
+		const paired = { length: 64, gpu: "rtx", rights: "queue" };
+		assert.deepEqual(await turn, { asked: true, ...paired });
+
+		await tab.reload();
+		assert.deepEqual(await tab.run(pairAndCompute, daemon.base), { asked: false, ...paired });
+
+		const held = tab.run(async () => {
+			const { site } = /** @type {any} */ (globalThis);
+			const { signal } = await site.request();
+			await new Promise((resolve) => signal.addEventListener("abort", resolve));
+			return site.state;
+		});
+		await until(async () => (await holding(daemon))[0] === "site", { what: "the site holds" });
+		await click(dashboard, "#sites li button");
+		await click(dashboard, "dialog[open] button[type=submit]");
+		assert.equal(await held, "closed");
+		await until(async () => !(await daemon.status()).locked, { what: "the GPU is free" });
+		await Promise.all([tab.close(), dashboard.close()]);
+	} finally {
+		await stranger.stop();
+	}
+});
