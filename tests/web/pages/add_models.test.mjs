@@ -10,6 +10,7 @@ import { entryOf, lookUp } from "../../../web/pages/console/repository.js";
 import { problemOf } from "../../../web/inference/catalog.js";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { startForeignSite } from "../lib/foreign.mjs";
 import { batonPath } from "../lib/packages.mjs";
 
 const HUB = "https://huggingface.co";
@@ -124,6 +125,72 @@ test("what cannot be used is said: no such name, no such kind, no list, no way t
 		}),
 		(error) => error.origin === HUB && /could not be asked/.test(error.message),
 	);
+});
+
+test("what a hub lies about is not used, and never an error of ours", async () => {
+	const good = ["onnx/model.onnx", 10];
+	const config = { architectures: ["Qwen2ForCausalLM"] };
+	for (const size of [-1, 1.5, 1e300, "many", null, undefined, {}]) {
+		const { variants } = await lookUp("a/b", {
+			get: hub([good, ["onnx/model_q4.onnx", size]], config),
+		});
+		assert.deepEqual(
+			variants.map(({ dtype, bytes }) => [dtype, bytes]),
+			[["fp32", 10]],
+		);
+	}
+	for (const list of [
+		[null],
+		[1, "x"],
+		[{ type: "file" }],
+		[{ type: "file", path: {}, size: 1 }],
+	])
+		await assert.rejects(
+			lookUp("a/b", { get: async () => Response.json(list) }),
+			/neither ONNX/,
+			JSON.stringify(list),
+		);
+	for (const odd of [null, 1, [], { architectures: 5 }, { architectures: null, model_type: {} }])
+		await assert.rejects(
+			lookUp("a/b", { get: hub([good], odd) }),
+			/another kind/,
+			JSON.stringify(odd),
+		);
+});
+
+test("a hub that stalls, has no end or breaks off is said so, in time", async () => {
+	/** @type {Record<string, (answer: import("node:http").ServerResponse) => void>} */
+	const hubs = {
+		silent: () => undefined,
+		stalls: (answer) => answer.write("["),
+		endless: (answer) => {
+			const more = () => !answer.destroyed && answer.write(" ".repeat(65_536), more);
+			more();
+		},
+		breaks: (answer) => answer.write("[", () => answer.destroy()),
+	};
+	const site = await startForeignSite({
+		"/hub": (request, answer) => hubs[String(request.headers.kind)](answer),
+	});
+	const words = {
+		silent: /did not answer within 0\.5 s/,
+		stalls: /did not answer within 0\.5 s/,
+		endless: /more than 8 MiB/,
+		breaks: /broke its answer off/,
+	};
+	try {
+		for (const [kind, message] of Object.entries(words))
+			await assert.rejects(
+				lookUp("a/b", {
+					waitMs: kind === "silent" || kind === "stalls" ? 500 : 20_000,
+					get: (_, o) => fetch(`${site.base}/hub`, { ...o, headers: { kind } }),
+				}),
+				{ name: "RepositoryError", message },
+				kind,
+			);
+	} finally {
+		await site.stop();
+	}
 });
 
 let daemon;

@@ -21,6 +21,8 @@
 const HUB = "https://huggingface.co";
 const MIB = 1024 * 1024;
 const LIST_FILES_MAX = 5000;
+const ANSWER_BYTES_MAX = 8 * MIB;
+const ANSWER_MS = 20_000;
 
 /** Which files a dtype means, after the names that transformers.js gives them. */
 const SUFFIXES = {
@@ -62,41 +64,75 @@ export function addressOf(text) {
 	return { origin, path };
 }
 
-/** @param {string} url @param {string} origin @param {typeof fetch} get
- * @returns {Promise<unknown>} */
-async function json(url, origin, get) {
-	const answer = await get(url).catch(() => {
-		throw new RepositoryError(
-			`${origin} could not be asked: it is not reached, or this page may not ask it.`,
-			origin,
-		);
+/** An answer's text, which may have no end. @param {Response} answer @param {string} origin */
+async function textOf(answer, origin) {
+	const reader = answer.body?.getReader();
+	const decoder = new TextDecoder();
+	let text = "";
+	for (let bytes = 0; reader;) {
+		const { done, value } = await reader.read();
+		if (done) break;
+		bytes += value.length;
+		if (bytes > ANSWER_BYTES_MAX) {
+			reader.cancel().catch(() => undefined);
+			throw new RepositoryError(
+				`${origin} answers with more than ${ANSWER_BYTES_MAX / MIB} MiB: that is no list.`,
+			);
+		}
+		text += decoder.decode(value, { stream: true });
+	}
+	return text + decoder.decode();
+}
+
+/**
+ * What a hub answers, whole and in time, or why not.
+ * @param {string} url @param {string} origin @param {{get: typeof fetch, waitMs: number}} how
+ * @returns {Promise<unknown>}
+ */
+async function json(url, origin, { get, waitMs }) {
+	const signal = AbortSignal.timeout(waitMs);
+	/** @param {string} words @param {string} [asked] */
+	const failed = (words, asked) =>
+		signal.aborted
+			? new RepositoryError(
+					`${origin} did not answer within ${waitMs / 1000} s. Try again later.`,
+				)
+			: new RepositoryError(`${origin} ${words}`, asked);
+	const answer = await get(url, { signal }).catch(() => {
+		throw failed("could not be asked: it is not reached, or this page may not ask it.", origin);
 	});
 	if (answer.status === 401 || answer.status === 404) {
 		throw new RepositoryError("There is no such repository, or it is not open to everybody.");
 	}
-	if (!answer.ok) {
-		throw new RepositoryError(`${origin} answered ${answer.status}. Try again later.`);
-	}
-	return answer.json().catch(() => {
-		throw new RepositoryError(
-			`${origin} did not answer with a list. The network may ask you to sign in.`,
-		);
+	if (!answer.ok) throw failed(`answered ${answer.status}. Try again later.`);
+	const text = await textOf(answer, origin).catch((error) => {
+		throw error instanceof RepositoryError
+			? error
+			: failed("broke its answer off. Try again later.");
 	});
+	try {
+		return JSON.parse(text);
+	} catch {
+		throw failed("did not answer with a list. The network may ask you to sign in.");
+	}
 }
 
 /**
  * @param {string} text the repository's name
- * @param {{get?: typeof fetch, webllmModels?: () => Promise<WebllmRecord[]>}} [o]
+ * @param {{get?: typeof fetch, waitMs?: number, webllmModels?: () => Promise<WebllmRecord[]>}} [o]
  * @returns {Promise<Found>}
  */
-export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm } = {}) {
+export async function lookUp(text, o = {}) {
+	const { get = fetch, waitMs = ANSWER_MS, webllmModels = knownToWebllm } = o;
 	const { origin, path } = addressOf(text);
-	const list = await json(`${origin}/api/models/${path}/tree/main?recursive=true`, origin, get);
+	const ask = (/** @type {string} */ url) => json(url, origin, { get, waitMs });
+	const list = await ask(`${origin}/api/models/${path}/tree/main?recursive=true`);
 	if (!Array.isArray(list)) throw new RepositoryError(`${origin} gave no list of files.`);
 	const files = /** @type {HubFile[]} */ (list)
 		.slice(0, LIST_FILES_MAX)
-		.filter(({ type }) => type === "file")
-		.map(fileOf);
+		.filter((file) => file?.type === "file")
+		.map(fileOf)
+		.filter(({ bytes }) => Number.isSafeInteger(bytes) && bytes >= 0);
 	const url = `${origin}/${path}`;
 	const name = path.split("/")[1];
 	if (files.some((file) => file.path === "mlc-chat-config.json")) {
@@ -110,8 +146,8 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 				+ "those of onnx-community.",
 		);
 	}
-	const config = await json(`${url}/resolve/main/config.json`, origin, get);
-	const task = taskOf(/** @type {ModelConfig} */ (config));
+	const config = await ask(`${url}/resolve/main/config.json`);
+	const task = taskOf(/** @type {ModelConfig} */ (config ?? {}));
 	return { url, name, engine: "transformers", task, variants };
 }
 
@@ -122,13 +158,13 @@ export async function lookUp(text, { get = fetch, webllmModels = knownToWebllm }
 /** Large ones are named by their SHA-256. @param {HubFile} file of the hub's list */
 function fileOf({ path, size, lfs }) {
 	const sha256 = /^[0-9a-f]{64}$/.test(lfs?.oid ?? "") ? lfs?.oid : undefined;
-	return { path: String(path), bytes: Number(lfs?.size ?? size), sha256 };
+	return { path: String(path), bytes: Number(lfs?.size ?? size ?? NaN), sha256 };
 }
 
 /** @param {ModelConfig} config @returns {ModelSpec["task"]} */
 function taskOf({ architectures = [], model_type: type = "" }) {
 	if (type === "whisper") return "transcribe";
-	const [architecture = type] = architectures;
+	const architecture = String([architectures].flat()[0] ?? type);
 	if (/CausalLM|LMHead/.test(architecture)) return "chat";
 	throw new RepositoryError(
 		`It is a model of another kind (${architecture}): the pages chat and transcribe only.`,
