@@ -14,7 +14,7 @@ WERROR := $(if $(filter true,$(CI)),true,false)
 SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 17
 
 run: deps $(BUILD)/build.ninja ## build, start the broker (ARGS="--fake-gpu a:24000"), then lay the pages' libraries (WEB=no: not)
 	@ninja -C $(BUILD) baton
@@ -68,6 +68,10 @@ bundles: build ## RUNS=N times each bundled page whose thread stands still: nobo
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
+bundles-firefox: build ## the same in Firefox, a minute for each page: a quarter of an hour for RUNS=1
+	@tools/dev/deps.sh test
+	@BATON_BIN=$(BUILD)/baton BUNDLES_BROWSER=firefox BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
+
 follow-docs: build ## the SDK's README, docs/browser.md and docs/python.md followed literally; a transcript
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton FOLLOW_ALL=1 node --test tests/web/sdk/follow_docs.test.mjs
@@ -96,5 +100,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles follow-docs bench lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench lint install clean deps
 .DEFAULT_GOAL := help
