@@ -58,8 +58,23 @@ static bool begin_value(struct json_scan *scan, char byte)
 	return true;
 }
 
+/* Said twice, the larger one counts: it is only what an end is held against. */
+static void take_choices(struct json_scan *scan)
+{
+	unsigned choices = 0;
+
+	for (unsigned i = 0; i < scan->word_length; i++) {
+		if (scan->word[i] < '0' || scan->word[i] > '9')
+			return;
+		choices = choices * 10 + (unsigned)(scan->word[i] - '0');
+	}
+	scan->choices = choices > scan->choices ? choices : scan->choices;
+}
+
 static bool end_word(struct json_scan *scan)
 {
+	if (key_is(scan, "n"))
+		take_choices(scan);
 	if (!key_is(scan, "stream"))
 		return true;
 	if (scan->stream_seen)

@@ -1,8 +1,8 @@
-/* json_scan: the top-level fields of a request's body that the gateway reads, `model`, `stream` and
- * `encoding_format`, found while the body arrives in pieces, in constant memory and without parsing
- * the rest: bodies go upstream as the very bytes that came. Whether the rest is valid JSON is for
- * the upstream to judge; refused is only what two readers could read differently: a field twice, or
- * a key with an escape. */
+/* json_scan: the top-level fields of a request's body that the gateway reads, `model`, `stream`,
+ * `n` and `encoding_format`, found while the body arrives in pieces, in constant memory and without
+ * parsing the rest: bodies go upstream as the very bytes that came. Whether the rest is valid JSON
+ * is for the upstream to judge; refused is only what two readers could read differently: a field
+ * twice, or a key with an escape. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,6 +39,7 @@ struct json_scan {
 	unsigned raw_length;
 	uint64_t model_from, model_to; /* [from, to) of it; to 0: not seen, or not complete */
 	bool stream_seen, stream;
+	unsigned choices;                /* `n`; 0: not said */
 	bool base64;                     /* `encoding_format` says so */
 	uint64_t format_from, format_to; /* [from, to) of its text; to 0: none */
 	const char *problem;             /* SCAN_BROKEN: in words */

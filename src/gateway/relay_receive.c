@@ -293,6 +293,7 @@ static void json_ended(struct gateway *gateway, struct relay *relay)
 	}
 
 	memcpy(relay->body_model, relay->model_name, sizeof(relay->body_model));
+	relay->watch.choices_due = relay->scan.choices;
 	if (relay->scan.stream_seen)
 		relay->streams = relay->scan.stream;
 	relay_resolve(gateway, relay, loop_now());

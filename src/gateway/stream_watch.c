@@ -95,6 +95,15 @@ static void note_position(struct stream_event *event, const struct event_member 
 		memcpy(event->response_id, member->value, member->length + 1);
 }
 
+/* Each that has begun, and as many as were asked for. */
+static bool choices_ended(const struct stream_watch *watch)
+{
+	unsigned due = watch->choices_due < CHOICES_MAX ? watch->choices_due : CHOICES_MAX;
+
+	return watch->ended && watch->ended == watch->begun &&
+	       (unsigned)__builtin_popcountll(watch->ended) >= due;
+}
+
 /* All of the event's JSON has come. */
 static void end_json(struct stream_watch *watch)
 {
@@ -103,7 +112,7 @@ static void end_json(struct stream_watch *watch)
 	watch->begun |= event->begun;
 	watch->ended |= event->ended;
 	watch->complete |= event->finished;
-	watch->finished = watch->complete || (watch->ended && watch->ended == watch->begun);
+	watch->finished = watch->complete || choices_ended(watch);
 	watch->failed |= event->failed;
 	if (event->sequence >= 0)
 		watch->position.sequence = event->sequence;

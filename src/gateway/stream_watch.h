@@ -32,6 +32,7 @@ struct stream_watch {
 	bool after_cr; /* a line feed may follow that belongs to it */
 	struct event_scan scan;
 	struct stream_event event;
+	unsigned choices_due;  /* that were asked for; 0: not said. Set by the owner */
 	uint64_t begun, ended; /* choices, as above; what lies beyond 64 counts for the last */
 	bool complete;         /* it said so of the whole */
 	bool finished;         /* it said why all of it ends: what follows may be missing */

@@ -50,6 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(whole.at == size && bytes.at == size);
 	assert(whole.model_from == bytes.model_from && whole.model_to == bytes.model_to);
 	assert(whole.stream_seen == bytes.stream_seen && whole.stream == bytes.stream);
+	assert(whole.choices == bytes.choices);
 	check_model(&whole, data, size);
 	return 0;
 }

@@ -270,11 +270,11 @@ class Drips(GatewayTest):
 class Halves(GatewayTest):
     """A stream that was cut between two events, whatever it said before."""
 
-    def check(self, *pieces, path=CHAT, kind="openai"):
+    def check(self, *pieces, path=CHAT, kind="openai", **fields):
         server = self.server(kind, ["m"])
         server.pieces = pieces
         daemon = self.behind(upstream(server, "it", vram_mb=1000))
-        answer = self.ask(daemon, "m", path, stream=True)
+        answer = self.ask(daemon, "m", path, stream=True, **fields)
         self.assertEqual(answer.status, 200)
         self.assertTrue(answer.body.startswith(b"".join(pieces)), "what came was passed on")
         self.assertIn(b"upstream_broken", answer.body[-300:])
@@ -287,7 +287,9 @@ class Halves(GatewayTest):
 
     def test_one_of_two_choices(self):
         half = b'data: {"choices":[{"index":1,"delta":{"content":"half"},"finish_reason":null}]}\n\n'
-        self.check(half, b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', half)
+        whole = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        self.check(half, whole, half)
+        self.check(whole, n=2)
 
     def test_after_a_comment(self):
         self.check(b': "finish_reason":"stop" "error":{}\n\n',

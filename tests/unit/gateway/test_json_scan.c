@@ -88,6 +88,27 @@ static void test_long_model(void **state)
 	assert_string_equal(scan.problem, "field `model`: longer than 510 bytes");
 }
 
+static void check_choices(const char *body, unsigned choices)
+{
+	struct json_scan scan = {0};
+
+	for (size_t at = 0; at < strlen(body); at++)
+		assert_true(json_scan_take(&scan, body + at, 1));
+	assert_int_equal(scan.choices, choices);
+}
+
+static void test_choices(void **state)
+{
+	(void)state;
+
+	check_choices("{\"n\":12 }", 12);
+	check_choices("{\"n\":3,\"n\":2}", 3);
+	check_choices("{\"n\":\"3\",\"a\":{\"n\":3},\"nn\":3}", 0);
+	check_choices("{\"n\":null}", 0);
+	check_choices("{\"n\":-1.5e3}", 0);
+	check_choices("{\"n\":99999999999999999999}", 99999999);
+}
+
 static void check_format(const char *body, bool base64, const char *text)
 {
 	struct json_scan scan = {0};
@@ -119,6 +140,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_choices),
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_long_model),
 	};

@@ -144,6 +144,20 @@ static void test_choices(void **state)
 		     false);
 }
 
+/* One that has not begun yet is awaited where so many were asked for. */
+static void test_choices_due(void **state)
+{
+	struct stream_watch watch;
+	(void)state;
+
+	stream_watch_begin(&watch, API_OPENAI);
+	watch.choices_due = 2;
+	stream_watch_take(&watch, ENDED(0), strlen(ENDED(0)));
+	assert_false(stream_watch_end(&watch));
+	stream_watch_take(&watch, ENDED(1), strlen(ENDED(1)));
+	assert_true(stream_watch_end(&watch));
+}
+
 /* One event of several lines, and one that breaks off before the next. */
 static void test_lines_of_an_event(void **state)
 {
@@ -218,13 +232,10 @@ static void test_long_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_finished),
-		cmocka_unit_test(test_elsewhere),
-		cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_lines_of_an_event),
-		cmocka_unit_test(test_whole_events),
-		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_pieces),       cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_elsewhere),    cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_choices_due),  cmocka_unit_test(test_lines_of_an_event),
+		cmocka_unit_test(test_whole_events), cmocka_unit_test(test_long_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
