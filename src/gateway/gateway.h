@@ -52,6 +52,8 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 /* GET /v1/models and what is like it: the list in that API's shape, `id` NULL, or one model. */
 void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, const char *id,
 		    const struct gateway_client *client);
+/* What asks for this principal is refused, whatever has begun of it. */
+void gateway_shut_out(struct gateway *gateway, const char *principal);
 /* The callbacks of net for exchanges that came by gateway_request; others are passed over. */
 void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length);
 void gateway_body_end(struct gateway *gateway, uint64_t conn);

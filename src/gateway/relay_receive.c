@@ -188,6 +188,16 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 		gateway_body_end(gateway, request->conn);
 }
 
+void gateway_shut_out(struct gateway *gateway, const char *principal)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->conn && !strcmp(relay->principal, principal))
+			relay_fail(gateway, relay, ERR_UNAUTHORIZED,
+				   "The key that was shown is good no longer.", 0);
+	}
+}
+
 static struct relay *relay_of(const struct gateway *gateway, uint64_t conn)
 {
 	for (struct hash_node *node = hash_first(&gateway->by_conn, hash_u64(conn)); node;

@@ -112,18 +112,24 @@ void reload_gpus(void *ctx)
 	reload_apply(reload);
 }
 
+void reload_shut_out(const struct reload *reload, const char *key)
+{
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+
+	access_principal(&(struct access_who){.key = key}, principal);
+	/* Requests before the tabs that answer some. */
+	reload->upstreams.shut_out(reload->upstreams.ctx, principal);
+	endpoints_shut_out(reload->endpoints, principal);
+}
+
 /* Whoever showed a key that is not there any more, or is another one now. */
 static void shut_out_keys(const struct reload *reload, const struct key_ring *next)
 {
 	const struct key_ring *ring = &reload->access->ring;
-	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 
-	for (uint32_t i = 0; i < ring->count; i++) {
-		if (key_ring_has(next, ring->names[i], ring->secrets[i]))
-			continue;
-		access_principal(&(struct access_who){.key = ring->names[i]}, principal);
-		endpoints_shut_out(reload->endpoints, principal);
-	}
+	for (uint32_t i = 0; i < ring->count; i++)
+		if (!key_ring_has(next, ring->names[i], ring->secrets[i]))
+			reload_shut_out(reload, ring->names[i]);
 }
 
 int reload_settings(struct reload *reload, struct settings_change *ret_change, char *detail,

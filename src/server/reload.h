@@ -12,11 +12,12 @@ struct content_policies;
 
 enum { RELOAD_SETTLE_MS = 200 };
 
-/* Who follows the model servers: a room above this one. As inference_read and inference_take; NULL:
- * nobody. */
+/* Who follows the model servers: a room above this one. As inference_read, inference_take and
+ * inference_shut_out; NULL: nobody. */
 struct reload_upstreams {
 	int (*read)(void *ctx, const struct settings *next, char *detail, size_t detail_size);
 	void (*take)(void *ctx, const struct settings *now);
+	void (*shut_out)(void *ctx, const char *principal);
 	void *ctx;
 };
 
@@ -25,7 +26,7 @@ struct reload {
 	struct active_config *active;
 	struct access_setup *access;
 	struct content_policies *policies;
-	struct endpoints *endpoints; /* sessions end with their key */
+	struct endpoints *endpoints; /* what came by a key ends with it */
 	struct broker *broker;       /* its store names the GPUs, its core learns by an event */
 	struct gpu_sampler *gpus;
 	struct reload_upstreams upstreams;
@@ -45,6 +46,9 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 void reload_gpus(void *ctx);
 /* Puts the active settings in force: class rules, origins, log level. */
 void reload_apply(struct reload *reload);
+
+/* The key of that name is good no longer: what came by it ends. */
+void reload_shut_out(const struct reload *reload, const char *key);
 
 /* Watches the file and the way to it, so that saving it, or switching a link, is enough; a file
  * still being written is waited for. */

@@ -188,16 +188,16 @@ static void connect_broker(struct server *server)
 				     .inference = &server->inference,
 				     .log = log};
 
-	server->reload =
-		(struct reload){.active = &server->active,
-				.access = &server->access,
-				.policies = &server->pages.policies,
-				.endpoints = &server->endpoints,
-				.broker = &server->broker,
-				.gpus = &server->gpus,
-				.upstreams = {inference_read, inference_take, &server->inference},
-				.log = log,
-				.trail.fd = -1};
+	server->reload = (struct reload){.active = &server->active,
+					 .access = &server->access,
+					 .policies = &server->pages.policies,
+					 .endpoints = &server->endpoints,
+					 .broker = &server->broker,
+					 .gpus = &server->gpus,
+					 .upstreams = {inference_read, inference_take,
+						       inference_shut_out, &server->inference},
+					 .log = log,
+					 .trail.fd = -1};
 	server->sockets = (struct sockets){.endpoints = &server->endpoints,
 					   .active = &server->active,
 					   .state = &server->state,

@@ -548,7 +548,7 @@ class Access(WorkerTest):
         write("mine", "news" * 10)
         self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
         self.assertEqual((old.close_code(), early.close_code()), (4401, 4401))
-        self.assertEqual(client.read_answer().json()["error"]["code"], "upstream_unreachable")
+        self.assertEqual(client.read_answer().json()["error"]["code"], "unauthorized")
         new = self.worker(daemon, token="news" * 10)
         again = in_thread(daemon.http, "POST", CHAT, {"model": "m", "messages": [], "stream": True}, None, "news" * 10)
         new.answer(new.request(), "hello")

@@ -376,6 +376,13 @@ void inference_request(struct inference *inference, const struct request_context
 	gateway_request(inference->gateway, context->request, &client);
 }
 
+void inference_shut_out(void *ctx, const char *principal)
+{
+	struct inference *inference = ctx;
+	if (inference->gateway)
+		gateway_shut_out(inference->gateway, principal);
+}
+
 void inference_models(struct inference *inference, const struct request_context *context)
 {
 	static const char prefix[] = "/v1/models/";

@@ -36,6 +36,8 @@ void inference_close(struct inference *inference);
  * nothing changed, then that they are. `ctx` is the inference. */
 int inference_read(void *ctx, const struct settings *settings, char *detail, size_t detail_size);
 void inference_take(void *ctx, const struct settings *settings);
+/* The requests of a principal end. */
+void inference_shut_out(void *ctx, const char *principal);
 
 /* Handlers of the routes. */
 void inference_request(struct inference *inference, const struct request_context *context);

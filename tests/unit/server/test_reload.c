@@ -24,6 +24,7 @@ static struct {
 	int64_t rules_settle_ms;
 	unsigned names_saved, gpus_configured, gpus_asked, policies_set, upstreams_taken, lines,
 		trails, shut_out;
+	char shut_out_principal[LIMIT_PRINCIPAL_BYTES + 1]; /* by the model servers */
 	enum log_level line;
 	void (*changed)(void *ctx);
 	void *changed_ctx;
@@ -117,6 +118,12 @@ static void take_upstreams(void *ctx, const struct settings *now)
 	seen.upstreams_taken++;
 }
 
+static void shut_out_upstreams(void *ctx, const char *principal)
+{
+	(void)ctx;
+	snprintf(seen.shut_out_principal, sizeof seen.shut_out_principal, "%s", principal);
+}
+
 static void on_line(void *ctx, const struct log_line *line)
 {
 	(void)ctx;
@@ -169,14 +176,15 @@ static int set_up(void **state)
 	endpoints_serve(&endpoints, ENDPOINT_SESSION, &ops, NULL);
 	access_setup = (struct access_setup){0};
 	access_setup_init(&access_setup, false);
-	reload = (struct reload){.active = &active,
-				 .access = &access_setup,
-				 .policies = &policies,
-				 .endpoints = &endpoints,
-				 .broker = &broker,
-				 .gpus = &gpus,
-				 .upstreams = {read_upstreams, take_upstreams, NULL},
-				 .log = &logger};
+	reload = (struct reload){
+		.active = &active,
+		.access = &access_setup,
+		.policies = &policies,
+		.endpoints = &endpoints,
+		.broker = &broker,
+		.gpus = &gpus,
+		.upstreams = {read_upstreams, take_upstreams, shut_out_upstreams, NULL},
+		.log = &logger};
 	reload_watch(&reload, NULL);
 	return 0;
 }
@@ -313,6 +321,7 @@ static void test_sessions_end_with_their_key(void **state)
 
 	read_keys(one, NULL);
 	assert_int_equal(seen.shut_out, 1 << 2);
+	assert_string_equal(seen.shut_out_principal, "key:two");
 	(void)unlink(one);
 	(void)unlink(two);
 }
