@@ -35,6 +35,10 @@
 	  "You have as many claims as you may; end some of them first.")                           \
 	X(ERR_SITES_FULL, "sites_full", 409, 75, 0,                                                \
 	  "As many sites are allowed as may be; revoke one first.")                                \
+	X(ERR_KEYS_FULL, "keys_full", 409, 75, 0,                                                  \
+	  "There are as many keys as may be; revoke one first.")                                   \
+	X(ERR_NAME_TAKEN, "name_taken", 409, 65, 0,                                                \
+	  "Another one has that name; choose another, or end that one first.")                     \
 	X(ERR_TOO_MANY_CONNECTIONS, "too_many_connections", 503, 75, 1,                            \
 	  "The broker has no free connection; close some and try again.")                          \
 	X(ERR_STALE, "stale", 409, 75, 0, "No held lease carries this token; acquire again.")      \

@@ -146,6 +146,8 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	int rc = read_again(reload->active, &reload->gpus->rows, &next, detail, detail_size);
 	if (!rc)
 		rc = access_setup_read_keys(&next, &ring, detail, detail_size);
+	if (!rc)
+		rc = key_keeper_clash(reload->keys, &ring, detail, detail_size);
 	moved = !rc && settings_gpus_moved(running, &next);
 	if (!rc && !moved) {
 		rc = reload_name_gpus(reload->broker->store, &next.core, false);

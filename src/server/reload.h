@@ -1,7 +1,7 @@
 /* reload: the configuration again, whole or not at all; and all that follow it. */
 #pragma once
 #include "base/log.h"
-#include "server/access/access_setup.h"
+#include "server/access/key_keeper.h"
 #include "server/active_config.h"
 #include "server/broker.h"
 #include "server/endpoint_ops.h"
@@ -25,6 +25,7 @@ struct reload_upstreams {
 struct reload {
 	struct active_config *active;
 	struct access_setup *access;
+	const struct key_keeper *keys;
 	struct content_policies *policies;
 	struct endpoints *endpoints; /* what came by a key ends with it */
 	struct broker *broker;       /* its store names the GPUs, its core learns by an event */

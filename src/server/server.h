@@ -3,6 +3,7 @@
  * the few others that it needs. */
 #pragma once
 #include "server/access/access_setup.h"
+#include "server/access/key_keeper.h"
 #include "server/access/site_keeper.h"
 #include "server/active_config.h"
 #include "server/addresses.h"
@@ -12,6 +13,7 @@
 #include "server/endpoints.h"
 #include "server/gpus/gpu_sampler.h"
 #include "server/http/exchanges.h"
+#include "server/http/key_routes.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/router.h"
 #include "server/http/site_routes.h"
@@ -46,6 +48,8 @@ struct server {
 	struct access_setup access;
 	struct sites sites;
 	struct site_keeper site_keeper;
+	struct api_keys api_keys;
+	struct key_keeper key_keeper;
 	struct pages pages;
 	struct log_ring log_ring;
 	struct event_ring event_ring;
@@ -71,6 +75,7 @@ struct server {
 	struct exchanges exchanges;
 	struct monitoring_routes monitoring_routes;
 	struct site_routes site_routes;
+	struct key_routes key_routes;
 	struct router router;
 	struct signals signals;
 	struct edge edge;

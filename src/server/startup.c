@@ -135,6 +135,9 @@ static void connect_routes(struct server *server)
 						   .keeper = &server->site_keeper,
 						   .state = &server->state,
 						   .log = &server->log_ring.log};
+	server->key_routes = (struct key_routes){.keeper = &server->key_keeper,
+						 .reload = &server->reload,
+						 .log = &server->log_ring.log};
 
 	server->worker_sockets = (struct worker_sockets){.endpoints = &server->endpoints,
 							 .access = &server->access,
@@ -155,6 +158,7 @@ static void connect_routes(struct server *server)
 			  .monitoring = &server->monitoring_routes,
 			  .pages = &server->pages,
 			  .sites = &server->site_routes,
+			  .keys = &server->key_routes,
 			  .sessions = &server->sessions.greeting,
 			  .config = &server->reload,
 			  .inference = &server->inference,
@@ -171,6 +175,10 @@ static void connect_broker(struct server *server)
 						   .access = &server->access,
 						   .paths = &server->active.paths,
 						   .log = log};
+	server->key_keeper = (struct key_keeper){.keys = &server->api_keys,
+						 .access = &server->access,
+						 .paths = &server->active.paths,
+						 .log = log};
 	server->journal_watch = (struct journal_watch){.broker = &server->broker,
 						       .access = &server->access,
 						       .paths = &server->active.paths,
@@ -190,6 +198,7 @@ static void connect_broker(struct server *server)
 
 	server->reload = (struct reload){.active = &server->active,
 					 .access = &server->access,
+					 .keys = &server->key_keeper,
 					 .policies = &server->pages.policies,
 					 .endpoints = &server->endpoints,
 					 .broker = &server->broker,
@@ -247,6 +256,9 @@ static int open_state(struct server *server, char *detail, size_t size)
 	event_ring_init(&server->event_ring, server->state.epoch);
 	page_keys_load(&access->keys, dir);
 	site_keeper_begin(&server->site_keeper);
+	rc = key_keeper_begin(&server->key_keeper, detail, size);
+	if (rc)
+		return rc;
 	access_setup_refresh(access);
 
 	server->gpus.queue = &server->broker.queue;

@@ -108,7 +108,8 @@ static const char *key_name(const struct access_policy *policy, const char *toke
 	for (size_t i = 0; i < policy->key_count; i++)
 		if (secret_equal(policy->keys[i].secret, token, length))
 			found = policy->keys[i].name;
-	return found;
+	const char *made = policy->key_of ? policy->key_of(policy->key_ctx, token, length) : NULL;
+	return found ? found : made;
 }
 
 static enum access_right bearer_rights(const struct access_policy *policy, const char *token,

@@ -30,6 +30,9 @@ struct access_policy {
 		const char *name, *secret;
 	} * keys; /* of the configuration: good for what the install token is */
 	size_t key_count;
+	/* The name of a made key, or NULL; may note that it was used. NULL: there are none. */
+	const char *(*key_of)(void *ctx, const char *shown, size_t length);
+	void *key_ctx;
 	const char *token;       /* install token, text */
 	const char *admin_token; /* may be NULL */
 	/* Keys of the pages that came by `baton open`. The cookie says that a browser has one and

@@ -137,4 +137,10 @@
 	  "turn a site away that asks")                                                            \
 	X(ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN,                      \
 	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
-	  "end what a site was allowed")
+	  "end what a site was allowed")                                                           \
+	X(ROUTE_KEYS, "GET", "/v1/keys", ACCESS_ADMIN, ROUTE_RESERVED, keys, route_keys,           \
+	  "keys that were made")                                                                   \
+	X(ROUTE_KEY_NEW, "POST", "/v1/keys", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED, keys,      \
+	  route_key_new, "make a key; it is told once")                                            \
+	X(ROUTE_KEY_REVOKE, "POST", "/v1/keys/revoke", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,  \
+	  keys, route_key_revoke, "end a key, and what came by it")

@@ -47,12 +47,12 @@ export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
 	"headers_too_large" | "too_slow" | "unsupported_media_type" | "method_not_allowed" |
 	"not_found" | "bad_host" | "bad_origin" | "unauthorized" | "forbidden" | "rate_limited" |
 	"too_many_waiting" | "queue_full" | "class_not_allowed" | "quota" | "sites_full" |
-	"too_many_connections" | "stale" | "revoked" | "released" | "timeout" | "busy" | "paused" |
-	"draining" | "journal_unavailable" | "in_doubt" | "no_such_gpu" | "never_fits" | "no_room"
-	| "deadlock" | "host_over" | "wrong_state" | "protocol" | "protocol_version" |
-	"already_running" | "unreachable" | "upstream_unreachable" | "upstream_slow" |
-	"upstream_broken" | "model_not_found" | "model_failed" | "outranked" | "bad_config" | "io"
-	| "no_memory" | "internal";
+	"keys_full" | "name_taken" | "too_many_connections" | "stale" | "revoked" | "released" |
+	"timeout" | "busy" | "paused" | "draining" | "journal_unavailable" | "in_doubt" |
+	"no_such_gpu" | "never_fits" | "no_room" | "deadlock" | "host_over" | "wrong_state" |
+	"protocol" | "protocol_version" | "already_running" | "unreachable" |
+	"upstream_unreachable" | "upstream_slow" | "upstream_broken" | "model_not_found" |
+	"model_failed" | "outranked" | "bad_config" | "io" | "no_memory" | "internal";
 
 export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
 	"lock-delay" | "detached" | "vram" | "pinned" | "parked" | "observed" | "evicting" |
@@ -1218,6 +1218,38 @@ export namespace Http {
 		history: HistoryRow[];
 		/** There while there may be more: ask again with `before=next` */
 		next?: number;
+	}
+
+	/** Done. */
+	export interface Key {
+		status: "ok";
+		/** Of the key */
+		name: string;
+	}
+
+	/** The key, which is told here and nowhere again. */
+	export interface KeyMade {
+		status: "ok";
+		name: string;
+		key: string;
+	}
+
+	/** A key for a program. */
+	export interface KeyNew {
+		/** Letters, digits, and ._@- */
+		name: string;
+	}
+
+	/** A key that is to be good no longer. */
+	export interface KeyRevoke {
+		/** Letters, digits, and ._@- */
+		name: string;
+	}
+
+	/** Keys that were made; not those of the configuration. */
+	export interface Keys {
+		status: "ok";
+		keys: { name: string; made: string; used?: string; revoked?: true; }[];
 	}
 
 	/** A claim by HTTP. */

@@ -4,15 +4,15 @@ from __future__ import annotations
 # protocol: errors (by exit status)
 _EXIT_CODES: dict[int, str] = {
     65: "bad_request bad_json bad_field too_large headers_too_large unsupported_media_type method_not_allowed "
-        "wrong_state",
+        "name_taken wrong_state",
     66: "not_found no_such_gpu model_not_found",
     69: "already_running unreachable upstream_unreachable model_failed",
     70: "internal",
     71: "no_memory",
     72: "never_fits",
     74: "io",
-    75: "too_slow rate_limited too_many_waiting queue_full quota sites_full too_many_connections stale revoked "
-        "released timeout busy paused draining journal_unavailable in_doubt no_room deadlock host_over "
+    75: "too_slow rate_limited too_many_waiting queue_full quota sites_full keys_full too_many_connections stale "
+        "revoked released timeout busy paused draining journal_unavailable in_doubt no_room deadlock host_over "
         "upstream_slow outranked",
     76: "protocol protocol_version upstream_broken",
     77: "bad_host bad_origin unauthorized forbidden class_not_allowed",

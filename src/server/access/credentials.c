@@ -89,7 +89,8 @@ int private_write(const char *path, const char *text, size_t length, char *detai
 	snprintf(beside, sizeof(beside), "%s.new", path);
 	(void)unlink(beside);
 	cleanup_close int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && write(fd, text, length) == (ssize_t)length && rename(beside, path) == 0)
+	if (fd >= 0 && write(fd, text, length) == (ssize_t)length && fsync(fd) == 0 &&
+	    rename(beside, path) == 0)
 		return 0;
 	snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
 	(void)unlink(beside);

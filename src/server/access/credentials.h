@@ -17,7 +17,8 @@ void secret_to_hex(const uint8_t bytes[32], char ret_hex[SECRET_HEX_BYTES]);
  * with detail. */
 int private_read(const char *path, char *ret_text, size_t size, const char *remedy, char *detail,
 		 size_t detail_size);
-/* Written beside and renamed, so that a crash leaves no half file. 0 or -ERR_IO with detail. */
+/* Written beside, synced and renamed, so that a crash leaves no half file. 0 or -ERR_IO with
+ * detail. */
 int private_write(const char *path, const char *text, size_t length, char *detail,
 		  size_t detail_size);
 /* Reads DIR/name, or makes it: 0600, 256 random bits as hex. Refuses a file that others can read or

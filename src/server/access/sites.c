@@ -3,9 +3,7 @@
 #include "server/access/sites.h"
 
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -13,23 +11,7 @@
 #include "config/settings.h"
 #include "wire/origin.h"
 
-enum { LINE_BYTES = 20 + 1 + 2 * SITE_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };
-
-static bool from_hex(const char *hex, uint8_t *ret_bytes, size_t count)
-{
-	if (strspn(hex, "0123456789abcdef") < 2 * count)
-		return false;
-	for (size_t i = 0; i < count; i++) {
-		const char byte[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-		ret_bytes[i] = (uint8_t)strtoul(byte, NULL, 16);
-	}
-	return true;
-}
-
-static void hash_of(const char *token, uint8_t ret_hash[SITE_HASH_BYTES])
-{
-	SHA256((const unsigned char *)token, strlen(token), ret_hash);
-}
+enum { LINE_BYTES = 20 + 1 + 2 * SECRET_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };
 
 void sites_init(struct sites *sites)
 {
@@ -173,7 +155,7 @@ const char *sites_allow(struct sites *sites, uint64_t id, const uint8_t random[3
 	site->allowed = wall;
 	site->revoked = false;
 	secret_to_hex(random, ask->token);
-	hash_of(ask->token, site->hash);
+	secret_hash(ask->token, strlen(ask->token), site->hash);
 	list_origins(sites);
 	*ret_err = 0;
 	return ask->origin;
@@ -219,9 +201,9 @@ static void drop_revoked(struct sites *sites)
 
 struct site *sites_of_token(struct sites *sites, const char *origin, const char *token)
 {
-	uint8_t hash[SITE_HASH_BYTES];
+	uint8_t hash[SECRET_HASH_BYTES];
 	struct site *found = NULL;
-	hash_of(token, hash);
+	secret_hash(token, strlen(token), hash);
 	for (uint32_t i = 0; i < sites->count; i++)
 		if (token_bytes_equal(sites->v[i].hash, hash, sizeof(hash)) &&
 		    !sites->v[i].revoked && strcmp(sites->v[i].origin, origin) == 0)
@@ -237,10 +219,10 @@ static void sites_path(const char *dir, char *ret_path, size_t size)
 /* "ID HASH ALLOWED USED ORIGIN" */
 static bool take_line(const char *line, struct site *ret_site)
 {
-	char hash[2 * SITE_HASH_BYTES + 1], origin[SITE_ORIGIN_BYTES + 1];
+	char hash[2 * SECRET_HASH_BYTES + 1], origin[SITE_ORIGIN_BYTES + 1];
 	struct site site = {0};
 	int end = 0;
-	static_assert(SITE_HASH_BYTES == 32 && SITE_ORIGIN_BYTES == 56, "the widths below");
+	static_assert(SECRET_HASH_BYTES == 32 && SITE_ORIGIN_BYTES == 56, "the widths below");
 	if (sscanf(line, "%" SCNu64 " %64[0-9a-f] %" SCNd64 " %" SCNd64 " %56[!-~]%n", &site.id,
 		   hash, &site.allowed.v, &site.used.v, origin, &end) != 5 ||
 	    line[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof(hash) - 1 ||
@@ -249,7 +231,7 @@ static bool take_line(const char *line, struct site *ret_site)
 	memcpy(site.origin, origin, strlen(origin) + 1);
 	site.kept = site.used;
 	*ret_site = site;
-	return from_hex(hash, ret_site->hash, SITE_HASH_BYTES);
+	return secret_hash_from_hex(hash, ret_site->hash);
 }
 
 void sites_take(struct sites *sites, char *text)

@@ -4,6 +4,7 @@
 #pragma once
 #include "base/limits.h"
 #include "server/access/credentials.h"
+#include "server/access/secret_hash.h"
 #include "wire/access.h"
 
 enum {
@@ -11,18 +12,17 @@ enum {
 	SITE_ASKS_MAX = 8,
 	SITE_REFUSALS_MAX = 64,
 	SITE_ORIGIN_BYTES = LIMIT_PRINCIPAL_BYTES - 7, /* behind "origin:", uncut */
-	SITE_HASH_BYTES = 32,
-	SITE_ASK_MS = 5 * 60 * 1000,      /* then it has to ask again */
-	SITE_REFUSED_MS = 10 * 60 * 1000, /* before it may */
+	SITE_ASK_MS = 5 * 60 * 1000,                   /* then it has to ask again */
+	SITE_REFUSED_MS = 10 * 60 * 1000,              /* before it may */
 };
 
 struct site {
 	uint64_t id;
 	char origin[SITE_ORIGIN_BYTES + 1];
-	uint8_t hash[SITE_HASH_BYTES]; /* SHA-256 of its token, which has 256 random bits */
-	struct wall_ms allowed, used;  /* used 0: never */
-	struct wall_ms kept;           /* `used` as it is on the disk */
-	bool revoked;                  /* and on the disk it is not yet */
+	uint8_t hash[SECRET_HASH_BYTES]; /* SHA-256 of its token, which has 256 random bits */
+	struct wall_ms allowed, used;    /* used 0: never */
+	struct wall_ms kept;             /* `used` as it is on the disk */
+	bool revoked;                    /* and on the disk it is not yet */
 };
 
 struct site_ask {

@@ -8,6 +8,7 @@
 #include "net/loop.h"
 #include "server/http/config_route.h"
 #include "server/http/exchanges.h"
+#include "server/http/key_routes.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/page_routes.h"
 #include "server/http/site_routes.h"

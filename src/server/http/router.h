@@ -8,6 +8,7 @@
 struct exchanges;
 struct greeting;
 struct inference;
+struct key_routes;
 struct monitoring_routes;
 struct pages;
 struct reload;
@@ -20,6 +21,7 @@ struct route_parts {
 	struct monitoring_routes *monitoring;
 	struct pages *pages;
 	struct site_routes *sites;
+	struct key_routes *keys;
 	struct greeting *sessions;
 	struct reload *config;
 	struct inference *inference;

@@ -139,6 +139,8 @@ static void on_shut_out(void *ctx, struct endpoint *endpoint)
 
 static struct endpoints endpoints;
 static struct access_setup access_setup;
+static struct api_keys made;
+static const struct key_keeper made_keys = {.keys = &made, .access = &access_setup};
 static struct content_policies policies;
 static struct broker broker;
 static struct gpu_sampler gpus;
@@ -174,11 +176,13 @@ static int set_up(void **state)
 	static const struct endpoint_ops ops = {.shut_out = on_shut_out};
 	endpoints_init(&endpoints, NULL);
 	endpoints_serve(&endpoints, ENDPOINT_SESSION, &ops, NULL);
+	made = (struct api_keys){0};
 	access_setup = (struct access_setup){0};
 	access_setup_init(&access_setup, false);
 	reload = (struct reload){
 		.active = &active,
 		.access = &access_setup,
+		.keys = &made_keys,
 		.policies = &policies,
 		.endpoints = &endpoints,
 		.broker = &broker,
@@ -326,6 +330,22 @@ static void test_sessions_end_with_their_key(void **state)
 	(void)unlink(two);
 }
 
+/* What a key is called by tells who it is: a name is one key's. */
+static void test_a_made_key_keeps_its_name(void **state)
+{
+	char one[64] = "", text[128], secret[API_KEY_BYTES];
+	(void)state;
+	write_key(one, "one-0123456789abcdef");
+	assert_int_equal(
+		api_keys_add(&made, "one", (const uint8_t[32]){1}, (struct wall_ms){5}, secret), 0);
+	snprintf(text, sizeof text, "keys:\n  - {name: one, file: %s}\n", one);
+	write_config(text);
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
+	assert_non_null(strstr(detail, "keys: one: "));
+	assert_int_equal(active.settings.key_count, 0);
+	(void)unlink(one);
+}
+
 static void test_a_model_server_that_is_refused_changes_nothing(void **state)
 {
 	(void)state;
@@ -431,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_bad_file_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_made_key_keeps_its_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sessions_end_with_their_key, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_model_server_that_is_refused_changes_nothing,

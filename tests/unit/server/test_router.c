@@ -14,6 +14,7 @@
 #include "net/loop.h"
 #include "server/http/config_route.h"
 #include "server/http/exchanges.h"
+#include "server/http/key_routes.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/page_routes.h"
 #include "server/http/router.h"
@@ -65,6 +66,9 @@ HANDLER(route_file, struct pages)
 HANDLER(route_pair, struct site_routes)
 HANDLER(route_sites, struct site_routes)
 HANDLER(route_site_act, struct site_routes)
+HANDLER(route_keys, struct key_routes)
+HANDLER(route_key_new, struct key_routes)
+HANDLER(route_key_revoke, struct key_routes)
 HANDLER(route_reload, struct reload)
 HANDLER(greeting_open_websocket, const struct greeting)
 #undef HANDLER
@@ -73,6 +77,7 @@ static struct exchanges exchanges;
 static struct monitoring_routes monitoring;
 static struct pages pages;
 static struct site_routes sites;
+static struct key_routes keys;
 static struct greeting greeting;
 static struct reload config;
 static struct access_setup access_setup;
@@ -84,7 +89,7 @@ static const struct router router = {
 	.access = &access_setup,
 	.state = &state,
 	.log = &logger,
-	.parts = {&exchanges, &monitoring, &pages, &sites, &greeting, &config},
+	.parts = {&exchanges, &monitoring, &pages, &sites, &keys, &greeting, &config},
 };
 
 static void count_line(void *ctx, const struct log_line *line)
@@ -162,6 +167,10 @@ static void test_an_operators_act_has_its_number(void **unused)
 	assert_called("route_site_act", &sites);
 	assert_int_equal(called.match.lease, 42);
 	assert_int_equal(called.match.route->id, ROUTE_SITE_REVOKE);
+	ask("POST", "/v1/keys", "Bearer root");
+	assert_called("route_key_new", &keys);
+	ask("GET", "/v1/keys", "Bearer root");
+	assert_called("route_keys", &keys);
 	ask("POST", "/v1/hot-reload", "Bearer root");
 	assert_called("route_reload", &config);
 }

@@ -31,7 +31,8 @@ READ_BY = {"client/hello": "parse_hello", "client/acquire": "parse_acquire", "cl
            "worker/pong": "decode_nothing",
            "http/lock": "http_decode_lock", "http/unlock": "http_decode_unlock", "http/renew": "http_decode_renew",
            "http/alive": "http_decode_alive",
-           "http/reason": "http_decode_admin", "http/pair": "route_pair"}
+           "http/reason": "http_decode_admin", "http/pair": "route_pair", "http/key_new": "read_name",
+           "http/key_revoke": "read_name"}
 WRITTEN_BY = {("broker/ok",): ["session_encode_ok"], ("broker/log",): ["session_encode_log"],
               **{(f"gateway/{name}",): [f"worker_encode_{name}"]
                  for name in ("welcome", "request", "body_end", "more", "cancel", "ping")},
@@ -45,6 +46,7 @@ WRITTEN_BY = {("broker/ok",): ["session_encode_ok"], ("broker/log",): ["session_
               ("http/history",): ["history_encode_row", "route_history"], ("http/health",): ["route_health"],
               ("http/logs",): ["route_logs"], ("http/reloaded",): ["route_reload"], ("http/paired",): ["answer_ask"],
               ("http/sites",): ["route_sites"], ("http/site",): ["route_site_act"],
+              ("http/keys",): ["route_keys"], ("http/key_made",): ["make_key"], ("http/key",): ["route_key_revoke"],
               ("http/status", "broker/status"): ["status_encode_begin", "status_encode_gpu",
                                                  "gpu_encode_measured",
                                                  "status_encode_lease", "status_encode_waiter"]}

@@ -1,0 +1,31 @@
+/* Goal: no text makes of the kept keys what cannot be: each has a name as keys have, none is there
+ * twice, and a file of which a line is none of ours gives no key. Method: libFuzzer, or the corpus
+ * as a test. */
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/access/api_keys.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct api_keys keys;
+	char *text = malloc(size + 1);
+	if (!text)
+		abort();
+	memcpy(text, data, size);
+	text[size] = '\0';
+	keys = (struct api_keys){0};
+	unsigned line = api_keys_take(&keys, text);
+	assert(line == 0 || keys.count == 0);
+	assert(keys.count <= API_KEYS_MAX);
+	for (uint32_t i = 0; i < keys.count; i++) {
+		assert(api_key_name_ok(keys.v[i].name));
+		assert(api_keys_find(&keys, keys.v[i].name) == &keys.v[i]);
+	}
+	free(text);
+	return 0;
+}

@@ -1,0 +1,245 @@
+"""Goal: a key that `baton keys new` made is good at once, everywhere that a configured one is, and over a restart; it
+is kept as a hash; revoked, it and all that came by it is over. Method: the command, and clients with the key.
+"""
+import json
+import unittest
+
+from lib.gateway import CHAT, GatewayTest, upstream
+from lib.session import Session, WebSocketTransport
+from lib.wait import wait_until
+from lib.worker import Worker
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+class KeysTest(GatewayTest):
+    def new(self, daemon, name, *options):
+        made = self.run_cli(daemon, "keys", "new", name, *options)
+        self.assertEqual(made.returncode, 0, made.stderr)
+        key = made.stdout.strip()
+        self.assertRegex(key, r"^baton_[0-9a-f]{64}$")
+        return key
+
+    def revoke(self, daemon, name):
+        done = self.run_cli(daemon, "keys", "revoke", name)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def names(self, daemon):
+        rows = json.loads(self.run_cli(daemon, "keys", "list", "--json").stdout)["keys"]
+        return [row["name"] for row in rows]
+
+    def status_as(self, daemon, headers):
+        return daemon.http("GET", "/v1/gpu/status", headers=headers, token=None).status
+
+
+class Made(KeysTest):
+    def test_good_at_once(self):
+        """As Bearer, as x-api-key and in hello, with the rights of the install token and no more."""
+        daemon = self.behind(upstream(self.server("openai", ["m"]), "plain", vram_mb=1000))
+        key = self.new(daemon, "alice")
+        for headers in (bearer(key), {"x-api-key": key}):
+            self.assertEqual(self.status_as(daemon, headers), 200)
+            answer = daemon.http("POST", CHAT, {"model": "m", "messages": []}, headers, token=None)
+            self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(self.status_as(daemon, bearer(key[:-1])), 401)
+        self.assertEqual(self.status_as(daemon, bearer(key[len("baton_"):])), 401)
+        self.assertError(daemon.http("POST", "/v1/gpu/reset", {}, bearer(key), token=None), 403, "forbidden")
+        self.assertError(daemon.http("GET", "/v1/keys", headers=bearer(key), token=None), 403, "forbidden")
+        daemon.websocket("batch", token=key).hold(slots=0, vram_mb=10)
+        lease = next(row for row in daemon.status()["leases"] if row["id"] == "batch")
+        self.assertEqual(lease["principal"], "key:alice")
+
+    def test_kept_as_a_hash(self):
+        """Over `kill -9`; no key on the disk nor in the log, and nothing for others to read."""
+        daemon = self.daemon()
+        key, gone = self.new(daemon, "alice"), self.new(daemon, "bob")
+        self.assertEqual(self.status_as(daemon, bearer(key)), 200)
+        self.revoke(daemon, "bob")
+        daemon.kill()
+        daemon.start()
+        self.assertEqual((self.status_as(daemon, bearer(key)), self.status_as(daemon, bearer(gone))), (200, 401))
+        path = daemon.state / "api-keys"
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+        for text in (path.read_text(), daemon.log()):
+            self.assertNotIn(key[len("baton_"):], text)
+
+    def test_list(self):
+        daemon = self.daemon()
+        self.assertIn("no key was made", self.run_cli(daemon, "keys").stdout)
+        key = self.new(daemon, "alice")
+        self.assertRegex(self.run_cli(daemon, "keys", "list").stdout, r"^alice made \S+, last used never\n$")
+        self.status_as(daemon, bearer(key))
+        shown = self.run_cli(daemon, "keys", "list", "--json").stdout
+        row, = json.loads(shown)["keys"]
+        self.assertEqual(sorted(row), ["made", "name", "used"])
+        self.assertNotIn(key, shown)
+
+    def test_told_once(self):
+        """To operators alone; the answer that has it is kept by nobody on its way."""
+        daemon = self.daemon()
+        made = daemon.http("POST", "/v1/keys", {"name": "a"}, unix=True)
+        self.assertEqual((made.status, made.headers["cache-control"]), (200, "no-store"))
+        self.assertEqual(sorted(made.json()), ["key", "name", "status"])
+        self.assertError(daemon.http("POST", "/v1/keys", {"name": "b"}), 403, "forbidden")
+        self.assertError(daemon.http("POST", "/v1/keys", {"name": "b"}, token=None), 401)
+        self.assertError(daemon.http("POST", "/v1/keys/revoke", {"name": "a"}), 403, "forbidden")
+
+    def test_names(self):
+        """As in the configuration, each once, and none that the configuration has; nor may that take one."""
+        daemon = self.daemon(start=False)
+        path = daemon.dir / "carol.key"
+        path.write_text("carol-0123456789abcdef\n", encoding="ascii")
+        path.chmod(0o600)
+        daemon.write_config({"keys": [{"name": "carol", "file": str(path)}]})
+        daemon.start()
+        self.new(daemon, "alice")
+        for name in ("alice", "carol"):
+            taken = self.run_cli(daemon, "keys", "new", name)
+            self.assertEqual((taken.returncode, taken.stdout), (65, ""))
+            self.assertIn("has that name", taken.stderr)
+        for name in ("", "a b", "key:x", "a/b", "*", "a" * 41, "\u00e9"):
+            self.assertError(daemon.http("POST", "/v1/keys", {"name": name}, unix=True), 400, "bad_field")
+        self.assertError(daemon.http("POST", "/v1/keys", {}, unix=True), 400, "bad_field")
+        missing = self.run_cli(daemon, "keys", "revoke", "carol")
+        self.assertEqual(missing.returncode, 66)
+        self.assertIn("in the configuration", missing.stderr)
+
+        daemon.write_config({"keys": [{"name": "alice", "file": str(path)}]})
+        reload = self.run_cli(daemon, "reload")
+        self.assertEqual(reload.returncode, 78)
+        self.assertIn("keys: alice: ", reload.stderr)
+
+    def test_sixty_four(self):
+        """As many as may be, and no more; one that is revoked makes room."""
+        daemon = self.daemon()
+        for i in range(64):
+            self.assertEqual(daemon.http("POST", "/v1/keys", {"name": f"k{i}"}, unix=True).status, 200)
+        self.assertError(daemon.http("POST", "/v1/keys", {"name": "more"}, unix=True), 409, "keys_full")
+        self.revoke(daemon, "k7")
+        self.assertEqual(daemon.http("POST", "/v1/keys", {"name": "more"}, unix=True).status, 200)
+        daemon.kill()
+        daemon.start()
+        self.assertEqual(len(self.names(daemon)), 64)
+
+    def test_damaged(self):
+        """A file that cannot be read is an error at each act, and is left as it is; mended, its keys count at once."""
+        daemon = self.daemon()
+        key = self.new(daemon, "alice")
+        path = daemon.state / "api-keys"
+        good = path.read_text()
+        for text in (good[:-9], good.replace("alice ", "al/ice "), "", good + "more\n",
+                     good.replace("1 keys", "2 keys")):
+            path.write_text(text)
+            daemon.kill()
+            daemon.start()
+            self.assertEqual(self.status_as(daemon, bearer(key)), 401)
+            for act in (["list"], ["new", "bob"], ["revoke", "alice"]):
+                refused = self.run_cli(daemon, "keys", *act)
+                self.assertEqual(refused.returncode, 74, text)
+                self.assertIn("/api-keys:", refused.stderr)
+            self.assertEqual(path.read_text(), text)
+        path.write_text(good)
+        self.assertEqual(self.names(daemon), ["alice"])
+        self.assertEqual(self.status_as(daemon, bearer(key)), 200)
+
+    def test_cannot_be_written(self):
+        """What cannot be kept is not made; a revoke counts at once, and is an error until it is written."""
+        daemon = self.daemon()
+        key = self.new(daemon, "alice")
+        path, aside = daemon.state / "api-keys", daemon.state / "aside"
+        path.rename(aside)
+        (path / "in the way").mkdir(parents=True)
+        refused = self.run_cli(daemon, "keys", "new", "bob")
+        self.assertEqual((refused.returncode, refused.stdout), (74, ""))
+        self.assertIn("/api-keys: ", refused.stderr)
+        self.assertEqual(self.names(daemon), ["alice"])
+        revoked = self.run_cli(daemon, "keys", "revoke", "alice")
+        self.assertEqual(revoked.returncode, 74)
+        self.assertIn("revoke it again", revoked.stderr)
+        self.assertEqual(self.status_as(daemon, bearer(key)), 401)
+        self.assertIn("not written yet", self.run_cli(daemon, "keys").stdout)
+        (path / "in the way").rmdir()
+        path.rmdir()
+        aside.rename(path)
+        self.revoke(daemon, "alice")
+        daemon.kill()
+        daemon.start()
+        self.assertEqual(self.names(daemon), [])
+
+
+class Revoked(KeysTest):
+    """What came by the key ends, and nothing of anybody else's."""
+
+    def test_refused_from_then_on(self):
+        daemon = self.daemon()
+        key, other = self.new(daemon, "alice"), self.new(daemon, "bob")
+        self.revoke(daemon, "alice")
+        self.assertEqual((self.status_as(daemon, bearer(key)), self.status_as(daemon, bearer(other))), (401, 200))
+        again = self.new(daemon, "alice")
+        self.assertNotEqual(again, key)
+        self.assertEqual((self.status_as(daemon, bearer(key)), self.status_as(daemon, bearer(again))), (401, 200))
+        self.assertEqual(self.run_cli(daemon, "keys", "revoke", "nobody").returncode, 66)
+
+    def test_sessions_and_tabs(self):
+        daemon = self.behind()
+        key = self.new(daemon, "alice")
+        other = daemon.websocket("other", token=self.new(daemon, "bob"))
+        session = daemon.websocket("batch", token=key)
+        session.hold()
+        tab = Worker(daemon, "tab", token=key)
+        self.addCleanup(tab.close)
+        wait_until(lambda: tab.all("welcome"), "the tab is let in")
+        self.revoke(daemon, "alice")
+        session.wait_end()
+        self.assertEqual(session.transport.close_code, 4401)
+        wait_until(lambda: tab.close_code() == 4401, "the tab is closed")
+        back = Session(WebSocketTransport(daemon.address))
+        self.addCleanup(back.drop)
+        back.send(type="hello", id="batch", resume=session.welcome["session"])
+        back.wait_end()
+        self.assertEqual(back.messages("welcome"), [])
+        wait_until(lambda: not daemon.holders(), "what it held is free")
+        other.hold()
+
+    def test_waiting_locks(self):
+        """One that waits for its answer, one that is told as it goes, and the feed of changes."""
+        daemon = self.daemon()
+        key = self.new(daemon, "alice")
+        daemon.websocket("holder").hold()
+        waits = daemon.park("waits", headers=bearer(key))
+        streams = daemon.park("streams", headers={**bearer(key), "Accept": "text/event-stream"})
+        feed = daemon.connect()
+        self.addCleanup(feed.close)
+        feed.send(daemon.request("GET", "/v1/gpu/events", headers=bearer(key)))
+        daemon.park("mine")
+        wait_until(lambda: daemon.waiting() == ["waits", "streams", "mine"], "all wait")
+        self.revoke(daemon, "alice")
+        self.assertError(waits.read_answer(), 401, "unauthorized")
+        for stream in (streams, feed):
+            self.assertIn(b'"code":"unauthorized"', stream.read_answer().body)
+        wait_until(lambda: daemon.waiting() == ["mine"], "they left the queue")
+
+    def test_requests_of_the_gateway(self):
+        """One that waits for its turn, and one in the middle of its answer."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        key = self.new(daemon, "alice")
+        plain.gate.clear()
+        self.addCleanup(plain.gate.set)
+        runs = self.begin(daemon, "m", headers=bearer(key))
+        wait_until(lambda: plain.asked(CHAT), "it was sent on")
+        waits = self.begin(daemon, "m", headers={"x-api-key": key, **bearer(key)})
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "both are there")
+        self.revoke(daemon, "alice")
+        for request in (runs, waits):
+            answer = request.read_answer()
+            self.assertEqual(answer.status, 401, answer)
+            self.assertIn("good no longer", answer.json()["error"]["message"])
+        plain.gate.set()
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()

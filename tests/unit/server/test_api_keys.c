@@ -1,0 +1,242 @@
+/* Goal: a made key is good while it stands in the table and no longer; what is kept of it is a
+ * hash, comes back as it was, and is never guessed from a file that is damaged. Method: a folder of
+ * the test's, and none at all for a disk that takes nothing. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "server/access/key_keeper.h"
+
+struct fixture {
+	struct api_keys keys;
+	struct access_setup access;
+	struct paths paths;
+	struct log log;
+	unsigned lines;
+	struct key_keeper keeper;
+	char file[SETTINGS_PATH_BYTES + 16], secret[API_KEY_BYTES], detail[640];
+};
+
+static struct wall_ms wall_now(void)
+{
+	return (struct wall_ms){0};
+}
+
+static void count_line(void *ctx, const struct log_line *line)
+{
+	struct fixture *f = ctx;
+	(void)line;
+	f->lines++;
+}
+
+static int set_up(void **state)
+{
+	static struct fixture f;
+	f = (struct fixture){0};
+	snprintf(f.paths.state_dir, sizeof f.paths.state_dir, "/tmp/baton-keys-XXXXXX");
+	assert_non_null(mkdtemp(f.paths.state_dir));
+	snprintf(f.file, sizeof f.file, "%s/api-keys", f.paths.state_dir);
+	log_init(&f.log, LOG_INFO, -1, wall_now);
+	log_set_sink(&f.log, count_line, &f);
+	f.keeper = (struct key_keeper){&f.keys, &f.access, &f.paths, &f.log};
+	assert_int_equal(key_keeper_begin(&f.keeper, f.detail, sizeof f.detail), 0);
+	*state = &f;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *f = *state;
+	(void)unlink(f->file);
+	(void)rmdir(f->paths.state_dir);
+	return 0;
+}
+
+static int make(struct fixture *f, const char *name)
+{
+	static uint8_t noise[32];
+	noise[0]++;
+	return key_keeper_make(&f->keeper, name, noise, f->secret, f->detail, sizeof f->detail);
+}
+
+/* Whose key this is, as the policy asks; NULL: nobody's. */
+static const char *whose(struct fixture *f, const char *shown)
+{
+	const struct access_policy *policy = &f->access.policy;
+	return policy->key_of ? policy->key_of(policy->key_ctx, shown, strlen(shown)) : NULL;
+}
+
+static void write_file(struct fixture *f, const char *text)
+{
+	FILE *file = fopen(f->file, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(f->file, 0600), 0);
+}
+
+static void read_file(struct fixture *f, char *ret_text, size_t size)
+{
+	FILE *file = fopen(f->file, "r");
+	assert_non_null(file);
+	ret_text[fread(ret_text, 1, size - 1, file)] = '\0';
+	assert_int_equal(fclose(file), 0);
+}
+
+static void test_a_key_is_good_until_it_is_revoked(void **state)
+{
+	struct fixture *f = *state;
+	bool ended;
+	assert_int_equal(make(f, "alice"), 0);
+	assert_int_equal(strncmp(f->secret, "baton_", 6), 0);
+	assert_int_equal(strlen(f->secret), 6 + 64);
+	assert_string_equal(whose(f, f->secret), "alice");
+	assert_null(whose(f, f->secret + 6));
+	assert_null(whose(f, ""));
+
+	assert_int_equal(make(f, "alice"), -ERR_NAME_TAKEN);
+	assert_string_equal(whose(f, f->secret), "alice");
+	assert_int_equal(
+		key_keeper_revoke(&f->keeper, "alice", &ended, f->detail, sizeof f->detail), 0);
+	assert_true(ended);
+	assert_null(whose(f, f->secret));
+	assert_int_equal(
+		key_keeper_revoke(&f->keeper, "alice", &ended, f->detail, sizeof f->detail),
+		-ERR_NOT_FOUND);
+	assert_false(ended);
+}
+
+static void test_a_name_of_the_configuration_is_taken(void **state)
+{
+	struct fixture *f = *state;
+	struct key_ring *ring = &f->access.ring;
+	snprintf(ring->names[0], sizeof ring->names[0], "carol");
+	ring->count = 1;
+	assert_int_equal(make(f, "carol"), -ERR_NAME_TAKEN);
+	assert_int_equal(key_keeper_clash(&f->keeper, ring, f->detail, sizeof f->detail), 0);
+	assert_int_equal(make(f, "dave"), 0);
+	snprintf(ring->names[0], sizeof ring->names[0], "dave");
+	assert_int_equal(key_keeper_clash(&f->keeper, ring, f->detail, sizeof f->detail),
+			 -ERR_CONFIG);
+}
+
+static void test_what_is_kept_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	char text[4096];
+	assert_int_equal(make(f, "alice"), 0);
+	read_file(f, text, sizeof text);
+	assert_null(strstr(text, f->secret + 6));
+
+	struct api_key before = f->keys.v[0];
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_int_equal(f->keys.count, 1);
+	assert_memory_equal(f->keys.v[0].hash, before.hash, sizeof before.hash);
+	assert_int_equal(f->keys.v[0].made.v, before.made.v);
+	assert_string_equal(whose(f, f->secret), "alice");
+}
+
+static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
+{
+	struct fixture *f = *state;
+	char good[4096], bad[4096], now[4096];
+	assert_int_equal(make(f, "alice"), 0);
+	read_file(f, good, sizeof good);
+	for (size_t length = 0; length < strlen(good); length++) {
+		memcpy(bad, good, length);
+		bad[length] = '\0';
+		write_file(f, bad);
+		assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+		assert_null(whose(f, f->secret));
+		assert_int_equal(make(f, "bob"), -ERR_IO);
+		assert_non_null(strstr(f->detail, "/api-keys:"));
+		read_file(f, now, sizeof now);
+		assert_string_equal(now, bad);
+	}
+
+	write_file(f, good);
+	assert_int_equal(key_keeper_ready(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_string_equal(whose(f, f->secret), "alice");
+	assert_int_equal(chmod(f->file, 0644), 0);
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_null(whose(f, f->secret));
+}
+
+static void test_what_cannot_be_kept_is_not_made(void **state)
+{
+	struct fixture *f = *state;
+	bool ended;
+	assert_int_equal(make(f, "alice"), 0);
+	char secret[API_KEY_BYTES];
+	memcpy(secret, f->secret, sizeof secret);
+	assert_int_equal(unlink(f->file), 0);
+	assert_int_equal(rmdir(f->paths.state_dir), 0);
+
+	assert_int_equal(make(f, "bob"), -ERR_IO);
+	assert_null(api_keys_find(&f->keys, "bob"));
+	assert_string_equal(whose(f, secret), "alice");
+	assert_int_equal(
+		key_keeper_revoke(&f->keeper, "alice", &ended, f->detail, sizeof f->detail),
+		-ERR_IO);
+	assert_true(ended);
+	assert_null(whose(f, secret));
+	assert_non_null(strstr(f->detail, "revoke it again"));
+}
+
+static void test_there_are_64(void **state)
+{
+	struct fixture *f = *state;
+	char name[SETTINGS_KEY_NAME_BYTES + 1];
+	bool ended;
+	for (int i = 0; i < API_KEYS_MAX; i++) {
+		snprintf(name, sizeof name, "%039d%c", i, 'x'); /* as long as may be */
+		assert_int_equal(make(f, name), 0);
+	}
+	assert_int_equal(make(f, "more"), -ERR_KEYS_FULL);
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_int_equal(f->keys.count, API_KEYS_MAX);
+	assert_int_equal(key_keeper_revoke(&f->keeper, name, &ended, f->detail, sizeof f->detail),
+			 0);
+	assert_int_equal(make(f, "more"), 0);
+}
+
+static void test_use_is_written_once_an_hour(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(make(f, "alice"), 0);
+	assert_int_equal(f->keys.v[0].used.v, 0);
+	assert_non_null(whose(f, f->secret)); /* the first use is long after none */
+	assert_true(f->keys.v[0].used.v > 0);
+	assert_int_equal(f->keys.v[0].kept.v, f->keys.v[0].used.v);
+
+	assert_int_equal(unlink(f->file), 0);
+	assert_non_null(whose(f, f->secret));
+	assert_int_not_equal(access(f->file, F_OK), 0);
+	f->keys.v[0].kept.v -= 3600 * 1000;
+	assert_non_null(whose(f, f->secret));
+	assert_int_equal(access(f->file, F_OK), 0);
+}
+
+int main(void)
+{
+#define KEYS_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		KEYS_TEST(test_a_key_is_good_until_it_is_revoked),
+		KEYS_TEST(test_a_name_of_the_configuration_is_taken),
+		KEYS_TEST(test_what_is_kept_comes_back),
+		KEYS_TEST(test_a_damaged_file_counts_for_nothing_and_stays),
+		KEYS_TEST(test_what_cannot_be_kept_is_not_made),
+		KEYS_TEST(test_there_are_64),
+		KEYS_TEST(test_use_is_written_once_an_hour),
+	};
+	return cmocka_run_group_tests_name("server-api-keys", tests, NULL, NULL);
+}
