@@ -191,3 +191,14 @@ test("the dashboard says that it asks before any of its modules came", async () 
 	await page.getByText("Asking…").waitFor({ state: "hidden" });
 	await page.close();
 });
+
+test("a broker that answers nothing: the dashboard says that it reconnects, and still asks", async () => {
+	const page = await browser.page();
+	await page.routeWebSocket(/session/, (socket) => socket.close());
+	await page.goto(daemon.base);
+	const notice = page.locator("#board .notice", { hasText: "Reconnecting." });
+	assert.match(await notice.innerText(), /does not answer now\. This page/); // nothing is old yet
+	assert.equal(await page.getByText("Asking…").isVisible(), true);
+	assert.equal(await page.locator("#board .card").count(), 0);
+	await page.close();
+});

@@ -197,8 +197,11 @@ function noticeView() {
 	}
 	if (session.state === "reconnecting") {
 		return html`<div class="notice" role="status"><strong>Reconnecting.</strong> The broker does
-			not answer now; what you see is ${formatSeconds(dashboard.age())} old. This page comes
-			back by itself.</div>`;
+			not answer now${
+				dashboard.status
+					? `; what you see is ${formatSeconds(dashboard.age())} old`
+					: nothing
+			}. This page comes back by itself.</div>`;
 	}
 	const grants = dashboard.status?.grants;
 	if (grants && !grants.allowed && grants.reason !== "paused") {
