@@ -53,7 +53,8 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 					   .status = call->status,
 					   .body = call->body.length ? buf_data(&call->body) : "",
 					   .length = call->body.length,
-					   .what = end->err ? end->what : err_text(err)};
+					   .what = end->err ? end->what : err_text(err),
+					   .nobody = end->nobody};
 	(void)request;
 
 	call->done(call->ctx, &answer);

@@ -10,6 +10,7 @@ struct call_answer {
 	const char *body; /* borrowed for the callback */
 	size_t length;
 	const char *what; /* of an error, in words */
+	bool nobody;      /* listens there: the connection was refused */
 };
 
 typedef void call_done(void *ctx, const struct call_answer *answer);

@@ -99,7 +99,7 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 	const struct adapter *adapter = model->server->adapter;
 	struct loaded_search search = {.model = model};
 	struct mono_ms now = loop_now();
-	bool gone = answer->err == ERR_UPSTREAM_UNREACHABLE;
+	bool gone = answer->nobody;
 
 	model->call = NULL;
 	if (model->residence != RESIDENCE_READY || model->running > 0)

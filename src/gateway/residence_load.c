@@ -176,7 +176,7 @@ static void on_ready_answer(void *ctx, const struct call_answer *answer)
 		ask_load(residences, model, now);
 	else if (model->server->process || port_is_taken(residences, model->server))
 		model->due = mono_after(now, START_POLL_MS);
-	else if (answer->err == ERR_UPSTREAM_UNREACHABLE)
+	else if (answer->nobody)
 		start_process(residences, model, now);
 	else if (mono_since(now, residences->started) < OLD_END_MS)
 		model->due = mono_after(now, START_POLL_MS);

@@ -1,7 +1,7 @@
 /* residence_unload: from the wish that a model leaves until its server has given the memory back.
- * Proof is that its command and all it started are gone, that nobody listens where it was, or that
- * the server does not list it as loaded. What proves nothing is asked again for unload_ms_max, the
- * time for which the core keeps the room of a model that was revoked. */
+ * Proof is that its command and all it started are gone, that a connection there is refused, or
+ * that the server does not list it as loaded. What proves nothing is asked again for unload_ms_max,
+ * the time for which the core keeps the room of a model that was revoked. */
 #include <string.h>
 
 #include "base/err.h"
@@ -59,7 +59,7 @@ static void on_unload_seen(void *ctx, const struct call_answer *answer)
 		   model->server->adapter->read_loaded(answer->body, answer->length,
 						       residence_look_for, &search);
 	/* A server that is gone has no memory. */
-	if (answer->err == ERR_UPSTREAM_UNREACHABLE || (readable && !search.found))
+	if (answer->nobody || (readable && !search.found))
 		residence_give_back(residences, model, now);
 	else
 		not_proven(residences, model, now);
@@ -81,7 +81,7 @@ static void on_unloaded(void *ctx, const struct call_answer *answer)
 
 	if (adapter->loaded.method)
 		call_or_later(model, &adapter->loaded, on_unload_seen, now);
-	else if (refused && answer->err != ERR_UPSTREAM_UNREACHABLE)
+	else if (refused && !answer->nobody)
 		not_proven(residences, model, now);
 	else
 		residence_give_back(residences, model, now);
@@ -94,7 +94,7 @@ static void on_port_seen(void *ctx, const struct call_answer *answer)
 	struct mono_ms now = loop_now();
 
 	model->call = NULL;
-	if (answer->err == ERR_UPSTREAM_UNREACHABLE)
+	if (answer->nobody)
 		residence_give_back(residences_of(model), model, now);
 	else
 		not_proven(residences_of(model), model, now);

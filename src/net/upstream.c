@@ -2,6 +2,7 @@
  * libcurl is in upstream_curl.c. */
 #include "net/upstream.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -40,7 +41,8 @@ static void transfer_free(struct transfer *transfer)
 /* Closes the connection first, so that the owner finds everything already released. */
 void transfer_end(struct transfer *transfer, int err, const char *what)
 {
-	const struct upstream_end end = {.err = err, .phase = transfer->phase, .what = what};
+	const struct upstream_end end = {
+		.err = err, .phase = transfer->phase, .what = what, .nobody = transfer->nobody};
 	if (transfer->added)
 		(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	transfer->added = false;
@@ -57,6 +59,11 @@ static void end_failed(struct transfer *transfer, CURLcode code)
 {
 	const char *what = NULL;
 	int err = transfer_err(transfer, code, &what);
+	long os_error = 0;
+
+	(void)curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
+	transfer->nobody = err == ERR_UPSTREAM_UNREACHABLE && code == CURLE_COULDNT_CONNECT &&
+			   (os_error == ECONNREFUSED || os_error == ENOENT);
 	transfer_end(transfer, err, what);
 }
 

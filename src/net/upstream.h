@@ -21,6 +21,7 @@ struct upstream_end {
 	enum upstream_phase
 		phase;    /* in which it ended; before UPSTREAM_BODY on_head was not called */
 	const char *what; /* in words, for logs and operators; "" on success */
+	bool nobody;      /* the kernel refused the connection: nobody listens there */
 };
 
 struct upstream_handlers {

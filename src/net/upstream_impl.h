@@ -58,6 +58,7 @@ struct transfer {
 
 	int err; /* why we end it; 0: ask libcurl */
 	const char *what;
+	bool nobody; /* as in struct upstream_end */
 	char curl_words[CURL_ERROR_SIZE];
 };
 

@@ -26,6 +26,7 @@ static struct {
 	call_done *done;
 	void *ctx;
 	bool full; /* no call can be made */
+	bool mute; /* connections are not taken, nor refused */
 	struct lease_ask ask;
 	unsigned asks, readies, releases, starts, stops;
 } seen;
@@ -166,6 +167,7 @@ static void answer(const char *path, int status, const char *body)
 	const struct call_answer answer = {.err = body ? 0 : ERR_UPSTREAM_UNREACHABLE,
 					   .status = status,
 					   .body = body,
+					   .nobody = !body && !seen.mute,
 					   .length = body ? strlen(body) : 0,
 					   .what = ""};
 
@@ -234,6 +236,24 @@ static void test_one_that_never_unloads(void **state)
 		assert_int_equal(seen.releases, 1);
 		end();
 	}
+}
+
+/* One that takes no connection may have all it had. */
+static void test_a_server_that_hangs(void **state)
+{
+	(void)state;
+	begin("ollama", false);
+	become_ready();
+	seen.mute = true;
+	news(SEND_REVOKED);
+	answer("/api/generate", 0, NULL);
+	answer("/api/ps", 0, NULL);
+	assert_int_equal(seen.releases, 0);
+	pass(1000);
+	answer("/api/generate", 200, "{}");
+	answer("/api/ps", 200, loaded_none);
+	assert_int_equal(seen.releases, 1);
+	end();
 }
 
 static void test_a_server_that_ended_has_no_memory(void **state)
@@ -334,6 +354,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_given_back_once_it_is_gone),
 		cmocka_unit_test(test_one_that_never_unloads),
+		cmocka_unit_test(test_a_server_that_hangs),
 		cmocka_unit_test(test_a_server_that_ended_has_no_memory),
 		cmocka_unit_test(test_found_again),
 		cmocka_unit_test(test_found_too_late),

@@ -252,6 +252,7 @@ static void test_unreachable(void **state)
 		request.unix_path = i ? "/tmp/baton-no-such-socket" : NULL;
 		scene_start(&asked, &request);
 		scene_check_end(&asked, ERR_UPSTREAM_UNREACHABLE, UPSTREAM_CONNECT);
+		assert_true(asked.nobody);
 	}
 	scene_close(scene);
 }
@@ -318,7 +319,7 @@ static void test_stalls(void **state)
 	scene_close(scene);
 }
 
-/* A server that takes no connection, because its queue is full. */
+/* A server that takes no connection, because its queue is full: somebody is there. */
 static void test_connect_stalls(void **state)
 {
 	enum { FILLERS = 4 };
@@ -332,6 +333,7 @@ static void test_connect_stalls(void **state)
 	scene_start(&asked, &request);
 	scene_check_end(&asked, ERR_UPSTREAM_UNREACHABLE, UPSTREAM_CONNECT);
 	assert_non_null(strstr(asked.what, "in time"));
+	assert_false(asked.nobody);
 	for (size_t i = 0; i < FILLERS; i++)
 		(void)close(fillers[i]);
 	scene_close(scene);

@@ -97,6 +97,7 @@ static void on_end(void *ctx, uint64_t id, const struct upstream_end *end)
 	asked->err = end->err;
 	asked->phase = end->phase;
 	(void)snprintf(asked->what, sizeof(asked->what), "%s", end->what);
+	asked->nobody = end->nobody;
 	if (asked->again_in_end)
 		scene_start(asked->again,
 			    &(struct upstream_request){.method = "GET", .url = asked->scene->url});

@@ -21,6 +21,7 @@ struct asked {
 	int status, err;
 	enum upstream_phase phase;
 	char what[160], fields[256], body[64];
+	bool nobody;
 	size_t bytes;
 	bool pause_in_head, cancel_in_head, cancel_in_body, pause_in_body, again_in_end;
 	struct asked *again;
