@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "config/settings_file.h"
+#include "yaml/yaml_depth.h"
 
 struct tree {
 	yaml_document_t document;
@@ -26,6 +27,12 @@ static const char *scalar_text(const yaml_node_t *node)
 {
 	return node && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value
 						      : NULL;
+}
+
+static bool is_left_empty(const yaml_node_t *node)
+{
+	return node && node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0 &&
+	       node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 }
 
 static const cyaml_schema_field_t *field_of(const cyaml_schema_field_t *fields, const char *key)
@@ -68,6 +75,8 @@ static int check_node(struct tree *tree, int index, const cyaml_schema_value_t *
 				return refuse_line(tree, key_node->start_mark.line, "repeated key",
 						   key);
 		}
+		if (is_left_empty(yaml_document_get_node(&tree->document, p->value)))
+			return refuse_line(tree, key_node->start_mark.line, "no value for", key);
 		int rc = check_node(tree, p->value, &field->value);
 		if (rc)
 			return rc;
@@ -80,6 +89,9 @@ static int check_node(struct tree *tree, int index, const cyaml_schema_value_t *
 static int tree_parse(struct tree *tree, const char *text, size_t length)
 {
 	yaml_parser_t parser;
+	size_t deep_line = yaml_depth_line(text, length);
+	if (deep_line)
+		return refuse_line(tree, deep_line - 1, "nested too deep", NULL);
 	if (!yaml_parser_initialize(&parser))
 		return refuse_line(tree, 0, "out of memory", NULL);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);

@@ -152,6 +152,9 @@ static void test_all_keys(void **state)
 static void test_refusals(void **state)
 {
 	struct fixture *f = *state;
+	refuse(f, "listen:\n  - 127.0.0.1:1\ntiming: {ack_s: }\n", "3: no value for 'ack_s'");
+	refuse(f, "origins:\n [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "2: nested too deep");
+	refuse(f, "upstreams:\n", "1: no value for 'upstreams'");
 	refuse(f, "log_level: info\n\nbogus: 1\n", "3: unknown key 'bogus'");
 	refuse(f, "classes:\n  voice:\n    offset: 1\n", "3: unknown key 'offset'");
 	refuse(f, "gpus:\n  - {name: a}\n  - {name: b, vram: 2}\n", "3: unknown key 'vram'");
