@@ -120,8 +120,10 @@ void cli_print_help(const struct cli *cli, const struct command *command, FILE *
 static int check_arguments(const struct command *command, int argc, char **argv)
 {
 	int words = argc - 1;
-	bool needs_claim = command->arguments == ARGUMENTS_CLAIM && words == 0;
-	if (needs_claim || (command->arguments == ARGUMENTS_SHELL && words == 0))
+	enum argument_kind kind = command->arguments;
+	bool needs_one = kind == ARGUMENTS_CLAIM || kind == ARGUMENTS_SHELL;
+	bool needs_two = kind == ARGUMENTS_FORMAT_FILE;
+	if ((needs_one && words == 0) || (needs_two && words < 2))
 		return cli_fail(command, EX_USAGE, "usage: baton %s %s", command->name,
 				command->usage);
 
@@ -132,6 +134,8 @@ static int check_arguments(const struct command *command, int argc, char **argv)
 	int most = 1;
 	if (command->arguments == ARGUMENTS_NONE)
 		most = 0;
+	else if (needs_two)
+		most = 2;
 	else if (command->arguments == ARGUMENTS_COMMAND || command->arguments == ARGUMENTS_WORDS)
 		most = words;
 

@@ -39,6 +39,7 @@ enum argument_kind {
 	ARGUMENTS_SHELL,
 	ARGUMENTS_COMMAND_NAME, /* a command of baton, or none */
 	ARGUMENTS_WORDS,        /* any number of words */
+	ARGUMENTS_FORMAT_FILE,  /* the name of a format, and a file of it */
 	ARGUMENTS_RAW,          /* the command parses its own words */
 };
 

@@ -229,7 +229,9 @@ static void offer_argument(struct typing *typing, const struct command *command,
 	} else if (kind == ARGUMENTS_COMMAND_NAME) {
 		if (before == 0)
 			offer_commands(typing);
-	} else if (kind == ARGUMENTS_RAW) {
+	} else if (kind == ARGUMENTS_FORMAT_FILE && before == 0) {
+		offer_word(typing, "llama-swap", "its configuration");
+	} else if (kind == ARGUMENTS_RAW || (kind == ARGUMENTS_FORMAT_FILE && before == 1)) {
 		print_how(typing, "files");
 	} else if (!*typing->value && before == 0) {
 		offer_options(typing, command);

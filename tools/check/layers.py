@@ -24,10 +24,11 @@ PROJECT = {
     "gateway": {"base", "process", "http", "net", "wire", "core/send.h", "core/types.h"},
     "yaml": {"base"},
     "config": {"base", "wire", "yaml"} | CORE_CONTRACT,
+    "import": {"base", "yaml", "config/settings.h", "http/utf8.h"},
     "replay": {"base", "config", "core", "store/store.h", "wire/name.h"},
     "server": {"base", "core", "http", "wire", "store", "gpu", "process", "net", "gateway", "config"},
     "client": {"base", "wire", "core/types.h", "baton"},
-    "cli": {"base", "process", "http", "baton"},
+    "cli": {"base", "process", "http", "import/llama_swap.h", "baton"},
     "main.c": {"base", "cli", "config", "replay", "server"},
     "baton": set(),  # the public header: libc only
 }

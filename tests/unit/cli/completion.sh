@@ -38,6 +38,7 @@ expect SIGUSR1 baton run --on-yield SIGUS
 expect --watch baton status --w
 expect --socket baton status --so
 expect zsh baton completion z
+expect llama-swap baton import ll
 expect --listen baton serve --li
 expect '' baton run --name x
 expect '' baton stat --zzz
