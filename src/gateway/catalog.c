@@ -2,6 +2,8 @@
 #include "gateway/catalog.h"
 
 #include <ctype.h>
+#include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@
 #include "gateway/residence.h"
 #include "net/loop.h"
 
-enum { LIST_TIME_MS = 2000, NEAREST_COUNT = 3 };
+enum { LIST_TIME_MS = 2000, NEAREST_COUNT = 3, GLOB_BYTES = 256 };
 
 /* Beside its weights a model has a context and the driver's own: a quarter more, and this. */
 #define MODEL_CONTEXT_BYTES ((uint64_t)512 << 20)
@@ -339,7 +341,7 @@ static bool model_answers_to(const struct model *model, const char *name)
 /* Whether a model can do what is wished. */
 static bool model_suits(const struct model *model, const struct catalog_wish *wish)
 {
-	if (!model_is_for(model, wish->principal) || !model_answers_to(model, wish->name))
+	if (!catalog_allows(wish, model) || !model_answers_to(model, wish->name))
 		return false;
 	return !wish->route || !model->routes || model->routes & api_route_bit(wish->route);
 }
@@ -527,7 +529,7 @@ void catalog_nearest(const struct catalog *catalog, const struct catalog_wish *w
 	{
 		server_models(model, server)
 		{
-			if (!model_is_for(model, wish->principal))
+			if (!catalog_allows(wish, model))
 				continue;
 			keep_nearest(best, model->name, wish->name);
 			if (model->alias)
@@ -557,6 +559,34 @@ bool server_is_for(const struct model_server *server, const char *principal)
 bool model_is_for(const struct model *model, const char *principal)
 {
 	return model_is_offered(model) && server_is_for(model->server, principal);
+}
+
+/* A glob without a star may leave a tag out, as a request may. */
+static bool glob_is_for(const struct model *model, const char *glob)
+{
+	return fnmatch(glob, model->name, 0) == 0 ||
+	       (model->alias && fnmatch(glob, model->alias, 0) == 0) ||
+	       adapter_same_model(model->server->adapter, model->name, glob);
+}
+
+bool model_is_among(const struct model *model, const char *globs)
+{
+	char glob[GLOB_BYTES];
+
+	if (!globs)
+		return true;
+	for (size_t length; *globs; globs += length + (globs[length] == ',')) {
+		length = strcspn(globs, ",");
+		snprintf(glob, sizeof(glob), "%.*s", (int)length, globs);
+		if (glob_is_for(model, glob))
+			return true;
+	}
+	return false;
+}
+
+bool catalog_allows(const struct catalog_wish *wish, const struct model *model)
+{
+	return model_is_for(model, wish->principal) && model_is_among(model, wish->models);
 }
 
 uint64_t model_vram_bytes(const struct model *model)

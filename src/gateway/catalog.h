@@ -34,6 +34,7 @@ struct catalog_wish {
 	const char *name;
 	const struct api_route *route; /* that it must answer; NULL: any */
 	const char *principal;         /* whose request it is; NULL: anybody's */
+	const char *models;            /* that it may know, see model_is_among */
 };
 
 struct catalog_offer {
@@ -71,6 +72,8 @@ struct model *catalog_model(struct model_server *server, const char *name);
 /* A tab has this model; one that is not offered any more is forgotten once nothing runs there. */
 void catalog_offer(struct model_server *server, const struct catalog_offer *offer);
 void catalog_offer_none(struct model_server *server);
+/* Whether the one who asks may know that there is this model. */
+bool catalog_allows(const struct catalog_wish *wish, const struct model *model);
 /* By alias, by name, or by "server/name". What is in memory goes before what must be loaded, who is
  * free before who is not, a server before a tab; of servers, the first that is up. NULL: none. */
 struct model *catalog_find(const struct catalog *catalog, const struct catalog_wish *wish);

@@ -27,8 +27,10 @@ struct gateway_options {
 /* Who asks, as access judged it; borrowed for the call. */
 struct gateway_client {
 	const char *principal, *name;
-	uint32_t classes;   /* that it may ask for: bit = enum lease_class */
-	const char *origin; /* to allow in the answer, or NULL */
+	uint32_t classes;      /* that it may ask for: bit = enum lease_class */
+	const char *models;    /* that it may know: globs with commas between; NULL: all */
+	uint32_t requests_max; /* of its principal at the same time; 0: any number */
+	const char *origin;    /* to allow in the answer, or NULL */
 };
 
 /* Limits that nobody sets; the rest is zero. */
@@ -75,7 +77,7 @@ void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */
-/* Residents and requests as JSON members: "models":[..],"requests":[..]; without what a tab has for
- * another one than this principal (NULL: the operator, who sees all). */
-void gateway_status(const struct gateway *gateway, const char *principal, struct text *out,
-		    struct mono_ms now);
+/* Residents and requests as JSON members: "models":[..],"requests":[..]; without the models that
+ * the client may not know (NULL: the operator, who sees all). */
+void gateway_status(const struct gateway *gateway, const struct gateway_client *client,
+		    struct text *out, struct mono_ms now);

@@ -79,6 +79,8 @@ bool model_is_offered(const struct model *model);
 bool server_is_for(const struct model_server *server, const char *principal);
 /* Offered, and by a server that is for this one. */
 bool model_is_for(const struct model *model, const char *principal);
+/* One of the globs, with commas between, is for its name or its alias. NULL: all are. */
+bool model_is_among(const struct model *model, const char *globs);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);

@@ -36,16 +36,16 @@ static void add_ollama(struct text *out, const struct model *model)
 
 /* Of those that can be asked for, the first of a name stands for all that have it. */
 static bool is_listed(const struct catalog *catalog, const struct model *model,
-		      const char *principal)
+		      const struct catalog_wish *wish)
 {
-	if (!model_is_for(model, principal))
+	if (!catalog_allows(wish, model))
 		return false;
 
 	catalog_servers(server, catalog)
 	{
 		server_models(other, server)
 		{
-			if (model_is_for(other, principal) &&
+			if (catalog_allows(wish, other) &&
 			    !strcmp(shown_name(other), shown_name(model)))
 				return other == model;
 		}
@@ -54,13 +54,13 @@ static bool is_listed(const struct catalog *catalog, const struct model *model,
 }
 
 static void add_models(struct text *out, const struct catalog *catalog, enum api_wire wire,
-		       const char *principal)
+		       const struct catalog_wish *wish)
 {
 	catalog_servers(server, catalog)
 	{
 		server_models(model, server)
 		{
-			if (!is_listed(catalog, model, principal))
+			if (!is_listed(catalog, model, wish))
 				continue;
 			if (wire == API_OLLAMA)
 				add_ollama(out, model);
@@ -88,7 +88,8 @@ static void reply_one(struct gateway *gateway, uint64_t conn, const char *id,
 		      const struct gateway_client *client)
 {
 	cleanup_text struct text body = {0}, words = {0};
-	const struct catalog_wish wish = {.name = id, .principal = client->principal};
+	const struct catalog_wish wish = {
+		.name = id, .principal = client->principal, .models = client->models};
 	const struct model *model = catalog_find(&gateway->catalog, &wish);
 
 	if (model) {
@@ -107,6 +108,7 @@ void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, 
 		    const struct gateway_client *client)
 {
 	cleanup_text struct text body = {0};
+	const struct catalog_wish any = {.principal = client->principal, .models = client->models};
 
 	catalog_refresh(&gateway->catalog, loop_now());
 	if (id) {
@@ -115,7 +117,7 @@ void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, 
 	}
 
 	text_str(&body, wire == API_OLLAMA ? "{\"models\":[" : "{\"object\":\"list\",\"data\":[");
-	add_models(&body, &gateway->catalog, wire, client->principal);
+	add_models(&body, &gateway->catalog, wire, &any);
 	text_str(&body, "]}");
 	reply_json(gateway, conn, 200, &body, client);
 }
@@ -146,22 +148,30 @@ static void add_model_state(struct text *out, const struct model *model, struct 
 	text_char(out, '}');
 }
 
-static bool is_shown(const struct model *model, const char *principal)
+static bool may_know(const struct model *model, const struct gateway_client *client)
 {
-	return server_is_for(model->server, principal) &&
+	return !client || (server_is_for(model->server, client->principal) &&
+			   model_is_among(model, client->models));
+}
+
+static bool is_shown(const struct model *model, const struct gateway_client *client)
+{
+	return may_know(model, client) &&
 	       (model_is_offered(model) || model->residence != RESIDENCE_NONE);
 }
 
 /* What a request asks for, if this one may know that there is such a model; else "". */
 static const char *asked_model(const struct gateway *gateway, const struct relay *relay,
-			       const char *principal)
+			       const struct gateway_client *client)
 {
-	const struct catalog_wish wish = {.name = relay->model_name, .principal = principal};
-	bool own = !principal || !strcmp(relay->principal, principal);
+	bool own = !client || !strcmp(relay->principal, client->principal);
 
 	if (relay->model)
-		return own || server_is_for(relay->model->server, principal) ? relay->model->name
-									     : "";
+		return own || may_know(relay->model, client) ? relay->model->name : "";
+
+	const struct catalog_wish wish = {.name = relay->model_name,
+					  .principal = client ? client->principal : NULL,
+					  .models = client ? client->models : NULL};
 	return own || catalog_find(&gateway->catalog, &wish) ? relay->model_name : "";
 }
 
@@ -190,14 +200,14 @@ static void add_request_state(struct text *out, const struct relay *relay, const
 	text_char(out, '}');
 }
 
-void gateway_status(const struct gateway *gateway, const char *principal, struct text *out,
-		    struct mono_ms now)
+void gateway_status(const struct gateway *gateway, const struct gateway_client *client,
+		    struct text *out, struct mono_ms now)
 {
 	text_json_key(out, "models");
 	text_char(out, '[');
 	catalog_servers(server, &gateway->catalog)
 	{
-		server_models(model, server) if (is_shown(model, principal))
+		server_models(model, server) if (is_shown(model, client))
 			add_model_state(out, model, now);
 	}
 	text_char(out, ']');
@@ -206,7 +216,7 @@ void gateway_status(const struct gateway *gateway, const char *principal, struct
 	text_char(out, '[');
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
-		add_request_state(out, relay, asked_model(gateway, relay, principal), now);
+		add_request_state(out, relay, asked_model(gateway, relay, client), now);
 	}
 	text_char(out, ']');
 }

@@ -29,6 +29,7 @@ struct relay {
 	enum relay_stage stage;
 	enum lease_class cls;
 	char *principal, *name, *origin, *query; /* origin may be NULL */
+	char *models;                            /* that its client may know; NULL: all */
 	char *fields;                            /* of the request, "name\0value\0.." */
 	size_t fields_size;
 

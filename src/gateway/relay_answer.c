@@ -297,6 +297,7 @@ static void free_relay(struct gateway *gateway, struct relay *relay)
 	free(relay->principal);
 	free(relay->name);
 	free(relay->origin);
+	free(relay->models);
 	free(relay->query);
 	free(relay->fields);
 	free(relay);

@@ -104,6 +104,7 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	relay->principal = copy_text(client->principal);
 	relay->name = copy_text(client->name);
 	relay->origin = client->origin ? copy_text(client->origin) : NULL;
+	relay->models = client->models ? copy_text(client->models) : NULL;
 	relay->query = copy_text(request->query);
 	relay->body_bytes = request->body_bytes;
 	relay->since = loop_now();
@@ -149,16 +150,36 @@ static void take_model_aside(struct relay *relay, const struct http_request *req
 		relay->model_name[0] = '\0';
 }
 
+/* Whether there are more of its principal than may be. One whose client left is none. */
+static bool is_one_too_many(const struct gateway *gateway, const struct gateway_client *client)
+{
+	uint32_t count = 0;
+
+	list_each (it, next, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		count += relay->conn && !strcmp(relay->principal, client->principal);
+	}
+	return client->requests_max && count > client->requests_max;
+}
+
 void gateway_request(struct gateway *gateway, const struct http_request *request,
 		     const struct gateway_client *client)
 {
 	const struct api_route *route = api_route_of(request->path);
 	struct relay *relay = open_relay(gateway, request, route, client);
 	struct mono_ms now = relay->since;
+	char words[160];
 	int err;
 
 	if (gateway->draining) {
 		relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
+		return;
+	}
+	if (is_one_too_many(gateway, client)) {
+		snprintf(words, sizeof(words),
+			 "%s has %u requests on their way, the most; try again when one is over.",
+			 client->principal, client->requests_max);
+		relay_fail(gateway, relay, ERR_QUOTA, words, 0);
 		return;
 	}
 	err = take_class(relay, request, client->classes);
@@ -327,16 +348,18 @@ void gateway_body_end(struct gateway *gateway, uint64_t conn)
 
 static struct model *find_model(const struct gateway *gateway, const struct relay *relay)
 {
-	const struct catalog_wish wish = {
-		.name = relay->model_name, .route = relay->route, .principal = relay->principal};
+	const struct catalog_wish wish = {.name = relay->model_name,
+					  .route = relay->route,
+					  .principal = relay->principal,
+					  .models = relay->models};
 
 	return catalog_find(&gateway->catalog, &wish);
 }
 
 static void refuse_unknown(struct gateway *gateway, struct relay *relay)
 {
-	const struct catalog_wish anywhere = {.name = relay->model_name,
-					      .principal = relay->principal};
+	const struct catalog_wish anywhere = {
+		.name = relay->model_name, .principal = relay->principal, .models = relay->models};
 	cleanup_text struct text words = {0}, near = {0};
 
 	if (catalog_find(&gateway->catalog, &anywhere)) {

@@ -38,6 +38,54 @@ static void keep_running(const struct settings *running, struct settings *next)
 	}
 }
 
+/* What was not said of a key is as `principals` say. */
+static struct class_rights rights_of_key(const struct wire_context *principals,
+					 const struct api_key_limits *limits)
+{
+	const struct class_rights *any = class_rights_of(principals);
+	struct class_rights rights = {.classes = UINT32_MAX};
+
+	if (any)
+		rights = *any;
+	rights.glob = principals->principal;
+	if (limits->classes)
+		rights.classes = limits->classes;
+	if (limits->queue_max)
+		rights.waiting_max = limits->queue_max;
+	if (limits->held_max)
+		rights.held_max = limits->held_max;
+	rights.requests_max = limits->requests_max;
+	rights.models = limits->models[0] ? limits->models : NULL;
+	return rights;
+}
+
+void reload_rights(void *ctx)
+{
+	struct reload *reload = ctx;
+	struct active_config *active = reload->active;
+	const struct settings *settings = &active->settings;
+	const struct api_keys *keys = reload->keys->keys;
+	struct class_rights *principals = active->rights + keys->count;
+
+	for (uint32_t i = 0; i < settings->principal_count; i++) {
+		const struct settings_principal *from = &settings->principals[i];
+		principals[i] = (struct class_rights){.glob = from->match,
+						      .classes = from->classes,
+						      .waiting_max = from->queue_max,
+						      .held_max = from->held_max};
+	}
+
+	for (uint32_t i = 0; i < keys->count; i++) {
+		const struct wire_context by_settings = {.rights = principals,
+							 .right_count = settings->principal_count,
+							 .principal = active->key_globs[i]};
+		access_principal(&(struct access_who){.key = keys->v[i].name},
+				 active->key_globs[i]);
+		active->rights[i] = rights_of_key(&by_settings, &keys->v[i].limits);
+	}
+	active->wire.right_count = keys->count + settings->principal_count;
+}
+
 void reload_apply(struct reload *reload)
 {
 	struct active_config *active = reload->active;
@@ -46,17 +94,11 @@ void reload_apply(struct reload *reload)
 	for (uint32_t i = 0; i < active->settings.rule_count; i++)
 		active->rules[i] = (struct class_rule){active->settings.rules[i].match,
 						       active->settings.rules[i].cls};
-	for (uint32_t i = 0; i < active->settings.principal_count; i++) {
-		const struct settings_principal *from = &active->settings.principals[i];
-		active->rights[i] = (struct class_rights){from->match, from->classes,
-							  from->queue_max, from->held_max};
-	}
-
 	active->wire = (struct wire_context){.config = &active->settings.core,
 					     .rules = active->rules,
 					     .rule_count = active->settings.rule_count,
-					     .rights = active->rights,
-					     .right_count = active->settings.principal_count};
+					     .rights = active->rights};
+	reload_rights(reload);
 	store_put_rules(reload->broker->store, rules,
 			core_config_write(&active->settings.core, rules));
 	access_setup_set_origins(reload->access, &active->settings);

@@ -48,6 +48,9 @@ void reload_gpus(void *ctx);
 /* Puts the active settings in force: class rules, origins, log level. */
 void reload_apply(struct reload *reload);
 
+/* Keys were made or ended: who may do what follows; `changed` of key_keeper, `ctx` is the reload.
+ */
+void reload_rights(void *ctx);
 /* The key of that name is good no longer: what came by it ends. */
 void reload_shut_out(const struct reload *reload, const char *key);
 

@@ -178,7 +178,9 @@ static void connect_broker(struct server *server)
 	server->key_keeper = (struct key_keeper){.keys = &server->api_keys,
 						 .access = &server->access,
 						 .paths = &server->active.paths,
-						 .log = log};
+						 .log = log,
+						 .changed = reload_rights,
+						 .ctx = &server->reload};
 	server->journal_watch = (struct journal_watch){.broker = &server->broker,
 						       .access = &server->access,
 						       .paths = &server->active.paths,

@@ -16,6 +16,8 @@ struct class_rights {
 	const char *glob;
 	uint32_t classes;               /* bit = enum lease_class */
 	uint32_t waiting_max, held_max; /* 0: the default */
+	uint32_t requests_max;          /* to models, at the same time; 0: any number */
+	const char *models;             /* globs with commas between; NULL: all */
 };
 
 struct wire_context {

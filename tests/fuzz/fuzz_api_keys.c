@@ -23,7 +23,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(line == 0 || keys.count == 0);
 	assert(keys.count <= API_KEYS_MAX);
 	for (uint32_t i = 0; i < keys.count; i++) {
+		const char *models = keys.v[i].limits.models;
 		assert(api_key_name_ok(keys.v[i].name));
+		assert(!models[0] || api_key_models_ok(models));
+		assert(keys.v[i].limits.classes < 1u << LEASE_CLASS_COUNT);
 		assert(api_keys_find(&keys, keys.v[i].name) == &keys.v[i]);
 	}
 	free(text);

@@ -169,6 +169,116 @@ class Made(KeysTest):
         self.assertEqual(self.names(daemon), [])
 
 
+class Limits(KeysTest):
+    def lock_as(self, daemon, key, name="batch", **fields):
+        return daemon.http("POST", "/v1/gpu/lock", {"id": name, "wait": False, **fields}, bearer(key), token=None)
+
+    def test_classes_queue_and_held(self):
+        """What is said of a key counts before `principals`, what is not said is as they say; over a restart, too."""
+        daemon = self.daemon(config={"principals": [{"match": "key:*", "classes": ["normal"], "queue": 1}]})
+        own = self.new(daemon, "own", "--class", "voice,chat", "--queue", "2", "--held", "1")
+        plain = self.new(daemon, "plain")
+        for _ in range(2):
+            refused = self.lock_as(daemon, own, **{"class": "normal"})
+            self.assertError(refused, 403, "class_not_allowed")
+            self.assertEqual(refused.json()["error"]["detail"], "key:own may ask for voice chat")
+            self.assertError(self.lock_as(daemon, plain, **{"class": "voice"}), 403, "class_not_allowed")
+            daemon.kill()
+            daemon.start()
+        granted = self.lock_as(daemon, own)
+        self.assertEqual(daemon.status()["leases"][0]["class"], "chat")
+        over = self.lock_as(daemon, own, "more", slots=0, vram_mb=1)
+        self.assertError(over, 429, "quota")
+        self.assertIn("key:own holds 1 lease", over.json()["error"]["detail"])
+        daemon.unlock(granted.json()["token"])
+        daemon.websocket("holder").hold()
+        for key, most in ((own, 2), (plain, 1)):
+            for i in range(most):
+                daemon.parked(f"{most}-{i}", headers=bearer(key))
+            self.assertError(daemon.http("POST", "/v1/gpu/lock", {"id": "x"}, bearer(key), token=None), 429, "quota")
+
+    def test_models(self):
+        """Others are not there: not in the lists, not by any name, not as something near."""
+        plain = self.server("openai", ["qwen3", "qwen4", "secret-model"])
+        tagged = self.server("ollama", ["llama3:latest"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000,
+                                      models=[{"name": "secret-model", "alias": "gpt-4o", "vram_mb": 1000}]),
+                             upstream(tagged, "ollama"))
+        all_of_them = {"qwen3", "qwen4", "gpt-4o", "llama3:latest"}
+        for globs, seen in (("qwen*", {"qwen3", "qwen4"}), ("qwen4,llama3", {"qwen4", "llama3:latest"}),
+                            ("gpt-*", {"gpt-4o"}), ("*", all_of_them), (None, all_of_them)):
+            name = f"k{len(self.names(daemon))}"
+            headers = bearer(self.new(daemon, name, *(["--models", globs] if globs else [])))
+            listed = lambda path, key, field: {
+                row[field] for row in daemon.http("GET", path, headers=headers, token=None).json()[key]}
+            wait_until(lambda: listed("/v1/models", "data", "id") == seen, f"{globs} shows {seen}")
+            self.assertEqual(listed("/api/tags", "models", "name"), seen)
+            shown = {row["alias"] or row["model"] if "alias" in row else row["model"]
+                     for row in daemon.http("GET", "/v1/gpu/models", headers=headers, token=None).json()["models"]}
+            self.assertEqual(shown, seen)
+            for model in sorted(all_of_them):
+                answer = self.ask(daemon, model, headers=headers)
+                one = daemon.http("GET", f"/v1/models/{model}", headers=headers, token=None)
+                if model in seen:
+                    self.assertEqual((answer.status, one.status), (200, 200), (globs, model))
+                else:
+                    self.assertError(answer, 404, "model_not_found")
+                    self.assertError(one, 404, "model_not_found")
+        headers = bearer(self.new(daemon, "last", "--models", "qwen3"))
+        for model in ("plain/secret-model", "secret-model", "qwen"):
+            answer = self.ask(daemon, model, headers=headers)
+            self.assertError(answer, 404, "model_not_found")
+            for name in ("gpt-4o", "qwen4", "llama3"):
+                self.assertNotIn(name, answer.json()["error"]["message"])
+
+    def test_requests(self):
+        """As many at the same time as may be: the next is told to come again, as its API says it, also on a tab."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        key = self.new(daemon, "alice", "--requests", "2")
+        plain.gate.clear()
+        self.addCleanup(plain.gate.set)
+        first, second = (self.begin(daemon, "m", headers=bearer(key)) for _ in range(2))
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "both are there")
+        for path in (CHAT, "/v1/messages", "/v1/embeddings", "/api/chat"):
+            over = self.ask(daemon, "m", path, headers=bearer(key))
+            self.assertEqual(over.status, 429, over)
+            self.assertEqual(over.headers["retry-after"], "5")
+            error = over.json()["error"]
+            self.assertIn("key:alice has 2 requests", error if path == "/api/chat" else error["message"])
+        other = self.begin(daemon, "m", headers=bearer(self.new(daemon, "bob")))
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 3, "another key's is there")
+        second.close()
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "the client left")
+        third = self.begin(daemon, "m", headers=bearer(key))
+        plain.gate.set()
+        for request in (first, other, third):
+            self.assertEqual(request.read_answer().status, 200)
+        for _ in range(3):
+            self.assertEqual(self.ask(daemon, "m", headers=bearer(key)).status, 200)
+
+    def test_what_is_no_limit(self):
+        daemon = self.daemon()
+        for wrong in ({"classes": []}, {"classes": ["fast"]}, {"classes": "voice"}, {"queue": 0}, {"held": 1.5},
+                      {"requests": 1000001}, {"models": "a,,b"}, {"models": "a b"}, {"models": ""}):
+            answer = daemon.http("POST", "/v1/keys", {"name": "a", **wrong}, unix=True)
+            self.assertError(answer, 400, "bad_field")
+            self.assertIn(f"`{next(iter(wrong))}`", answer.json()["error"]["detail"])
+        self.assertEqual(self.run_cli(daemon, "keys", "new", "a", "--class", "fast").returncode, 65)
+        self.assertEqual(self.run_cli(daemon, "keys", "list", "--queue", "2").returncode, 64)
+        self.assertEqual(self.names(daemon), [])
+
+    def test_shown(self):
+        daemon = self.daemon()
+        self.new(daemon, "a", "--class", "chat,voice", "--models", "qwen*", "--requests", "2", "--queue", "3",
+                 "--held", "4")
+        self.assertIn("; voice chat; 3 may wait; 4 may be held; 2 requests at once; models qwen*\n",
+                      self.run_cli(daemon, "keys").stdout)
+        row, = json.loads(self.run_cli(daemon, "keys", "--json").stdout)["keys"]
+        said = {"classes": ["voice", "chat"], "models": "qwen*", "requests": 2, "queue": 3, "held": 4}
+        self.assertEqual({field: row[field] for field in said}, said)
+
+
 class Revoked(KeysTest):
     """What came by the key ends, and nothing of anybody else's."""
 

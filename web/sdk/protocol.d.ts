@@ -1238,6 +1238,16 @@ export namespace Http {
 	export interface KeyNew {
 		/** Letters, digits, and ._@- */
 		name: string;
+		/** That it may ask for; else as `principals` say */
+		classes?: Class[];
+		/** So many of its claims may wait; else as `principals` say */
+		queue?: number;
+		/** So many leases it may hold; else as `principals` say */
+		held?: number;
+		/** So many requests to models at the same time; else any number */
+		requests?: number;
+		/** Globs with commas between: the models that it may ask for and see; else all */
+		models?: string;
 	}
 
 	/** A key that is to be good no longer. */
@@ -1249,7 +1259,7 @@ export namespace Http {
 	/** Keys that were made; not those of the configuration. */
 	export interface Keys {
 		status: "ok";
-		keys: { name: string; made: string; used?: string; revoked?: true; }[];
+		keys: { name: string; classes?: Class[]; queue?: number; held?: number; requests?: number; models?: string; made: string; used?: string; revoked?: true; }[];
 	}
 
 	/** A claim by HTTP. */

@@ -11,11 +11,27 @@
 
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-"
 
+enum { LINE_BYTES = 40 + 64 + 2 * 20 + 4 * 10 + API_KEY_MODELS_BYTES + 9 };
+static_assert(API_KEYS_MAX * LINE_BYTES + 16 < API_KEYS_TEXT_BYTES, "they all fit");
+
 bool api_key_name_ok(const char *name)
 {
 	size_t length = strlen(name);
 	return length >= 1 && length <= SETTINGS_KEY_NAME_BYTES &&
 	       strspn(name, NAME_LETTERS) == length;
+}
+
+bool api_key_models_ok(const char *models)
+{
+	size_t length = strlen(models);
+
+	if (length < 1 || length > API_KEY_MODELS_BYTES || models[0] == ',' ||
+	    models[length - 1] == ',' || strstr(models, ",,"))
+		return false;
+	for (; *models; models++)
+		if ((unsigned char)*models <= 0x20 || *models == 0x7f)
+			return false;
+	return true;
 }
 
 /* Revoked or not. */
@@ -46,8 +62,8 @@ struct api_key *api_keys_of_secret(struct api_keys *keys, const char *shown, siz
 	return found;
 }
 
-int api_keys_add(struct api_keys *keys, const char *name, const uint8_t random[32],
-		 struct wall_ms wall, char ret_secret[API_KEY_BYTES])
+int api_keys_add(struct api_keys *keys, const char *name, const struct api_key_limits *limits,
+		 const uint8_t random[32], struct wall_ms wall, char ret_secret[API_KEY_BYTES])
 {
 	char hex[SECRET_HEX_BYTES];
 	struct api_key *key = row_of_name(keys, name);
@@ -63,7 +79,7 @@ int api_keys_add(struct api_keys *keys, const char *name, const uint8_t random[3
 	snprintf(ret_secret, API_KEY_BYTES, API_KEY_PREFIX "%s", hex);
 	explicit_bzero(hex, sizeof(hex));
 
-	*key = (struct api_key){.made = wall};
+	*key = (struct api_key){.limits = *limits, .made = wall};
 	snprintf(key->name, sizeof(key->name), "%s", name);
 	secret_hash(ret_secret, strlen(ret_secret), key->hash);
 	return 0;
@@ -77,19 +93,27 @@ bool api_keys_revoke(struct api_keys *keys, const char *name)
 	return key != NULL;
 }
 
-/* "NAME HASH MADE USED" */
+/* "NAME HASH MADE USED CLASSES QUEUE HELD REQUESTS MODELS", the last ones 0 and * where nothing was
+ * said. */
 static bool take_line(const char *line, struct api_key *ret_key)
 {
 	char hash[2 * SECRET_HASH_BYTES + 1];
 	struct api_key key = {0};
+	struct api_key_limits *limits = &key.limits;
 	int end = 0;
 
-	static_assert(SECRET_HASH_BYTES == 32 && SETTINGS_KEY_NAME_BYTES == 40, "the widths below");
-	if (sscanf(line, "%40s %64s %" SCNd64 " %" SCNd64 "%n", key.name, hash, &key.made.v,
-		   &key.used.v, &end) != 4 ||
-	    line[end] || !api_key_name_ok(key.name) || !secret_hash_from_hex(hash, key.hash))
+	static_assert(SECRET_HASH_BYTES == 32 && SETTINGS_KEY_NAME_BYTES == 40 &&
+			      API_KEY_MODELS_BYTES == 255,
+		      "the widths below");
+	if (sscanf(line, "%40s %64s %" SCNd64 " %" SCNd64 " %u %u %u %u %255s%n", key.name, hash,
+		   &key.made.v, &key.used.v, &limits->classes, &limits->queue_max,
+		   &limits->held_max, &limits->requests_max, limits->models, &end) != 9 ||
+	    line[end] || !api_key_name_ok(key.name) || !secret_hash_from_hex(hash, key.hash) ||
+	    limits->classes >> LEASE_CLASS_COUNT || !api_key_models_ok(limits->models))
 		return false;
 
+	if (strcmp(limits->models, "*") == 0)
+		limits->models[0] = '\0';
 	key.kept = key.used;
 	*ret_key = key;
 	return true;
@@ -152,13 +176,17 @@ static size_t write_rows(const struct api_keys *keys, char *all, size_t size)
 
 	for (uint32_t i = 0; i < keys->count; i++) {
 		const struct api_key *key = &keys->v[i];
+		const struct api_key_limits *limits = &key->limits;
 		char hash[SECRET_HEX_BYTES];
 		if (key->revoked)
 			continue;
 		secret_to_hex(key->hash, hash);
-		length += (size_t)snprintf(all + length, size - length,
-					   "%s %s %" PRId64 " %" PRId64 "\n", key->name, hash,
-					   key->made.v, key->used.v);
+		length +=
+			(size_t)snprintf(all + length, size - length,
+					 "%s %s %" PRId64 " %" PRId64 " %u %u %u %u %s\n",
+					 key->name, hash, key->made.v, key->used.v, limits->classes,
+					 limits->queue_max, limits->held_max, limits->requests_max,
+					 limits->models[0] ? limits->models : "*");
 		count++;
 	}
 	return length + (size_t)snprintf(all + length, size - length, "%u keys\n", count);

@@ -9,12 +9,19 @@
 
 enum { KEEP_EVERY_MS = 3600 * 1000 };
 
+static void tell_change(const struct key_keeper *keeper)
+{
+	if (keeper->changed)
+		keeper->changed(keeper->ctx);
+}
+
 static int save_keys(const struct key_keeper *keeper, char *detail, size_t detail_size)
 {
 	int rc = api_keys_save(keeper->keys, keeper->paths->state_dir, detail, detail_size);
 	if (rc)
 		log_event(keeper->log, LOG_WARN, "cannot keep the made keys",
 			  log_str("error", detail));
+	tell_change(keeper);
 	return rc;
 }
 
@@ -31,6 +38,7 @@ static const char *find_key(void *ctx, const char *shown, size_t length)
 	if (key->used.v - key->kept.v >= KEEP_EVERY_MS) {
 		key->kept = key->used; /* not tried again at once on a full disk */
 		(void)save_keys(keeper, detail, sizeof(detail));
+		key = api_keys_of_secret(keeper->keys, shown, length); /* rows may have moved */
 	}
 	return key->name;
 }
@@ -56,6 +64,7 @@ static int load_keys(const struct key_keeper *keeper, char *detail, size_t detai
 	int rc = api_keys_load(keeper->keys, keeper->paths->state_dir, detail, detail_size);
 
 	policy->key_of = rc == 0 ? find_key : NULL;
+	tell_change(keeper);
 	return rc;
 }
 
@@ -81,6 +90,7 @@ int key_keeper_ready(const struct key_keeper *keeper, char *detail, size_t detai
 	if (rc) {
 		*keeper->keys = (struct api_keys){0};
 		keeper->access->policy.key_of = NULL;
+		tell_change(keeper);
 	}
 	return rc;
 }
@@ -95,7 +105,8 @@ static bool is_configured(const struct key_keeper *keeper, const char *name)
 	return false;
 }
 
-int key_keeper_make(const struct key_keeper *keeper, const char *name, const uint8_t random[32],
+int key_keeper_make(const struct key_keeper *keeper, const char *name,
+		    const struct api_key_limits *limits, const uint8_t random[32],
 		    char ret_secret[API_KEY_BYTES], char *detail, size_t detail_size)
 {
 	int rc = key_keeper_ready(keeper, detail, detail_size);
@@ -103,17 +114,19 @@ int key_keeper_make(const struct key_keeper *keeper, const char *name, const uin
 		return rc;
 
 	struct api_keys before = *keeper->keys;
-	rc = is_configured(keeper, name)
-		     ? -ERR_NAME_TAKEN
-		     : api_keys_add(keeper->keys, name, random, loop_wall_now(), ret_secret);
+	rc = is_configured(keeper, name) ? -ERR_NAME_TAKEN
+					 : api_keys_add(keeper->keys, name, limits, random,
+							loop_wall_now(), ret_secret);
 	if (rc) {
 		snprintf(detail, detail_size, "%s", err_text(rc));
 		return rc;
 	}
 
 	rc = save_keys(keeper, detail, detail_size);
-	if (rc)
+	if (rc) {
 		*keeper->keys = before;
+		tell_change(keeper);
+	}
 	return rc;
 }
 

@@ -12,6 +12,9 @@ struct key_keeper {
 	struct access_setup *access; /* has the configuration's keys, and the policy */
 	const struct paths *paths;
 	struct log *log;
+	void (*changed)(
+		void *ctx); /* keys came or went, or stand elsewhere in the table; or NULL */
+	void *ctx;
 };
 
 /* Reads what an earlier run kept, and has the policy ask for it; the keeper stays where it is. A
@@ -23,7 +26,8 @@ int key_keeper_ready(const struct key_keeper *keeper, char *detail, size_t detai
 int key_keeper_clash(const struct key_keeper *keeper, const struct key_ring *ring, char *detail,
 		     size_t detail_size);
 /* What cannot be kept is not made. 0 or a negative enum err with detail. */
-int key_keeper_make(const struct key_keeper *keeper, const char *name, const uint8_t random[32],
+int key_keeper_make(const struct key_keeper *keeper, const char *name,
+		    const struct api_key_limits *limits, const uint8_t random[32],
 		    char ret_secret[API_KEY_BYTES], char *detail, size_t detail_size);
 /* It is good no longer, whatever can be written. 0 or a negative enum err with detail; *ret_ended
  * then tells whether there was one. */

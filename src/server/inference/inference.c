@@ -365,6 +365,8 @@ static struct gateway_client client_of(const struct inference *inference,
 	return (struct gateway_client){.principal = names->principal,
 				       .name = names->name,
 				       .classes = rights ? rights->classes : UINT32_MAX,
+				       .models = rights ? rights->models : NULL,
+				       .requests_max = rights ? rights->requests_max : 0,
 				       .origin = context->verdict.allow_origin};
 }
 
@@ -402,13 +404,13 @@ void inference_models(struct inference *inference, const struct request_context 
 
 void inference_status(struct inference *inference, const struct request_context *context)
 {
-	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	bool operates = context->verdict.rights == ACCESS_ADMIN;
 	cleanup_text struct text body = {0};
+	struct client_names names;
+	struct gateway_client client = client_of(inference, context, &names);
 
-	access_principal(&context->verdict.who, principal);
 	text_char(&body, '{');
-	gateway_status(inference->gateway, operates ? NULL : principal, &body, loop_now());
+	gateway_status(inference->gateway, operates ? NULL : &client, &body, loop_now());
 	text_char(&body, '}');
 	respond_json(context, 200, &body);
 }

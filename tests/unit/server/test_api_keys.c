@@ -21,7 +21,7 @@ struct fixture {
 	struct access_setup access;
 	struct paths paths;
 	struct log log;
-	unsigned lines;
+	unsigned lines, changes;
 	struct key_keeper keeper;
 	char file[SETTINGS_PATH_BYTES + 16], secret[API_KEY_BYTES], detail[640];
 };
@@ -38,6 +38,12 @@ static void count_line(void *ctx, const struct log_line *line)
 	f->lines++;
 }
 
+static void count_change(void *ctx)
+{
+	struct fixture *f = ctx;
+	f->changes++;
+}
+
 static int set_up(void **state)
 {
 	static struct fixture f;
@@ -47,7 +53,7 @@ static int set_up(void **state)
 	snprintf(f.file, sizeof f.file, "%s/api-keys", f.paths.state_dir);
 	log_init(&f.log, LOG_INFO, -1, wall_now);
 	log_set_sink(&f.log, count_line, &f);
-	f.keeper = (struct key_keeper){&f.keys, &f.access, &f.paths, &f.log};
+	f.keeper = (struct key_keeper){&f.keys, &f.access, &f.paths, &f.log, count_change, &f};
 	assert_int_equal(key_keeper_begin(&f.keeper, f.detail, sizeof f.detail), 0);
 	*state = &f;
 	return 0;
@@ -63,9 +69,15 @@ static int tear_down(void **state)
 
 static int make(struct fixture *f, const char *name)
 {
+	static const struct api_key_limits limits = {.classes = 1 << LEASE_CHAT,
+						     .queue_max = 3,
+						     .held_max = 2,
+						     .requests_max = 1,
+						     .models = "qwen*,llama3"};
 	static uint8_t noise[32];
 	noise[0]++;
-	return key_keeper_make(&f->keeper, name, noise, f->secret, f->detail, sizeof f->detail);
+	return key_keeper_make(&f->keeper, name, &limits, noise, f->secret, f->detail,
+			       sizeof f->detail);
 }
 
 /* Whose key this is, as the policy asks; NULL: nobody's. */
@@ -142,6 +154,7 @@ static void test_what_is_kept_comes_back(void **state)
 	assert_int_equal(f->keys.count, 1);
 	assert_memory_equal(f->keys.v[0].hash, before.hash, sizeof before.hash);
 	assert_int_equal(f->keys.v[0].made.v, before.made.v);
+	assert_memory_equal(&f->keys.v[0].limits, &before.limits, sizeof before.limits);
 	assert_string_equal(whose(f, f->secret), "alice");
 }
 
@@ -226,6 +239,43 @@ static void test_use_is_written_once_an_hour(void **state)
 	assert_int_equal(access(f->file, F_OK), 0);
 }
 
+/* A row that goes late, when a use is written, is no reason to take one key for another. */
+static void test_a_use_that_moves_rows_is_of_the_same_key(void **state)
+{
+	struct fixture *f = *state;
+	bool ended;
+	assert_int_equal(make(f, "alice"), 0);
+	assert_int_equal(make(f, "bob"), 0);
+	char secret[API_KEY_BYTES], aside[sizeof f->file + 8];
+	memcpy(secret, f->secret, sizeof secret);
+	assert_int_equal(make(f, "carol"), 0);
+	snprintf(aside, sizeof aside, "%s.new", f->file);
+	assert_int_equal(unlink(f->file), 0);
+	assert_int_equal(mkdir(f->file, 0700), 0);
+	assert_int_equal(mkdir(aside, 0700), 0);
+	assert_int_equal(
+		key_keeper_revoke(&f->keeper, "alice", &ended, f->detail, sizeof f->detail),
+		-ERR_IO);
+	assert_int_equal(f->keys.count, 3);
+	assert_int_equal(rmdir(aside), 0);
+	assert_int_equal(rmdir(f->file), 0);
+
+	unsigned changes = f->changes;
+	assert_string_equal(whose(f, secret), "bob");
+	assert_int_equal(f->keys.count, 2);
+	assert_true(f->changes > changes);
+}
+
+static void test_models_are_globs(void **state)
+{
+	(void)state;
+	assert_true(api_key_models_ok("*"));
+	assert_true(api_key_models_ok("qwen*,llama3:8b"));
+	static const char *const bad[] = {"", ",", "a,", ",a", "a,,b", "a b", "a\nb"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_false(api_key_models_ok(bad[i]));
+}
+
 int main(void)
 {
 #define KEYS_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -236,6 +286,8 @@ int main(void)
 		KEYS_TEST(test_a_damaged_file_counts_for_nothing_and_stays),
 		KEYS_TEST(test_what_cannot_be_kept_is_not_made),
 		KEYS_TEST(test_there_are_64),
+		KEYS_TEST(test_a_use_that_moves_rows_is_of_the_same_key),
+		KEYS_TEST(test_models_are_globs),
 		KEYS_TEST(test_use_is_written_once_an_hour),
 	};
 	return cmocka_run_group_tests_name("server-api-keys", tests, NULL, NULL);

@@ -336,14 +336,57 @@ static void test_a_made_key_keeps_its_name(void **state)
 	char one[64] = "", text[128], secret[API_KEY_BYTES];
 	(void)state;
 	write_key(one, "one-0123456789abcdef");
-	assert_int_equal(
-		api_keys_add(&made, "one", (const uint8_t[32]){1}, (struct wall_ms){5}, secret), 0);
+	assert_int_equal(api_keys_add(&made, "one", &(const struct api_key_limits){0},
+				      (const uint8_t[32]){1}, (struct wall_ms){5}, secret),
+			 0);
 	snprintf(text, sizeof text, "keys:\n  - {name: one, file: %s}\n", one);
 	write_config(text);
 	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), -ERR_CONFIG);
 	assert_non_null(strstr(detail, "keys: one: "));
 	assert_int_equal(active.settings.key_count, 0);
 	(void)unlink(one);
+}
+
+/* What was not said of a key is as the configuration says of its principal; others have no more and
+ * no less than before. */
+static void test_a_made_key_has_its_own_limits(void **state)
+{
+	const struct api_key_limits own = {
+		.classes = 1 << LEASE_CHAT, .held_max = 2, .requests_max = 3, .models = "qwen*"};
+	char secret[API_KEY_BYTES];
+	(void)state;
+	assert_int_equal(api_keys_add(&made, "own", &own, (const uint8_t[32]){1},
+				      (struct wall_ms){5}, secret),
+			 0);
+	assert_int_equal(api_keys_add(&made, "none", &(const struct api_key_limits){0},
+				      (const uint8_t[32]){2}, (struct wall_ms){5}, secret),
+			 0);
+	write_config("principals: [{match: \"key:*\", classes: [normal], queue: 20, held: 4}]\n");
+	assert_int_equal(reload_settings(&reload, &change, detail, sizeof detail), 0);
+
+	struct wire_context wire = active.wire;
+	wire.principal = "key:own";
+	const struct class_rights *rights = class_rights_of(&wire);
+	assert_int_equal(rights->classes, 1 << LEASE_CHAT);
+	assert_int_equal(rights->waiting_max, 20);
+	assert_int_equal(rights->held_max, 2);
+	assert_int_equal(rights->requests_max, 3);
+	assert_string_equal(rights->models, "qwen*");
+
+	wire.principal = "key:none";
+	rights = class_rights_of(&wire);
+	assert_int_equal(rights->classes, 1 << LEASE_NORMAL);
+	assert_int_equal(rights->held_max, 4);
+	assert_int_equal(rights->requests_max, 0);
+	assert_null(rights->models);
+	wire.principal = "token";
+	assert_null(class_rights_of(&wire));
+
+	made.count = 0;
+	reload_rights(&reload);
+	wire = active.wire;
+	wire.principal = "key:own";
+	assert_int_equal(class_rights_of(&wire)->classes, 1 << LEASE_NORMAL);
 }
 
 static void test_a_model_server_that_is_refused_changes_nothing(void **state)
@@ -452,6 +495,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_key_that_cannot_be_read_changes_nothing,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_made_key_keeps_its_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_made_key_has_its_own_limits, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(test_sessions_end_with_their_key, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_a_model_server_that_is_refused_changes_nothing,

@@ -31,7 +31,7 @@ READ_BY = {"client/hello": "parse_hello", "client/acquire": "parse_acquire", "cl
            "worker/pong": "decode_nothing",
            "http/lock": "http_decode_lock", "http/unlock": "http_decode_unlock", "http/renew": "http_decode_renew",
            "http/alive": "http_decode_alive",
-           "http/reason": "http_decode_admin", "http/pair": "route_pair", "http/key_new": "read_name",
+           "http/reason": "http_decode_admin", "http/pair": "route_pair", "http/key_new": "read_new",
            "http/key_revoke": "read_name"}
 WRITTEN_BY = {("broker/ok",): ["session_encode_ok"], ("broker/log",): ["session_encode_log"],
               **{(f"gateway/{name}",): [f"worker_encode_{name}"]

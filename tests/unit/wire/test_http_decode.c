@@ -59,9 +59,9 @@ static void test_defaults(void **state)
 }
 
 static const struct class_rights rights[] = {
-	{"key:alice", 1 << LEASE_NORMAL | 1 << LEASE_BACKGROUND, 20, 4},
-	{"key:*", 1 << LEASE_VOICE | 1 << LEASE_BACKGROUND, 0, 0},
-	{"uid:7", 1 << LEASE_VOICE, 0, 0},
+	{"key:alice", 1 << LEASE_NORMAL | 1 << LEASE_BACKGROUND, 20, 4, 0, NULL},
+	{"key:*", 1 << LEASE_VOICE | 1 << LEASE_BACKGROUND, 0, 0, 0, NULL},
+	{"uid:7", 1 << LEASE_VOICE, 0, 0, 0, NULL},
 };
 
 /* A class that is not the principal's: named, it is refused; from a rule or the default, it is
