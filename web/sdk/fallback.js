@@ -26,6 +26,18 @@ function noPrompt() {
 		: null;
 }
 
+/** An extension may be let read every answer, and says who asks only where it writes.
+ * @param {string} base */
+async function isRefusedExtension(base) {
+	if (/^(https?:)?$/.test(globalThis.location?.protocol ?? "")) return false;
+	const answer = await fetch(`${base}/v1/gpu/session/alive`, {
+		method: "POST",
+		headers: { "Content-Type": "application/json" },
+		body: "{}",
+	}).catch(() => null);
+	return answer?.status === 403;
+}
+
 /** @type {(base: string, down: Down, timeoutMs: number) => Promise<BrokerError>} */
 export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 	const denied = (/** @type {string} */ text) => new BrokerError("DENIED", text);
@@ -55,6 +67,7 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 				?? "Allow this site to reach apps on this device, when asked "
 					+ `or in the site's settings (loopback-network: ${permission}).`,
 		);
+	if (read && (await isRefusedExtension(base))) return denied(ORIGIN);
 	if (late || read)
 		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
 	if (heard) return denied(ORIGIN);

@@ -2,10 +2,15 @@
 // What keeps a page from the broker is named by its cause, at once, in a real browser: the page's
 // own policy, an iframe that may not ask, a site that is not listed.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
+import { tempFolder } from "../lib/children.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
+import { root } from "../lib/packages.mjs";
 import { Bench } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
@@ -120,4 +125,40 @@ test("an iframe that may not ask for the permission: the attribute is named", as
 	assert.equal(result.value.code, "DENIED", result.value.message);
 	assert.match(result.value.message, /allow="loopback-network"/);
 	await tab.close();
+});
+
+test("an extension that is not listed is told to list itself, and works once it is", async () => {
+	const folder = tempFolder("baton-extension");
+	cpSync(join(root, "web/sdk"), join(folder, "sdk"), {
+		recursive: true,
+		filter: (from) => !/dist|node_modules/.test(from),
+	});
+	const manifest = { manifest_version: 3, name: "helper", version: "1" };
+	writeFileSync(
+		join(folder, "manifest.json"),
+		JSON.stringify({ ...manifest, host_permissions: ["http://127.0.0.1/*"] }),
+	);
+	writeFileSync(join(folder, "page.html"), "<!doctype html><title>helper</title>");
+	// Its id is made of where it lies.
+	const id = createHash("sha256")
+		.update(folder)
+		.digest("hex")
+		.slice(0, 32)
+		.replace(/./g, (digit) => String.fromCharCode(97 + Number.parseInt(digit, 16)));
+	const own = await launch({
+		args: [`--disable-extensions-except=${folder}`, `--load-extension=${folder}`],
+	});
+	const listing = await startDaemon({ config: { origins: [`chrome-extension://${id}`] } });
+	try {
+		const tab = await own.page(`chrome-extension://${id}/page.html`);
+		const ask = (/** @type {import("../lib/daemon.mjs").Daemon} */ { base: url, token }) =>
+			tab.run(refusal, "/sdk/index.js", { name: "helper", url, token });
+		const refused = await ask(daemon);
+		assert.equal(refused.code, "DENIED", refused.message);
+		assert.match(refused.message, /^List .* under `origins`/);
+		assert.equal((await ask(listing)).code, undefined);
+	} finally {
+		await listing.stop();
+		await own.close();
+	}
 });

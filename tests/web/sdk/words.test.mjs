@@ -74,6 +74,15 @@ test("a page of an extension is told to list itself, whatever the permission say
 		};
 		const prompt = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
 		assert.match(prompt.message, /loopback-network: prompt/);
+		// With host permissions it may read all answers.
+		for (const [status, code] of Object.entries({ 403: "DENIED", 400: "UNREACHABLE" })) {
+			globalThis.fetch = /** @type {any} */ (
+				async (/** @type {any} */ _, /** @type {any} */ { method }) =>
+					method === "POST" ? { status: Number(status) } : { type: "basic" }
+			);
+			const told = await diagnose("http://127.0.0.1:1", { code: 1006 }, 1000);
+			assert.equal(told.code, code, status);
+		}
 	} finally {
 		Object.keys(globals).forEach((name) => Reflect.deleteProperty(globalThis, name));
 		globalThis.fetch = fetch;
