@@ -14,8 +14,10 @@
 #include "net/loop.h"
 #include "process/cgroup.h"
 #include "process/pidfd.h"
+#include "process/process_tree.h"
+#include "server/late_processes.h"
 
-enum { RETRY_MS = 500 };
+enum { RETRY_MS = 500, LATE_MAX = 256 };
 
 struct tracked_process {
 	struct tracked_session *session;
@@ -25,6 +27,12 @@ struct tracked_process {
 	int pidfd, err; /* err: LIVENESS_UNKNOWN, an errno */
 };
 
+/* What was started and never named. */
+struct late_process {
+	struct tracked_process process;
+	struct late_process *next;
+};
+
 /* All that uses the GPU for one session. */
 struct tracked_session {
 	struct hash_node by_session; /* tracker.by_session */
@@ -32,6 +40,8 @@ struct tracked_session {
 	uint64_t session;
 	struct tracked_process own, named[LIMIT_PROCESSES];
 	struct named_processes names;
+	struct late_process *late; /* once its own process is gone */
+	int64_t uid;
 	struct cgroup cgroup;
 	int cgroup_watch;    /* of inotify; -1: looked at again and again */
 	bool cgroup_unknown; /* it could not be opened: something may live in it */
@@ -93,6 +103,9 @@ static bool rest_is_gone(const struct tracked_session *tracked)
 	for (uint32_t i = 0; i < tracked->names.count; i++)
 		if (may_live(&tracked->named[i]))
 			return false;
+	for (const struct late_process *late = tracked->late; late; late = late->next)
+		if (may_live(&late->process))
+			return false;
 	return !tracked->cgroup_unknown && !cgroup_may_live(&tracked->cgroup);
 }
 
@@ -124,9 +137,72 @@ static void report_reach(struct tracked_session *tracked)
 	tracked->reported_reach = reach;
 }
 
+static void start_watching(struct tracked_session *tracked, struct tracked_process *process,
+			   const struct named_process *name);
+
+static struct process_tree known_late(const struct tracked_session *tracked)
+{
+	struct process_tree known = {.v = calloc(LATE_MAX, sizeof(*known.v))};
+	if (!known.v)
+		abort();
+	for (const struct late_process *late = tracked->late; late; late = late->next)
+		known.v[known.count++] = (struct process){.pid = (pid_t)late->process.name.pid,
+							  .start = late->process.name.pid_start};
+	return known;
+}
+
+static bool is_tracked(const struct tracked_session *tracked, const struct process *process)
+{
+	for (uint32_t i = 0; i < tracked->names.count; i++)
+		if (tracked->names.v[i].pid == process->pid)
+			return true;
+	for (const struct late_process *late = tracked->late; late; late = late->next)
+		if (late->process.name.pid == process->pid)
+			return true;
+	return false;
+}
+
+/* Its client can name nothing any more: what its processes have started since is found here. */
+static void watch_late(struct tracked_session *tracked)
+{
+	struct process_tree tree, known = known_late(tracked);
+	size_t count = known.count;
+
+	late_processes_read(&known, &tracked->names, tracked->uid, &tree);
+	for (size_t i = 0; i < tree.count && count < LATE_MAX; i++) {
+		const struct named_process name = {tree.v[i].pid, tree.v[i].start};
+		struct late_process *late;
+		if (is_tracked(tracked, &tree.v[i]))
+			continue;
+		late = calloc(1, sizeof(*late));
+		if (!late)
+			abort();
+		late->next = tracked->late;
+		tracked->late = late;
+		start_watching(tracked, &late->process, &name);
+		count++;
+	}
+
+	process_tree_finish(&tree);
+	process_tree_finish(&known);
+}
+
+static void drop_late(struct tracked_session *tracked)
+{
+	while (tracked->late) {
+		struct late_process *late = tracked->late;
+		tracked->late = late->next;
+		stop_watching(&late->process, LIVENESS_GONE);
+		free(late);
+	}
+}
+
 /* Twice at most: that its own process has ended, and that the last of the rest has. */
 static void report_exit(struct tracked_session *tracked)
 {
+	if (!tracked->reported_exit && tracked->names.count > 0)
+		watch_late(tracked);
+
 	bool gone = rest_is_gone(tracked);
 	if (tracked->reported_gone || (tracked->reported_exit && !gone))
 		return;
@@ -268,6 +344,7 @@ static void drop_named(struct tracked_session *tracked)
 {
 	for (uint32_t i = 0; i < tracked->names.count; i++)
 		stop_watching(&tracked->named[i], LIVENESS_GONE);
+	drop_late(tracked);
 	close_session_cgroup(tracked);
 	tracked->names = (struct named_processes){0};
 }
@@ -331,6 +408,7 @@ void process_tracker_watch(struct process_tracker *tracker, const struct session
 		start_watching(tracked, &tracked->own, &own);
 	}
 
+	tracked->uid = session->uid;
 	if (memcmp(&tracked->names, &session->named, sizeof tracked->names) != 0) {
 		drop_named(tracked);
 		tracked->names = session->named;
@@ -385,6 +463,15 @@ static void signal_one(struct tracked_process *process, int signo)
 			  log_str("error", strerror(-rc)));
 }
 
+/* The named ones with them: it is seen by these what they have started. */
+static void kill_late(struct tracked_session *tracked)
+{
+	struct process_tree known = known_late(tracked);
+
+	late_processes_kill(&known, &tracked->names, tracked->uid);
+	process_tree_finish(&known);
+}
+
 void process_tracker_signal(struct process_tracker *tracker, uint64_t session, int signo)
 {
 	struct tracked_session *tracked = find_session(tracker, session);
@@ -395,6 +482,8 @@ void process_tracker_signal(struct process_tracker *tracker, uint64_t session, i
 	if (signo != SIGKILL)
 		return;
 
+	if (tracked->own.liveness == LIVENESS_GONE && tracked->names.count > 0)
+		kill_late(tracked);
 	for (uint32_t i = 0; i < tracked->names.count; i++)
 		if (tracked->names.v[i].pid != tracked->names.keeper)
 			signal_one(&tracked->named[i], signo);
@@ -414,6 +503,12 @@ static bool retry_session(struct tracked_session *tracked)
 		if (process->liveness == LIVENESS_UNKNOWN)
 			open_process(process);
 		again |= process->liveness == LIVENESS_UNKNOWN && process->name.pid > 0;
+	}
+
+	for (struct late_process *late = tracked->late; late; late = late->next) {
+		if (late->process.liveness == LIVENESS_UNKNOWN)
+			open_process(&late->process);
+		again |= late->process.liveness == LIVENESS_UNKNOWN;
 	}
 
 	if (tracked->cgroup_unknown)

@@ -17,6 +17,13 @@ from lib.pseudo_terminal import Terminal
 from lib.wait import holds_for, wait_until
 
 
+def kill_if_there(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Attach(DaemonTest):
     def setUp(self):
         self.d = self.daemon(args=("--fake-gpu", "a:24576"))
@@ -85,6 +92,31 @@ class Attach(DaemonTest):
                 attached.wait(20)
                 voice.release(lease)
                 mark.unlink()
+
+    def test_what_it_starts_as_attach_dies(self):
+        """A child of the last moment, which attach never named, ends with the program; nobody is let in before."""
+        code = ("import os, signal, time\ndef start(*_):\n for _ in range(2):\n  if os.fork() == 0: print(os.getpid(),"
+                " flush=True)\n  else: break\n while True: time.sleep(1)\nsignal.signal(signal.SIGUSR1, start)\n"
+                "print('there', flush=True)\nwhile True: time.sleep(1)\n")
+        for freeze in (False, True):
+            with self.subTest(freeze=freeze):
+                program = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE,
+                                           stderr=subprocess.DEVNULL, text=True, preexec_fn=die_with_parent)
+                self.addCleanup(end_process, program)
+                program.stdout.readline()
+                attached = self.attach(program, *(["--on-yield", "freeze"] if freeze else []))
+                wait_until(lambda: "holding" in attached.stderr.readline(), "it has named the program")
+                self.d.status()  # answered after that was read
+                attached.send_signal(signal.SIGSTOP)
+                program.send_signal(signal.SIGUSR1)
+                late = [int(program.stdout.readline()) for _ in range(2)]
+                for pid in late:
+                    self.addCleanup(kill_if_there, pid)
+                attached.kill()
+                self.d.websocket("next").hold()
+                self.assertEqual([pid for pid in (program.pid, *late) if is_alive(pid)], [])
+                self.d.clients.pop().drop()
+                wait_until(lambda: self.d.holders() == [], "it is free")
 
     def test_it_is_frozen(self):
         """Or it is frozen, keeps its memory, and goes on."""

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "net/loop.h"
+#include "process/proc.h"
 #include "server/process_tracker.h"
 
 enum { DEADLINE_MS = 10000 };
@@ -263,6 +264,107 @@ static void test_named(void **state)
 	f->child = sleeper();
 }
 
+/* Forks a child when it is told to, and one from that: their numbers go into the pipe. */
+static pid_t forker(int numbers[2], int go[2])
+{
+	pid_t pid = fork();
+	char byte;
+	if (pid != 0)
+		return pid;
+
+	(void)!read(go[0], &byte, 1);
+	for (int i = 0; i < 2 && fork() == 0; i++) {
+		pid_t own = getpid();
+		(void)!write(numbers[1], &own, sizeof own);
+	}
+	for (;;)
+		pause();
+}
+
+static bool is_dead(pid_t pid)
+{
+	struct proc_stat stat;
+	return !proc_stat(pid, &stat) || proc_is_dead(&stat);
+}
+
+/* What a named process started after its client had last named any is waited for, and killed: also
+ * when it was started after the end of the client was seen. */
+static void test_late(void **state)
+{
+	struct fixture *f = *state;
+	for (int i = 0; i < 2; i++) {
+		struct session_record record = record_of(f, 24);
+		int numbers[2], go[2];
+		pid_t late[2];
+		assert_int_equal(pipe(numbers), 0);
+		assert_int_equal(pipe(go), 0);
+		pid_t job = forker(numbers, go), keeper = sleeper();
+		record.named.count = 2;
+		record.named.v[0] = (struct named_process){job, start_of(job)};
+		record.named.v[1] = (struct named_process){keeper, start_of(keeper)};
+		record.named.keeper = keeper;
+		process_tracker_watch(&f->tracker, &record);
+		if (i == 1) {
+			end(f->child);
+			expect_exit(f, 24, true);
+		}
+		assert_int_equal(write(go[1], "", 1), 1);
+		for (int n = 0; n < 2; n++)
+			assert_int_equal(read(numbers[0], &late[n], sizeof late[n]),
+					 sizeof late[n]);
+		if (i == 0) {
+			end(f->child);
+			expect_exit(f, 24, true);
+		}
+
+		process_tracker_signal(&f->tracker, 24, SIGKILL);
+		assert_int_equal(waitpid(job, NULL, 0), job);
+		for (int64_t until = loop_now().v + DEADLINE_MS;
+		     !is_dead(late[0]) || !is_dead(late[1]);)
+			assert_true(loop_now().v < until);
+		assert_true(is_spared(keeper));
+		expect_exit(f, 24, false);
+		assert_true(process_tracker_gone(&f->tracker, 24));
+		process_tracker_forget(&f->tracker, 24);
+		for (int n = 0; n < 2; n++) {
+			close(numbers[n]);
+			close(go[n]);
+		}
+		f->child = sleeper();
+	}
+}
+
+/* A late one that nobody killed keeps the room, though all that was named is gone. */
+static void test_late_keeps_the_room(void **state)
+{
+	struct fixture *f = *state;
+	struct session_record record = record_of(f, 25);
+	int numbers[2], go[2];
+	pid_t late[2];
+	assert_int_equal(pipe(numbers), 0);
+	assert_int_equal(pipe(go), 0);
+	pid_t job = forker(numbers, go);
+	record.named.count = 1;
+	record.named.v[0] = (struct named_process){job, start_of(job)};
+	process_tracker_watch(&f->tracker, &record);
+	assert_int_equal(write(go[1], "", 1), 1);
+	for (int n = 0; n < 2; n++)
+		assert_int_equal(read(numbers[0], &late[n], sizeof late[n]), sizeof late[n]);
+	end(f->child);
+	expect_exit(f, 25, true);
+	end(job);
+	loop_drain(f->loop);
+	assert_int_equal(f->queue.count, 0);
+	assert_false(process_tracker_gone(&f->tracker, 25));
+	process_tracker_signal(&f->tracker, 25, SIGKILL);
+	expect_exit(f, 25, false);
+	for (int n = 0; n < 2; n++) {
+		close(numbers[n]);
+		close(go[n]);
+	}
+	f->child = sleeper();
+}
+
 /* What is named no more counts no more. */
 static void test_named_no_more(void **state)
 {
@@ -414,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_signal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_forget, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_named, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_late_keeps_the_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_named_no_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_descriptor, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_without_a_number, set_up, tear_down),

@@ -1,0 +1,68 @@
+/* late_processes: see late_processes.h. Remembers nothing. */
+#include "server/late_processes.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "process/proc.h"
+
+enum { ROUNDS_MAX = 8 };
+
+static bool is_excluded(const struct process *process, int64_t keeper, int64_t uid)
+{
+	return process->pid == keeper || process->pid == getpid() ||
+	       (uid >= 0 && proc_status(process->pid).uid != uid);
+}
+
+static struct process_tree join_roots(const struct process_tree *known,
+				      const struct named_processes *named)
+{
+	struct process_tree roots = {
+		.v = calloc(known->count + named->count + 1, sizeof(*roots.v))};
+	if (!roots.v)
+		abort();
+
+	for (; roots.count < known->count; roots.count++)
+		roots.v[roots.count] = known->v[roots.count];
+	for (uint32_t i = 0; i < named->count; i++)
+		if (named->v[i].pid != named->keeper)
+			roots.v[roots.count++] = (struct process){.pid = (pid_t)named->v[i].pid,
+								  .start = named->v[i].pid_start};
+	return roots;
+}
+
+void late_processes_read(const struct process_tree *known, const struct named_processes *named,
+			 int64_t uid, struct process_tree *ret_tree)
+{
+	struct process_tree roots = join_roots(known, named);
+	size_t kept = 0;
+
+	*ret_tree = (struct process_tree){0};
+	if (roots.count > 0)
+		process_tree_read_known(ret_tree, &roots);
+	for (size_t i = 0; i < ret_tree->count; i++)
+		if (!is_excluded(&ret_tree->v[i], named->keeper, uid))
+			ret_tree->v[kept++] = ret_tree->v[i];
+	ret_tree->count = kept;
+	process_tree_finish(&roots);
+}
+
+void late_processes_kill(const struct process_tree *known, const struct named_processes *named,
+			 int64_t uid)
+{
+	struct process_tree tree;
+	size_t stopped = 0;
+
+	late_processes_read(known, named, uid, &tree);
+	for (int i = 0; i < ROUNDS_MAX && tree.count > stopped; i++) {
+		stopped = tree.count;
+		process_tree_signal(&tree, SIGSTOP);
+		process_tree_finish(&tree);
+		late_processes_read(known, named, uid, &tree);
+	}
+
+	process_tree_signal(&tree, SIGKILL);
+	process_tree_finish(&tree);
+}
