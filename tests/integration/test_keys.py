@@ -257,6 +257,23 @@ class Limits(KeysTest):
         for _ in range(3):
             self.assertEqual(self.ask(daemon, "m", headers=bearer(key)).status, 200)
 
+    def test_who_left_is_no_request(self):
+        """A server that goes on computing for a client that left keeps the turn, and nobody's count."""
+        server = self.server("llama-server", ["m"])
+        daemon = self.behind(upstream(server, "s", vram_mb=1000))
+        headers = bearer(self.new(daemon, "alice", "--requests", "1"))
+        server.gate.clear()
+        server.slots_busy = True
+        left = self.begin(daemon, "m", headers=headers)
+        wait_until(lambda: server.running == 1, "it runs")
+        left.close()
+        wait_until(lambda: self.models(daemon)["requests"][0]["state"] == "left", "its client left")
+        waits = self.begin(daemon, "m", headers=headers)
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "the next one waits")
+        server.gate.set()
+        server.slots_busy = False
+        self.assertEqual(waits.read_answer().status, 200)
+
     def test_what_is_no_limit(self):
         daemon = self.daemon()
         for wrong in ({"classes": []}, {"classes": ["fast"]}, {"classes": "voice"}, {"queue": 0}, {"held": 1.5},

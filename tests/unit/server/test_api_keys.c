@@ -177,7 +177,9 @@ static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
 	}
 
 	write_file(f, good);
+	unsigned changes = f->changes;
 	assert_int_equal(key_keeper_ready(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_true(f->changes > changes); /* their limits count at once, too */
 	assert_string_equal(whose(f, f->secret), "alice");
 	assert_int_equal(chmod(f->file, 0644), 0);
 	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
