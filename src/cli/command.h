@@ -55,7 +55,8 @@ struct command {
 	const struct option_spec *options;
 	size_t option_count;
 	enum argument_kind arguments;
-	bool destructive; /* takes something from somebody: never suggested after a typo */
+	const char *const *verbs; /* what may stand first, NULL-terminated; NULL: anything */
+	bool destructive;         /* takes something from somebody: never suggested after a typo */
 	/* argv[0] is the command's name. Returns the exit status. */
 	int (*run)(const struct cli *cli, const struct command *command, int argc, char **argv);
 };

@@ -220,7 +220,10 @@ static void offer_argument(struct typing *typing, const struct command *command,
 {
 	enum argument_kind kind = command->arguments;
 
-	if (kind == ARGUMENTS_CLAIM || kind == ARGUMENTS_CLAIM_OR_NONE) {
+	if (command->verbs) {
+		for (size_t i = 0; command->verbs[i] && before == 0; i++)
+			offer_word(typing, command->verbs[i], "");
+	} else if (kind == ARGUMENTS_CLAIM || kind == ARGUMENTS_CLAIM_OR_NONE) {
 		if (before == 0)
 			offer_from_broker(typing, VALUE_CLAIMS);
 	} else if (kind == ARGUMENTS_SHELL) {

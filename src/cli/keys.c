@@ -17,6 +17,8 @@ struct keys_options {
 
 #define NOT_SAID UINT32_MAX
 
+static const char *const verbs[] = {"list", "new", "revoke", NULL};
+
 static const struct option_spec option_specs[] = {
 	{.name = "class",
 	 .kind = OPTION_TEXT,
@@ -241,5 +243,6 @@ const struct command command_keys = {
 	.options = option_specs,
 	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
+	.verbs = verbs,
 	.run = run_keys,
 };

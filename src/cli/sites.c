@@ -15,6 +15,8 @@ struct sites_options {
 	bool json;
 };
 
+static const char *const verbs[] = {"allow", "refuse", "revoke", NULL};
+
 static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
@@ -111,14 +113,13 @@ static int post_verb(const struct command *command, const char *verb, const char
 
 static int run_sites(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
-	static const char *const verbs[] = {"allow", "refuse", "revoke"};
 	struct sites_options options = {0};
 	json_t *answer;
 	int rc = cli_parse(cli, command, &argc, argv, &options);
 	if (rc >= 0)
 		return rc;
 
-	for (size_t i = 0; argc > 1 && i < sizeof(verbs) / sizeof(*verbs); i++)
+	for (size_t i = 0; argc > 1 && verbs[i]; i++)
 		if (strcmp(argv[1], verbs[i]) == 0 && argc == 3)
 			return post_verb(command, verbs[i], argv[2], options.json);
 	if (argc > 1)
@@ -147,5 +148,6 @@ const struct command command_sites = {
 	.options = option_specs,
 	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,
+	.verbs = verbs,
 	.run = run_sites,
 };

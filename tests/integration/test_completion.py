@@ -105,6 +105,9 @@ class Shells:
         self.becomes("baton run --on-yield SIGUSR1", "baton run --on-yield SIGUSR1")
         self.becomes("baton serve --log-level=deb", "baton serve --log-level=debug")
         self.becomes("baton completion fi", "baton completion fish")
+        self.becomes("baton keys rev", "baton keys revoke")
+        self.becomes("baton sites al", "baton sites allow")
+        self.becomes("baton keys new --mod", "baton keys new --models")
 
     def test_choices_are_listed(self):
         """`--class=`, `-c ` and `--class ` list the classes and insert nothing, least of all `--`."""
