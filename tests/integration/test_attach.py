@@ -25,8 +25,8 @@ def kill_if_there(pid):
 
 
 class Attach(DaemonTest):
-    def setUp(self):
-        self.d = self.daemon(args=("--fake-gpu", "a:24576"))
+    def setUp(self, **timing):
+        self.d = self.daemon(timing=timing, args=("--fake-gpu", "a:24576"))
         self.folder = self.d.dir / "job"
         self.folder.mkdir()
 
@@ -130,12 +130,12 @@ class Attach(DaemonTest):
         voice.release(held)
         wait_until(lambda: self.signs()[program.pid] > before[program.pid], "it goes on")
 
-    def freezable(self, frozen, *options):
+    def freezable(self, frozen, *options, **timing):
         """A program under a lease, frozen for a voice or at work, with a broker of its own."""
-        self.setUp()
+        self.setUp(**timing)
         program = self.start_program("trap")
         attached = self.attach(program, "--on-yield", "freeze", *options)
-        wait_until(self.is_held, "it is under a lease")
+        wait_until(lambda: "holding" in attached.stderr.readline(), "it is under a lease, and knows it")
         if frozen:
             self.d.session("voice").hold(**{"class": "voice"})
         return program, attached
@@ -159,7 +159,7 @@ class Attach(DaemonTest):
         """Ctrl-C then: the broker hears of it when it is back, and leaves the program alone."""
         for frozen in (False, True):
             with self.subTest(frozen=frozen):
-                program, attached = self.freezable(frozen, "--hold", "2s")
+                program, attached = self.freezable(frozen, "--hold", "2s", native_linger_s=10)
                 self.d.kill()
                 wait_until(lambda: "the broker is away" in attached.stderr.readline(), "it is noticed")
                 attached.send_signal(signal.SIGINT)
