@@ -36,6 +36,12 @@ static void print_file(const struct swap_file *file, struct llama_swap_lines *re
 		else
 			ret->servers++;
 	}
+
+	if (ret->lines.length >= SETTINGS_FILE_BYTES)
+		yaml_put(&ret->warnings,
+			 "%s:1: its lines are more than the %d KiB that a configuration may have; "
+			 "take out comments\n",
+			 file->tree.path, SETTINGS_FILE_BYTES / 1024);
 }
 
 int llama_swap_import(const struct llama_swap_source *from, struct llama_swap_lines *ret,

@@ -245,6 +245,34 @@ static void test_limits(void **state)
 	assert_left_out(text, "cmd has more than 64 words or 2048 bytes");
 }
 
+/* What is left out is printed, too, and may be more than Baton reads. */
+static void test_large(void **state)
+{
+	struct buf text = {0};
+	struct llama_swap_lines lines;
+
+	(void)state;
+	buf_append_text(&text, "models:\n");
+	for (int i = 0; i < 100; i++)
+		buf_printf(&text, "  m%d: {cmd: \"x ${PORT} %01900d\"}\n", i, i);
+	assert_int_equal(buf_append(&text, "", 1), 0);
+	lines = imported(buf_data(&text));
+	assert_null(strstr(buf_data(&lines.warnings), "its lines are"));
+	llama_swap_finish(&lines);
+
+	buf_clear(&text, 0);
+	buf_append_text(&text, "macros: {long: ");
+	buf_printf(&text, "\"%01900d\"}\nmodels:\n", 0);
+	for (int i = 0; i < 200; i++)
+		buf_printf(&text, "  m%d: {cmd: \"x ${PORT} ${long}\"}\n", i);
+	assert_int_equal(buf_append(&text, "", 1), 0);
+	lines = imported(buf_data(&text));
+	assert_non_null(
+		strstr(buf_data(&lines.warnings), "f:1: its lines are more than the 256 KiB"));
+	llama_swap_finish(&lines);
+	buf_finish(&text);
+}
+
 static void test_malformed(void **state)
 {
 	(void)state;
@@ -337,8 +365,9 @@ int main(void)
 		cmocka_unit_test(test_whole),        cmocka_unit_test(test_macros),
 		cmocka_unit_test(test_names),        cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_counterparts), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_malformed),    cmocka_unit_test(test_merges),
-		cmocka_unit_test(test_bombs),        cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_large),        cmocka_unit_test(test_malformed),
+		cmocka_unit_test(test_merges),       cmocka_unit_test(test_bombs),
+		cmocka_unit_test(test_depth),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
