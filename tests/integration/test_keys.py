@@ -2,6 +2,7 @@
 is kept as a hash; revoked, it and all that came by it is over. Method: the command, and clients with the key.
 """
 import json
+import subprocess
 import unittest
 
 from lib.gateway import CHAT, GatewayTest, upstream
@@ -110,6 +111,11 @@ class Made(KeysTest):
         reload = self.run_cli(daemon, "reload")
         self.assertEqual(reload.returncode, 78)
         self.assertIn("keys: alice: ", reload.stderr)
+        daemon.kill()
+        start = subprocess.run(daemon.command(), env=daemon.environment(), capture_output=True, text=True, timeout=30,
+                               check=False)
+        self.assertEqual(start.returncode, 78)
+        self.assertIn("keys: alice: ", start.stderr)
 
     def test_sixty_four(self):
         """As many as may be, and no more; one that is revoked makes room."""
