@@ -123,9 +123,9 @@ const struct command command_attach = {
 		"without one.\n"
 		"Exit status: 0 when the program has ended; 75 no lease now, or it was stopped "
 		"for\n"
-		"others; 64 it cannot be attached, as it is under a lease already; 66 no such "
-		"process, "
-		"77\nanother user's.",
+		"others; 124 at the end of --hold; 64 it cannot be attached, as it is under a "
+		"lease\n"
+		"already; 66 no such process, 77 another user's; 69 no broker, 72 never fits.",
 	.options = run_option_specs,
 	.option_count = RUN_ATTACH_OPTION_COUNT,
 	.arguments = ARGUMENTS_WORDS,
