@@ -163,6 +163,9 @@ static void sent_granted(struct world *w, struct want *want, const struct conn *
 	/* If it was taken back in the same turn, the message is stale already but harms nobody. */
 	if (again || !row->live || row->rec.revoked || row->rec.fence != fx->send.fence)
 		return;
+	/* A new claim; what its server still had by the old one was given away by then. */
+	if (want_is_model(want) && want->fence != fx->send.fence)
+		want_stop(w, want);
 	want->excused_t = INT64_MAX;
 	check_room(w, want, fx->send.gpus);
 	if (conn->client_open && want->stage != WANT_OVER) /* else nobody reads it, or wants it */

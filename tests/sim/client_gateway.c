@@ -35,9 +35,12 @@ void client_gateway_unload(struct world *w, struct client *client, struct want *
 void client_gateway_lost(struct world *w, struct client *client, struct want *want)
 {
 	int64_t linger_ms = w->broker.config.restart_linger_ms;
+	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
 	if (want->stage == WANT_OVER || want->stopping)
 		return;
-	if (want->stage == WANT_HELD && !rng_chance(&w->rng, ASK_AGAIN_PERMILLE))
+	/* The new gateway knows what it had by the journal. */
+	if (want->stage == WANT_HELD &&
+	    (!row || !row->live || !rng_chance(&w->rng, ASK_AGAIN_PERMILLE)))
 		end_within(w, client, want, linger_ms + w->broker.config.unload_ms_max);
 	else
 		client_set_timer(w, client, TIMER_RETRY, want->uid,
