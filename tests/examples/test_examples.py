@@ -146,9 +146,10 @@ class Examples(DaemonTest):
         done = self.start(daemon, script, "sh", "-c", "echo ran; exit 3")
         self.assertEqual((done.communicate(timeout=30)[0], done.returncode), ("ran\n", 3))
         wait_until(lambda: not daemon.holders(), "it is given back")
+        ready = self.folder / "ready"
         long = self.start(daemon, "env", "CLASS=background", script, "sh", "-c",
-                          "trap 'echo saved; exit 0' TERM; while :; do sleep 0.05; done")
-        wait_until(lambda: daemon.holders() == ["sh"], "it holds")
+                          f"trap 'echo saved; exit 0' TERM; : >{ready}; while :; do sleep 0.05; done")
+        wait_until(lambda: daemon.holders() == ["sh"] and ready.exists(), "it holds, and would save")
         daemon.session("voice").hold(**{"class": "voice"})
         self.assertEqual((long.communicate(timeout=30)[0], long.returncode), ("saved\n", 0))
         late = self.start(daemon, "env", "WAIT=0.1", script, "true")
