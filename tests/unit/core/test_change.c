@@ -201,6 +201,23 @@ static void test_pinned(void **state)
 	assert_int_equal(fixture_state(fixture, head), CLAIM_OFFERED);
 }
 
+/* However low its class: the one that may be unloaded goes. */
+static void test_pinned_stays(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a, b, c, pinned, model;
+
+	start(fixture, 1, 1, 8 * GIB);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	pinned = fixture_take(fixture, a, need(LEASE_BACKGROUND, 0, 2 * GIB, 1));
+	model = resident(fixture, b, LEASE_CHAT, 4 * GIB, 0, 0);
+	(void)fixture_ask(fixture, c, need(LEASE_CHAT, 1, 4 * GIB, 1));
+	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, pinned), CLAIM_HELD);
+}
+
 /* Of two idle models the one of the lower class goes; the busy one never. */
 static void test_evicts_lowest_class(void **state)
 {
@@ -552,6 +569,7 @@ int main(void)
 		TEST(test_unknown_total),
 		TEST(test_headroom),
 		TEST(test_pinned),
+		TEST(test_pinned_stays),
 		TEST(test_evicts_lowest_class),
 		TEST(test_evicts_by_cost),
 		TEST(test_evicts_by_cost_at_once),
