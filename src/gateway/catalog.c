@@ -190,9 +190,8 @@ static void configure_models(struct model_server *server,
 {
 	for (unsigned i = 0; i < config->model_count; i++) {
 		const struct gateway_model_config *from = &config->models[i];
-		struct model *model = named_model(server, from->name);
+		struct model *model = catalog_model(server, from->name);
 
-		model = model ? model : add_model(server, from->name);
 		free(model->alias);
 		model->alias = copy_of(from->alias);
 		if (model->vram_bytes != from->vram_bytes)
@@ -306,9 +305,8 @@ struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *
 
 void catalog_offer(struct model_server *server, const struct catalog_offer *offer)
 {
-	struct model *model = named_model(server, offer->name);
+	struct model *model = catalog_model(server, offer->name);
 
-	model = model ? model : add_model(server, offer->name);
 	model->listed = true;
 	model->routes = offer->routes;
 	model->vram_bytes = offer->vram_bytes;
@@ -399,12 +397,12 @@ static unsigned count_models(const struct model_server *server)
 static void on_found(void *ctx, const struct adapter_model *found)
 {
 	struct model_server *server = ctx;
-	struct model *model = named_model(server, found->name);
+	struct model *model;
 
-	if (!model && count_models(server) >= CATALOG_MODELS_MAX)
+	if (!named_model(server, found->name) && count_models(server) >= CATALOG_MODELS_MAX)
 		return;
 
-	model = model ? model : add_model(server, found->name);
+	model = catalog_model(server, found->name);
 	model->listed = true;
 	model->file_bytes = found->bytes;
 }
