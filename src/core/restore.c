@@ -180,12 +180,6 @@ static void drop_orphan(struct core *core, struct claim *claim)
 	drop_row(core, claim, END_DENIED);
 }
 
-/* A model that its server has, whoever asks for it. */
-static bool keeps_memory(const struct claim *claim)
-{
-	return binding_of(claim->rec.binding)->memory_delay && claim->rec.need.slots == 0;
-}
-
 /* Revocations in progress resume from the start of their second phase. A stream ended with the old
  * broker; the lock-delay covers what may still run. */
 static void go_on_revoking(struct core *core)
@@ -203,7 +197,7 @@ static void go_on_revoking(struct core *core)
 			revoke_begin(core, claim, claim->rec.yield_reason, claim->rec.end_as);
 		} else if (claim->rec.host && !claim->host) {
 			revoke_begin(core, claim, YIELD_HOST_OVER, END_REVOKED);
-		} else if (keeps_memory(claim) && !core->config.observe) {
+		} else if (claim_outlives_broker(claim) && !core->config.observe) {
 			revoke_await(core, claim);
 		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);

@@ -235,7 +235,7 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 
 	if (traits->proof == PROOF_EXIT)
 		return native_ms(core, claim);
-	if (traits->memory_delay && claim->rec.need.slots == 0)
+	if (claim_outlives_broker(claim))
 		return binding_ms(&core->config, traits->memory_delay);
 	if (traits->proof == PROOF_CUT && !claim->rec.browser && !core->restarting)
 		return 0;

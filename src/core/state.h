@@ -291,6 +291,11 @@ static inline bool claim_is_held(const struct claim *claim)
 {
 	return claim->rec.state == CLAIM_HELD || claim->rec.state == CLAIM_LOADING;
 }
+/* A model that a server has in memory for the gateway: it lives as long as that server wants. */
+static inline bool claim_outlives_broker(const struct claim *claim)
+{
+	return binding_of(claim->rec.binding)->memory_delay && claim->rec.need.slots == 0;
+}
 /* Of a model whose gateway went with the old broker: YIELDING until the new one asks for it. */
 static inline bool claim_awaited(const struct claim *claim)
 {
