@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "wire/tree.h"
 
@@ -24,10 +25,27 @@ static bool key_is(const struct json_scan *scan, const char *key)
 	return scan->key_length == strlen(key) && !memcmp(scan->key, key, scan->key_length);
 }
 
+/* Go's encoding/json, and so Ollama, takes a key for a field's whose letters differ in case only.
+ */
+static bool is_nearly_a_field(const struct json_scan *scan)
+{
+	static const char *const fields[] = {"model", "stream", "n", "encoding_format"};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (scan->key_length == strlen(fields[i]) &&
+		    !strncasecmp(scan->key, fields[i], scan->key_length) &&
+		    !key_is(scan, fields[i]))
+			return true;
+	return false;
+}
+
 static bool begin_value(struct json_scan *scan, char byte)
 {
 	if (is_space(byte))
 		return true;
+	if (is_nearly_a_field(scan))
+		return break_scan(scan, "a key differs from `model`, `stream`, `n` or "
+					"`encoding_format` only in the size of its letters");
 
 	if (key_is(scan, "model")) {
 		if (scan->raw_length > 0)

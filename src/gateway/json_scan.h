@@ -2,7 +2,7 @@
  * `n` and `encoding_format`, found while the body arrives in pieces, in constant memory and without
  * parsing the rest: bodies go upstream as the very bytes that came. Whether the rest is valid JSON
  * is for the upstream to judge; refused is only what two readers could read differently: a field
- * twice, or a key with an escape. */
+ * twice or in other letters' size, or a key with an escape. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

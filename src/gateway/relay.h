@@ -45,6 +45,7 @@ struct relay {
 
 	struct model *model;
 	char model_name[JSON_SCAN_MODEL_BYTES]; /* as the client said it */
+	char aside[JSON_SCAN_MODEL_BYTES];      /* .. beside the body; "": not */
 	char body_model[JSON_SCAN_MODEL_BYTES]; /* as the body says it now */
 	uint64_t party, lease, fence;           /* of its turn; 0: none */
 	struct token token;

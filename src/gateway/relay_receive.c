@@ -1,6 +1,7 @@
 /* relay_receive: the request as it comes: which model it names, and the rest kept until it can be
  * sent on. A form whose model is known need not be held whole: it stops being read while it waits.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,15 +140,37 @@ static int take_class(struct relay *relay, const struct http_request *request, u
 	return classes >> cls & 1 ? 0 : ERR_CLASS;
 }
 
-/* A form may say its model beside its body: `?model=` or `x-baton-model`. */
-static void take_model_aside(struct relay *relay, const struct http_request *request)
+/* Whether this one of a query's names is `model`, as any server might read it. */
+static bool is_named_model(const char *at)
 {
-	if (relay->route->body != API_BODY_FORM)
-		return;
-	if (route_query_text(request->query, "model", relay->model_name,
-			     sizeof(relay->model_name)) != 1 &&
-	    !take_field(request, "x-baton-model", relay->model_name, sizeof(relay->model_name)))
-		relay->model_name[0] = '\0';
+	size_t length = strcspn(at, "=&");
+	char raw[64], name[64];
+
+	if (length >= sizeof(raw))
+		return false;
+	memcpy(raw, at, length);
+	raw[length] = '\0';
+	return route_path_text(raw, name, sizeof(name)) && !strcasecmp(name, "model");
+}
+
+/* A model may be said beside the body: `?model=` or `x-baton-model`. False: in a way that others
+ * might read differently. */
+static bool take_model_aside(struct relay *relay, const struct http_request *request)
+{
+	const char *query = request->query;
+	unsigned named = 0;
+
+	for (const char *at = query; at && *at; at += *at == '&') {
+		named += is_named_model(at);
+		at += strcspn(at, "&");
+	}
+	if (named == 0) {
+		if (!take_field(request, "x-baton-model", relay->aside, sizeof(relay->aside)))
+			relay->aside[0] = '\0';
+		return true;
+	}
+	return named == 1 &&
+	       route_query_text(query, "model", relay->aside, sizeof(relay->aside)) == 1;
 }
 
 /* Whether there are more of its principal than may be. One whose client left is none. */
@@ -202,9 +225,15 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 		return;
 	}
 
-	take_model_aside(relay, request);
-	if (relay->model_name[0])
+	if (!take_model_aside(relay, request)) {
+		relay_fail(gateway, relay, ERR_BAD_FIELD, "query `model`: expected once, as text",
+			   0);
+		return;
+	}
+	if (relay->aside[0] && route->body == API_BODY_FORM) {
+		snprintf(relay->model_name, sizeof(relay->model_name), "%s", relay->aside);
 		relay_resolve(gateway, relay, now);
+	}
 	if (!request->streamed) /* it has no body */
 		gateway_body_end(gateway, request->conn);
 }
@@ -269,19 +298,51 @@ static void look_at_json(struct gateway *gateway, struct relay *relay, const cha
 	relay_fail(gateway, relay, ERR_BAD_JSON, words, 0);
 }
 
-static void look_at_form(struct gateway *gateway, struct relay *relay)
+/* A model that is said beside the body must be the body's. */
+static bool says_another(const struct relay *relay, const char *said)
 {
-	enum form_result found =
-		form_scan_look(&relay->form, buf_data(&relay->body), relay->body.length,
-			       relay->body_complete, relay->model_name);
+	return relay->aside[0] && strcmp(relay->aside, said) != 0;
+}
 
-	if (found == FORM_BROKEN)
-		relay_fail(gateway, relay, ERR_BAD_REQUEST, "The form cannot be read.", 0);
-	else if (found == FORM_FOUND)
-		relay_resolve(gateway, relay, loop_now());
-	else if (found == FORM_NONE)
+static void refuse_another(struct gateway *gateway, struct relay *relay)
+{
+	relay_fail(gateway, relay, ERR_BAD_FIELD,
+		   "field `model`: the body says another model than `?model=` or `x-baton-model`",
+		   0);
+}
+
+/* Before any of it goes on: the server reads the whole form, too. False: the relay ended. */
+static bool look_at_form(struct gateway *gateway, struct relay *relay, const char *bytes,
+			 size_t length)
+{
+	struct form_scan *form = &relay->form;
+	char words[160];
+
+	if (!form_scan_take(form, bytes, length)) {
+		snprintf(words, sizeof(words), "The form cannot be read: %s.", form->problem);
+		relay_fail(gateway, relay, ERR_BAD_REQUEST, words, 0);
+		return false;
+	}
+	if (form->found && says_another(relay, form->value)) {
+		refuse_another(gateway, relay);
+		return false;
+	}
+	/* A server that is told none takes the one that it likes. */
+	if (form->state == FORM_DONE && !form->found && (relay->models || !relay->aside[0])) {
 		relay_fail(gateway, relay, ERR_BAD_FIELD,
 			   "The form has no field `model`; say which model is meant.", 0);
+		return false;
+	}
+	return true;
+}
+
+static void take_form_model(struct gateway *gateway, struct relay *relay)
+{
+	if (relay->stage != RELAY_RECEIVING || !relay->form.found)
+		return;
+	static_assert(FORM_MODEL_BYTES == sizeof(relay->model_name), "a form's name fits");
+	memcpy(relay->model_name, relay->form.value, sizeof(relay->model_name));
+	relay_resolve(gateway, relay, loop_now());
 }
 
 void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length)
@@ -296,8 +357,10 @@ void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, siz
 		return;
 	}
 
+	if (!look_at_form(gateway, relay, bytes, length))
+		return;
 	if (relay->stage == RELAY_RECEIVING) {
-		look_at_form(gateway, relay);
+		take_form_model(gateway, relay);
 		return;
 	}
 
@@ -322,6 +385,10 @@ static void json_ended(struct gateway *gateway, struct relay *relay)
 			   "field `model`: required; GET /v1/models lists them", 0);
 		return;
 	}
+	if (says_another(relay, relay->model_name)) {
+		refuse_another(gateway, relay);
+		return;
+	}
 
 	memcpy(relay->body_model, relay->model_name, sizeof(relay->body_model));
 	relay->watch.choices_due = relay->scan.choices;
@@ -340,8 +407,9 @@ void gateway_body_end(struct gateway *gateway, uint64_t conn)
 	relay->body_complete = true;
 	if (relay->route->body == API_BODY_JSON)
 		json_ended(gateway, relay);
-	else if (relay->stage == RELAY_RECEIVING)
-		look_at_form(gateway, relay);
+	else if (relay->form.state != FORM_DONE)
+		relay_fail(gateway, relay, ERR_BAD_REQUEST,
+			   "The form cannot be read: it has no last delimiter.", 0);
 	else if (relay->stage == RELAY_FORWARDED)
 		relay_push_body(gateway, relay);
 }

@@ -647,6 +647,49 @@ class Forms(GatewayTest):
         self.assertError(self.transcribe(daemon, self.form(("file", audio))), 400, "bad_field")
         self.assertError(daemon.http("POST", "/v1/audio/transcriptions", b"{}"), 415)
 
+    def test_another_model(self):
+        """Said beside the form, or in it a second time, even behind all that went on already: no server reads it."""
+        whisper = self.server("openai", ["ok", "secret"])
+        daemon = self.behind(upstream(whisper, "whisper", vram_mb=1000))
+        path = "/v1/audio/transcriptions"
+        audio = ("file", bytes(range(256)) * 4000)
+        for headers, query, parts in (
+                ({}, "?model=ok", (audio, ("model", b"secret"))),
+                ({"x-baton-model": "ok"}, "", (audio, ("model", b"secret"))),
+                ({}, "", (("model", b"ok"), audio, ("model", b"secret"))),
+                ({}, "?model=ok", (audio, ("model", b"ok"), ("model", b"ok"))),
+                ({}, "", (("model", b"ok"), audio, ("Model", b"secret"))),
+                ({}, "?model=ok&model=secret", (audio,)),
+                ({}, "?model=ok&mod%65l=secret", (audio,)),
+                ({}, "?model=secret", (("model", b"ok"), audio))):
+            with self.subTest(query=query, names=[part[0] for part in parts]):
+                answer = daemon.http("POST", path + query, self.form(*parts),
+                                     {"Content-Type": "multipart/form-data; boundary=XX", **headers})
+                self.assertEqual(answer.status, 400, answer)
+        for query in ("?model=secret", "?model=ok&MODEL=secret"):
+            answer = daemon.http("POST", CHAT + query, {"model": "ok", "messages": []})
+            self.assertError(answer, 400, "bad_field")
+        for body in (b'{"model":"ok","Model":"secret"}', b'{"MODEL":"ok"}', b'{"model":"ok","Stream":true}'):
+            self.assertError(daemon.http("POST", CHAT, body, {"Content-Type": "application/json"}), 400, "bad_json")
+        wait_until(lambda: not daemon.status()["leases"] or daemon.status()["leases"][0]["label"], "turns are over")
+        self.assertNotIn(b"--XX--", b"".join(row[3] for row in whisper.asked(path)))
+        self.assertEqual(whisper.asked(CHAT), [])
+
+    def test_limited_key_says_its_model(self):
+        """A server that is told no model takes the one that it likes, which may not be one of the key's."""
+        whisper = self.server("openai", ["ok", "secret"])
+        daemon = self.behind(upstream(whisper, "whisper", vram_mb=1000))
+        key = self.run_cli(daemon, "keys", "new", "alice", "--models", "ok").stdout.strip()
+        headers = {"Content-Type": "multipart/form-data; boundary=XX", "Authorization": f"Bearer {key}"}
+        path = "/v1/audio/transcriptions"
+        for parts, status in (([("file", b"a")], 400), ([("file", b"a"), ("model", b"secret")], 400),
+                              ([("file", b"a"), ("model", b"ok")], 200)):
+            answer = daemon.http("POST", path + "?model=ok", self.form(*parts), headers, token=None)
+            self.assertEqual(answer.status, status, answer)
+        answer = daemon.http("POST", path + "?model=ok", self.form(("file", b"a"), end=False), headers, token=None)
+        self.assertError(answer, 400, "bad_request")
+        self.assertEqual(len(whisper.asked(path)), 1)
+
 
 if __name__ == "__main__":
     unittest.main()
