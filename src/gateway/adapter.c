@@ -2,8 +2,11 @@
 #include "gateway/adapter.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/adapter_read.h"
+
+static const char *const ollama_prefixes[] = {"registry.ollama.ai/", "library/", NULL};
 
 static const struct adapter adapters[] = {
 	{.kind = "ollama",
@@ -12,9 +15,10 @@ static const struct adapter adapters[] = {
 	 .load = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":-1,\"stream\":false}"},
 	 .unload = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":0,\"stream\":false}"},
 	 .tag = ":latest",
+	 .prefixes = ollama_prefixes,
 	 .sizes_itself = true,
 	 .read_list = adapter_read_ollama,
-	 .read_loaded = adapter_read_ollama},
+	 .read_loaded = adapter_read_ollama_loaded},
 	/* One model, for the life of its process. */
 	{.kind = "llama-server",
 	 .list = {"GET", "/v1/models", NULL},
@@ -57,18 +61,31 @@ const struct adapter *adapter_of(const char *kind)
 	return NULL;
 }
 
-static bool is_tagged(const char *longer, const char *name, const char *tag)
+/* A name as Ollama shows it: without its own registry and the namespace that is there for all. Its
+ * length without the tag that stands for none. */
+static const char *short_name(const struct adapter *adapter, const char *name, size_t *ret_length)
 {
-	size_t length = strlen(name);
+	size_t tag = strlen(adapter->tag);
 
-	return !strncmp(longer, name, length) && !strcmp(longer + length, tag);
+	for (const char *const *prefix = adapter->prefixes; *prefix; prefix++)
+		if (!strncasecmp(name, *prefix, strlen(*prefix)))
+			name += strlen(*prefix);
+
+	*ret_length = strlen(name);
+	if (*ret_length > tag && !strcasecmp(name + *ret_length - tag, adapter->tag))
+		*ret_length -= tag;
+	return name;
 }
 
 bool adapter_same_model(const struct adapter *adapter, const char *a, const char *b)
 {
-	if (!strcmp(a, b))
-		return true;
-	return adapter->tag && (is_tagged(a, b, adapter->tag) || is_tagged(b, a, adapter->tag));
+	size_t a_length, b_length;
+
+	if (!adapter->tag)
+		return !strcmp(a, b);
+	a = short_name(adapter, a, &a_length);
+	b = short_name(adapter, b, &b_length);
+	return a_length == b_length && !strncasecmp(a, b, a_length);
 }
 
 /* The pattern, with what `add` makes of the model in its place. */

@@ -29,8 +29,11 @@ struct adapter {
 	struct adapter_call unload; /* absent: it keeps its memory until its process ends */
 	struct adapter_call busy;   /* whether it works */
 	const char *tag;            /* of a name that says none: "a" is "a:latest"; or NULL */
-	bool sizes_itself;          /* `list` and `loaded` say how large models are */
-	/* Reads the answers of `list` and `loaded`. False: it is none of that kind. */
+	const char *const
+		*prefixes; /* with `tag`: those that a name may leave out; ends with NULL */
+	bool sizes_itself; /* `list` and `loaded` say how large models are */
+	/* Reads the answers of `list` and `loaded`. False: it is none of that kind; of `loaded`,
+	 * too, where one cannot be told, since what is not there counts as gone. */
 	bool (*read_list)(const char *body, size_t length, adapter_found *found, void *ctx);
 	bool (*read_loaded)(const char *body, size_t length, adapter_found *found, void *ctx);
 	/* 1: it works, 0: idle, -1: unreadable. */

@@ -7,7 +7,7 @@
 
 static json_t *read_body(const char *body, size_t length)
 {
-	return json_loadb(body, length, 0, NULL);
+	return json_loadb(body, length, JSON_REJECT_DUPLICATES, NULL);
 }
 
 static uint64_t whole_of(const json_t *value)
@@ -17,17 +17,22 @@ static uint64_t whole_of(const json_t *value)
 	return whole > 0 ? (uint64_t)whole : 0;
 }
 
-static void tell_model(const json_t *name, uint64_t bytes, adapter_found *found, void *ctx)
+/* False: there is no name. */
+static bool tell_model(const json_t *name, uint64_t bytes, adapter_found *found, void *ctx)
 {
 	const char *text = json_string_value(name);
 
-	if (text && text[0])
-		found(ctx, &(struct adapter_model){.name = text, .bytes = bytes});
+	if (!text || !text[0])
+		return false;
+	found(ctx, &(struct adapter_model){.name = text, .bytes = bytes});
+	return true;
 }
 
+enum unnamed { UNNAMED_SKIPPED, UNNAMED_REFUSED };
+
 /* What `tell` makes of each entry of the list under `key`. */
-static bool read_list(const char *body, size_t length, const char *key,
-		      void (*tell)(const json_t *entry, adapter_found *found, void *ctx),
+static bool read_list(const char *body, size_t length, const char *key, enum unnamed unnamed,
+		      bool (*tell)(const json_t *entry, adapter_found *found, void *ctx),
 		      adapter_found *found, void *ctx)
 {
 	json_t *root = read_body(body, length);
@@ -36,60 +41,67 @@ static bool read_list(const char *body, size_t length, const char *key,
 	size_t i;
 
 	json_array_foreach (list, i, entry)
-		tell(entry, found, ctx);
+		good &= tell(entry, found, ctx) || unnamed == UNNAMED_SKIPPED;
 
 	json_decref(root);
 	return good;
 }
 
-static void tell_openai(const json_t *entry, adapter_found *found, void *ctx)
+static bool tell_openai(const json_t *entry, adapter_found *found, void *ctx)
 {
-	tell_model(json_object_get(entry, "id"), 0, found, ctx);
+	return tell_model(json_object_get(entry, "id"), 0, found, ctx);
 }
 
 /* OpenAI's list: {"data":[{"id":..}]}. */
 bool adapter_read_openai(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	return read_list(body, length, "data", tell_openai, found, ctx);
+	return read_list(body, length, "data", UNNAMED_SKIPPED, tell_openai, found, ctx);
 }
 
-static void tell_ollama(const json_t *entry, adapter_found *found, void *ctx)
+static bool tell_ollama(const json_t *entry, adapter_found *found, void *ctx)
 {
 	const json_t *vram = json_object_get(entry, "size_vram");
 	const json_t *size = vram ? vram : json_object_get(entry, "size");
 
-	tell_model(json_object_get(entry, "name"), whole_of(size), found, ctx);
+	return tell_model(json_object_get(entry, "name"), whole_of(size), found, ctx);
 }
 
 /* Ollama's /api/tags and /api/ps: {"models":[{"name":..,"size":..,"size_vram":..}]}. */
 bool adapter_read_ollama(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	return read_list(body, length, "models", tell_ollama, found, ctx);
+	return read_list(body, length, "models", UNNAMED_SKIPPED, tell_ollama, found, ctx);
 }
 
-static void tell_loaded(const json_t *entry, adapter_found *found, void *ctx)
+bool adapter_read_ollama_loaded(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	return read_list(body, length, "models", UNNAMED_REFUSED, tell_ollama, found, ctx);
+}
+
+/* In whatever state it is, but "unloaded", it may have memory. */
+static bool tell_loaded(const json_t *entry, adapter_found *found, void *ctx)
 {
 	const json_t *status = json_object_get(entry, "status");
 	const char *state = json_string_value(json_object_get(status, "value"));
 
-	if (state && (!strcmp(state, "loaded") || !strcmp(state, "loading")))
-		tell_openai(entry, found, ctx);
+	if (state && !strcmp(state, "unloaded"))
+		return true;
+	return state && tell_openai(entry, found, ctx);
 }
 
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	return read_list(body, length, "data", tell_loaded, found, ctx);
+	return read_list(body, length, "data", UNNAMED_REFUSED, tell_loaded, found, ctx);
 }
 
-static void tell_running(const json_t *entry, adapter_found *found, void *ctx)
+static bool tell_running(const json_t *entry, adapter_found *found, void *ctx)
 {
-	tell_model(json_object_get(entry, "model"), 0, found, ctx);
+	return tell_model(json_object_get(entry, "model"), 0, found, ctx);
 }
 
 /* llama-swap's /running: {"running":[{"model":..,"state":..}]}. */
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx)
 {
-	return read_list(body, length, "running", tell_running, found, ctx);
+	return read_list(body, length, "running", UNNAMED_REFUSED, tell_running, found, ctx);
 }
 
 int adapter_read_slots(const char *body, size_t length)

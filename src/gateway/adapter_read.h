@@ -1,11 +1,14 @@
 /* adapter_read: the answers of model servers, read leniently: what is not there is not said, and
- * what is of another type than expected counts as not there. */
+ * what is of another type than expected counts as not there. But of what is loaded: there a row
+ * that cannot be read, or a key twice, leaves the whole unread. */
 #pragma once
 #include "gateway/adapter.h"
 
 bool adapter_read_openai(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_ollama(const char *body, size_t length, adapter_found *found, void *ctx);
-/* llama-server's router: those whose state is `loaded`, or `loading`. */
+bool adapter_read_ollama_loaded(const char *body, size_t length, adapter_found *found, void *ctx);
+/* llama-server's router: all but those whose state is `unloaded`; one that sleeps keeps a context.
+ */
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx);
 int adapter_read_slots(const char *body, size_t length);

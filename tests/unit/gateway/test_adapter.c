@@ -76,10 +76,55 @@ static void test_reads(void **state)
 		   "a=0;");
 	check_read(adapter_read_swap, "{\"running\":[{\"model\":\"a\",\"state\":\"ready\"}]}",
 		   "a=0;");
+	check_read(adapter_read_router,
+		   "{\"data\":[{\"id\":\"a\",\"status\":{\"value\":\"sleeping\"}}]}", "a=0;");
 	check_read(adapter_read_openai, "{\"data\":{}}", NULL);
 	check_read(adapter_read_openai, "[]", NULL);
 	check_read(adapter_read_ollama, "<html>", NULL);
 	check_read(adapter_read_ollama, "", NULL);
+}
+
+/* What is not in such a list counts as gone, so that it is read whole or not at all. */
+static void test_loaded_is_read_whole(void **state)
+{
+	static const char *const rows[] = {"{}", "{\"name\":\"\"}", "{\"name\":7}", "7",
+					   "{\"name\":\"m\",\"name\":\"x\"}"};
+	char body[160];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(body, sizeof(body), "{\"models\":[{\"name\":\"a\"},%s]}", rows[i]);
+		check_read(adapter_read_ollama_loaded, body, NULL);
+		snprintf(body, sizeof(body), "{\"running\":[%s]}", rows[i]);
+		check_read(adapter_read_swap, body, NULL);
+		snprintf(body, sizeof(body), "{\"data\":[%s]}", rows[i]);
+		check_read(adapter_read_router, body, NULL);
+	}
+	check_read(adapter_read_ollama_loaded, "{\"models\":[],\"models\":[{\"name\":\"m\"}]}",
+		   NULL);
+	check_read(adapter_read_ollama_loaded, "{\"models\":[]}", "");
+	check_read(adapter_read_router, "{\"data\":[{\"id\":\"a\"}]}", NULL);
+}
+
+static void test_names(void **state)
+{
+	static const char *const same[][2] = {{"a", "a:latest"},
+					      {"A:Latest", "a"},
+					      {"library/a", "a:latest"},
+					      {"registry.ollama.ai/library/a", "a"},
+					      {"hf.co/u/r:Q4", "HF.co/u/r:q4"}};
+	static const char *const other[][2] = {
+		{"a", "a:7b"}, {"u/a", "a"}, {"a:latest", "ab:latest"}, {":latest", "a:latest"}};
+	const struct adapter *ollama = adapter_of("ollama"), *openai = adapter_of("openai");
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		assert_true(adapter_same_model(ollama, same[i][0], same[i][1]));
+		assert_true(adapter_same_model(ollama, same[i][1], same[i][0]));
+		assert_false(adapter_same_model(openai, same[i][0], same[i][1]));
+	}
+	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
+		assert_false(adapter_same_model(ollama, other[i][0], other[i][1]));
 }
 
 static int busy_of(const char *body)
@@ -99,10 +144,9 @@ static void test_busy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_reads),
-		cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_kinds), cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_reads), cmocka_unit_test(test_loaded_is_read_whole),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
