@@ -285,6 +285,12 @@ void catalog_retire(struct model_server *server)
 	server->removed = true;
 }
 
+void catalog_revive(struct model_server *server)
+{
+	server->removed = false;
+	server_models(model, server) model->leaves = false;
+}
+
 void catalog_remove(struct model_server *server)
 {
 	free_server(server);

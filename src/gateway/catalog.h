@@ -63,6 +63,8 @@ bool catalog_is(const struct model_server *server, const struct gateway_server_c
 void catalog_update(struct model_server *server, const struct gateway_server_config *config);
 /* It is offered no more; once nothing of it runs or is in memory, catalog_remove. */
 void catalog_retire(struct model_server *server);
+/* It was retired, and stands in the configuration again; what leaves memory goes on leaving. */
+void catalog_revive(struct model_server *server);
 void catalog_remove(struct model_server *server);
 /* A tab; what it offers comes by catalog_offer. Aborts without memory. */
 struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *worker,

@@ -200,14 +200,19 @@ void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct se
 		relay_news(gateway, relay, send);
 }
 
-void gateway_resume(struct gateway *gateway, const char *server, const char *model)
+void gateway_resume(struct gateway *gateway, const struct lease_kept *kept)
 {
 	catalog_servers(it, &gateway->catalog)
 	{
-		if (it->configured && it->on_gpu && !strcmp(it->name, server))
-			residence_resume(&gateway->residences, catalog_model(it, model),
-					 loop_now());
+		if (it->configured && it->on_gpu && !strcmp(it->name, kept->name) &&
+		    residence_resume(&gateway->residences, it, kept, loop_now()))
+			return;
 	}
+	log_event(gateway->log, LOG_WARN,
+		  "a model's server is not in the configuration any more; its memory is kept for a "
+		  "while, and nobody unloads it",
+		  log_str("model", kept->label), log_str("server", kept->name),
+		  log_int("lease", (int64_t)kept->lease));
 }
 
 void gateway_process_ended(struct gateway *gateway, uint64_t process, int status)

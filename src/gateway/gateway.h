@@ -41,8 +41,8 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		   const struct gateway_options *options, struct gateway **ret_gateway);
 /* The configuration was read again: servers come, go and change; see docs/gateway.md. */
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
-/* A model of that server was in memory when the last broker ended. */
-void gateway_resume(struct gateway *gateway, const char *server, const char *model);
+/* That model was in memory when the last broker ended. */
+void gateway_resume(struct gateway *gateway, const struct lease_kept *kept);
 /* The broker stops: all requests, those that still come too, hear ERR_DRAINING. What they hold or
  * wait for is not given back: nothing is granted any more. */
 void gateway_drain(struct gateway *gateway);

@@ -24,6 +24,16 @@ static bool server_stays(const struct model_server *server, const struct gateway
 	return false;
 }
 
+/* What is left of one that was removed: it is the same one if it comes back. */
+static void revive_servers(struct gateway *gateway, const struct gateway_options *options)
+{
+	catalog_servers(server, &gateway->catalog)
+	{
+		if (server->removed && server_stays(server, options))
+			catalog_revive(server);
+	}
+}
+
 static void remove_missing(struct gateway *gateway, const struct gateway_options *options)
 {
 	catalog_servers(server, &gateway->catalog)
@@ -106,6 +116,7 @@ void gateway_reload(struct gateway *gateway, const struct gateway_options *optio
 	gateway->residences.unload_ms_max = options->unload_ms_max;
 
 	remove_missing(gateway, options);
+	revive_servers(gateway, options);
 	take_servers(gateway, options);
 	retire_models(gateway, now);
 	catalog_refresh(&gateway->catalog, now);

@@ -9,7 +9,8 @@ enum { LEASE_PARTY_FIRST = 1 }; /* numbers count up from here */
 struct lease_ask {
 	uint64_t party;
 	const char *name, *principal, *label; /* borrowed for the call */
-	bool again; /* where a claim of this name and label has lost its party, that is meant */
+	const char *again; /* where a claim of this name was asked for so before, and has lost its
+			      party, that is meant; borrowed; NULL: none is */
 	enum lease_class cls;
 	uint32_t slots;      /* 0: a model that is kept loaded */
 	uint64_t vram_bytes; /* of it */
@@ -20,6 +21,12 @@ struct lease_ask {
 	int64_t load_ms;            /* what loading again costs */
 	int64_t waited_ms;          /* before this ask, for the same */
 	int64_t timeout_ms;         /* <0: none */
+};
+
+/* A claim that has outlived the broker that asked for it. Texts are borrowed. */
+struct lease_kept {
+	uint64_t lease;
+	const char *name, *label, *again; /* as it was asked for; a long label is cut off */
 };
 
 struct lease_port {

@@ -66,6 +66,7 @@ struct model {
 	bool changed;              /* who waits for it was not told yet */
 	bool leaves;               /* it is unloaded once nothing runs there */
 	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
+	bool load_pending;       /* its server was told to load it, and has not answered */
 	struct call *call;       /* to its server, about it */
 	unsigned failures;       /* to load it, in a row */
 	unsigned crashes;        /* of its command, soon after it was started, in a row */

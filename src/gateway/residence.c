@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "gateway/residence_impl.h"
 #include "net/loop.h"
 
@@ -26,6 +27,7 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->due = MONO_NEVER;
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
+	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;
 }
 
 static int64_t retry_delay_ms(unsigned failures)
@@ -132,22 +134,32 @@ static void check_ready(struct model *model, struct mono_ms now)
 		model->due = mono_after(now, CHECK_MS);
 }
 
-/* After a restart its claim is found by its name, if that is kept whole. */
-static bool is_found_again(const struct model *model)
+enum { AGAIN_BYTES = 17 };
+
+/* By what its claim is found after a restart: not by its names alone, since another server may
+ * stand behind them then. */
+static void say_again(const struct model_server *server, const char *name,
+		      char ret_again[AGAIN_BYTES])
 {
-	return strlen(model->name) <= LIMIT_LABEL_BYTES;
+	const char *const parts[] = {server->adapter->kind, server->url, name};
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		hash = hash_bytes(hash, parts[i], strlen(parts[i]) + 1);
+	snprintf(ret_again, AGAIN_BYTES, "%016" PRIx64, hash);
 }
 
 static void ask_memory(struct residences *residences, struct model *model, enum lease_class cls,
 		       struct mono_ms since, struct mono_ms now)
 {
 	const struct model_server *server = model->server;
+	char again[AGAIN_BYTES];
 	struct lease_ask ask = {
 		.party = residences->party_next,
 		.name = server->name,
 		.principal = "gateway",
 		.label = model->name,
-		.again = is_found_again(model),
+		.again = again,
 		.cls = cls,
 		.vram_bytes = model_vram_bytes(model),
 		.gpu_mask = server->gpu_mask,
@@ -161,6 +173,7 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.timeout_ms = -1,
 	};
 
+	say_again(server, model->name, again);
 	residences->party_next += 2;
 	model->party = ask.party;
 	model->cls = cls;
@@ -168,12 +181,23 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 	residences->port->acquire(residences->port->ctx, &ask);
 }
 
-void residence_resume(struct residences *residences, struct model *model, struct mono_ms now)
+bool residence_resume(struct residences *residences, struct model_server *server,
+		      const struct lease_kept *kept, struct mono_ms now)
 {
-	if (model->residence != RESIDENCE_NONE || !is_found_again(model))
-		return;
+	char again[AGAIN_BYTES];
+	struct model *model;
+
+	say_again(server, kept->label, again);
+	if (strcmp(again, kept->again) != 0)
+		return false;
+
+	model = catalog_model(server, kept->label);
+	if (model->residence != RESIDENCE_NONE)
+		return false;
 	model->resumed = true;
+	model->lease = kept->lease;
 	ask_memory(residences, model, LEASE_BACKGROUND, now, now);
+	return true;
 }
 
 int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
@@ -266,10 +290,13 @@ static void claim_ended(struct residences *residences, struct model *model,
 }
 
 /* It was in memory when the last broker ended. Commands end with their broker; a server goes on,
- * and is asked what it has. */
-static void go_on(struct residences *residences, struct model *model, struct mono_ms now)
+ * and is asked what it has. One that was loading heard its client end: whether it goes on, nobody
+ * knows. */
+static void go_on(struct residences *residences, struct model *model, bool loading,
+		  struct mono_ms now)
 {
-	if (model->server->cmd) {
+	if (model->server->cmd || loading) {
+		model->load_pending = loading;
 		residence_unload(residences, model, now);
 		return;
 	}
@@ -283,11 +310,15 @@ static void go_on(struct residences *residences, struct model *model, struct mon
 static void begin_tenure(struct residences *residences, struct model *model,
 			 const struct send_effect *send, struct mono_ms now)
 {
+	bool another = model->lease != send->lease; /* the old one ended, and this was free */
+
 	model->lease = send->lease;
 	model->token = send->token;
 	model->gpus = send->gpus;
-	if (model->resumed)
-		go_on(residences, model, now);
+	if (model->resumed && another)
+		residence_unload(residences, model, now);
+	else if (model->resumed)
+		go_on(residences, model, send->state == CLAIM_LOADING, now);
 	else
 		residence_load(residences, model, now);
 }

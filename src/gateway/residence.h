@@ -28,9 +28,10 @@ struct residences {
  * model->retry_at. */
 int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
 		   struct mono_ms now);
-/* It was in memory when the last broker ended: its claim is asked for again, and its server whether
- * it still has it. */
-void residence_resume(struct residences *residences, struct model *model, struct mono_ms now);
+/* A model was in memory when the last broker ended: its claim is asked for again, and its server
+ * whether it still has it. False: it was another server's, behind the same name. */
+bool residence_resume(struct residences *residences, struct model_server *server,
+		      const struct lease_kept *kept, struct mono_ms now);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
 /* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded. The

@@ -52,6 +52,7 @@ static void on_loaded(void *ctx, const struct call_answer *answer)
 	char what[160];
 
 	model->call = NULL;
+	model->load_pending = answer->err && !answer->nobody;
 	if (answer->err == 0 && answer->status < 400) {
 		become_ready(residences, model, now);
 		return;
@@ -76,6 +77,7 @@ static void ask_load(struct residences *residences, struct model *model, struct 
 		become_ready(residences, model, now);
 		return;
 	}
+	model->load_pending = true;
 	if (residence_call(model, load, residences->load_ms_max, on_loaded) != 0) {
 		residence_failed(residences, model, now, "the call could not be made");
 		residence_give_back(residences, model, now);

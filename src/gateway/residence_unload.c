@@ -1,7 +1,8 @@
 /* residence_unload: from the wish that a model leaves until its server has given the memory back.
  * Proof is that its command and all it started are gone, that a connection there is refused, or
- * that the server does not list it as loaded. What proves nothing is asked again for unload_ms_max,
- * the time for which the core keeps the room of a model that was revoked. */
+ * that the server does not list it as loaded, unless a load was cut off, which may come later. What
+ * proves nothing is asked again for unload_ms_max, the time for which the core keeps the room of a
+ * model that was revoked. */
 #include <string.h>
 
 #include "base/err.h"
@@ -32,7 +33,9 @@ static void not_proven(struct residences *residences, struct model *model, struc
 		model->due = mono_after(now, UNLOAD_POLL_MS);
 		return;
 	}
-	log_event(residences->log, LOG_WARN, "model still in memory after its unload",
+	log_event(residences->log, LOG_WARN,
+		  model->load_pending ? "a load that was cut off was not seen to come"
+				      : "model still in memory after its unload",
 		  log_str("model", model->name), log_str("server", model->server->name),
 		  log_int("unload_max_ms", residences->unload_ms_max));
 	residence_give_back(residences, model, now);
@@ -55,14 +58,16 @@ static void on_unload_seen(void *ctx, const struct call_answer *answer)
 	bool readable;
 
 	model->call = NULL;
-	readable = answer->err == 0 &&
+	readable = answer->err == 0 && answer->status == 200 &&
 		   model->server->adapter->read_loaded(answer->body, answer->length,
 						       residence_look_for, &search);
 	/* A server that is gone has no memory. */
-	if (answer->nobody || (readable && !search.found))
+	if (answer->nobody || (readable && !search.found && !model->load_pending))
 		residence_give_back(residences, model, now);
 	else
 		not_proven(residences, model, now);
+	if (search.found)
+		model->load_pending = false; /* it has come, and is unloaded like any other */
 }
 
 static void on_unloaded(void *ctx, const struct call_answer *answer)
@@ -113,6 +118,8 @@ void residence_ask_unload(struct residences *residences, struct model *model, st
 		call_or_later(model, &ready, on_port_seen, now);
 	else if (server->cmd || !unload->method)
 		residence_give_back(residences, model, now);
+	else if (model->load_pending && server->adapter->loaded.method)
+		call_or_later(model, &server->adapter->loaded, on_unload_seen, now);
 	else
 		call_or_later(model, unload, on_unloaded, now);
 }

@@ -8,6 +8,7 @@ struct queued_event {
 	char who[LIMIT_ID_BYTES + 1]; /* an operator, or the principal that asks */
 	/* What the event calls a claim, where that does not stand in in.parsed. */
 	char name[LIMIT_ID_BYTES + 1], label[LIMIT_LABEL_BYTES + 1];
+	char request_id[LIMIT_REQUEST_ID_BYTES + 1];
 	void *extra;               /* owned, may be NULL: freed with it */
 	struct queued_event *next; /* queue.head or queue.unused */
 };

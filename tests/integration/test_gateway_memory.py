@@ -8,12 +8,14 @@ from lib.managed import ManagedTest
 from lib.wait import wait_until
 
 
-class GivenBack(ManagedTest):
+class MemoryTest(ManagedTest):
     """Each time `training` needs more than is left, and looks what is there when it is granted."""
 
     def training(self, daemon):
         return daemon.park("training", vram_mb=7000, slots=0, timeout_s=60)
 
+
+class GivenBack(MemoryTest):
     def test_a_server_that_does_not_unload(self):
         ollama = self.server("ollama", ["a"], size_mb=6000)
         ollama.unloads_lost = 10 ** 6
@@ -45,7 +47,7 @@ class GivenBack(ManagedTest):
         self.assertError(waiting.read_answer(), 503, "model_failed")
 
 
-class Restart(ManagedTest):
+class Restart(MemoryTest):
     def restart(self, daemon, how):
         getattr(daemon, how)()
         daemon.start()
@@ -74,6 +76,43 @@ class Restart(ManagedTest):
         daemon.start()
         self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=30).status, 200)
         self.assertIsNone(self.models(daemon)["models"][0]["failure"])
+
+    def test_a_load_that_was_cut_off(self):
+        """The server loads on, for nobody: it is not listed yet, and its memory is not free."""
+        ollama = self.server("ollama", ["a"], size_mb=6000)
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": "a", "vram_mb": 6000}]))
+        ollama.load_delay.clear()
+        self.begin(daemon, "a")
+        wait_until(lambda: ollama.asked("/api/generate"), "it loads")
+        self.restart(daemon, "kill")
+        training = self.training(daemon)
+        seen = len(ollama.asked("/api/ps"))
+        wait_until(lambda: len(ollama.asked("/api/ps")) > seen + 1, "it is looked for")
+        self.assertEqual([row["label"] for row in daemon.status()["leases"]], ["a"])
+        ollama.load_delay.set()
+        self.assertEqual(training.read_answer().status, 200)
+        self.assertEqual(ollama.loaded, set())
+
+    def test_the_configuration_changed_meanwhile(self):
+        """The name is another server's, or nobody's: what the old one has is not asked for there, and is kept for a
+        while."""
+        for kind in ("ollama", "openai", None):
+            with self.subTest(kind):
+                ollama = self.server("ollama", ["a"], size_mb=6000)
+                other = self.server(kind or "openai", ["a"])
+                row = {"models": [{"name": "a", "vram_mb": 6000}]}
+                daemon = self.behind(upstream(ollama, "it", **row),
+                                     timing={"restart_linger_s": 1, "unload_max_s": 1})
+                self.assertEqual(self.ask(daemon, "a").status, 200)
+                daemon.kill()
+                daemon.write_config({**daemon.config, "upstreams": [upstream(other, "it", **row)] if kind else []})
+                begun = time.monotonic()
+                daemon.start()
+                self.assertIn("it is not in the configuration", daemon.log().replace("a model's server", "it"))
+                self.assertEqual(self.training(daemon).read_answer().status, 200)
+                self.assertGreaterEqual(time.monotonic() - begun, 2)
+                self.assertEqual(ollama.loaded, {"a"})
+                self.assertEqual(other.asked("/api/ps"), [])
 
     def test_a_command_ends_with_its_broker(self):
         """Its memory is free when it is gone, and the next request starts it again."""

@@ -95,6 +95,49 @@ class Reloaded(GatewayTest):
         wait_until(lambda: not old.loaded, "the old one gave its memory back")
         self.assertEqual(new.loaded, {"a"})
 
+    def test_another_url_while_it_loads(self):
+        """The old one loads on, and keeps its lease until it has given its memory back; the new one has its own."""
+        old, new = self.server("ollama", ["a"], size_mb=5000), self.server("ollama", ["a"], size_mb=5000)
+        row = {"models": [{"name": "a", "vram_mb": 5000}]}
+        daemon = self.behind(upstream(old, "it", **row))
+        old.load_delay.clear()
+        waits = self.begin(daemon, "a")
+        wait_until(lambda: old.asked("/api/generate"), "it loads")
+        self.take(daemon, upstream(new, "it", **row))
+        wait_until(lambda: len(daemon.waiting()) == 1, "the new one waits for the memory")
+        self.assertEqual(len(self.leases(daemon)), 1)
+        self.assertEqual(new.asked("/api/generate"), [])
+        old.load_delay.set()
+        self.assertEqual(waits.read_answer().status, 200)
+        self.assertEqual((old.loaded, new.loaded), (set(), {"a"}))
+
+    def test_removed_and_there_again(self):
+        """Before it has left memory: it is the same one, with its lease."""
+        one = self.server("ollama", ["a"], size_mb=5000)
+        row = upstream(one, "it", models=[{"name": "a", "vram_mb": 5000}])
+        daemon = self.behind(row)
+        one.pieces = [b"data: {}\n\n", (go_on := threading.Event()).is_set, b"data: [DONE]\n\n"]
+        stream = self.begin(daemon, "a", stream=True)
+        self.assertEqual(stream.read_head()[0], 200)
+        self.take(daemon)
+        self.take(daemon, row)
+        waits = self.begin(daemon, "a")
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 2, "another asks for it")
+        go_on.set()
+        list(stream.chunks())
+        self.assertEqual(waits.read_answer().status, 200)
+        self.assertEqual(self.leases(daemon), ["a"])
+        self.assertEqual(one.loaded, {"a"})
+        self.assertEqual(len(self.models(daemon)["models"]), 1)
+
+        one.unloads_lost = 2  # and once more while it is unloaded
+        self.take(daemon)
+        wait_until(lambda: self.state_of(daemon, "a") == "unloading", "it leaves")
+        self.take(daemon, row)
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        self.assertEqual(self.leases(daemon), ["a"])
+        self.assertEqual(one.loaded, {"a"})
+
     def test_another_name_behind_an_alias(self):
         """A request that had to give way goes to another server, and its body has that one's name of the model."""
         alias = "the-best-model-" + "x" * 90

@@ -143,7 +143,7 @@ class ToAndFro(GatewayTest):
 class Loads(GatewayTest):
     def test_one_that_is_never_answered(self):
         ollama = self.server("ollama", ["a"], size_mb=4000)
-        daemon = self.behind(upstream(ollama, "ollama"), timing={"load_max_s": 1})
+        daemon = self.behind(upstream(ollama, "ollama"), timing={"load_max_s": 1, "unload_max_s": 2})
         ollama.load_delay.clear()
         answer = self.ask(daemon, "a")
         self.assertError(answer, 503, "model_failed")

@@ -40,6 +40,8 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 	snprintf(queued->who, sizeof(queued->who), "%s", ask->principal);
 	snprintf(queued->name, sizeof(queued->name), "%s", ask->name);
 	copy_label(queued->label, ask->label);
+	snprintf(queued->request_id, sizeof(queued->request_id), "%s",
+		 ask->again ? ask->again : "");
 	wire.principal = queued->who;
 	rights = ask->loads ? NULL : class_rights_of(&wire); /* models are nobody's claims */
 	event->type = EVENT_ACQUIRE;
@@ -61,7 +63,7 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 		.timeout_ms = ask->timeout_ms,
 		.name = queued->name,
 		.label = queued->label,
-		.request_id = ask->again ? queued->label : NULL,
+		.request_id = queued->request_id,
 		.principal = queued->who,
 		.waiting_max = rights ? rights->waiting_max : 0,
 		.held_max = rights ? rights->held_max : 0,
@@ -316,7 +318,9 @@ void inference_resume(struct inference *inference, const struct core *core)
 
 		id = rec->id;
 		if (rec->binding == BIND_PROXIED && rec->need.slots == 0 && !rec->revoked)
-			gateway_resume(inference->gateway, rec->name, rec->label);
+			gateway_resume(inference->gateway,
+				       &(struct lease_kept){rec->id, rec->name, rec->label,
+							    rec->request_id});
 	}
 }
 

@@ -202,6 +202,21 @@ static void test_memory_after_restart(void **state)
 	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
 }
 
+/* One that was loading is loading still: whoever has it again is told. */
+static void test_loading_after_restart(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event want = model_want();
+	uint64_t held;
+
+	want.acquire.loads = true;
+	held = fixture_ask(fixture, 0, want);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_LOADING);
+	fixture_restart(fixture, true);
+	assert_int_equal(fixture_ask(fixture, 0, want), held);
+	assert_int_equal(fixture_sent(fixture, SEND_GRANTED, held)->send.state, CLAIM_LOADING);
+}
+
 /* One inside another is not its host's to take back: each is asked for by itself. */
 static void test_memory_inside_after_restart(void **state)
 {
@@ -256,6 +271,7 @@ int main(void)
 		TEST(test_proxied_restart),
 		TEST(test_memory_until_unloaded),
 		TEST(test_memory_after_restart),
+		TEST(test_loading_after_restart),
 		TEST(test_memory_inside_after_restart),
 		TEST(test_memory_not_asked_for_again),
 	};

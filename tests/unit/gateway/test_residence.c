@@ -28,6 +28,7 @@ static struct {
 	bool full; /* no call can be made */
 	bool mute; /* connections are not taken, nor refused */
 	struct lease_ask ask;
+	char again[32]; /* of that */
 	unsigned asks, readies, releases, starts, stops;
 } seen;
 
@@ -62,6 +63,8 @@ static void on_acquire(void *ctx, const struct lease_ask *ask)
 {
 	(void)ctx;
 	seen.ask = *ask;
+	snprintf(seen.again, sizeof(seen.again), "%s", ask->again);
+	seen.ask.again = seen.again;
 	seen.asks++;
 }
 
@@ -154,11 +157,17 @@ static void end(void)
 	catalog_finish(&catalog);
 }
 
-static void news(enum send_kind msg)
+static void news_of_state(enum send_kind msg, enum claim_state state)
 {
-	const struct send_effect send = {.msg = msg, .lease = 5, .gpus = 1, .err = ERR_REVOKED};
+	const struct send_effect send = {
+		.msg = msg, .state = state, .lease = 5, .gpus = 1, .err = ERR_REVOKED};
 
 	assert_true(residence_news(&residences, seen.ask.party, &send, seen.now));
+}
+
+static void news(enum send_kind msg)
+{
+	news_of_state(msg, CLAIM_HELD);
 }
 
 /* The server answers what it was asked at `path`. `body` NULL: nobody listens there. */
@@ -176,10 +185,28 @@ static void answer(const char *path, int status, const char *body)
 	seen.done(seen.ctx, &answer);
 }
 
+/* The call's own limit is over. */
+static void answer_slowly(const char *path)
+{
+	seen.mute = true;
+	answer(path, 0, NULL);
+	seen.mute = false;
+}
+
 static void pass(int64_t ms)
 {
 	seen.now = mono_after(seen.now, ms);
 	residence_tick(&residences, seen.now);
+}
+
+/* After a restart: its claim was asked for as this server's is, and has this number. */
+static bool resume(uint64_t lease)
+{
+	struct lease_kept kept = {lease, "server", "m", seen.again};
+
+	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	residence_unwanted(&residences, model);
+	return residence_resume(&residences, model->server, &kept, seen.now);
 }
 
 static void become_ready(void)
@@ -238,6 +265,82 @@ static void test_one_that_never_unloads(void **state)
 	}
 }
 
+/* A load that nobody hears of any more may still come: cut off by the claim's end, by its own
+ * limit, or with the last broker. */
+static void test_a_load_that_comes_late(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 4; way++) {
+		begin("ollama", false);
+		if (way == 3) {
+			resume(5);
+		} else {
+			assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now),
+					 0);
+			news(SEND_GRANTED);
+		}
+		if (way == 0)
+			news(SEND_REVOKED);
+		else if (way == 1)
+			news(SEND_YIELD);
+		else if (way == 2)
+			answer_slowly("/api/generate");
+		else
+			news_of_state(SEND_GRANTED, CLAIM_LOADING);
+
+		for (int64_t ms = 0; ms < 5000; ms += 1000) {
+			answer("/api/ps", 200, loaded_none);
+			assert_int_equal(seen.releases, 0);
+			pass(1000);
+		}
+		answer("/api/ps", 200, loaded_m);
+		assert_int_equal(seen.releases, 0);
+		pass(1000);
+		answer("/api/generate", 200, "{}");
+		answer("/api/ps", 200, loaded_none);
+		assert_int_equal(seen.releases, 1);
+		assert_false(model->load_pending);
+		end();
+	}
+}
+
+/* It never comes: its room is kept as long as any other's that is not proven free. */
+static void test_a_load_that_never_comes(void **state)
+{
+	(void)state;
+	for (int way = 0; way < 2; way++) {
+		begin("ollama", false);
+		assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+		news(SEND_GRANTED);
+		news(SEND_REVOKED);
+		for (int64_t ms = 0; way == 0 && ms < UNLOAD_MS; ms += 1000) {
+			answer("/api/ps", 200, loaded_none);
+			assert_int_equal(seen.releases, 0);
+			pass(1000);
+		}
+		if (way == 0)
+			answer("/api/ps", 200, loaded_none);
+		else
+			answer("/api/ps", 0, NULL); /* the server has ended */
+		assert_int_equal(seen.releases, 1);
+		end();
+	}
+}
+
+/* A load that was answered is over, however it ended. */
+static void test_a_load_that_failed(void **state)
+{
+	(void)state;
+	begin("ollama", false);
+	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	news(SEND_GRANTED);
+	answer("/api/generate", 500, "{}");
+	answer("/api/generate", 200, "{}");
+	answer("/api/ps", 200, loaded_none);
+	assert_int_equal(seen.releases, 1);
+	end();
+}
+
 /* One that takes no connection may have all it had. */
 static void test_a_server_that_hangs(void **state)
 {
@@ -274,8 +377,7 @@ static void test_found_again(void **state)
 	(void)state;
 	for (int has = 0; has < 2; has++) {
 		begin("ollama", false);
-		residence_resume(&residences, model, seen.now);
-		assert_true(seen.ask.again);
+		resume(5);
 		news(SEND_GRANTED);
 		answer("/api/ps", 200, has ? loaded_m : loaded_none);
 		assert_int_equal(model->residence, has ? RESIDENCE_READY : RESIDENCE_NONE);
@@ -285,20 +387,57 @@ static void test_found_again(void **state)
 	}
 }
 
+/* Behind its name stands another server now, which knows nothing of it. */
+static void test_another_server_of_that_name(void **state)
+{
+	struct lease_kept kept = {5, "server", "m", ""};
+	char again[sizeof(seen.again)];
+	(void)state;
+
+	begin("ollama", false);
+	resume(5);
+	memcpy(again, seen.again, sizeof(again));
+	kept.again = again;
+	end();
+
+	begin("llama-router", false);
+	assert_false(residence_resume(&residences, model->server, &kept, seen.now));
+	kept.again = "";
+	assert_false(residence_resume(&residences, model->server, &kept, seen.now));
+	assert_int_equal(seen.asks, 0);
+	assert_int_equal(model->residence, RESIDENCE_NONE);
+	end();
+}
+
+/* Its claim was over, and what was granted instead is a new one: nobody waits for it, and the
+ * server may have the model still. */
+static void test_granted_anew(void **state)
+{
+	(void)state;
+	begin("ollama", false);
+	assert_true(resume(4));
+	news_of_state(SEND_GRANTED, CLAIM_LOADING);
+	answer("/api/generate", 200, "{}");
+	answer("/api/ps", 200, loaded_none);
+	assert_int_equal(seen.releases, 1);
+	assert_int_equal(model->residence, RESIDENCE_NONE);
+	end();
+}
+
 /* Its claim was over before it was asked for again: nothing is loaded for nobody, and what the
  * server still has is unloaded. */
 static void test_found_too_late(void **state)
 {
 	(void)state;
 	begin("ollama", false);
-	residence_resume(&residences, model, seen.now);
+	resume(5);
 	news(SEND_QUEUED);
 	assert_int_equal(model->residence, RESIDENCE_NONE);
 	assert_false(model->resumed);
 	end();
 
 	begin("ollama", false);
-	residence_resume(&residences, model, seen.now);
+	resume(5);
 	news(SEND_DENIED);
 	assert_int_equal(model->failures, 0);
 	answer("/api/generate", 200, "{}");
@@ -314,7 +453,7 @@ static void test_command_of_the_last_broker(void **state)
 {
 	(void)state;
 	begin("openai", true);
-	residence_resume(&residences, model, seen.now);
+	resume(5);
 	news(SEND_GRANTED);
 	answer("/health", 200, "");
 	assert_int_equal(seen.releases, 0);
@@ -354,9 +493,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_given_back_once_it_is_gone),
 		cmocka_unit_test(test_one_that_never_unloads),
+		cmocka_unit_test(test_a_load_that_comes_late),
+		cmocka_unit_test(test_a_load_that_never_comes),
+		cmocka_unit_test(test_a_load_that_failed),
 		cmocka_unit_test(test_a_server_that_hangs),
 		cmocka_unit_test(test_a_server_that_ended_has_no_memory),
 		cmocka_unit_test(test_found_again),
+		cmocka_unit_test(test_another_server_of_that_name),
+		cmocka_unit_test(test_granted_anew),
 		cmocka_unit_test(test_found_too_late),
 		cmocka_unit_test(test_command_of_the_last_broker),
 		cmocka_unit_test(test_a_stranger_on_its_port),
