@@ -90,6 +90,18 @@ class Managed(ManagedTest):
         self.assertIn("status 137", self.failure(daemon))
         self.assertError(self.ask(daemon, "m"), 503, "model_failed")
 
+    def test_its_keeper_is_killed(self):
+        """What it kept is killed, in whatever session, before its memory goes to others; another one's is not."""
+        daemon = self.behind(self.row("it", "child", "deaf"), self.row("other", "child", vram_mb=1000, model="o"))
+        self.assertEqual([self.ask(daemon, model).status for model in "mo"], [200, 200])
+        ports = [self.ports[name] for name in ("it", "other")]
+        keeper, = pids_of("baton-keeper", ports[0])
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: [row["label"] for row in daemon.status()["leases"]] == ["o"], "its memory is free")
+        self.assertEqual(self.runs("it") + pids_of("left-behind-" + ports[0]), [])
+        self.assertEqual((len(self.runs("other")), len(pids_of("left-behind-" + ports[1]))), (1, 1))
+        self.assertIn("was killed; what it kept is killed", daemon.log())
+
     def test_crashes_when_asked(self):
         daemon = self.behind(self.row("it", "crash"))
         self.assertIn(self.ask(daemon, "m").status, (502, 503))

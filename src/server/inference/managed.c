@@ -25,6 +25,7 @@ enum {
 	READ_BYTES = 16 * 1024,
 	LAST_MS = 5 * 1000, /* for all to end, when the broker does */
 	NAME_BYTES = 64,
+	SWEEP_MS = 20,
 };
 
 struct managed_process {
@@ -32,7 +33,8 @@ struct managed_process {
 	struct managed *owner;
 	uint64_t process;
 	char server[NAME_BYTES];
-	pid_t pid; /* of the keeper */
+	pid_t pid;  /* of the keeper; 0: it has ended, and what it left behind is killed */
+	int status; /* .. then */
 	int pidfd, control_fd, output_fd;
 	struct loop_watch *end_watch, *output_watch;
 	char line[LINE_BYTES + 1];
@@ -213,17 +215,12 @@ static void free_process(struct managed_process *process)
 	free(process);
 }
 
-static void on_end(void *ctx, int fd)
+static void tell_end(struct managed_process *process)
 {
-	struct managed_process *process = ctx;
 	struct managed *managed = process->owner;
 	uint64_t number = process->process;
-	int status = 0;
-	(void)fd;
+	int status = process->status;
 
-	if (waitpid(process->pid, &status, 0) < 0)
-		status = 0;
-	status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 	while (process->output_fd >= 0 && process->bytes < WINDOW_BYTES && read_output(process))
 		;
 	if (!process->cut)
@@ -235,11 +232,44 @@ static void on_end(void *ctx, int fd)
 	managed->on_end(managed->ctx, number, status);
 }
 
+static bool is_keeper(const void *ctx, pid_t pid)
+{
+	const struct managed *managed = ctx;
+
+	list_each (it, next, &managed->all) {
+		if (container_of(it, struct managed_process, link)->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* The end of a keeper is the end of all that it kept, unless it was killed itself. */
+static void on_end(void *ctx, int fd)
+{
+	struct managed_process *process = ctx;
+	int status = 0;
+	(void)fd;
+
+	if (waitpid(process->pid, &status, 0) < 0)
+		status = 0;
+	process->status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	process->pid = 0;
+	loop_unwatch(process->end_watch);
+	process->end_watch = NULL;
+	if (orphans_kill(&process->owner->orphans) == 0)
+		tell_end(process);
+	else
+		log_event(process->owner->log, LOG_WARN,
+			  "the process beside a model server was killed; what it kept is killed",
+			  log_str("server", process->server), log_int("status", process->status));
+}
+
 void managed_init(struct managed *managed, struct loop *loop, struct log *log,
 		  void (*on_ended)(void *ctx, uint64_t process, int status), void *ctx)
 {
 	*managed = (struct managed){.loop = loop, .log = log, .on_end = on_ended, .ctx = ctx};
 	list_init(&managed->all);
+	managed->orphans = (struct orphans){.is_keeper = is_keeper, .ctx = managed};
 }
 
 static int watch_process(struct managed_process *process)
@@ -261,6 +291,7 @@ int managed_start(struct managed *managed, const struct process_ask *ask, const 
 
 	if (!process)
 		return -ENOMEM;
+	orphans_begin(&managed->orphans);
 	*process = (struct managed_process){
 		.owner = managed, .process = ask->process, .pidfd = -1, .window = loop_now()};
 	snprintf(process->server, sizeof(process->server), "%s", ask->server);
@@ -295,16 +326,33 @@ void managed_stop(struct managed *managed, uint64_t process)
 {
 	list_each (it, next, &managed->all) {
 		struct managed_process *one = container_of(it, struct managed_process, link);
-		if (one->process == process && write(one->control_fd, "s", 1) < 0)
+		if (one->process == process && one->pid && write(one->control_fd, "s", 1) < 0)
 			log_event(managed->log, LOG_WARN, "model server cannot be asked to end",
 				  log_str("server", one->server),
 				  log_str("error", strerror(errno)));
 	}
 }
 
+/* True: some of it lives still. */
+static bool sweep_all(struct managed *managed)
+{
+	bool swept = false, left = false;
+
+	list_each (it, next, &managed->all) {
+		struct managed_process *process = container_of(it, struct managed_process, link);
+		if (process->pid)
+			continue;
+		left = left || (!swept && orphans_kill(&managed->orphans) > 0);
+		swept = true;
+		if (!left)
+			tell_end(process);
+	}
+	return left;
+}
+
 struct mono_ms managed_step(struct managed *managed, struct mono_ms now)
 {
-	struct mono_ms next_at = MONO_NEVER;
+	struct mono_ms next_at = sweep_all(managed) ? mono_after(now, SWEEP_MS) : MONO_NEVER;
 
 	list_each (it, next, &managed->all) {
 		struct managed_process *process = container_of(it, struct managed_process, link);
@@ -336,8 +384,11 @@ void managed_finish(struct managed *managed)
 		int64_t left_ms = mono_since(until, loop_now());
 
 		close_output(process); /* else it may wait for us to read */
-		if (poll(&wait, 1, left_ms > 0 ? (int)left_ms : 0) > 0)
+		if (process->pid && poll(&wait, 1, left_ms > 0 ? (int)left_ms : 0) > 0)
 			(void)waitpid(process->pid, NULL, WNOHANG);
 		free_process(process);
 	}
+	if (managed->orphans.begun)
+		orphans_kill(&managed->orphans); /* keepers that took too long, too */
+	orphans_finish(&managed->orphans);
 }

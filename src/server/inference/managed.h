@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mono.h"
 #include "gateway/process_port.h"
+#include "server/inference/orphans.h"
 
 struct loop;
 
@@ -12,6 +13,7 @@ struct managed {
 	struct loop *loop;
 	struct log *log;
 	struct list all; /* struct managed_process */
+	struct orphans orphans;
 	/* As gateway_process_ended. */
 	void (*on_end)(void *ctx, uint64_t process, int status);
 	void *ctx;
