@@ -70,6 +70,11 @@ static void on_worker(void *ctx)
 	gateway_look_later(gateway);
 }
 
+static void on_worker_leave(void *ctx, const struct model_server *server)
+{
+	relay_worker_left(ctx, server);
+}
+
 /* Lists have come: those who asked for what was not known are answered. */
 static void on_lists(void *ctx)
 {
@@ -131,6 +136,7 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.catalog = &gateway->catalog,
 		.stop_ms_max = options->settle_ms_max,
 		.on_change = on_worker,
+		.on_leave = on_worker_leave,
 		.ctx = gateway,
 	};
 	workers_init(&gateway->workers);
@@ -177,6 +183,12 @@ int gateway_worker_open(struct gateway *gateway, uint64_t conn, const char *prin
 			const struct worker_message *hello)
 {
 	return worker_open(&gateway->workers, conn, principal, hello);
+}
+
+int gateway_worker_open_bridge(struct gateway *gateway, uint64_t conn, const char *principal,
+			       bool embeds, const char *model, uint32_t gpus)
+{
+	return worker_open_bridge(&gateway->workers, conn, principal, embeds, model, gpus);
 }
 
 void gateway_worker_said(struct gateway *gateway, uint64_t conn, const char *text, size_t length)

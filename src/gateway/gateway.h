@@ -71,6 +71,9 @@ void gateway_process_ended(struct gateway *gateway, uint64_t process, int status
  * -ERR_TOO_MANY_CONNECTIONS. */
 int gateway_worker_open(struct gateway *gateway, uint64_t conn, const char *principal,
 			const struct worker_message *hello);
+/* The same of one that speaks as the predecessor's tabs did, see worker.h. */
+int gateway_worker_open_bridge(struct gateway *gateway, uint64_t conn, const char *principal,
+			       bool embeds, const char *model, uint32_t gpus);
 void gateway_worker_said(struct gateway *gateway, uint64_t conn, const char *text, size_t length);
 void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
 

@@ -34,6 +34,8 @@ void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms 
 void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 struct mono_ms relay_patience(const struct gateway *gateway, const struct relay *relay);
 void relay_worker_changed(struct gateway *gateway); /* some may have room */
+/* A tab is going: nobody waits for its model any more. */
+void relay_worker_left(struct gateway *gateway, const struct model_server *server);
 void relay_model_changed(struct gateway *gateway, struct model *model);
 struct relay *relay_of_party(const struct gateway *gateway, uint64_t party);
 void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send);

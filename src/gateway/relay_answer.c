@@ -323,12 +323,14 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 }
 
 /* The server may go on computing for one who left, or was silent for too long; where it can be
- * asked, the turn is kept until it says that it is idle (REPORTS: up to 83 s in the prompt phase).
- */
+ * asked, the turn is kept until it says that it is idle (REPORTS: up to 83 s in the prompt phase);
+ * a tab that cannot stop says when it is done. */
 static bool must_settle(const struct relay *relay)
 {
-	return relay->stage == RELAY_FORWARDED && relay->party &&
-	       relay->model->server->adapter->busy.method && !relay->outranked;
+	const struct model_server *server = relay->model ? relay->model->server : NULL;
+
+	return relay->stage == RELAY_FORWARDED && relay->party && !relay->outranked &&
+	       (server->adapter->busy.method || server->takes_turns);
 }
 
 void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome)
@@ -353,5 +355,5 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 	relay->stage = RELAY_SETTLING;
 	relay->alive_at = MONO_NEVER;
 	relay->due = mono_after(now, gateway->options.settle_ms_max);
-	relay->look_at = now;
+	relay->look_at = relay->model->server->takes_turns ? MONO_NEVER : now; /* it says so */
 }

@@ -116,6 +116,7 @@ static void ask_again(struct gateway *gateway, struct relay *relay)
 	relay->model->running--;
 	relay->body_sent = 0;
 	relay->granted = MONO_NEVER;
+	relay_give_back(gateway, relay);
 	relay_resolve(gateway, relay, loop_now());
 }
 

@@ -55,7 +55,7 @@ void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_
 		relay->stage = RELAY_WORKER;
 		return;
 	}
-	if (!model->server->on_gpu) {
+	if (!model->server->on_gpu && !model->server->takes_turns) {
 		relay_forward(gateway, relay, now);
 		return;
 	}
@@ -151,11 +151,39 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 	}
 }
 
+/* A tab that cannot stop has stopped: the turn of a client that left ends with it. */
+static void end_settled(struct gateway *gateway)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->stage == RELAY_SETTLING && relay->model->server->takes_turns &&
+		    relay->model->server->running == 0)
+			relay_end(gateway, relay, "left");
+	}
+}
+
+void relay_worker_left(struct gateway *gateway, const struct model_server *server)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (!relay->model || relay->model->server != server)
+			continue;
+		if (relay->stage == RELAY_SETTLING) {
+			relay_end(gateway, relay, "left");
+			continue;
+		}
+		relay_leave_queue(gateway, relay);
+		relay->model = NULL;
+		relay->stage = RELAY_WORKER;
+	}
+}
+
 /* Whoever comes first of the highest class is asked first. */
 void relay_worker_changed(struct gateway *gateway)
 {
 	struct mono_ms now = loop_now();
 
+	end_settled(gateway);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 		list_each (it, next, &gateway->relays) {
 			struct relay *relay = container_of(it, struct relay, link);
@@ -183,12 +211,13 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay->fence = send->fence;
 	relay->token = send->token;
 	relay->outranked = false;
-	if (relay->model->residence == RESIDENCE_READY) {
+	if (relay->model->residence == RESIDENCE_READY && server_has_room(relay->model->server)) {
 		relay_forward(gateway, relay, now);
 		return;
 	}
 
-	/* It left meanwhile: a request now would bring it back past the queue. */
+	/* It left meanwhile: a request now would bring it back past the queue. Or a tab has been
+	 * given another one. */
 	relay_give_back(gateway, relay);
 	relay_want_model(gateway, relay, now);
 }
@@ -198,11 +227,12 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 static void give_way(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
 {
 	bool first = !relay->outranked;
+	bool stops = !relay->model->server->takes_turns;
 	bool whole = relay->body_complete && !relay->body_passed;
 	struct mono_ms now = loop_now();
 
 	relay->outranked = true;
-	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole ||
+	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole || !stops ||
 	    send->reason != YIELD_PREEMPTED)
 		return;
 

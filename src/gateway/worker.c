@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "gateway/worker_impl.h"
 #include "net/loop.h"
 #include "net/session.h"
 
@@ -19,35 +20,13 @@ enum {
 	MORE_BYTES = WORKER_WINDOW_BYTES / 4,
 };
 
-struct worker {
-	struct list in_workers;
-	struct workers *workers;
-	struct model_server *server;
-	uint64_t conn;
-	struct list works; /* struct work */
-	uint64_t body_ahead;
-	unsigned pings; /* since it was heard */
-	struct mono_ms ping_at;
-};
-
-/* A request that it has. */
-struct work {
-	struct list in_worker;
-	uint64_t number;
-	const struct upstream_handlers *handlers; /* NULL: cancelled */
-	void *ctx;
-	bool begun, paused, full;
-	uint64_t ahead, taken; /* of the answer: on its way, at most; to be given back by `more` */
-	struct mono_ms due;    /* it must have stopped */
-};
-
 void workers_init(struct workers *workers)
 {
 	list_init(&workers->all);
 	workers->next_worker = workers->next_request = 1;
 }
 
-static struct work *work_of(const struct worker *worker, uint64_t number)
+struct work *worker_work_of(const struct worker *worker, uint64_t number)
 {
 	list_each (it, next, &worker->works) {
 		struct work *work = container_of(it, struct work, in_worker);
@@ -67,25 +46,27 @@ static struct worker *worker_of(const struct workers *workers, uint64_t conn)
 	return NULL;
 }
 
-static void send_text(const struct worker *worker, const struct text *text)
+void worker_send_text(const struct worker *worker, const struct text *text)
 {
 	net_session_send(worker->workers->net, worker->conn, text->bytes, text->length);
 }
 
-static void free_work(struct worker *worker, struct work *work)
+void worker_free_work(struct worker *worker, struct work *work)
 {
 	list_remove(&work->in_worker);
 	worker->server->running--;
+	bridge_work_destroy(work->bridge);
 	free(work);
 }
 
 static void free_worker(struct worker *worker)
 {
 	list_each (it, next, &worker->works)
-		free_work(worker, container_of(it, struct work, in_worker));
+		worker_free_work(worker, container_of(it, struct work, in_worker));
 	catalog_remove(worker->server);
 	list_remove(&worker->in_workers);
 	worker->workers->count--;
+	free(worker->bridge_model);
 	free(worker);
 }
 
@@ -109,18 +90,18 @@ static void end_worker(struct worker *worker, const char *what)
 		void *ctx = work->ctx;
 		uint64_t number = work->number;
 
-		free_work(worker, work);
+		worker_free_work(worker, work);
 		if (handlers)
 			handlers->on_end(ctx, number, &gone);
 	}
 	log_event(workers->log, LOG_INFO, "worker gone", log_str("worker", worker->server->name),
 		  log_str("why", what));
+	workers->on_leave(workers->ctx, worker->server);
 	free_worker(worker);
 	workers->on_change(workers->ctx);
 }
 
-/* It broke a rule: what it says from here on is not heard. */
-static void turn_away(struct worker *worker, const char *what)
+void worker_turn_away(struct worker *worker, const char *what)
 {
 	log_event(worker->workers->log, LOG_WARN, "client bug: worker",
 		  log_str("worker", worker->server->name), log_str("what", what));
@@ -166,15 +147,14 @@ static void name_server(const char *id, char *ret_name, size_t size)
 	ret_name[used] = '\0';
 }
 
-int worker_open(struct workers *workers, uint64_t conn, const char *principal,
-		const struct worker_message *hello)
+struct worker *worker_create(struct workers *workers, uint64_t conn, const char *principal,
+			     const char *id)
 {
 	char name[LIMIT_ID_BYTES + 8];
-	cleanup_text struct text welcome = {0};
 	struct worker *worker;
 
 	if (workers->count == WORKERS_MAX)
-		return -ERR_TOO_MANY_CONNECTIONS;
+		return NULL;
 	worker = calloc(1, sizeof(*worker));
 	if (!worker)
 		abort();
@@ -186,35 +166,49 @@ int worker_open(struct workers *workers, uint64_t conn, const char *principal,
 	list_init(&worker->in_workers);
 	list_append(&workers->all, &worker->in_workers);
 	workers->count++;
-	name_server(hello->name, name, sizeof(name));
+	name_server(id, name, sizeof(name));
 	worker->server = catalog_add_worker(workers->catalog, worker, name, principal);
-
 	net_session_rate(workers->net, conn, MESSAGES_PER_S);
+	return worker;
+}
+
+int worker_open(struct workers *workers, uint64_t conn, const char *principal,
+		const struct worker_message *hello)
+{
+	struct worker *worker = worker_create(workers, conn, principal, hello->name);
+	cleanup_text struct text welcome = {0};
+
+	if (!worker)
+		return -ERR_TOO_MANY_CONNECTIONS;
 	worker_encode_welcome(&welcome, workers->next_worker++);
-	send_text(worker, &welcome);
-	log_event(workers->log, LOG_INFO, "worker", log_str("worker", name),
+	worker_send_text(worker, &welcome);
+	log_event(workers->log, LOG_INFO, "worker", log_str("worker", worker->server->name),
 		  log_int("models", hello->model_count),
 		  log_int("concurrency", hello->concurrency));
 	take_offer(worker, hello);
 	return 0;
 }
 
+void worker_begin_answer(struct work *work, int status, const char *content_type)
+{
+	char line[64];
+	int length = snprintf(line, sizeof(line), "Content-Type: %s\r\n", content_type);
+
+	work->begun = true;
+	if (work->handlers)
+		work->handlers->on_head(work->ctx, work->number, status,
+					(struct http_field_iterator){line, line + length});
+}
+
 static void take_head(struct worker *worker, const struct worker_message *message)
 {
-	struct work *work = work_of(worker, message->request);
-	char line[64];
-	int length;
+	struct work *work = worker_work_of(worker, message->request);
 
 	if (!work || work->begun) {
-		turn_away(worker, "an answer that was not asked for");
+		worker_turn_away(worker, "an answer that was not asked for");
 		return;
 	}
-	work->begun = true;
-	if (!work->handlers)
-		return;
-	length = snprintf(line, sizeof(line), "Content-Type: %s\r\n", message->content_type);
-	work->handlers->on_head(work->ctx, work->number, message->status,
-				(struct http_field_iterator){line, line + length});
+	worker_begin_answer(work, message->status, message->content_type);
 }
 
 static void give_back(const struct worker *worker, struct work *work)
@@ -226,28 +220,28 @@ static void give_back(const struct worker *worker, struct work *work)
 	worker_encode_more(&more, work->number, work->taken);
 	work->ahead -= work->taken;
 	work->taken = 0;
-	send_text(worker, &more);
+	worker_send_text(worker, &more);
 }
 
 static void take_piece(struct worker *worker, const struct worker_message *message)
 {
-	struct work *work = work_of(worker, message->request);
+	struct work *work = worker_work_of(worker, message->request);
 	uint64_t number = message->request;
 
 	if (!work || !work->begun) {
-		turn_away(worker, "an answer that was not asked for");
+		worker_turn_away(worker, "an answer that was not asked for");
 		return;
 	}
 	work->ahead += message->text_length;
 	if (work->ahead > WORKER_WINDOW_BYTES) {
-		turn_away(worker, "more of an answer than its window takes");
+		worker_turn_away(worker, "more of an answer than its window takes");
 		return;
 	}
 	work->taken += message->text_length;
 	if (work->handlers && message->text_length > 0)
 		work->handlers->on_body(work->ctx, number, message->text, message->text_length);
 
-	work = work_of(worker, number); /* it may be cancelled now */
+	work = worker_work_of(worker, number); /* it may be cancelled now */
 	if (work)
 		give_back(worker, work);
 }
@@ -271,16 +265,26 @@ static int client_err(int err)
 	}
 }
 
+void worker_end_work(struct worker *worker, struct work *work, const struct upstream_end *end)
+{
+	struct workers *workers = worker->workers;
+	const struct upstream_handlers *handlers = work->handlers;
+	void *ctx = work->ctx;
+	uint64_t number = work->number;
+
+	worker_free_work(worker, work);
+	workers->on_change(workers->ctx);
+	if (handlers)
+		handlers->on_end(ctx, number, end);
+}
+
 static void take_end(struct worker *worker, const struct worker_message *message)
 {
-	struct work *work = work_of(worker, message->request);
-	struct workers *workers = worker->workers;
-	const struct upstream_handlers *handlers;
+	struct work *work = worker_work_of(worker, message->request);
 	struct upstream_end end = {.phase = UPSTREAM_BODY, .what = ""};
-	void *ctx;
 
 	if (!work) {
-		turn_away(worker, "an answer that was not asked for");
+		worker_turn_away(worker, "an answer that was not asked for");
 		return;
 	}
 	if (message->err || !work->begun) {
@@ -288,19 +292,13 @@ static void take_end(struct worker *worker, const struct worker_message *message
 		end.phase = work->begun ? UPSTREAM_BODY : UPSTREAM_HEAD;
 		end.what = message->words ? message->words : err_text(end.err);
 	}
-
-	handlers = work->handlers;
-	ctx = work->ctx;
-	free_work(worker, work);
-	workers->on_change(workers->ctx);
-	if (handlers)
-		handlers->on_end(ctx, message->request, &end);
+	worker_end_work(worker, work, &end);
 }
 
 static void take_took(struct worker *worker, const struct worker_message *message)
 {
 	if (message->bytes > worker->body_ahead) {
-		turn_away(worker, "it took more than it was sent");
+		worker_turn_away(worker, "it took more than it was sent");
 		return;
 	}
 	worker->body_ahead -= message->bytes;
@@ -317,7 +315,7 @@ static void take_message(struct worker *worker, const struct worker_message *mes
 {
 	switch (message->said) {
 	case WORKER_HELLO:
-		turn_away(worker, "hello comes once");
+		worker_turn_away(worker, "hello comes once");
 		break;
 	case WORKER_MODELS:
 		take_offer(worker, message);
@@ -347,10 +345,14 @@ void worker_say(struct workers *workers, uint64_t conn, const char *text, size_t
 	if (!worker)
 		return;
 	worker->pings = 0;
+	if (worker->bridge) {
+		bridge_hear(worker, text, length);
+		return;
+	}
 	if (worker_decode(text, length, &message) == 0)
 		take_message(worker, &message);
 	else
-		turn_away(worker, message.parsed.detail);
+		worker_turn_away(worker, message.parsed.detail);
 	worker_message_finish(&message);
 }
 
@@ -379,27 +381,37 @@ uint64_t worker_start(struct worker *worker, struct worker_request *request,
 	worker->server->running++;
 
 	request->request = work->number;
+	if (worker->bridge) {
+		work->bridge = bridge_work_create(request);
+		return work->number; /* with its body, once that is whole */
+	}
 	worker_encode_request(&asked, request);
-	send_text(worker, &asked);
+	worker_send_text(worker, &asked);
 	return work->number;
 }
 
 size_t worker_room(struct worker *worker, uint64_t request)
 {
-	struct work *work = work_of(worker, request);
+	struct work *work = worker_work_of(worker, request);
 
 	if (!work)
 		return 0;
+	if (worker->bridge)
+		return BODY_AHEAD_BYTES;
 	work->full = worker->body_ahead >= BODY_AHEAD_BYTES;
 	return work->full ? 0 : BODY_AHEAD_BYTES - worker->body_ahead;
 }
 
 bool worker_write(struct worker *worker, uint64_t request, const char *bytes, size_t length)
 {
-	struct work *work = work_of(worker, request);
+	struct work *work = worker_work_of(worker, request);
 
 	if (!work)
 		return false;
+	if (worker->bridge) {
+		bridge_take_body(work, bytes, length);
+		return true;
+	}
 	net_session_send_bytes(worker->workers->net, worker->conn, request, bytes, length);
 	worker->body_ahead += length;
 	work->full = worker->body_ahead >= BODY_AHEAD_BYTES;
@@ -409,56 +421,73 @@ bool worker_write(struct worker *worker, uint64_t request, const char *bytes, si
 void worker_write_end(struct worker *worker, uint64_t request)
 {
 	cleanup_text struct text end = {0};
+	struct work *work = worker_work_of(worker, request);
 
+	if (worker->bridge && work) {
+		bridge_send_request(worker, work);
+		return;
+	}
 	worker_encode_body_end(&end, request);
-	send_text(worker, &end);
+	worker_send_text(worker, &end);
 }
 
 void worker_pause(struct worker *worker, uint64_t request, bool paused)
 {
-	struct work *work = work_of(worker, request);
+	struct work *work = worker_work_of(worker, request);
 
 	if (!work)
 		return;
 	work->paused = paused;
-	give_back(worker, work);
+	if (worker->bridge)
+		work->ahead = 0; /* it cannot be told to wait */
+	else
+		give_back(worker, work);
 }
 
 void worker_cancel(struct worker *worker, uint64_t request)
 {
 	cleanup_text struct text cancel = {0};
-	struct work *work = work_of(worker, request);
+	struct work *work = worker_work_of(worker, request);
 
 	if (!work || !work->handlers)
 		return;
 	work->handlers = NULL;
 	work->paused = false; /* what comes now is thrown away */
 	work->due = mono_after(loop_now(), worker->workers->stop_ms_max);
+	if (worker->bridge) {
+		bridge_send_cancel(worker, work);
+		return;
+	}
 	worker_encode_cancel(&cancel, request);
-	send_text(worker, &cancel);
+	worker_send_text(worker, &cancel);
 }
 
-/* False: it is gone. */
+/* False: it is gone, or one of its requests is. */
 static bool look_after(struct worker *worker, struct mono_ms now)
 {
 	cleanup_text struct text ping = {0};
 
 	list_each (it, next, &worker->works) {
-		if (!mono_due(container_of(it, struct work, in_worker)->due, now))
+		struct work *work = container_of(it, struct work, in_worker);
+		if (!mono_due(work->due, now))
 			continue;
-		turn_away(worker, "it did not stop what was cancelled");
+		if (worker->bridge) {
+			bridge_work_due(worker, work);
+			return false;
+		}
+		worker_turn_away(worker, "it did not stop what was cancelled");
 		return false;
 	}
 	if (!mono_due(worker->ping_at, now))
 		return true;
 	if (worker->pings == UNANSWERED_PINGS_MAX) {
-		turn_away(worker, "it does not answer");
+		worker_turn_away(worker, "it does not answer");
 		return false;
 	}
 	worker->pings++;
 	worker->ping_at = mono_after(now, WORKER_PING_MS);
 	worker_encode_ping(&ping);
-	send_text(worker, &ping);
+	worker_send_text(worker, &ping);
 	return true;
 }
 

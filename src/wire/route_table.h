@@ -125,6 +125,10 @@
 	  inference_status, "where each model stands, and requests on their way")                  \
 	X(ROUTE_WORKERS, "GET", "/v1/workers", ACCESS_NONE, 0, workers, worker_sockets_open,       \
 	  "WebSocket of a worker, which answers requests; `hello` shows the token")                \
+	X(ROUTE_WS_CHAT, "GET", "/ws/chat", ACCESS_NONE, 0, workers, worker_sockets_open,          \
+	  "WebSocket of a tab that answers chats as the predecessor's did")                        \
+	X(ROUTE_WS_EMBED, "GET", "/ws/embed", ACCESS_NONE, 0, workers, worker_sockets_open,        \
+	  "the same for embeddings")                                                               \
 	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, sites, route_pair, \
 	  "a page of another origin asks to queue")                                                \
 	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \

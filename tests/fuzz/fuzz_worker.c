@@ -1,12 +1,14 @@
 /* Goal: whatever a worker says, in whatever order, the gateway keeps to its bounds: an answer is
  * passed on to whoever asked for it and to nobody else, no more of it than the window lets, and
- * each request ends once. Method: libFuzzer, or the corpus as a plain test. Each line of the input
- * is a message; what the worker has room for is asked, and a line that begins with a byte of `acts`
- * does what a client does. */
+ * each request ends once. Method: libFuzzer, or the corpus as a plain test. A first line `bridge`
+ * makes it one that speaks as the predecessor's tabs did. Each line of the input is a message; what
+ * the worker has room for is asked, and a line that begins with a byte of `acts` does what a client
+ * does. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/bridge_answer.h"
 #include "gateway/call.h"
 #include "gateway/residence.h"
 #include "gateway/worker.h"
@@ -25,7 +27,7 @@ static struct asked {
 } asked[ASKED_MAX];
 static unsigned asked_count;
 static struct worker *worker;
-static bool closed;
+static bool closed, bridge;
 static struct mono_ms now = {1000};
 
 /* ---- what the worker's file borrows ---- */
@@ -93,7 +95,7 @@ static void on_body(void *ctx, uint64_t request, const char *bytes, size_t lengt
 
 	assert(one->open && one->begun && one->number == request && bytes && length > 0);
 	one->bytes = one->paused ? one->bytes + length : 0;
-	assert(one->bytes <= WORKER_WINDOW_BYTES);
+	assert(one->bytes <= (bridge ? BRIDGE_ANSWER_BYTES_MAX : WORKER_WINDOW_BYTES));
 }
 
 static void on_writable(void *ctx, uint64_t request)
@@ -117,14 +119,23 @@ static void on_change(void *ctx)
 	(void)ctx;
 }
 
+static void on_leave(void *ctx, const struct model_server *server)
+{
+	(void)ctx;
+	assert(server->running == 0);
+}
+
 static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
 
 static void ask(const struct catalog *catalog)
 {
 	const struct catalog_wish wish = {.name = "m", .principal = "token"};
 	const struct model *model = catalog_find(catalog, &wish);
-	struct worker_request request = {
-		.path = "/", .model = "m", .client = "c", .content_type = "application/json"};
+	struct worker_request request = {.path = "/",
+					 .model = "m",
+					 .client = "c",
+					 .content_type = "application/json",
+					 .streams = asked_count % 2 == 0};
 	struct asked *one = &asked[asked_count];
 
 	if (closed || asked_count == ASKED_MAX || !model || !server_has_room(model->server))
@@ -168,8 +179,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				    "[{\"id\":\"m\",\"paths\":[\"/v1/chat/completions\"]}]}";
 	struct log log = {0};
 	struct catalog catalog;
-	struct workers workers = {
-		.log = &log, .catalog = &catalog, .stop_ms_max = 90000, .on_change = on_change};
+	struct workers workers = {.log = &log,
+				  .catalog = &catalog,
+				  .stop_ms_max = 90000,
+				  .on_change = on_change,
+				  .on_leave = on_leave};
 	struct worker_message message;
 	const char *at = (const char *)data, *end = at + size;
 
@@ -177,11 +191,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	closed = false;
 	catalog_init(&catalog, NULL, on_change, NULL);
 	workers_init(&workers);
-	int rc = worker_decode(hello, strlen(hello), &message);
-	assert(rc == 0);
-	rc = worker_open(&workers, CONN, NULL, &message);
-	assert(rc == 0);
-	worker_message_finish(&message);
+	bridge = size > 7 && !memcmp(at, "bridge\n", 7);
+	if (bridge) {
+		at += 7;
+		worker_open_bridge(&workers, CONN, NULL, false, "m", 1);
+	} else {
+		int rc = worker_decode(hello, strlen(hello), &message);
+		assert(rc == 0);
+		rc = worker_open(&workers, CONN, NULL, &message);
+		assert(rc == 0);
+		worker_message_finish(&message);
+	}
 
 	while (at < end) {
 		const char *line = memchr(at, '\n', (size_t)(end - at));

@@ -11,7 +11,8 @@ import socket
 import subprocess
 import unittest
 
-from lib.daemon import BATON, DaemonTest, die_with_parent
+from lib.bridge_tab import BridgeTab
+from lib.daemon import BATON, DaemonTest, die_with_parent, in_thread
 from lib.http import Connection, request_bytes
 from lib.wait import wait_until
 
@@ -113,13 +114,30 @@ class Migrate(DaemonTest):
             self.assertIn("logs", self.ask("GET", path).json())
             self.assertEqual(self.ask("GET", path, headers={"Authorization": "Bearer wrong"}).status, 401, path)
         self.assertEqual(self.ask("GET", "/v1/models").json(), {"object": "list", "data": []})
-        for path in ("/ws/chat", "/ws/embed"):
-            self.assertEqual(self.ask("GET", path).status, 404, path)
+        for path in ("/memories/search", "/v1/shell/exec"):
+            self.assertEqual(self.ask("POST", path, {}).status, 404, path)
         for path in ("/v1/chat/completions", "/v1/embeddings"):
             self.assertEqual(self.ask("POST", path, {"model": "webgpu-chat"}).status, 404, path)
         self.assertEqual(self.ask("GET", "/v1/gpu/status", headers={"Origin": "http://elsewhere:8000"}).status, 403)
         plain = {"Content-Type": "text/plain"}
         self.assertEqual(self.ask("POST", "/v1/gpu/lock", {"id": "x"}, headers=plain).status, 415)
+
+    def test_page_that_answers(self):
+        """The line that the document adds to it, in a page of the old origin; without it nobody is sent a prompt."""
+        self.serve(self.blocks[0])
+        said = DOC.read_text(encoding="utf-8")
+        line = re.search(r"bridgeWs.send\(JSON.stringify\(\{ token: \"([^\"]+)\" \}\)\);", said)
+        address = ("localhost", self.port)
+        page = BridgeTab(address, token=line.group(1), headers=PAGE)
+        self.addCleanup(page.close)
+        wait_until(lambda: self.ask("GET", "/v1/models").json()["data"], "it is let in")
+        self.assertEqual([row["id"] for row in self.ask("GET", "/v1/models").json()["data"]], ["webgpu-chat"])
+        asked = in_thread(self.ask, "POST", "/v1/chat/completions", {"model": "webgpu-chat", "messages": []})
+        page.answer(0, "hello")
+        self.assertEqual(asked.result().json()["choices"][0]["message"]["content"], "hello")
+        silent = BridgeTab(address, headers=PAGE, hello=False)
+        self.addCleanup(silent.close)
+        self.assertEqual(silent.close_code(), 4401)
 
     def test_hint(self):
         """What the broker says at its start to try works with BRIDGE_TOKEN, too."""

@@ -382,6 +382,14 @@ void inference_request(struct inference *inference, const struct request_context
 	gateway_request(inference->gateway, context->request, &client);
 }
 
+int inference_open_bridge(struct inference *inference, uint64_t conn, const char *principal,
+			  bool embeds, const char *model)
+{
+	uint32_t gpus = UINT32_C(1) << inference->wire->config->browser_gpu;
+
+	return gateway_worker_open_bridge(inference->gateway, conn, principal, embeds, model, gpus);
+}
+
 void inference_shut_out(void *ctx, const char *principal)
 {
 	struct inference *inference = ctx;

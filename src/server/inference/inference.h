@@ -45,6 +45,11 @@ void inference_models(struct inference *inference, const struct request_context 
 void inference_status(struct inference *inference, const struct request_context *context);
 void inference_no_realtime(struct inference *inference, const struct request_context *context);
 
+/* A session of the predecessor's kind is let in, see gateway.h; its turns are on the browser's GPU.
+ */
+int inference_open_bridge(struct inference *inference, uint64_t conn, const char *principal,
+			  bool embeds, const char *model);
+
 /* The callbacks of net, for requests that came by inference_request. */
 void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length);
 void inference_body_end(struct inference *inference, uint64_t conn);

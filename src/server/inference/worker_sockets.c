@@ -11,10 +11,12 @@
 #include "net/session.h"
 #include "net/ws.h"
 #include "server/session/refusal.h"
+#include "wire/bridge_decode.h"
 #include "wire/session_decode.h"
 #include "wire/worker_decode.h"
 
-static void open_endpoint(struct worker_sockets *sockets, const struct request_context *context)
+static struct endpoint *open_endpoint(struct worker_sockets *sockets,
+				      const struct request_context *context)
 {
 	struct endpoint *endpoint =
 		endpoint_open(sockets->endpoints, context->request->conn, ENDPOINT_WORKER_GREETING,
@@ -28,7 +30,31 @@ static void open_endpoint(struct worker_sockets *sockets, const struct request_c
 	endpoint->session->rights = context->verdict.rights;
 	endpoint->session->paired = context->verdict.paired;
 	endpoint->session->hello_due = mono_after(loop_now(), LIMIT_HELLO_TIME_MS);
+	endpoint->route = context->verdict.match.route->id;
 	access_principal(&context->verdict.who, endpoint->session->principal);
+	return endpoint;
+}
+
+/* Whose requests it is asked; NULL: everybody's. */
+static const char *asker_of(const struct endpoint *endpoint)
+{
+	const char *principal = endpoint->session->principal;
+
+	return strncmp(principal, "key:", 4) ? NULL : principal;
+}
+
+/* The predecessor's: nothing is said to it before it is asked. */
+static void take_bridge(struct worker_sockets *sockets, struct endpoint *endpoint,
+			const char *model)
+{
+	uint64_t conn = endpoint->conn;
+	bool embeds = endpoint->route == ROUTE_WS_EMBED;
+
+	endpoint_turn(sockets->endpoints, endpoint, ENDPOINT_WORKER);
+	int err =
+		inference_open_bridge(sockets->inference, conn, asker_of(endpoint), embeds, model);
+	if (err)
+		session_turn_away(sockets->endpoints, conn, -err, NULL, CLOSE_TOO_MANY);
 }
 
 void worker_sockets_open(struct worker_sockets *sockets, const struct request_context *context)
@@ -43,10 +69,13 @@ void worker_sockets_open(struct worker_sockets *sockets, const struct request_co
 	if (http_accept_websocket(sockets->endpoints->net, request->conn))
 		return;
 
-	open_endpoint(sockets, context);
+	struct endpoint *endpoint = open_endpoint(sockets, context);
 	if (sockets->state->draining)
 		session_turn_away(sockets->endpoints, request->conn, ERR_DRAINING, NULL,
 				  CLOSE_DRAINING);
+	else if (endpoint->route != ROUTE_WORKERS && endpoint->session->rights >= ACCESS_TOKEN &&
+		 !endpoint->session->paired) /* a program that showed its token in a header */
+		take_bridge(sockets, endpoint, NULL);
 }
 
 /* 0, or why it is turned away. What its hello shows counts before what its request showed. */
@@ -77,7 +106,6 @@ static void take_hello(struct worker_sockets *sockets, struct endpoint *endpoint
 		       const struct worker_message *hello)
 {
 	struct endpoints *endpoints = sockets->endpoints;
-	const char *principal = endpoint->session->principal;
 	uint64_t conn = endpoint->conn;
 	int err = judge_hello(sockets, endpoint, hello->token);
 
@@ -86,16 +114,38 @@ static void take_hello(struct worker_sockets *sockets, struct endpoint *endpoint
 		return;
 	}
 	endpoint_turn(endpoints, endpoint, ENDPOINT_WORKER);
-	err = gateway_worker_open(sockets->inference->gateway, conn,
-				  strncmp(principal, "key:", 4) ? NULL : principal, hello);
+	err = gateway_worker_open(sockets->inference->gateway, conn, asker_of(endpoint), hello);
 	if (err)
 		session_turn_away(endpoints, conn, -err, NULL, CLOSE_TOO_MANY);
+}
+
+static void on_bridge_hello(struct worker_sockets *sockets, struct endpoint *endpoint,
+			    const char *text, size_t length)
+{
+	struct bridge_hello hello;
+	const char *why = NULL;
+	int err = -bridge_decode_hello(text, length, &hello);
+
+	if (err)
+		why = hello.parsed.detail;
+	else
+		err = judge_hello(sockets, endpoint, hello.token);
+	if (err)
+		session_turn_away(sockets->endpoints, endpoint->conn, err, why, CLOSE_TOKEN);
+	else
+		take_bridge(sockets, endpoint, hello.model);
+	bridge_hello_finish(&hello);
 }
 
 static void on_first_message(void *ctx, struct endpoint *endpoint, const char *text, size_t length)
 {
 	struct worker_sockets *sockets = ctx;
 	struct worker_message message;
+
+	if (endpoint->route != ROUTE_WORKERS) {
+		on_bridge_hello(sockets, endpoint, text, length);
+		return;
+	}
 	int rc = worker_decode(text, length, &message);
 
 	if (rc == 0 && message.said == WORKER_HELLO)
@@ -163,8 +213,12 @@ struct mono_ms worker_sockets_step(struct worker_sockets *sockets, struct mono_m
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!mono_due(endpoint->session->hello_due, now))
 			return endpoint->session->hello_due; /* the oldest is first */
-		session_turn_away(sockets->endpoints, endpoint->conn, ERR_UNAUTHORIZED,
-				  "no hello in time", CLOSE_TOKEN);
+		session_turn_away(
+			sockets->endpoints, endpoint->conn, ERR_UNAUTHORIZED,
+			endpoint->route == ROUTE_WORKERS
+				? "no hello in time"
+				: "its first message must be {\"token\": ..}, see docs/migrate.md",
+			CLOSE_TOKEN);
 	}
 	return MONO_NEVER;
 }

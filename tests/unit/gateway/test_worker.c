@@ -24,7 +24,7 @@ static struct {
 	struct catalog catalog;
 	struct workers workers;
 	char last[512], closed[64];
-	unsigned pings, changes;
+	unsigned pings, changes, leaves;
 	struct {
 		int heads, bodies, ends, writables;
 		int status, err;
@@ -124,6 +124,12 @@ static void on_change(void *ctx)
 	scene.changes++;
 }
 
+static void on_leave(void *ctx, const struct model_server *server)
+{
+	(void)ctx, (void)server;
+	scene.leaves++;
+}
+
 static void say(const char *text)
 {
 	worker_say(&scene.workers, CONN, text, strlen(text));
@@ -159,6 +165,18 @@ static void say_piece(uint64_t request, size_t length)
 	worker_say(&scene.workers, CONN, text.bytes, text.length);
 }
 
+static void set_up_workers(void)
+{
+	memset(&scene, 0, sizeof(scene));
+	scene.now.v = 1000;
+	catalog_init(&scene.catalog, NULL, on_change, NULL);
+	scene.workers = (struct workers){.catalog = &scene.catalog,
+					 .stop_ms_max = STOP_MS,
+					 .on_change = on_change,
+					 .on_leave = on_leave};
+	workers_init(&scene.workers);
+}
+
 static int set_up(void **state)
 {
 	static const char hello[] =
@@ -167,12 +185,7 @@ static int set_up(void **state)
 	struct worker_message message;
 	(void)state;
 
-	memset(&scene, 0, sizeof(scene));
-	scene.now.v = 1000;
-	catalog_init(&scene.catalog, NULL, on_change, NULL);
-	scene.workers = (struct workers){
-		.catalog = &scene.catalog, .stop_ms_max = STOP_MS, .on_change = on_change};
-	workers_init(&scene.workers);
+	set_up_workers();
 	assert_int_equal(worker_decode(hello, strlen(hello), &message), 0);
 	assert_int_equal(worker_open(&scene.workers, CONN, NULL, &message), 0);
 	worker_message_finish(&message);
@@ -209,6 +222,7 @@ static void test_silence(void **state)
 	assert_null(find());
 	assert_int_equal(scene.got.ends, 1);
 	assert_int_equal(scene.got.err, ERR_UPSTREAM_UNREACHABLE);
+	assert_int_equal(scene.leaves, 1);
 }
 
 /* The machine slept: nobody could answer meanwhile. */
@@ -367,6 +381,124 @@ static void test_model_taken_back(void **state)
 	assert_null(find());
 }
 
+/* One that speaks as the predecessor's tabs did. */
+static int set_up_bridge(void **state)
+{
+	(void)state;
+	set_up_workers();
+	assert_int_equal(worker_open_bridge(&scene.workers, CONN, NULL, false, "m", 2), 0);
+	assert_true(find()->server->takes_turns);
+	assert_int_equal(find()->gpus, 2);
+	return 0;
+}
+
+static struct worker *ask_bridge(bool streams, uint64_t *ret_request)
+{
+	struct worker *worker = find()->server->worker;
+	struct worker_request request = {.path = "/",
+					 .model = "m",
+					 .client = "c",
+					 .content_type = "application/json",
+					 .streams = streams};
+
+	*ret_request = worker_start(worker, &request, &handlers, NULL);
+	assert_true(worker_write(worker, *ret_request, "{\"model\":\"m\",", 13));
+	assert_true(worker_write(worker, *ret_request, "\"n\":1}", 6));
+	worker_write_end(worker, *ret_request);
+	return worker;
+}
+
+/* It says nothing of what it does not know: its place is free when it is done, or is not heard of
+ * for long. It is not turned away, and never pinged. */
+static void test_bridge_that_cannot_stop(void **state)
+{
+	uint64_t request;
+	struct worker *worker = ask_bridge(true, &request);
+	(void)state;
+
+	assert_string_equal(scene.last,
+			    "{\"id\":\"1\",\"type\":\"chat\",\"data\":{\"model\":\"m\",\"n\":1}}");
+	worker_cancel(worker, request);
+	assert_string_equal(scene.last, "{\"id\":\"1\",\"type\":\"cancel\"}");
+	pass_time(STOP_MS - 1);
+	say("{\"id\":\"1\",\"chunk\":{\"choices\":[]}}");
+	pass_time(STOP_MS - 1);
+	assert_false(server_has_room(find()->server));
+	pass_time(1);
+	assert_true(server_has_room(find()->server));
+	say("{\"id\":\"1\",\"done\":true}");
+
+	ask_bridge(true, &request);
+	worker_cancel(worker, request);
+	say("{\"id\":\"2\",\"error\":\"x\"}");
+	assert_true(server_has_room(find()->server));
+	assert_string_equal(scene.closed, "");
+	assert_int_equal(scene.got.heads + scene.got.bodies + scene.got.ends + scene.pings, 0);
+}
+
+static void say_chunk(uint64_t request, size_t length)
+{
+	cleanup_text struct text text = {0};
+
+	text_format(&text, "{\"id\":\"%d\",\"chunk\":{\"choices\":[{\"delta\":{\"content\":\"",
+		    (int)request);
+	for (size_t i = 0; i < length; i++)
+		text_char(&text, 'x');
+	text_str(&text, "\"}}]}}");
+	worker_say(&scene.workers, CONN, text.bytes, text.length);
+}
+
+/* Nobody makes the broker keep more of an answer than a bound, however fast it comes. */
+static void test_bridge_floods(void **state)
+{
+	uint64_t request;
+	struct worker *worker = ask_bridge(true, &request);
+	(void)state;
+
+	for (int i = 0; i < 40; i++)
+		say_chunk(request, 60000);
+	assert_int_equal(scene.got.bodies, 40); /* its client reads */
+	worker_pause(worker, request, true);
+	for (int i = 0; i < 40; i++)
+		say_chunk(request, 60000);
+	assert_int_equal(scene.got.bodies, 57);
+	assert_int_equal(scene.got.err, ERR_UPSTREAM_BROKEN);
+	assert_false(server_has_room(find()->server));
+	say("{\"id\":\"1\",\"done\":true}");
+	assert_true(server_has_room(find()->server));
+
+	ask_bridge(false, &request);
+	for (int i = 0; i < 40; i++)
+		say_chunk(request, 60000);
+	assert_int_equal(scene.got.ends, 2);
+	assert_int_equal(scene.got.bodies, 57);
+	assert_string_equal(scene.closed, "");
+}
+
+/* Who asked hears of what cannot be asked, but not while it asks. */
+static void test_bridge_bodies(void **state)
+{
+	static const char bytes[64 * 1024];
+	struct worker *worker = find()->server->worker;
+	struct worker_request request = {
+		.path = "/", .model = "m", .client = "c", .content_type = "application/json"};
+	(void)state;
+
+	for (int i = 0; i < 2; i++) {
+		worker_start(worker, &request, &handlers, NULL);
+		for (int piece = 0; piece < (i ? 9 : 1); piece++)
+			assert_true(worker_write(worker, request.request, bytes, sizeof(bytes)));
+		worker_write_end(worker, request.request);
+		assert_string_equal(scene.last, "");
+		assert_int_equal(scene.got.ends, i);
+		assert_int_equal(workers_next(&scene.workers).v, scene.now.v);
+		pass_time(0);
+		assert_int_equal(scene.got.ends, i + 1);
+		assert_int_equal(scene.got.err, i ? ERR_TOO_LARGE : ERR_BAD_JSON);
+	}
+	assert_true(server_has_room(find()->server));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +510,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bodies_together, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_model_taken_back, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_bridge_that_cannot_stop, set_up_bridge,
+						tear_down),
+		cmocka_unit_test_setup_teardown(test_bridge_floods, set_up_bridge, tear_down),
+		cmocka_unit_test_setup_teardown(test_bridge_bodies, set_up_bridge, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
