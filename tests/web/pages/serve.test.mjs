@@ -7,6 +7,7 @@ import { after, afterEach, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { until } from "../lib/until.mjs";
+import { Session } from "./sessions.mjs";
 
 const { default: OpenAI } = createRequire(new URL("../../gateway/package.json", import.meta.url))(
 	"openai",
@@ -105,6 +106,32 @@ test("the switch outlives a reload, and both tabs serve", async () => {
 	const last = await openai.chat.completions.create(ask);
 	assert.equal(last.choices[0].message.content.trim(), QUEUE_ANSWER);
 	await two.close();
+});
+
+test("a voice waits for a word of an answer, which goes on where it was", async () => {
+	await console_();
+	await openai.chat.completions.create({ ...ask, max_tokens: 1 }); // it is loaded
+	const voice = await Session.open(daemon, "Node voice");
+	try {
+		const stream = await openai.chat.completions.create({ ...ask, stream: true });
+		let text = "";
+		const reading = (async () => {
+			for await (const { choices } of stream) text += choices[0]?.delta.content ?? "";
+		})();
+		await until(() => text.trim() !== "", { what: "its first word" });
+		voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
+		const { lease } = await voice.heard("granted");
+		// What had been made before would be here by now.
+		for (let asked = 0; asked < 20; asked++) await daemon.status();
+		const { requests } = await daemon.http("GET", "/v1/gpu/models");
+		assert.equal(requests.length, 1, "the voice waited for all of it");
+		assert.notEqual(text.trim(), QUEUE_ANSWER);
+		voice.send({ type: "release", lease });
+		await reading;
+		assert.equal(text.trim(), QUEUE_ANSWER);
+	} finally {
+		voice.close();
+	}
 });
 
 test("a tab that goes away before it answered is an error that its client throws", async () => {

@@ -4,8 +4,13 @@
 import { RequestError, Serving } from "/sdk/serve.js";
 
 /** @typedef {import("../../inference/model_host.js").ModelHost} ModelHost */
+/** @typedef {import("../../inference/engine.js").Engine} Engine */
+/** @typedef {import("/sdk/lease.js").Lease} Lease */
 /** @typedef {import("/sdk/types.js").ChatBody} ChatBody */
 /** @typedef {import("/sdk/types.js").ServeContext} ServeContext */
+
+/** What the page asks to let a token or two be finished. */
+const GRACE_MS = 2000;
 
 /** Texts alone: the engines here see no pictures. @param {ChatBody["messages"]} messages */
 function textsOf(messages) {
@@ -17,6 +22,39 @@ function textsOf(messages) {
 	});
 }
 
+/**
+ * Writes one answer. Asked to give way it stops between two words and goes on from there, as the
+ * page's own answers do: a voice waits for a word.
+ * @param {{engine: Engine, lease: Lease, messages: {role: string, content: string}[],
+ *     signal: AbortSignal, onText: (delta: string) => void, most: number}} o
+ */
+async function write({ engine, lease, messages, signal, onText, most }) {
+	let text = "";
+	let tokens = 0;
+	const onWord = (/** @type {string} */ delta, /** @type {string} */ full) => {
+		text = full;
+		tokens++;
+		onText(delta);
+	};
+	for (;;) {
+		const begun = text === "" ? [] : [{ role: "assistant", content: text }];
+		const cut = AbortSignal.any([signal, lease.yieldSignal]);
+		const before = tokens;
+		try {
+			const part = await engine.chat([...messages, ...begun], {
+				signal: cut,
+				onText: onWord,
+				maxTokens: most - before,
+			});
+			return { tokens: before + part.tokens };
+		} catch (error) {
+			if (!lease.yieldSignal.aborted || signal.aborted || lease.signal.aborted) throw error;
+		}
+		if (tokens >= most) return { tokens };
+		await lease.yieldIfNeeded({ graceMs: GRACE_MS });
+	}
+}
+
 /** The model's words as they come, and how many there were.
  * @param {ModelHost} host @param {ChatBody} body @param {ServeContext} context */
 async function* answer(host, body, { signal, class: urgency }) {
@@ -26,14 +64,14 @@ async function* answer(host, body, { signal, class: urgency }) {
 	let wake = () => {};
 	let over = false;
 	let most = 0;
-	const turn = host.turn({ class: urgency, signal }, (engine) => {
+	const onText = (/** @type {string} */ delta) => {
+		pieces.push(delta);
+		wake();
+	};
+	const turn = host.turn({ class: urgency, signal, graceMs: GRACE_MS }, (engine, lease) => {
 		const asked = body.max_completion_tokens ?? body.max_tokens ?? Infinity;
 		most = Math.min(asked, engine.limits.newTokens);
-		const onText = (/** @type {string} */ delta) => {
-			pieces.push(delta);
-			wake();
-		};
-		return engine.chat(messages, { signal, onText, maxTokens: most });
+		return write({ engine, lease, messages, signal, onText, most });
 	});
 	const end = () => {
 		over = true;
