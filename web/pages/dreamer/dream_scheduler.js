@@ -4,6 +4,9 @@
 // dream_round.js says. Knows the page only through events. Used by dreamer.js.
 import { dreamRound, nextMemory } from "./dream_round.js";
 
+/** As a SharedModel names this page. */
+const OWN = "this tab";
+
 /** One tab dreams at a time; the others wait for this Web Lock. */
 const LOCK = "baton-dreamer";
 
@@ -51,7 +54,7 @@ const STEP_MS_MAX = 20000;
  * Phase
  *
  * @typedef {object} DreamingOptions
- * @property {() => import("../../inference/model_host.js").ModelHost} host
+ * @property {() => Promise<import("../../inference/shared_model.js").SharedModel>} model
  * @property {import("./dream_round.js").DreamStore} store
  * @property {() => number} round
  * @property {() => Promise<void>} begins it is this page's turn to dream: others may have dreamt before
@@ -63,6 +66,8 @@ export class DreamScheduler extends EventTarget {
 	phase = "asleep";
 	/** What there is to say beside the phase: who is given way to, how far the model is. */
 	detail = "";
+	/** Who makes the words, once there were any. */
+	by = "";
 	/** @type {import("./dream_round.js").Counts | null} */
 	counts = null;
 	/** @type {{memory: import("./dream_round.js").Recollection, text: string} | null} */
@@ -189,8 +194,8 @@ export class DreamScheduler extends EventTarget {
 	async #turn() {
 		if (!(await this.#anything())) return "done";
 		this.#set("waiting");
-		const host = this.#o.host();
-		return host.turn(
+		const model = await this.#o.model();
+		return model.turn(
 			{
 				key: "dream",
 				class: "background",
@@ -202,7 +207,7 @@ export class DreamScheduler extends EventTarget {
 				},
 				onProgress: ({ text, file }) => this.#set(file ? "fetching" : "loading", text),
 			},
-			(engine, lease) => this.#round(engine, lease, host.spec.name),
+			(engine, lease) => this.#round(engine, lease, model),
 		);
 	}
 
@@ -216,9 +221,10 @@ export class DreamScheduler extends EventTarget {
 	/**
 	 * @param {import("../../inference/engine.js").Engine} engine
 	 * @param {import("/sdk/index.js").Lease} lease
-	 * @param {string} model
+	 * @param {import("../../inference/shared_model.js").SharedModel} model
 	 */
 	async #round(engine, lease, model) {
+		let moves = false;
 		this.#lease = lease;
 		this.#set("dreaming");
 		try {
@@ -226,9 +232,14 @@ export class DreamScheduler extends EventTarget {
 			return await dreamRound({
 				store: this.#o.store,
 				round: this.#o.round(),
-				stopped: () => this.#stopping,
-				giveWay: () => this.#giveWay(lease),
-				ask: (messages) => this.#ask(engine, lease, messages),
+				stopped: () => this.#stopping || moves,
+				giveWay: async () => {
+					const changed = await this.#giveWay(lease);
+					// Somebody serves the model now: it need not be in memory twice.
+					moves = model.by === OWN && (await model.isServed());
+					return changed || moves;
+				},
+				ask: (messages) => this.#ask(engine, lease, messages, model),
 				onStep: ({ memory, counts }) => {
 					this.counts = counts;
 					this.stream = { memory, text: "" };
@@ -237,7 +248,10 @@ export class DreamScheduler extends EventTarget {
 				onThought: (thought, counts) => {
 					this.#failures = 0;
 					this.counts = counts;
-					lease.report({ model, progress: counts.done / counts.memories });
+					lease.report({
+						model: model.spec.name,
+						progress: counts.done / counts.memories,
+					});
 					this.dispatchEvent(new CustomEvent("thought", { detail: thought }));
 				},
 			});
@@ -259,15 +273,19 @@ export class DreamScheduler extends EventTarget {
 	 * @param {import("../../inference/engine.js").Engine} engine
 	 * @param {import("/sdk/index.js").Lease} lease
 	 * @param {{role: string, content: string}[]} messages
+	 * @param {{by: string}} model
 	 */
-	async #ask(engine, lease, messages) {
+	async #ask(engine, lease, messages, model) {
 		const startedMs = performance.now();
 		const { text } = await engine.chat(messages, {
 			signal: AbortSignal.any([lease.signal, this.#abort.signal]),
 			maxTokens: TOKENS_MAX,
 			onText: (_, full) => {
 				if (this.stream) this.stream.text = full;
-				this.dispatchEvent(new Event("change"));
+				this.by = model.by;
+				// Asked of somebody else, it waits for each thought.
+				if (this.phase === "waiting") this.#set("dreaming");
+				else this.dispatchEvent(new Event("change"));
 			},
 		});
 		const tookMs = performance.now() - startedMs;

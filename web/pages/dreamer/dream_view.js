@@ -100,6 +100,12 @@ export function dreamingView(view, actions) {
 		<progress aria-label="This round" max=${Math.max(1, counts.memories)}
 			value=${counts.done}></progress>
 		${streamView(scheduler)}
+		${
+			scheduler.by
+				? html`<p class="muted" id="source">The words come from
+			<bdi>${scheduler.by}</bdi>.</p>`
+				: nothing
+		}
 		<label class="row">Wakes
 			<select @change=${(/** @type {Event} */ event) =>
 				actions.setAuto(

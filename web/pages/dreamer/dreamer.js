@@ -235,10 +235,22 @@ async function readModels() {
 	model = (models.find((spec) => spec.id === kept) ?? models[0])?.id ?? "";
 }
 
-/** @returns {ModelHost} */
-function theHost() {
+/** Whoever has the model, or this page. */
+async function theModel() {
+	const { SharedModel } = await import("../../inference/shared_model.js");
 	const spec = models.find((entry) => entry.id === model);
 	if (!spec) throw new Error("There is no chat model. See the models file in the docs.");
+	return new SharedModel({
+		broker,
+		spec,
+		class: "background",
+		own: () => theHost(spec),
+		made: () => host,
+	});
+}
+
+/** @param {import("../../inference/catalog.js").ModelSpec} spec @returns {ModelHost} */
+function theHost(spec) {
 	host ??= new ModelHost({
 		broker,
 		spec,
@@ -257,7 +269,7 @@ async function start() {
 	if (storage.problem) showError(storage.problem);
 	store = new DreamStorage(storage);
 	scheduler = new DreamScheduler({
-		host: theHost,
+		model: theModel,
 		store,
 		round: () => own.state.round,
 		begins: look,

@@ -36,7 +36,7 @@ let device = keptDevice("mic");
 /** @type {Transcriber | null} */
 let transcriber = null;
 /** @type {ModelHost | null} */
-let refiner = null;
+let tidier = null;
 /** @type {number | null} */
 let vramBytes = null;
 /** @type {import("../../storage/storage.js").PageStorage | null} */
@@ -48,7 +48,7 @@ const capture = new Capture(draw, (samples, source) => {
 });
 const takes = new Takes({
 	transcriber: () => (transcriber ??= new Transcriber(host("transcribe"))),
-	refiner: () => (refiner ??= host("chat")),
+	refiner,
 	onChange: draw,
 	onError: failed,
 	onDone: done,
@@ -59,6 +59,18 @@ function spec(task) {
 	const found = catalog.find((entry) => entry.id === chosen[task]);
 	if (!found) throw new Error("There is no model for this. See the models file in the docs.");
 	return found;
+}
+
+/** Whoever has the chat model, or this page. */
+async function refiner() {
+	const { SharedModel } = await import("../../inference/shared_model.js");
+	return new SharedModel({
+		broker,
+		spec: spec("chat"),
+		class: "voice",
+		own: () => (tidier ??= host("chat")),
+		made: () => tidier,
+	});
 }
 
 /** @param {"transcribe"|"chat"} task */
@@ -124,8 +136,8 @@ async function save(take) {
 async function choose(task, id) {
 	chosen[task] = id;
 	localStorage.setItem(CHOSEN[task], id);
-	const old = task === "chat" ? refiner : transcriber?.host;
-	if (task === "chat") refiner = null;
+	const old = task === "chat" ? tidier : transcriber?.host;
+	if (task === "chat") tidier = null;
 	else transcriber = null;
 	draw();
 	await old?.unload();
@@ -136,16 +148,16 @@ async function choose(task, id) {
 async function setDevice(wanted) {
 	device = wanted;
 	keepDevice("mic", wanted);
-	const old = [transcriber?.host, refiner];
+	const old = [transcriber?.host, tidier];
 	transcriber = null;
-	refiner = null;
+	tidier = null;
 	draw();
 	await Promise.all(old.map((each) => each?.unload()));
 	draw();
 }
 
 async function unload() {
-	await Promise.all([transcriber?.host.unload(), refiner?.unload()]);
+	await Promise.all([transcriber?.host.unload(), tidier?.unload()]);
 	draw();
 }
 
@@ -161,7 +173,7 @@ async function done(take) {
 /** Adds up what the loaded models take, for this page and for whoever looks at the broker. */
 async function reportMemory() {
 	let sum = 0;
-	for (const each of [transcriber?.host, refiner]) {
+	for (const each of [transcriber?.host, tidier]) {
 		if (loaded(each)) sum += (await each.memory()).vramBytes ?? 0;
 	}
 	vramBytes = sum;
@@ -223,7 +235,7 @@ function draw() {
 		place("recording"),
 	);
 	render(takesView(takes.list, actions, storage !== null), place("takes"));
-	const hosts = [transcriber?.host, refiner];
+	const hosts = [transcriber?.host, tidier];
 	render(
 		modelsView(
 			{

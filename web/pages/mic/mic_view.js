@@ -162,7 +162,9 @@ function textView(take) {
 /** @param {Take} take */
 function refinedView(take) {
 	return html`<div class="take-refined stack-s">
-		<div class="row"><span class="muted">Refined</span>${
+		<div class="row"><span class="muted">Refined${
+			take.refinedBy ? html` by <bdi>${take.refinedBy}</bdi>` : nothing
+		}</span>${
 			take.refinedDemo
 				? html`<span class="badge demo">Demo model</span>
 				<span class="faint">It cannot refine; it only shows the way.</span>`

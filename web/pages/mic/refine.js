@@ -1,7 +1,7 @@
 // @ts-check
 // Asks a chat model to tidy what was transcribed. A refiner is anything that turns an engine's chat
-// into a turn: a model of this page behind a ModelHost today, a model behind the daemon's gateway
-// tomorrow. Renders nothing. Used by mic.js; also runs in Node.
+// into a turn: a ModelHost with a model of this page, or a SharedModel, which asks whoever serves it.
+// Renders nothing. Used by mic.js; also runs in Node.
 
 const TASK =
 	"You tidy dictated text. Mend punctuation, capitals and words that were misheard, "

@@ -20,6 +20,7 @@ import { seconds } from "./transcriber.js";
  * @property {string | null} refined
  * @property {boolean} demo Whether a demo model made the text.
  * @property {boolean} refinedDemo
+ * @property {string} refinedBy Who tidied it: "the Console's tab", a server's name, "this tab".
  * @property {string} saved The text as it was saved as a note.
  * @property {number | null} tookMs From the end of the recording to the text.
  * @property {AbortController} abort
@@ -28,7 +29,7 @@ import { seconds } from "./transcriber.js";
 /**
  * @typedef {object} TakesOptions
  * @property {() => import("./transcriber.js").Transcriber} transcriber
- * @property {() => import("../../inference/model_host.js").ModelHost} refiner
+ * @property {() => Promise<import("../../inference/shared_model.js").SharedModel>} refiner
  * @property {() => void} onChange
  * @property {(error: unknown, take: Take) => void} onError
  * @property {(take: Take) => void} onDone
@@ -67,6 +68,7 @@ export class Takes {
 			refined: null,
 			demo: false,
 			refinedDemo: false,
+			refinedBy: "",
 			saved: "",
 			tookMs: null,
 			abort: new AbortController(),
@@ -96,16 +98,18 @@ export class Takes {
 	/** @param {Take} take */
 	refine(take) {
 		this.#enqueue(take, "refine", async (watch) => {
-			const host = this.#o.refiner();
-			const before = take.refined;
-			take.refinedDemo = host.spec.demo === true;
+			const model = await this.#o.refiner();
+			const { refined, refinedBy } = take;
+			take.refinedDemo = model.spec.demo === true;
 			try {
-				take.refined = await refine(host, take.text, {
+				take.refined = await refine(model, take.text, {
 					...watch,
-					onText: (_, full) => this.#set(take, { state: "working", refined: full }),
+					onText: (_, full) =>
+						this.#set(take, { state: "working", refined: full, refinedBy: model.by }),
 				});
+				take.refinedBy = model.by;
 			} catch (error) {
-				take.refined = before; // half a tidied text is no text
+				Object.assign(take, { refined, refinedBy }); // half a tidied text is no text
 				throw error;
 			}
 		});
