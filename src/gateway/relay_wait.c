@@ -211,13 +211,17 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay->fence = send->fence;
 	relay->token = send->token;
 	relay->outranked = false;
-	if (relay->model->residence == RESIDENCE_READY && server_has_room(relay->model->server)) {
+	if (!server_has_room(relay->model->server)) { /* it was given another one meanwhile */
+		relay_give_back(gateway, relay);
+		relay_resolve(gateway, relay, now);
+		return;
+	}
+	if (relay->model->residence == RESIDENCE_READY) {
 		relay_forward(gateway, relay, now);
 		return;
 	}
 
-	/* It left meanwhile: a request now would bring it back past the queue. Or a tab has been
-	 * given another one. */
+	/* It left meanwhile: a request now would bring it back past the queue. */
 	relay_give_back(gateway, relay);
 	relay_want_model(gateway, relay, now);
 }

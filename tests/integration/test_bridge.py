@@ -103,11 +103,15 @@ class Answers(BridgeTest):
         self.assertError(self.ask(daemon, "snowflake-b32"), 404, "model_not_found")
 
     def test_two_tabs(self):
-        """A second one does not replace the first."""
+        """A second one does not replace the first. Which of them is free is seen when a turn comes."""
         daemon = self.on_a_gpu(gpus=[{**GPU[0], "slots": 2}])
         one, two = self.tab(daemon), self.tab(daemon)
         wait_until(lambda: len(self.models(daemon)["models"]) == 2, "both are there")
+        session = daemon.session("holder")
+        lease = session.hold(slots=2)
         clients = [self.begin(daemon, CHAT, stream=True) for _ in range(2)]
+        wait_until(lambda: self.running(daemon) == ["waits for its turn"] * 2, "both wait")
+        session.release(lease["lease"])
         for tab in (one, two):
             tab.request()
         one.answer(0, "one")
