@@ -50,6 +50,10 @@ int park_judge(const struct core *core, const struct event *event, struct claim_
 
 	rec->resumes = lease->rec.id;
 	rec->cls = lease->rec.cls;
+	rec->loads = false;
+	/* It is the lease's turn: others are promised when that ends. */
+	rec->preemptible = lease->rec.preemptible;
+	rec->uninterruptible_ms = lease->rec.uninterruptible_ms;
 	rec->need = (struct need){
 		.all_slots = lease->rec.need.all_slots,
 		.slots = claim_parked(lease) ? lease->rec.parked_slots : lease->rec.need.slots,

@@ -146,9 +146,9 @@ export interface ClaimFields {
 	 * it offers no places and is not the `parent` */
 	host?: number;
 	/** A lease of this session: its turn is given back and its memory kept, for what runs under
-	 * it is frozen; this claim waits for the turn, see parked. Slots, GPUs and class are the
-	 * lease's. `stale` when it is not held, `wrong_state` when it has guests or another claim
-	 * waits for its turn */
+	 * it is frozen; this claim waits for the turn, see parked. Slots, GPUs, class, grace and
+	 * whether it may be preempted are the lease's, and it does not load. `stale` when it is not
+	 * held, `wrong_state` when it has guests or another claim waits for its turn */
 	resumes?: number;
 	/** How many claims may run inside this lease at once */
 	guests?: number;

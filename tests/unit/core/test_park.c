@@ -272,6 +272,34 @@ static void test_lease_is_over(void **state)
 	assert_int_equal(fixture_row(fixture, turn)->need.vram_bytes, 0);
 }
 
+/* The turn that comes back is the lease's: as firm as that, and ready, whatever the claim for it
+ * says; who comes while it is offered is promised no sooner end (seed 16249). */
+static void test_turn_is_the_leases(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event firm = fixture_want(BIND_NATIVE, LEASE_CHAT, "chat"), again;
+	uint64_t chat = fixture_session(fixture, BIND_NATIVE, "chat");
+	uint64_t other = fixture_session(fixture, BIND_NATIVE, "voice"), lease, turn, voice;
+
+	firm.acquire.preemptible = false;
+	firm.acquire.uninterruptible_ms = 4000;
+	lease = fixture_take(fixture, chat, firm);
+	again = resumes(lease, 70);
+	again.acquire.preemptible = true;
+	again.acquire.loads = true;
+	turn = fixture_ask(fixture, chat, again);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_OFFERED);
+	assert_int_equal(fixture_row(fixture, turn)->uninterruptible_ms, 4000);
+
+	voice = fixture_wait(fixture, other, LEASE_VOICE);
+	assert_in_range(core_bound_ms(fixture->core, voice, fixture->now),
+			fixture->config.classes[LEASE_CHAT].hold_ms_max, INT64_MAX);
+	fixture_accept(fixture, chat, turn);
+	assert_int_equal(fixture_end(fixture, turn), END_RELEASED);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_HELD);
+	assert_int_equal(fixture_row(fixture, lease)->need.slots, 1);
+}
+
 static void test_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -327,6 +355,7 @@ int main(void)
 		on_fixture(test_asked_again),
 		on_fixture(test_back_beside_another),
 		on_fixture(test_lease_is_over),
+		on_fixture(test_turn_is_the_leases),
 		on_fixture(test_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
