@@ -5,8 +5,10 @@
 #include "core/ledger.h"
 #include "core/park.h"
 #include "core/preempt.h"
+#include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
+#include "core/shares.h"
 
 #define NEVER_MS ((int64_t)1 << 50)
 
@@ -167,74 +169,124 @@ uint32_t placement_possible_gpus(const struct core *core, const struct session *
 	return mask_count(possible) >= need->gpu_count ? possible : 0;
 }
 
-/* When this holder can be expected to be gone, given what may be asked of it. */
-static int64_t leave_ms(const struct core *core, const struct claim *head,
-			const struct claim *holder, uint32_t gpu)
+/* Who waits, where, and the GPUs where its class is due. */
+struct waiter {
+	const struct core *core;
+	const struct claim *claim;
+	uint32_t due;
+};
+
+static struct mono_ms ask_when(const struct waiter *w, const struct claim *holder, uint32_t gpu)
 {
 	enum yield_reason reason;
+
+	if (holder->slots_charged == 0)
+		return preempt_evict_when(w->core, w->claim, holder);
+	return preempt_when_due(w->core, w->claim, holder, gpu, w->due & (1u << gpu), &reason);
+}
+
+/* Until this holder is gone and its room is free, given what may be asked of it. */
+static int64_t leave_ms(const struct waiter *w, const struct claim *holder, uint32_t gpu)
+{
+	bool revoked = holder->rec.revoked || holder->rec.state == CLAIM_DRAINING;
+	int64_t free_ms = revoked ? 0 : share_free_ms(w->core, holder);
 	struct mono_ms when;
-	int64_t wait_ms;
 
 	if (claim_leaves(holder))
-		wait_ms = mono_since(holder->deadline, core->now);
-	else {
-		when = holder->slots_charged > 0 ? preempt_when(core, head, holder, gpu, &reason)
-						 : preempt_evict_when(core, head, holder);
-		if (when.v == INT64_MAX)
-			return NEVER_MS;
-		wait_ms = mono_since(when, core->now);
-		wait_ms = (wait_ms > 0 ? wait_ms : 0) + revoke_grace_ms(core, holder);
-	}
-	return wait_ms > 0 ? wait_ms : 0;
+		return ms_longer(0, mono_since(holder->deadline, w->core->now)) + free_ms;
+
+	when = ask_when(w, holder, gpu);
+	if (when.v == INT64_MAX)
+		return NEVER_MS;
+	return ms_longer(0, mono_since(when, w->core->now)) + revoke_grace_ms(w->core, holder) +
+	       free_ms;
 }
 
-static void scan_leavers(const struct core *core, const struct claim *claim, uint32_t gpu,
-			 enum holder_kind kind, bool vram_only, int64_t *soonest, int64_t *last)
+/* For a turn of one slot one holder has to go: of those that go already the first, else the one
+ * that preempt.c asks: whose time comes first, and of several the last in the order. */
+static int64_t turn_ms(const struct waiter *w, uint32_t gpu)
 {
-	gpu_holders (holder, core, gpu, kind) {
-		int64_t leave;
-		if (vram_only && holder->vram_charged == 0)
+	const struct claim *asked = NULL;
+	struct mono_ms asked_at = MONO_NEVER;
+	int64_t gone_ms = NEVER_MS;
+
+	gpu_holders (holder, w->core, gpu, HOLDER_COMPUTES) {
+		struct mono_ms at;
+		if (claim_leaves(holder)) {
+			gone_ms = ms_shorter(gone_ms, leave_ms(w, holder, gpu));
 			continue;
-
-		leave = leave_ms(core, claim, holder, gpu);
-		*soonest = leave < *soonest ? leave : *soonest;
-		*last = leave > *last && leave < NEVER_MS ? leave : *last;
+		}
+		at = mono_max(ask_when(w, holder, gpu), w->core->now);
+		if (!mono_before(asked_at, at) &&
+		    (!asked || mono_before(at, asked_at) || queue_before(asked, holder))) {
+			asked = holder;
+			asked_at = at;
+		}
 	}
+
+	if (gone_ms < NEVER_MS || !asked)
+		return gone_ms;
+	return leave_ms(w, asked, gpu);
 }
 
-/* An estimate, good enough to choose by: the soonest leaver if one is enough, else the last. */
-static int64_t wait_ms(const struct core *core, const struct claim *claim, uint32_t gpu)
+static int64_t last_ms(const struct waiter *w, uint32_t gpu, enum holder_kind kind, bool vram_only)
 {
-	int64_t soonest = NEVER_MS, last = 0;
-	bool slots_fit = ledger_turn_fits(core, claim, gpu);
-	bool vram_fit = ledger_vram_fits(core, claim->session, gpu, claim->rec.need.vram_bytes);
+	int64_t last = 0;
+
+	gpu_holders (holder, w->core, gpu, kind) {
+		int64_t leave = leave_ms(w, holder, gpu);
+		if ((!vram_only || holder->vram_charged > 0) && leave < NEVER_MS)
+			last = ms_longer(last, leave);
+	}
+	return last;
+}
+
+/* An estimate, good enough to choose by. */
+static int64_t wait_ms(const struct waiter *w, uint32_t gpu)
+{
+	const struct core *core = w->core;
+	const struct need *need = &w->claim->rec.need;
+	bool slots_fit = ledger_turn_fits(core, w->claim, gpu);
+	bool vram_fit = ledger_vram_fits(core, w->claim->session, gpu, need->vram_bytes);
+	int64_t last;
 
 	if (slots_fit && vram_fit)
 		return 0;
 
-	if (!placement_possible(core, claim->session, &claim->rec.need, gpu))
+	if (!placement_possible(core, w->claim->session, need, gpu))
 		return NEVER_MS;
+	if (vram_fit && need_slots(core, need, gpu) == 1)
+		return turn_ms(w, gpu);
 
-	scan_leavers(core, claim, gpu, HOLDER_COMPUTES, slots_fit, &soonest, &last);
-	if (!vram_fit)
-		scan_leavers(core, claim, gpu, HOLDER_KEEPS, true, &soonest, &last);
+	last = last_ms(w, gpu, HOLDER_COMPUTES, slots_fit);
+	return vram_fit ? last : ms_longer(last, last_ms(w, gpu, HOLDER_KEEPS, true));
+}
 
-	return vram_fit && need_slots(core, &claim->rec.need, gpu) == 1 ? soonest : last;
+static bool anyone_leaves(const struct core *core, uint32_t gpu)
+{
+	for (int kind = 0; kind < HOLDER_KIND_COUNT; kind++)
+		gpu_holders (holder, core, gpu, (enum holder_kind)kind)
+			if (claim_leaves(holder))
+				return true;
+	return false;
 }
 
 /* A head does not ask a second holder while one is already leaving for it. */
-static int64_t cost_ms(const struct core *core, const struct claim *claim, uint32_t gpu,
-		       uint32_t open)
+static int64_t cost_ms(const struct waiter *w, uint32_t gpu, uint32_t open)
 {
-	int64_t cost = wait_ms(core, claim, gpu);
+	int64_t cost = wait_ms(w, gpu);
 
 	if (!(open & (1u << gpu)))
 		cost += 4 * NEVER_MS;
-	return claim->asked_mask & (1u << gpu) ? cost - NEVER_MS : cost;
+	if ((w->claim->asked_mask & (1u << gpu)) && anyone_leaves(w->core, gpu))
+		cost -= NEVER_MS;
+	return cost;
 }
 
-uint32_t placement_choose(const struct core *core, const struct claim *claim, uint32_t open)
+uint32_t placement_choose(const struct core *core, const struct claim *claim, uint32_t open,
+			  uint32_t due)
 {
+	const struct waiter waiter = {core, claim, due};
 	uint32_t within = claim->group->possible;
 	int64_t cost[LIMIT_GPUS] = {0};
 	uint32_t chosen = 0;
@@ -246,7 +298,7 @@ uint32_t placement_choose(const struct core *core, const struct claim *claim, ui
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
 		if (within & (1u << gpu))
-			cost[gpu] = cost_ms(core, claim, gpu, open);
+			cost[gpu] = cost_ms(&waiter, gpu, open);
 
 	for (uint32_t taken = 0; taken < claim->rec.need.gpu_count; taken++) {
 		uint32_t best = LIMIT_GPUS;

@@ -8,8 +8,9 @@
 uint32_t placement_find(const struct core *core, const struct claim *claim, uint32_t open,
 			uint32_t prefer);
 /* Where it should wait: need.gpu_count GPUs of its mask, among them at least one of `open`, that
- * can be had soonest. */
-uint32_t placement_choose(const struct core *core, const struct claim *claim, uint32_t open);
+ * can be had soonest; `due`: where its class is due. */
+uint32_t placement_choose(const struct core *core, const struct claim *claim, uint32_t open,
+			  uint32_t due);
 /* Whether the need fits once everything reclaimable has left this GPU. Uses sums that
  * placement_settle keeps up to date. */
 bool placement_possible(const struct core *core, const struct session *session,

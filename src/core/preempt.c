@@ -21,10 +21,8 @@ struct leaving {
 
 /* For a class that is due, voice within its credit, a higher class that came first; not its own. */
 static struct mono_ms by_order(const struct core *core, const struct claim *head,
-			       const struct claim *holder, uint32_t gpu)
+			       const struct claim *holder, uint32_t gpu, bool due)
 {
-	const struct gpu *state = &core->gpus[gpu];
-	bool due = state->turn_head == head->rec.id && state->head_due;
 	/* To others its turn began with the offer, however long it loaded. */
 	struct mono_ms since = holder->rec.loads ? holder->offered_since : holder->rec.turn_since;
 	struct mono_ms when = MONO_NEVER;
@@ -52,23 +50,35 @@ struct mono_ms preempt_hold_until(const struct core *core, const struct claim *h
 }
 
 static struct mono_ms turn_when(const struct core *core, const struct claim *head,
-				const struct claim *holder, uint32_t gpu,
+				const struct claim *holder, uint32_t gpu, bool due,
 				enum yield_reason *ret_reason)
 {
 	struct mono_ms hold_max = preempt_hold_until(core, holder, share_early_ms(core, holder));
-	struct mono_ms when = by_order(core, head, holder, gpu);
+	struct mono_ms when = by_order(core, head, holder, gpu, due);
 
 	*ret_reason = mono_before(when, hold_max) ? YIELD_PREEMPTED : YIELD_HOLD_MAX;
 	return mono_min(when, hold_max);
 }
 
+static bool is_due_head(const struct core *core, const struct claim *head, uint32_t gpu)
+{
+	return core->gpus[gpu].turn_head == head->rec.id && core->gpus[gpu].head_due;
+}
+
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, enum yield_reason *ret_reason)
+{
+	return preempt_when_due(core, head, holder, gpu, is_due_head(core, head, gpu), ret_reason);
+}
+
+struct mono_ms preempt_when_due(const struct core *core, const struct claim *head,
+				const struct claim *holder, uint32_t gpu, bool due,
+				enum yield_reason *ret_reason)
 {
 	PRE(gpu < core->config.gpu_count);
 	if (!claim_is_held(holder) || holder->slots_charged == 0 || observe_stays(core, holder))
 		return MONO_NEVER;
-	return turn_when(core, head, holder, gpu, ret_reason);
+	return turn_when(core, head, holder, gpu, due, ret_reason);
 }
 
 /* A resident that waited until it was due is not evicted within a quantum. */
@@ -299,7 +309,8 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 		return true;
 
 	if (holder->slots_charged > 0) {
-		struct mono_ms when = turn_when(core, head, holder, gpu, &reason);
+		struct mono_ms when =
+			turn_when(core, head, holder, gpu, is_due_head(core, head, gpu), &reason);
 		if (!mono_due(when, core->now)) {
 			core->wake = mono_min(core->wake, when);
 			return false;

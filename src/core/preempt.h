@@ -12,6 +12,10 @@ struct mono_ms preempt_hold_until(const struct core *core, const struct claim *h
 struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu,
 			    enum yield_reason *ret_reason);
+/* The same, its class being due there or not. */
+struct mono_ms preempt_when_due(const struct core *core, const struct claim *head,
+				const struct claim *holder, uint32_t gpu, bool due,
+				enum yield_reason *ret_reason);
 /* When an idle resident may be asked to leave for the head; NEVER: it is busy, or not evictable. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *head,
 				  const struct claim *resident);

@@ -4,6 +4,7 @@
 #include "core/ledger.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
+#include "core/session.h"
 
 /* Lags are counted in thousandths of slot-ms, so that permille of a millisecond are whole. */
 enum { UNIT = 1000 };
@@ -74,6 +75,16 @@ int64_t share_early_ms(const struct core *core, const struct claim *claim)
 int64_t share_handoff_ms(const struct core *core)
 {
 	return core->config.grace_ms + ms_longer(core->config.lock_delay_ms, core->config.grace_ms);
+}
+
+int64_t share_free_ms(const struct core *core, const struct claim *holder)
+{
+	int64_t usual_ms = share_handoff_ms(core) - core->config.grace_ms;
+	const struct session *session = holder->session;
+
+	if (holder->rec.binding == BIND_NATIVE && !session_stoppable(session))
+		return ms_longer(usual_ms, session_ttl_ms(core, session));
+	return usual_ms;
 }
 
 int64_t share_run_ms(const struct core *core)

@@ -34,5 +34,7 @@ int64_t share_stop_ms(const struct core *core, const struct claim *claim);
 int64_t share_run_ms(const struct core *core);
 /* Grace and lock-delay of a holder that declares no grace of its own. */
 int64_t share_handoff_ms(const struct core *core);
+/* From the end of a holder's grace until its capacity is free. */
+int64_t share_free_ms(const struct core *core, const struct claim *holder);
 /* A holder's due turn is its own until then. */
 struct mono_ms share_protected_until(const struct core *core, const struct claim *holder);

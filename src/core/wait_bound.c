@@ -10,7 +10,6 @@
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
-#include "core/session.h"
 #include "core/shares.h"
 #include "core/view.h"
 
@@ -135,17 +134,6 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 	return ms_shorter(sum, PROMISE_MS_MAX);
 }
 
-/* From the end of a holder's grace until its capacity is free. */
-static int64_t stop_ms(const struct core *core, const struct claim *holder)
-{
-	int64_t usual_ms = share_handoff_ms(core) - core->config.grace_ms;
-	const struct session *session = holder->session;
-
-	if (holder->rec.binding == BIND_NATIVE && !session_stoppable(session))
-		return ms_longer(usual_ms, session_ttl_ms(core, session));
-	return usual_ms;
-}
-
 /* From now until this holder's turn can go to a due class, or to voice. */
 static int64_t leave_ms(const struct core *core, const struct claim *holder)
 {
@@ -154,13 +142,13 @@ static int64_t leave_ms(const struct core *core, const struct claim *holder)
 
 	if (holder->rec.state == CLAIM_YIELDING)
 		return ms_longer(0, mono_since(holder->deadline, core->now)) +
-		       stop_ms(core, holder);
+		       share_free_ms(core, holder);
 
 	if (!holder->rec.preemptible)
 		run_ms = ms_longer(run_ms, left_ms(core, holder) - share_early_ms(core, holder));
 
 	run_ms = ms_longer(run_ms, mono_since(share_protected_until(core, holder), core->now));
-	return run_ms + grace_ms + stop_ms(core, holder);
+	return run_ms + grace_ms + share_free_ms(core, holder);
 }
 
 static int64_t leave_all_ms(const struct core *core, uint32_t gpu)
@@ -271,12 +259,30 @@ static int64_t by_credit_ms(const struct core *core, uint32_t gpu, const struct 
 	return wait_ms;
 }
 
-static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, const struct claim *claim)
+/* It asks on one of its GPUs at a time, where somebody is gone first. Where that room goes to a
+ * class that became due meanwhile it has lost so long, once on each. */
+static int64_t detours_ms(const struct core *core, uint32_t gpu, uint32_t gpus, int64_t within_ms)
 {
-	int64_t share_ms = by_share_ms(core, gpu, claim);
+	int64_t usual_ms = share_run_ms(core) + share_handoff_ms(core);
+	int64_t here_ms = ms_longer(usual_ms, leave_all_ms(core, gpu));
+	int64_t sum_ms = 0;
+
+	mask_each (other, gpus & ~(1u << gpu))
+		if (dues_within(core, other, within_ms) > 0)
+			sum_ms +=
+				ms_longer(usual_ms, ms_shorter(here_ms, leave_all_ms(core, other)));
+	return sum_ms;
+}
+
+static int64_t on_gpu_ms(const struct core *core, uint32_t gpu, uint32_t gpus,
+			 const struct claim *claim)
+{
+	int64_t wait_ms = by_share_ms(core, gpu, claim);
 	int64_t credit_ms = claim->rec.cls == LEASE_VOICE ? by_credit_ms(core, gpu, claim) : -1;
 
-	return credit_ms >= 0 ? ms_shorter(credit_ms, share_ms) : share_ms;
+	if (credit_ms >= 0)
+		wait_ms = ms_shorter(credit_ms, wait_ms);
+	return wait_ms + detours_ms(core, gpu, gpus, wait_ms);
 }
 
 static uint32_t possible_now(const struct core *core, const struct claim *claim)
@@ -328,9 +334,8 @@ void wait_bound_promise(struct core *core, struct claim *claim)
 		return;
 
 	gpus = possible_now(core, claim);
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (gpus & (1u << gpu))
-			best_ms = ms_shorter(best_ms, on_gpu_ms(core, gpu, claim));
+	mask_each (gpu, gpus)
+		best_ms = ms_shorter(best_ms, on_gpu_ms(core, gpu, gpus, claim));
 
 	if (best_ms < PROMISE_MS_MAX)
 		claim->promise = mono_after(core->now, best_ms + PROMISE_SLACK_MS);

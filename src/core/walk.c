@@ -122,7 +122,7 @@ static uint32_t where_to_ask(const struct core *core, const struct claim *claim,
 			asks |= gpu_bit(other);
 	}
 
-	return placement_choose(core, claim, open & asks);
+	return placement_choose(core, claim, open & asks, due);
 }
 
 /* It gets its due turn only where it is due: elsewhere it would overtake those due there, so there
@@ -212,7 +212,7 @@ static void serve_memory(struct core *core, struct walk *walk)
 		if (gpus)
 			grant_claim(core, walk, best, gpus, true);
 		else
-			walk_close(core, walk, best, placement_choose(core, best, gpu_bit(gpu)),
+			walk_close(core, walk, best, placement_choose(core, best, gpu_bit(gpu), 0),
 				   KEEPS_LACKING);
 	}
 }
@@ -229,7 +229,8 @@ static void visit_claim(struct core *core, struct walk *walk, struct claim *clai
 	if (gpus)
 		grant_claim(core, walk, claim, gpus, false);
 	else if (open && !walk_is_head(core, claim))
-		walk_close(core, walk, claim, placement_choose(core, claim, open), KEEPS_LACKING);
+		walk_close(core, walk, claim, placement_choose(core, claim, open, 0),
+			   KEEPS_LACKING);
 }
 
 static void visit_next(struct core *core, struct walk *walk, struct group *group, uint32_t within)

@@ -73,6 +73,95 @@ static void test_waits_for_the_soonest(void **state)
 	assert_int_equal(fixture_state(fixture, head), CLAIM_OFFERED);
 }
 
+static struct event slow(enum lease_class cls, uint32_t gpus, int64_t grace_ms)
+{
+	struct event event = fixture_need(cls, 1, 0);
+
+	event.acquire.need.gpu_mask = gpus;
+	event.acquire.uninterruptible_ms = grace_ms;
+	return event;
+}
+
+/* It counts how long the one takes that would be asked there, not the quickest beside that one
+ * (seed 16621). */
+static void test_counts_who_is_asked(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a, v, quick, last, other, voice;
+
+	start(fixture, 2, 2, 0);
+	fixture->config.gpus[1].slots = 1;
+	fixture_configure(fixture);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	v = fixture_session(fixture, BIND_NATIVE, "v");
+	quick = fixture_take(fixture, a, slow(LEASE_BACKGROUND, 1, 0));
+	last = fixture_take(fixture, a, slow(LEASE_BACKGROUND, 1, 20000));
+	other = fixture_take(fixture, a, slow(LEASE_BACKGROUND, 2, 3000));
+	fixture_pass(fixture, 3000);
+
+	voice = fixture_wait(fixture, v, LEASE_VOICE);
+	assert_int_equal(fixture_state(fixture, other), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, quick), CLAIM_HELD);
+	assert_int_equal(fixture_state(fixture, last), CLAIM_HELD);
+	fixture_release(fixture, a, other, false);
+	assert_int_equal(fixture_row(fixture, voice)->granted_mask, 2);
+}
+
+/* A class that is due may ask at once: how long its holders may still hold counts for nothing. */
+static void test_due_counts_who_is_asked(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a, b, c, first, second;
+
+	start(fixture, 2, 1, 0);
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		fixture->config.classes[cls].share_permille = cls == LEASE_BACKGROUND ? 500 : 150;
+	fixture->config.classes[LEASE_NORMAL].hold_ms_max = 200000;
+	fixture_configure(fixture);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	b = fixture_session(fixture, BIND_NATIVE, "b");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	first = fixture_take(fixture, a, slow(LEASE_NORMAL, 1, 20000));
+	fixture_pass(fixture, 140000);
+	second = fixture_take(fixture, b, slow(LEASE_NORMAL, 2, 0));
+
+	fixture_wait(fixture, c, LEASE_BACKGROUND);
+	fixture_pass(fixture, 20000);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_YIELDING);
+	assert_int_equal(fixture_state(fixture, first), CLAIM_HELD);
+}
+
+/* It asked on one GPU, and the room went to a class that became due: then it looks again, also
+ * elsewhere. */
+static void test_looks_again(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event chat;
+	uint64_t a, c, v, first, second, due, voice;
+
+	start(fixture, 2, 1, 0);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	c = fixture_session(fixture, BIND_NATIVE, "c");
+	v = fixture_session(fixture, BIND_NATIVE, "v");
+	first = fixture_take(fixture, a, slow(LEASE_NORMAL, 1, 0));
+	second = fixture_take(fixture, a, slow(LEASE_NORMAL, 2, 4000));
+	chat = slow(LEASE_CHAT, 1, 0);
+	chat.acquire.timeout_ms = -1;
+	fixture->config.min_run_ms = 100000;
+	fixture_configure(fixture);
+	due = fixture_ask(fixture, c, chat);
+	fixture_pass(fixture, 39999);
+	assert_int_equal(fixture_state(fixture, first), CLAIM_HELD);
+	voice = fixture_wait(fixture, v, LEASE_VOICE);
+	assert_int_equal(fixture_state(fixture, first), CLAIM_YIELDING);
+
+	fixture->now = mono_after(fixture->now, 1);
+	fixture_release(fixture, a, first, false);
+	assert_int_equal(fixture_state(fixture, due), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_QUEUED);
+	assert_int_equal(fixture_state(fixture, second), CLAIM_YIELDING);
+}
+
 /* Who could use any of three GPUs is told of all that hold them, not of the next to leave only;
  * who asked for one of them is told of that one's holder. */
 static void test_all_holders_are_told(void **state)
@@ -240,6 +329,9 @@ int main(void)
 		TEST(test_home),
 		TEST(test_best_fit),
 		TEST(test_waits_for_the_soonest),
+		TEST(test_counts_who_is_asked),
+		TEST(test_due_counts_who_is_asked),
+		TEST(test_looks_again),
 		TEST(test_all_holders_are_told),
 		TEST(test_silence_makes_possible),
 		TEST(test_last_in_order_goes),

@@ -186,6 +186,25 @@ static void test_voice_behind_a_due_turn(void **state)
 			INT64_MAX);
 }
 
+/* With two GPUs it may ask on one, lose that room to a class that became due there, and ask on the
+ * other. */
+static void test_counts_detours(void **state)
+{
+	struct fixture *fixture = *state;
+	int64_t single_ms, either_ms;
+
+	fixture_gpus(fixture, 2, 1, 0);
+	fixture_configure(fixture);
+	fixture_hold(fixture, tab(fixture), LEASE_BACKGROUND);
+	fixture_take(fixture, fixture_session(fixture, BIND_NATIVE, "native"),
+		     ask(BIND_NATIVE, LEASE_BACKGROUND, NULL));
+	single_ms = told_alone(fixture, LEASE_CHAT); /* a tab computes on one of them */
+	either_ms = told(fixture, fixture_ask(fixture, fixture_session(fixture, BIND_NATIVE, "b"),
+					      ask(BIND_NATIVE, LEASE_CHAT, NULL)));
+	assert_in_range(either_ms, single_ms + fixture->config.min_run_ms + handoff_ms(fixture),
+			INT64_MAX);
+}
+
 static void test_why_nothing_is_told(void **state)
 {
 	struct fixture *fixture = *state;
@@ -268,6 +287,7 @@ int main(void)
 		TEST(test_counts_debt),
 		TEST(test_counts_firm_holders),
 		TEST(test_voice_behind_a_due_turn),
+		TEST(test_counts_detours),
 		TEST(test_why_nothing_is_told),
 		TEST(test_blocked_is_told_nothing),
 		TEST(test_told_once),
