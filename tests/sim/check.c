@@ -304,6 +304,7 @@ static void observe_claim(struct world *w, const struct record *record)
 	}
 	check_place(w, want, rec);
 	yield_record(w, want, rec, ends || drains);
+	evict_record(w, want, rec, ends || drains);
 	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
 		evict_offered(w, want);
 	inside_record(w, want, rec, ends || drains);

@@ -36,6 +36,7 @@ struct check {
 	bool kept;             /* in this step a yield was taken back */
 	bool recorded;         /* .. a claim was recorded */
 	bool back_now;         /* .. somebody evicted was offered room */
+	bool unheard;          /* .. a parked lease was asked to leave, and nobody was told */
 	bool back;             /* .. or was in the last step that recorded any */
 	bool over;             /* in this step somebody lost a place or a lease */
 	/* The most that each GPU had while there may be leases from then. */

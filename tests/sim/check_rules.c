@@ -68,7 +68,7 @@ static void rule_yield(struct world *w, struct want *want, const struct effect *
 		rule_preempted(w, want, fx);
 	else if (fx->send.reason == YIELD_EVICTED) {
 		rule_evicted(w, want);
-		evict_asked(w, want, fx->send.other);
+		evict_asked(w, want, fx->send.other, !reminded);
 	}
 }
 

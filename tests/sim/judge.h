@@ -56,7 +56,8 @@ void told_drop(struct want *want);
 void share_turn(struct world *w);
 void idle_turn(struct world *w);
 /* judge_evict.c: a lease is asked to leave for memory; a claim is offered room. */
-void evict_asked(struct world *w, struct want *want, uint64_t for_lease);
+void evict_asked(struct world *w, struct want *want, uint64_t for_lease, bool in_this_step);
+void evict_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
 void evict_offered(struct world *w, struct want *want);
 void evict_step(struct world *w); /* after all effects of a step */
 void evict_turn(struct world *w);

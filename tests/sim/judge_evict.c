@@ -1,5 +1,5 @@
 /* judge_evict: who has to leave for another's memory, and who is back too soon. Called for each
- * yield that says evicted, and for each offer. */
+ * yield that says evicted, for each record, and for each offer. */
 #include "judge.h"
 #include "outside.h"
 
@@ -73,7 +73,52 @@ static void judge_choice(struct world *w, const struct want *want, const struct 
 			   (ull)other->lease, (long long)theirs, (long long)other->load_ms);
 }
 
-void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
+static void judge_parked(struct world *w, const struct want *want)
+{
+	if (judge_is_on(w, JUDGE_EVICT) && broker_now(w).v < want->keeps_until_ms)
+		judge_fail(w, JUDGE_EVICT, "parked lease %llu is evicted %lld ms too soon",
+			   (ull)want->lease, (long long)(want->keeps_until_ms - broker_now(w).v));
+}
+
+/* For whom a parked lease is asked while its session is away, is in no record: when the session is
+ * back it is told for whom by then, who may be another. */
+void evict_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+{
+	bool asked = !ends && rec->state == CLAIM_YIELDING && !rec->revoked &&
+		     rec->yield_reason == YIELD_EVICTED && want->now.state == CLAIM_HELD;
+
+	if (!asked || rec->parked_slots == 0 || want->lost_t == INT64_MAX)
+		return;
+	want->evicted_unheard = true;
+	w->check.unheard = true;
+}
+
+static bool is_wanted_by_higher(struct world *w, const struct want *want)
+{
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		const struct want *other = want_of(w, w->wants.active[i]);
+		const struct need *need = &other->now.need;
+		if (other->live && other->now.state == CLAIM_QUEUED && other->cls < want->cls &&
+		    need->vram_bytes > 0 &&
+		    (need->gpu_mask == 0 || (need->gpu_mask & want->now.gpus)))
+			return true;
+	}
+	return false;
+}
+
+static void judge_unheard(struct world *w)
+{
+	w->check.unheard = false;
+	for (size_t i = 0; i < w->wants.active_count; i++) {
+		struct want *want = want_of(w, w->wants.active[i]);
+		if (want->evicted_unheard && want->now.state == CLAIM_YIELDING &&
+		    !is_wanted_by_higher(w, want))
+			judge_parked(w, want);
+		want->evicted_unheard = false;
+	}
+}
+
+void evict_asked(struct world *w, struct want *want, uint64_t for_lease, bool in_this_step)
 {
 	if (want->now.state != CLAIM_YIELDING)
 		return; /* asked for another, and let go, in one step */
@@ -91,10 +136,8 @@ void evict_asked(struct world *w, struct want *want, uint64_t for_lease)
 	const struct want *head = want_of_lease(w, for_lease);
 	/* Who counts on it as well, since it leaves anyway, has not made it leave. */
 	bool alone = want->evicted_for == for_lease;
-	if (judge_is_on(w, JUDGE_EVICT) && want->now.parked_slots > 0 && head && alone &&
-	    head->cls >= want->cls && broker_now(w).v < want->keeps_until_ms)
-		judge_fail(w, JUDGE_EVICT, "parked lease %llu is evicted %lld ms too soon",
-			   (ull)want->lease, (long long)(want->keeps_until_ms - broker_now(w).v));
+	if (want->now.parked_slots > 0 && head && alone && head->cls >= want->cls && in_this_step)
+		judge_parked(w, want);
 	bool full = inside_anybody(w, want); /* in use, for a turn at a time */
 	if (!judge_is_on(w, JUDGE_EVICT) || want->inside != 0)
 		return;
@@ -152,6 +195,8 @@ static void forget_backs(struct world *w)
  * since the offer. */
 void evict_step(struct world *w)
 {
+	if (w->check.unheard)
+		judge_unheard(w);
 	if (w->check.back && w->check.recorded && !w->check.back_now)
 		forget_backs(w);
 	w->check.back_now = w->check.recorded = false;

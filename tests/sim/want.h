@@ -141,6 +141,7 @@ struct want {
 	uint64_t evicted_head_fence;
 	uint32_t evicted_gpus;             /* .. from where */
 	bool back;                         /* offered room again in this step */
+	bool evicted_unheard;              /* .. asked for its memory, with nobody to be told */
 	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */
 	int64_t idle_since_t;              /* beside room that it could use; 0: it is not */
 	int64_t drains_since_t;            /* over, but its memory is kept */
