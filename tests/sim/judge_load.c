@@ -87,10 +87,12 @@ void load_record(struct world *w, struct want *want, const struct claim_record *
 
 void load_turn(struct world *w)
 {
-	for (size_t i = 0; i < w->wants.active_count && w->plan.uses_loads; i++) {
+	bool judged = w->plan.uses_loads && judge_is_on(w, JUDGE_LOAD);
+
+	/* In observe mode it may load for as long as it likes, whoever granted it. */
+	for (size_t i = 0; judged && !w->broker.config.observe && i < w->wants.active_count; i++) {
 		const struct want *want = want_of(w, w->wants.active[i]);
-		if (!want->load.on || want->now.state != CLAIM_LOADING ||
-		    !judge_is_on(w, JUDGE_LOAD) || want->observed)
+		if (!want->load.on || want->now.state != CLAIM_LOADING || want->observed)
 			continue;
 		/* A stall moves every deadline; a crash gives who held a moment more; and one that
 		 * is let go when its time is over is judged by the next tick. */
