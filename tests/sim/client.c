@@ -159,6 +159,7 @@ void client_arrive(struct world *w, const struct item *item)
 		lost_letter(w, letter);
 	} else if (letter->kind == LETTER_EOF) {
 		conn->client_open = false;
+		want_stop_unheard(w, conn); /* what is still on its way is read by nobody */
 		client_lose_conn(w, client, conn->id);
 	} else {
 		client_hear(w, client, letter);
