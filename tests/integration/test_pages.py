@@ -10,7 +10,7 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, in_thread
-from lib.pages import BROWSER, PAGES, WEB, key_of, open_link, sign_in, sources
+from lib.pages import BROWSER, PAGES, key_of, open_link, page_of, sign_in, sources
 from lib.wait import wait_until
 
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
@@ -105,7 +105,7 @@ class SignIn(PagesTest):
         self.d.start()
         page = {**BROWSER, "Cookie": headers["Cookie"].replace(headers["Cookie"].split("=")[0],
                                                                 f"baton-{self.d.address[1]}")}
-        self.assertIn(b"dashboard.js", self.get("/", page).body)
+        self.assertIn(b'id="board"', self.get("/", page).body)
         key = {"Authorization": headers["Authorization"]}
         self.assertEqual(self.get("/v1/gpu/status", key).status, 200)
         own = {**key, "Origin": f"http://{self.d.host}"}
@@ -114,7 +114,7 @@ class SignIn(PagesTest):
         (self.d.state / "page-keys").unlink()
         self.d.kill()
         self.d.start()
-        self.assertNotIn(b"dashboard.js", self.get("/", page).body)
+        self.assertNotIn(b'id="board"', self.get("/", page).body)
         self.assertError(self.get("/v1/gpu/status", key), 401)
 
     def test_cookie_alone_is_good_for_nothing(self):
@@ -144,7 +144,7 @@ class SignIn(PagesTest):
         self.assertNotEqual(first["Cookie"].split("=")[0], second["Cookie"].split("=")[0])
         jar = {**BROWSER, "Cookie": f"{first['Cookie']}; {second['Cookie']}"}
         for daemon in (self.d, other):
-            self.assertIn(b"dashboard.js", self.get("/", jar, daemon).body)
+            self.assertIn(b'id="board"', self.get("/", jar, daemon).body)
 
     def test_keys_of_before_are_forgotten(self):
         """What an earlier broker kept went to every port as a cookie: it is removed, and signs nobody in."""
@@ -160,7 +160,7 @@ class SignIn(PagesTest):
         """/logs: who accepts text/html gets the page, a program the lines; a cache can tell them apart."""
         headers = sign_in(self.d)
         page = self.get("/logs", headers)
-        self.assertEqual(page.body, (WEB / "pages/logs/index.html").read_bytes())
+        self.assertEqual(page.body, page_of("logs"))
         self.assertIn("Accept,", page.headers["vary"])
         for accept in ("*/*", "application/json"):
             lines = self.get("/logs", {**headers, "Accept": accept})
@@ -180,12 +180,12 @@ class SignIn(PagesTest):
 
 class Files(PagesTest):
     def test_every_page(self):
-        """Each page is its source, with the headers that isolate it."""
+        """Each page is its source with one script, and has the headers that isolate it."""
         headers = sign_in(self.d)
         for address, folder in PAGES.items():
             answer = self.get(address, headers)
             self.assertEqual(answer.status, 200, address)
-            self.assertEqual(answer.body, (WEB / "pages" / folder / "index.html").read_bytes(), address)
+            self.assertEqual(answer.body, page_of(folder), address)
             self.assertEqual(answer.headers["content-type"], TYPES[".html"])
             self.assertEqual(answer.headers["vary"], "Accept, Cookie, Accept-Encoding")
             self.assertEqual(answer.headers["cache-control"], "no-cache")
@@ -200,10 +200,10 @@ class Files(PagesTest):
         """All sources are compiled in, packed and not, each form with a tag of its own; without a token."""
         found = list(sources())
         self.assertGreater(len(found), 20)
-        for url, path in found:
+        for url, kind, source in found:
             plain, packed = self.get(url), self.get(url, GZIP)
-            self.assertEqual((plain.status, plain.body), (200, path.read_bytes()), url)
-            self.assertEqual(plain.headers["content-type"], TYPES[path.suffix], url)
+            self.assertEqual((plain.status, plain.body), (200, source), url)
+            self.assertEqual(plain.headers["content-type"], TYPES[kind], url)
             self.assertNotIn("content-encoding", plain.headers)
             self.assertEqual(packed.headers["content-encoding"], "gzip", url)
             self.assertEqual(gzip.decompress(packed.body), plain.body, url)

@@ -8,6 +8,8 @@ import hashlib
 import pathlib
 import sys
 
+from join import join_page, join_worker
+
 SERVED = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".png", ".txt"}
 FOLDERS = (("pages", "/pages"), ("ui", "/ui"), ("inference", "/inference"), ("storage", "/storage"), ("sdk", "/sdk"),
            ("compat", "/modules"))
@@ -35,7 +37,20 @@ def collect(web):
         files, folders = served_files(web / name)
         found += [(f"{prefix}/{path.relative_to(web / name).as_posix()}", path) for path in files]
         watched += files + folders
-    return sorted(found, key=lambda item: item[0].encode()), watched
+    return found, watched
+
+
+def contents(web, found):
+    """(URL, bytes) of all of it; each page has one script in place of many, and those scripts are there, too."""
+    address, worker = join_worker(web)
+    files = [(address, worker.encode())]
+    for url, path in found:
+        if path.name != "index.html" or path.parent.parent != web / "pages":
+            files.append((url, path.read_bytes()))
+            continue
+        page, address, script = join_page(web, path)
+        files += [(url, page.encode()), (address, script.encode())]
+    return sorted(files, key=lambda item: item[0].encode())
 
 
 def c_bytes(data):
@@ -44,12 +59,11 @@ def c_bytes(data):
     return "\n\t".join(f'"{line}"' for line in lines) or '""'
 
 
-def write_table(out, found):
+def write_table(out, files):
     rows = []
     out.write("/* Written by tools/gen/embed.py when Baton was built. */\n"
               "#include \"server/pages/embedded_assets.h\"\n\n")
-    for number, (url, path) in enumerate(found):
-        data = path.read_bytes()
+    for number, (url, data) in enumerate(files):
         packed = gzip.compress(data, compresslevel=9, mtime=0)
         tag = hashlib.sha256(data).hexdigest()[:24]
         out.write(f"/* {url} */\nstatic const char raw_{number}[] =\n\t{c_bytes(data)};\n")
@@ -64,9 +78,8 @@ def write_table(out, found):
 def main(out, depfile, web, *made):
     found, watched = collect(pathlib.Path(web))
     found += [(url, pathlib.Path(path)) for url, path in (pair.split("=", 1) for pair in made)]
-    found.sort(key=lambda item: item[0].encode())
     with open(out, "w", encoding="ascii") as file:
-        write_table(file, found)
+        write_table(file, contents(pathlib.Path(web), found))
     names = " ".join(str(path).replace(" ", "\\ ") for path in watched)
     pathlib.Path(depfile).write_text(f"{out}: {names}\n", encoding="utf-8")
 

@@ -28,13 +28,20 @@ def resolve(url, base):
     return "/".join(parts)
 
 
-def imports(web, url):
-    """What a module imports in any case; of a library nothing is asked."""
+def source_of(web, url):
+    """The file that is served there; None: it is no source of ours, such as a library."""
     for prefix, folder in FOLDERS.items():
         if url.startswith(prefix):
-            text = (web / folder / url[len(prefix):]).read_text(encoding="utf-8")
-            return [resolve(name, url) for name in IMPORT.findall(text)]
-    return []
+            return web / folder / url[len(prefix):]
+    return None
+
+
+def imports(web, url):
+    """What a module imports in any case; of a library nothing is asked."""
+    source = source_of(web, url)
+    if not source:
+        return []
+    return [resolve(name, url) for name in IMPORT.findall(source.read_text(encoding="utf-8"))]
 
 
 def graph(web, entries):

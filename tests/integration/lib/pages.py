@@ -2,11 +2,15 @@
 import pathlib
 import re
 import subprocess
+import sys
 
 from .daemon import BATON
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 WEB = ROOT / "web"
+sys.path.insert(0, str(ROOT / "tools" / "gen"))
+from join import join_page, join_worker  # noqa: E402 (by the path above)
+
 # Address -> folder below web/pages.
 PAGES = {"/": "dashboard", "/console": "console", "/mic": "mic", "/dreamer": "dreamer", "/logs": "logs"}
 # What a browser says when it opens an address.
@@ -33,10 +37,22 @@ def key_of(answer):
     return re.search(rb'data-key="([0-9a-f]{64})"', answer.body)[1].decode()
 
 
+def page_of(folder):
+    """The page that is made of web/pages/FOLDER/index.html: it asks for one script."""
+    return join_page(WEB, WEB / "pages" / folder / "index.html")[0].encode()
+
+
 def sources():
-    """(URL, path) of each file that the executable should hold."""
+    """(URL, type, bytes) of each file that the executable should hold: the sources, and the joined scripts."""
+    yield join_worker(WEB)[0], ".js", join_worker(WEB)[1].encode()
     for folder, prefix in (("pages", "/pages"), ("ui", "/ui"), ("inference", "/inference"), ("storage", "/storage"),
                            ("sdk", "/sdk"), ("compat", "/modules")):
         for path in sorted((WEB / folder).rglob("*")):
             if path.suffix in (".html", ".js", ".css", ".json", ".svg"):
-                yield f"{prefix}/{path.relative_to(WEB / folder).as_posix()}", path
+                url = f"{prefix}/{path.relative_to(WEB / folder).as_posix()}"
+                if path.name != "index.html":
+                    yield url, path.suffix, path.read_bytes()
+                    continue
+                page, address, script = join_page(WEB, path)
+                yield url, path.suffix, page.encode()
+                yield address, ".js", script.encode()

@@ -15,11 +15,11 @@ const LOADS = 2;
 const TIMED_LOADS = 5;
 /** @type {Record<string, {bytes: number, requests: number}>} */
 const LIMITS = {
-	"/": { bytes: 60_000, requests: 16 },
-	"/console": { bytes: 160_000, requests: 52 },
-	"/mic": { bytes: 130_000, requests: 54 },
-	"/dreamer": { bytes: 120_000, requests: 50 },
-	"/logs": { bytes: 25_000, requests: 10 },
+	"/": { bytes: 45_000, requests: 6 },
+	"/console": { bytes: 130_000, requests: 12 },
+	"/mic": { bytes: 80_000, requests: 10 },
+	"/dreamer": { bytes: 75_000, requests: 10 },
+	"/logs": { bytes: 22_000, requests: 5 },
 };
 
 /** @type {import("../lib/daemon.mjs").Daemon} */

@@ -1,0 +1,141 @@
+"""What tools/gen/join.py makes of a page does what the page did: each module once and in its own scope, what is asked
+for early first, what is imported later from the same modules. Node runs it, where there is Node.
+Usage: test_join.py TOOLS_DIR
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "gen"))
+from join import join_page  # noqa: E402
+
+PAGE = """<head>
+<link rel="modulepreload" href="/pages/a/b.js">
+<link rel="modulepreload" href="/vendor/big.js">
+<script type="module" src="/pages/a/early.js" async></script>
+<link rel="stylesheet" href="/ui/x.css">
+<script type="module" src="/pages/a/a.js"></script>
+</head>
+"""
+EARLY = """// early
+import { say } from "../../ui/said.js";
+
+say("early");
+export const early = 1;
+"""
+SAID = """/* What was said,
+ * in order. */
+const size = 1;
+export const said = [];
+
+/** @param {string} text */
+export function say(text) {
+\tsaid.push(`${size} ${text}`); // import { no } from "./no.js";
+}
+"""
+FORMS = """import * as all from "../../ui/said.js";
+import { say as tell } from "/ui/said.js";
+
+const size = 2;
+class Own {}
+export { Own };
+export { say } from "../../ui/said.js";
+export class Made {}
+export async function wait() {}
+export async function* some() {}
+export const where = import.meta.url;
+tell(`${size} ${all.said.length}`);
+"""
+ENTRY = """import "./early.js";
+import {
+\tMade,
+\tOwn,
+\tsay,
+\tsome,
+\twait,
+\twhere,
+} from "./forms.js";
+import { said } from "../../ui/said.js";
+
+await wait();
+say(where);
+for await (const never of some()) say(never);
+say(typeof Made + typeof Own);
+const { later } = await import("./later.js");
+/** @type {import("./types.js").No} */
+later();
+console.log(said.join("; "));
+"""
+LATER = 'import { say } from "../../ui/said.js";\nexport const later = () => say("later");\n'
+WANTED = "1 early; 1 2 1; 1 http://x/pages/a/forms.js; 1 functionfunction; 1 later"
+AROUND = 'globalThis.location = { origin: "http://x" };\nglobalThis.document = { readyState: "complete" };\n'
+
+
+class Join(unittest.TestCase):
+    """A small web folder."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.web = pathlib.Path(folder.name)
+        for name, text in (("pages/a/index.html", PAGE), ("pages/a/early.js", EARLY), ("ui/said.js", SAID),
+                           ("pages/a/forms.js", FORMS), ("pages/a/a.js", ENTRY), ("pages/a/later.js", LATER)):
+            self.write(name, text)
+
+    def write(self, name, text):
+        path = self.web / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def join(self):
+        return join_page(self.web, self.web / "pages/a/index.html")
+
+    def test_the_page_asks_for_one_script(self):
+        """And for libraries, which stay what they are."""
+        self.write("pages/a/forms.js", 'import big from "/vendor/big.js";\n' + FORMS)
+        page, address, script = self.join()
+        self.assertEqual(address, "/pages/a/joined.js")
+        self.assertEqual(page, '<head>\n<link rel="modulepreload" href="/vendor/big.js">\n'
+                         '<link rel="stylesheet" href="/ui/x.css">\n'
+                         '<script type="module" src="/pages/a/joined.js" async></script>\n</head>\n')
+        self.assertIn('const { default: big } = await $load("/vendor/big.js");', script)
+        self.assertNotIn("What was said", script)
+        self.assertNotIn("types.js\": (", script)
+
+    def test_what_a_page_names_in_its_script(self):
+        """An entry that is imported by the name which the page gives."""
+        self.write("ui/start.js", "await import(document.readyState);\n")
+        self.write("pages/a/index.html", '<script type="module" src="/ui/start.js" data-page="/pages/a/later.js"\n'
+                   '\tdata-name="a"></script>\n')
+        page, _, script = self.join()
+        self.assertEqual(page, '<script type="module" src="/pages/a/joined.js" data-page="/pages/a/later.js"\n'
+                         '\tdata-name="a"></script>\n')
+        self.assertIn('"/pages/a/later.js": (', script)
+        self.assertIn("await $load(document.readyState)", script)
+
+    @unittest.skipUnless(shutil.which("node"), "no Node here")
+    def test_it_runs_as_the_modules_did(self):
+        """Once each, in their order, each in a scope of its own."""
+        script = self.web / "joined.mjs"
+        script.write_text(AROUND + self.join()[2], encoding="utf-8")
+        done = subprocess.run(["node", script], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.stderr, "")
+        self.assertEqual(done.stdout.strip(), WANTED)
+
+    def test_what_cannot_be_joined_is_refused(self):
+        """A circle would wait for itself; a form that is not known would be left in."""
+        self.write("ui/said.js", 'import "../pages/a/forms.js";\n' + SAID)
+        with self.assertRaisesRegex(SystemExit, "imports itself"):
+            self.join()
+        self.write("ui/none.js", "export const none = 0;\n")
+        for text in ("export default 1;\n", "export let one = 1;\n", 'export * from "./none.js";\n'):
+            self.write("ui/said.js", SAID + text)
+            with self.assertRaisesRegex(SystemExit, "does not know", msg=text):
+                self.join()
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
