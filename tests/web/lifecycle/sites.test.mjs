@@ -87,6 +87,25 @@ test("asks, is allowed on the dashboard, has its turn, and is revoked", async ()
 	await page.close();
 });
 
+test("the dashboard looks for sites when it is looked at, and seldom meanwhile", async () => {
+	const page = await browser.page();
+	let asked = 0;
+	page.on("request", (request) => {
+		if (request.url().endsWith("/v1/sites")) asked++;
+	});
+	await page.clock.install();
+	await page.goto(daemon.base);
+	await until(() => asked > 0, { what: "it looks" });
+	const first = asked;
+	await page.clock.runFor(21_000);
+	await until(() => asked > first, { what: "it looks again" });
+	assert.ok(asked - first <= 5, `${asked - first} times in 21 s`);
+	const before = asked;
+	await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+	await until(() => asked > before, { what: "it looks at once", ms: 2000 });
+	await page.close();
+});
+
 test("any site may read the SDK, and learns from it why it is refused", async () => {
 	const page = await browser.page();
 	await page.goto(site.base);

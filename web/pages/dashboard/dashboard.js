@@ -25,7 +25,7 @@ const IDLE_MS = 5000;
 const ANNOUNCE_MS = 5000;
 const PAST_EVENTS = 2000;
 const WAITERS_MAX = 1000;
-const SITES_EVERY_MS = 2000;
+const SITES_EVERY_MS = 5000;
 
 mountFrame({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
@@ -143,7 +143,7 @@ async function start() {
 	}
 	settled = true;
 	draw();
-	followSites();
+	lookForSites();
 }
 
 async function anySites() {
@@ -151,12 +151,12 @@ async function anySites() {
 	return known.asking.length + known.sites.length > 0;
 }
 
-/** Once, for who may act; what shows them comes when there are some. */
-async function followSites() {
-	if (!session.admin || sitesFollowed) return;
+/** For who may act; what shows them comes when there are some. No event says that a site asks: it
+ * is looked for when the page is, and now and then. */
+async function lookForSites() {
+	if (document.hidden || sitesFollowed || !session.admin) return;
+	if (!(await anySites().catch(() => false)) || sitesFollowed) return;
 	sitesFollowed = true;
-	while (document.hidden || !(await anySites().catch(() => false)))
-		await new Promise((done) => setTimeout(done, SITES_EVERY_MS));
 	const sites = await import("./sites.js");
 	sites.followSites(/** @type {HTMLElement} */ (document.getElementById("sites")));
 }
@@ -328,11 +328,14 @@ session.addEventListener("state", (event) => {
 	connected(state, reason ?? "");
 });
 document.addEventListener("visibilitychange", () => {
-	if (!document.hidden) soon();
+	if (document.hidden) return;
+	soon();
+	lookForSites();
 });
 showConnection("connecting");
 draw();
 setInterval(tick, TICK_MS);
+setInterval(lookForSites, SITES_EVERY_MS);
 if (session.state !== "connecting") connected(session.state, "");
 firstStatus.then((status) => {
 	if (!status || dashboard.status) return;

@@ -5,7 +5,7 @@
 import { call, confirmDialog, formatSeconds, showError } from "../../ui/frame.js";
 import { html, nothing, render } from "../../ui/template.js";
 
-const LOOK_EVERY_MS = 2000;
+const LOOK_EVERY_MS = 5000;
 
 /**
  * @typedef {{ask: number, origin: string, since_s: number}} Asking
@@ -14,7 +14,7 @@ const LOOK_EVERY_MS = 2000;
  */
 
 /**
- * Draws them into a place of the page, and looks again while it is seen.
+ * Draws them into a place of the page, and looks again when that comes to be seen, and while it is.
  * @param {HTMLElement} place
  */
 export function followSites(place) {
@@ -93,4 +93,5 @@ export function followSites(place) {
 
 	look();
 	setInterval(look, LOOK_EVERY_MS);
+	document.addEventListener("visibilitychange", look);
 }
