@@ -267,14 +267,17 @@ class QueuePanel {
 
 /** @param {Holder} holder @param {Waiter[]} waiting */
 function holderText(holder, waiting) {
-	return html`${nameView(holder.id)} ${holder.yield?.revoked ? "is overdue on" : "holds"}
-		${holder.gpu ?? "the GPU"}, class ${holder.class}, for ${formatSeconds(holder.held_s)} now${
-			holder.label ? html` (${nameView(holder.label)})` : nothing
-		}${
-			holder.yield && !holder.yield.revoked
-				? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
-				: limitText(limitOf(holder.lease, waiting))
-		}.`;
+	const gpu = holder.gpu ?? "the GPU";
+	const held = formatSeconds(holder.held_s);
+	const label = holder.label ? html` (${nameView(holder.label)})` : nothing;
+	if (holder.yield?.revoked)
+		return html`${nameView(holder.id)} got ${gpu} ${held} ago, class ${holder.class}, and is
+			overdue${label}.`;
+	return html`${nameView(holder.id)} holds ${gpu}, class ${holder.class}, for ${held} now${label}${
+		holder.yield
+			? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
+			: limitText(limitOf(holder.lease, waiting))
+	}.`;
 }
 
 /** @param {unknown} lease a Lease, or its id */

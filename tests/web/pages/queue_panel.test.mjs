@@ -23,7 +23,7 @@ let holder;
 let second;
 
 before(async () => {
-	daemon = await startDaemon({ config: { timing: { lock_delay_s: 0.2, ack_s: 10 } } });
+	daemon = await startDaemon({ config: { timing: { lock_delay_s: 2, ack_s: 10 } } });
 	browser = await openBrowser();
 	page = await browser.signedInPage(daemon, "/logs");
 	await page.evaluate(async () => {
@@ -131,6 +131,14 @@ test("says when it was asked to give way", async () => {
 	await daemon.http("POST", `/v1/gpu/leases/${leases[0].lease}/yield`, { reason: "please" });
 	await says(/asked to give way[^]*\d s left/, FOLLOWS_MS);
 	await page.evaluate(() => /** @type {any} */ (globalThis).lease.release());
+	await says(/Nobody uses the GPU/);
+});
+
+test("says who was told to stop and has not confirmed it, and since when it had the GPU", async () => {
+	const lease = await hold(holder, { class: "chat", preemptible: false });
+	await says(/<b>Mallory<\/b> holds rtx, class chat, for [\d.]+ s now/, FOLLOWS_MS);
+	await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "it hangs" });
+	await says(/<b>Mallory<\/b> got rtx [\d.]+ s ago, class chat, and is overdue\./, FOLLOWS_MS);
 	await says(/Nobody uses the GPU/);
 });
 
