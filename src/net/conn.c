@@ -303,7 +303,8 @@ static void write_expired(struct conn *conn)
 	conn->file_lapses = moved ? 0 : conn->file_lapses + 1;
 
 	/* A file transfer holds no memory, so a slow reader is tolerated. */
-	if (moved || (conn->file >= 0 && conn->file_lapses < CONN_FILE_LAPSES_MAX)) {
+	if (moved || (conn->kind->is_patient && conn->id) ||
+	    (conn->file >= 0 && conn->file_lapses < CONN_FILE_LAPSES_MAX)) {
 		conn->written_mark = conn->written;
 		deadline_arm(conn->net, &conn->write_deadline, DEADLINE_WRITE);
 		return;

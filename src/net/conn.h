@@ -53,7 +53,8 @@ struct conn_kind {
 	void (*flushed)(struct conn *conn); /* the kernel has all output */
 	void (*expired)(struct conn *conn, enum deadline_kind kind);
 	void (*lost)(struct conn *conn); /* conn_drop: report the loss; frees nothing */
-	bool hears_out; /* what a peer sent before it closed counts, though it takes no answer */
+	bool hears_out;  /* what a peer sent before it closed counts, though it takes no answer */
+	bool is_patient; /* with a peer that does not read */
 };
 
 enum exchange { EXCHANGE_NONE, EXCHANGE_OPEN, EXCHANGE_STREAM, EXCHANGE_FLUSH };
@@ -66,6 +67,8 @@ struct http_conn {
 	bool held;             /* its reader has paused it */
 	bool expects_continue; /* its client waits for 100 Continue */
 	bool writer_waits;     /* on_writable is due */
+	bool sized;            /* a stream of a length that was announced */
+	uint64_t stream_left;  /* of it */
 	struct http_body body; /* while receiving */
 	char ws_key[25];
 };
@@ -140,7 +143,7 @@ void conn_expired(struct conn *conn, enum deadline_kind kind);
 void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_error */
 
 /* The protocols. */
-extern const struct conn_kind conn_http, conn_websocket, conn_line;
+extern const struct conn_kind conn_http, conn_websocket, conn_line, conn_tunnel;
 /* http_reply.c: net's own answer to a malformed request; the caller closes. */
 void http_write_refusal(struct conn *conn, const struct http_fault *fault);
 /* The same as bytes, for a connection over the limit. False: no memory. */

@@ -85,7 +85,7 @@ static void begin_exchange(struct conn *conn, const char *bytes, const struct ht
 	http->receiving = request->streamed;
 	http->body = http->parser.body;
 	http->expects_continue = http->parser.expect_continue;
-	http->continue_sent = http->held = http->writer_waits = false;
+	http->continue_sent = http->held = http->writer_waits = http->sized = false;
 
 	http->exchange = EXCHANGE_OPEN;
 	http->parser = (struct http_request_parser){0};

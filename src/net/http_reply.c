@@ -166,6 +166,25 @@ void http_reply_file(struct net *net, uint64_t number, int status,
 	finish_when_flushed(conn);
 }
 
+void http_stream_begin_sized(struct net *net, uint64_t number, int status,
+			     const struct http_header *headers, size_t header_count,
+			     uint64_t length)
+{
+	struct conn *conn = find_exchange(net, number, EXCHANGE_OPEN);
+	if (!conn)
+		return;
+
+	if (write_head(conn, status, headers, header_count, length)) {
+		conn_drop(conn);
+		return;
+	}
+	conn->http.head_only |= is_bodyless(status);
+	conn->http.sized = true;
+	conn->http.stream_left = conn->http.head_only ? 0 : length;
+	conn->http.exchange = EXCHANGE_STREAM;
+	conn_write(conn, buf_data(&net->head), net->head.length, NULL, 0);
+}
+
 void http_stream_begin(struct net *net, uint64_t number, int status,
 		       const struct http_header *headers, size_t header_count)
 {
@@ -191,7 +210,7 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 
 static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 {
-	if (conn->http.is_http10) {
+	if (conn->http.is_http10 || conn->http.sized) {
 		conn_write(conn, bytes, length, NULL, 0);
 		return;
 	}
@@ -224,7 +243,12 @@ bool http_stream_write(struct net *net, uint64_t number, const char *bytes, size
 		return false;
 	}
 
-	write_chunk(conn, bytes, length);
+	if (conn->http.sized && length > conn->http.stream_left)
+		length = (size_t)conn->http.stream_left;
+	if (conn->http.sized)
+		conn->http.stream_left -= length;
+	if (length > 0)
+		write_chunk(conn, bytes, length);
 	if (conn_is_dropped(conn))
 		return false;
 	conn->http.writer_waits = conn->out.length > CONN_STREAM_BYTES;
@@ -242,7 +266,11 @@ void http_stream_end(struct net *net, uint64_t number)
 	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
 	if (!conn)
 		return;
-	if (!conn->http.is_http10 && !conn->http.head_only)
+	if (conn->http.sized && conn->http.stream_left > 0) {
+		http_stream_abort(net, number);
+		return;
+	}
+	if (!conn->http.is_http10 && !conn->http.head_only && !conn->http.sized)
 		conn_write(conn, "0\r\n\r\n", 5, NULL, 0);
 	finish_when_flushed(conn);
 }

@@ -13,6 +13,11 @@ void http_reply_file(struct net *net, uint64_t conn, int status, const struct ht
  * while the request's body is still arriving. */
 void http_stream_begin(struct net *net, uint64_t conn, int status,
 		       const struct http_header *headers, size_t header_count);
+/* The same with a Content-Length in place of chunks. More than announced is dropped; a stream that
+ * ends with less is cut. */
+void http_stream_begin_sized(struct net *net, uint64_t conn, int status,
+			     const struct http_header *headers, size_t header_count,
+			     uint64_t length);
 /* Takes the bytes, copying if needed. False: more than 64 KiB are unsent, so wait for on_writable;
  * a writer that carries on loses the connection beyond LIMIT_SEND_BUFFER_BYTES. Also false for an
  * exchange that is gone. */

@@ -22,6 +22,7 @@ static struct transfer *find_transfer(const struct upstream *upstream, uint64_t 
 static void transfer_free(struct transfer *transfer)
 {
 	struct upstream *upstream = transfer->upstream;
+	transfer_raw_end(transfer);
 	if (transfer->added)
 		(void)curl_multi_remove_handle(upstream->multi, transfer->easy);
 	curl_easy_cleanup(transfer->easy); /* takes NULL */
@@ -43,6 +44,7 @@ void transfer_end(struct transfer *transfer, int err, const char *what)
 {
 	const struct upstream_end end = {
 		.err = err, .phase = transfer->phase, .what = what, .nobody = transfer->nobody};
+	transfer_raw_end(transfer);
 	if (transfer->added)
 		(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	transfer->added = false;
@@ -78,6 +80,8 @@ void upstream_reap(struct upstream *upstream)
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		if (transfer->err)
 			transfer_end(transfer, transfer->err, transfer->what);
+		else if (code == CURLE_OK && transfer->raw)
+			transfer_raw_begin(transfer);
 		else if (code == CURLE_OK && transfer->phase != UPSTREAM_BODY)
 			transfer_end(transfer, ERR_UPSTREAM_BROKEN, "no answer");
 		else if (code == CURLE_OK)
@@ -124,7 +128,10 @@ static void serve_transfer(struct transfer *transfer)
 		return;
 	}
 
-	unpause_transfer(transfer);
+	if (!transfer->raw)
+		unpause_transfer(transfer);
+	else if (!transfer_raw_serve(transfer))
+		return;
 	if (transfer->writer_waits && !transfer->cancelled &&
 	    transfer->body.length <= UPSTREAM_LOW_BYTES) {
 		transfer->writer_waits = false;
@@ -312,7 +319,7 @@ bool upstream_write(struct upstream *upstream, uint64_t request, const char *byt
 	if (transfer->body_left >= 0)
 		transfer->body_left -= (int64_t)length;
 	transfer->writer_waits = transfer->body.length > UPSTREAM_AHEAD_BYTES;
-	if (transfer->starved)
+	if (transfer->starved || transfer->raw)
 		transfer_changed(transfer);
 	return !transfer->writer_waits;
 }
@@ -329,7 +336,7 @@ void upstream_write_end(struct upstream *upstream, uint64_t request)
 
 	transfer->body_ended = true;
 	transfer->writer_waits = false;
-	if (transfer->starved)
+	if (transfer->starved || transfer->raw)
 		transfer_changed(transfer);
 }
 

@@ -36,6 +36,7 @@ struct upstream_handlers {
 struct upstream_request {
 	const char *method, *url; /* http or https, without user or fragment */
 	const char *unix_path;    /* connects there and uses the URL only for Host; or NULL */
+	const char *host;         /* in place of the URL's; or NULL */
 	const struct http_header *fields; /* except framing and hop-by-hop fields and Host */
 	size_t field_count;
 	const char *body; /* complete; or `streamed`, by upstream_write */
@@ -46,6 +47,9 @@ struct upstream_request {
 	 * reading. 0: no limit. Waiting for the owner (a pause, an unwritten body) is not timed. */
 	int connect_time_ms, first_byte_time_ms, idle_time_ms;
 	int total_time_ms; /* from its start to the answer's last byte, whoever is slow; 0: none */
+	/* No HTTP, but a connection: what is written goes as it is, on_body brings what comes, no
+	 * on_head; on_end when the server ends it, or after upstream_write_end. */
+	bool raw;
 };
 
 int upstream_create(struct loop *loop, unsigned requests_max, struct upstream **ret_upstream);

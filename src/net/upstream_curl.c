@@ -225,11 +225,27 @@ static int add_field(struct transfer *transfer, const struct http_header *field)
 	return rc;
 }
 
+static int add_host(struct transfer *transfer, const char *host)
+{
+	struct buf line = {0};
+	int rc = http_has_control(host, strlen(host)) || !host[0] ? -ERR_BAD_FIELD : 0;
+
+	if (!rc)
+		rc = buf_printf(&line, "Host: %s%c", host, '\0');
+	if (!rc)
+		rc = add_line(transfer, buf_data(&line));
+	buf_finish(&line);
+	return rc;
+}
+
 /* Removes the fields that libcurl would add by itself. */
 static int add_fields(struct transfer *transfer, const struct upstream_request *request)
 {
 	bool has_accept = false;
 	int rc = add_line(transfer, "Expect:");
+
+	if (!rc && request->host)
+		rc = add_host(transfer, request->host);
 	for (size_t i = 0; i < request->field_count && !rc; i++) {
 		has_accept |= strcasecmp(request->fields[i].name, "accept") == 0;
 		rc = add_field(transfer, &request->fields[i]);
@@ -343,12 +359,35 @@ static int set_method(CURL *easy, const char *method)
 										 : -ERR_NO_MEMORY;
 }
 
+static int set_unix_path(CURL *easy, const char *path)
+{
+	return !path || curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, path) == CURLE_OK
+		       ? 0
+		       : -ERR_NO_MEMORY;
+}
+
+/* All that there is of HTTP in the connection is its owner's. */
+static int prepare_raw(struct transfer *transfer, const struct upstream_request *request)
+{
+	int rc = set_url(transfer, request->url);
+
+	if (rc)
+		return rc;
+	transfer->raw = transfer->streamed = true;
+	transfer->body_left = -1;
+	(void)curl_easy_setopt(transfer->easy, CURLOPT_CONNECT_ONLY, 1L);
+	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	return set_unix_path(transfer->easy, request->unix_path);
+}
+
 int transfer_prepare(struct transfer *transfer, const struct upstream_request *request)
 {
 	CURL *easy = transfer->easy = curl_easy_init();
 	if (!easy || !set_options(easy))
 		return -ERR_NO_MEMORY;
 	set_callbacks(transfer);
+	if (request->raw)
+		return prepare_raw(transfer, request);
 
 	int rc = set_method(easy, request->method);
 	if (rc)
@@ -362,10 +401,10 @@ int transfer_prepare(struct transfer *transfer, const struct upstream_request *r
 	rc = add_body(transfer, request);
 	if (rc)
 		return rc;
+	rc = set_unix_path(easy, request->unix_path);
+	if (rc)
+		return rc;
 
-	if (request->unix_path &&
-	    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_path) != CURLE_OK)
-		return -ERR_NO_MEMORY;
 	return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->fields) == CURLE_OK
 		       ? 0
 		       : -ERR_NO_MEMORY;

@@ -56,6 +56,9 @@ struct transfer {
 	struct event end;
 	bool end_looked_at;
 
+	bool raw, raw_open; /* it is no HTTP; and connected: the events are in use */
+	struct event raw_read, raw_write;
+
 	int err; /* why we end it; 0: ask libcurl */
 	const char *what;
 	bool nobody; /* as in struct upstream_end */
@@ -76,6 +79,12 @@ int transfer_err(const struct transfer *transfer, CURLcode code, const char **re
 void transfer_deadline_init(struct transfer *transfer, int total_time_ms);
 void transfer_deadline_begin(struct transfer *transfer); /* also when the phase changes */
 void transfer_progress(struct transfer *transfer);
+
+/* upstream_raw.c: connected; written to, or not paused any more (false: it is gone); before it is
+ * closed. */
+void transfer_raw_begin(struct transfer *transfer);
+bool transfer_raw_serve(struct transfer *transfer);
+void transfer_raw_end(struct transfer *transfer);
 
 /* upstream_poll.c: libcurl's sockets and timer on the loop. */
 void upstream_poll_init(struct upstream *upstream);
