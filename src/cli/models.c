@@ -15,7 +15,7 @@ struct models_options {
 static const struct option_spec option_specs[] = {
 	{.name = "json",
 	 .kind = OPTION_FLAG,
-	 .help = "for programs: `models` and `requests`, as the broker answers",
+	 .help = "for programs: `models`, `pages` and `requests`, as the broker answers",
 	 .offset = offsetof(struct models_options, json)},
 };
 
@@ -101,6 +101,25 @@ static void view_models(const json_t *models, struct text_table *sheet)
 	table_end(&table, sheet);
 }
 
+static void view_pages(const json_t *pages, struct text_table *sheet)
+{
+	struct table table = {0};
+	size_t i;
+	json_t *row;
+
+	if (json_array_size(pages) == 0)
+		return;
+
+	table_column(&table, "~PAGES");
+	table_column(&table, "=AT");
+	json_array_foreach (pages, i, row) {
+		table_cell(&table, STYLE_BOLD, "%s", field_text(row, "server", "?"));
+		table_cell(&table, STYLE_PLAIN, "%s", field_text(row, "url", "?"));
+	}
+	text_table_add(sheet, "%s", "");
+	table_end(&table, sheet);
+}
+
 static void view_requests(const json_t *requests, struct text_table *sheet)
 {
 	static const char *const titles[] = {"~CLIENT", "~MODEL", "CLASS", ">LEASE",
@@ -147,6 +166,7 @@ static int run_models(const struct cli *cli, const struct command *command, int 
 	} else {
 		struct text_table sheet = {.columns = text_table_columns(stdout)};
 		view_models(json_object_get(answer, "models"), &sheet);
+		view_pages(json_object_get(answer, "pages"), &sheet);
 		view_requests(json_object_get(answer, "requests"), &sheet);
 		text_table_print(&sheet, stdout, text_table_color(stdout));
 		text_table_finish(&sheet);

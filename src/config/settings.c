@@ -291,6 +291,9 @@ static bool upstreams_differ(const struct settings *a, const struct settings *b)
 {
 	return a->upstream_count != b->upstream_count ||
 	       a->upstream_model_count != b->upstream_model_count ||
+	       a->upstream_route_count != b->upstream_route_count ||
+	       memcmp(a->upstream_routes, b->upstream_routes,
+		      a->upstream_route_count * sizeof(a->upstream_routes[0])) ||
 	       memcmp(a->upstreams, b->upstreams, a->upstream_count * sizeof(a->upstreams[0])) ||
 	       memcmp(a->upstream_models, b->upstream_models,
 		      a->upstream_model_count * sizeof(a->upstream_models[0]));

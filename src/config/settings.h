@@ -2,6 +2,7 @@
  * whole or refused with file:line. What the command line says stands over what the file says. */
 #pragma once
 #include "core/config.h"
+#include "wire/turn_rule.h"
 
 enum {
 	SETTINGS_LISTEN_COUNT = 8,
@@ -14,6 +15,7 @@ enum {
 	SETTINGS_MODEL_ORIGIN_COUNT = 16,
 	SETTINGS_UPSTREAM_COUNT = 16,
 	SETTINGS_UPSTREAM_MODEL_COUNT = 64, /* of all together */
+	SETTINGS_UPSTREAM_ROUTE_COUNT = 64, /* of all together */
 	SETTINGS_CMD_COUNT = 64,            /* words of a command, variables of its environment */
 	SETTINGS_CMD_BYTES = 2048,
 	SETTINGS_ADDRESS_BYTES = 127,
@@ -67,6 +69,15 @@ struct settings_upstream {
 		   1];      /* the path that answers 200 once it is; "": its list */
 	int64_t idle_ms;    /* it is stopped when idle for so long; 0: never */
 	int64_t silence_ms; /* a request is given up that moved no byte for so long */
+	char listen[SETTINGS_ADDRESS_BYTES + 1]; /* where its pages are served; "": nowhere */
+	int64_t wait_ms; /* of its pages' requests for their turn, at most; 0: its kind's own */
+};
+
+/* What takes a turn, of the requests for an upstream's pages; before what its kind says. */
+struct settings_upstream_route {
+	uint32_t upstream; /* whose */
+	char match[TURN_RULE_BYTES + 1];
+	enum lease_class cls; /* LEASE_CLASS_COUNT: it passes */
 };
 
 /* How long requests to model servers may take; see docs/gateway.md. */
@@ -97,10 +108,14 @@ struct settings {
 	char model_origins[SETTINGS_MODEL_ORIGIN_COUNT][SETTINGS_ORIGIN_BYTES + 1];
 	char models_dir[SETTINGS_PATH_BYTES + 1]; /* "": none */
 	struct settings_rule rules[SETTINGS_RULE_COUNT];
-	uint32_t upstream_count, upstream_model_count;
+	uint32_t upstream_count, upstream_model_count, upstream_route_count;
 	struct settings_gateway gateway;
 	struct settings_upstream upstreams[SETTINGS_UPSTREAM_COUNT];
 	struct settings_upstream_model upstream_models[SETTINGS_UPSTREAM_MODEL_COUNT];
+	struct settings_upstream_route upstream_routes[SETTINGS_UPSTREAM_ROUTE_COUNT];
+	/* Where the file says `listen`, for what is only known once it is tried. */
+	unsigned listen_lines[SETTINGS_UPSTREAM_COUNT];
+	char file[SETTINGS_PATH_BYTES + 1];         /* "": there is none */
 	char browser_gpu[LIMIT_GPU_NAME_BYTES + 1]; /* name or uuid; "": the first */
 	uint32_t connections_max;
 	uint32_t connections_per_process_max; /* 0: half of all */

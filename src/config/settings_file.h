@@ -59,14 +59,20 @@ struct file_upstream_model {
 	char *name, *alias;
 	uint64_t *vram_mb;
 };
+struct file_upstream_route {
+	char *match;
+	enum lease_class cls; /* LEASE_CLASS_COUNT: it passes */
+};
 struct file_upstream {
-	char *name, *kind, *url, *gpu, *key_file, *ready;
+	char *name, *kind, *url, *gpu, *key_file, *ready, *listen;
 	char **cmd, **env;
 	unsigned cmd_count, env_count;
-	double *idle_s, *silence_s;
+	double *idle_s, *silence_s, *wait_s;
 	uint64_t *vram_mb;
 	struct file_upstream_model *models;
 	unsigned models_count;
+	struct file_upstream_route *routes;
+	unsigned routes_count;
 };
 struct file_gpu {
 	char *name, *uuid;

@@ -374,6 +374,18 @@ static int take_limits(const struct loading *l, const struct settings_file *from
 	return 0;
 }
 
+/* Whether an address is free is not known before it is tried. */
+static void note_lines(const struct loading *l, struct settings *to)
+{
+	char key[64];
+
+	snprintf(to->file, sizeof(to->file), "%s", l->path);
+	for (uint32_t i = 0; i < to->upstream_count; i++) {
+		snprintf(key, sizeof(key), "upstreams/%u/listen", i);
+		to->listen_lines[i] = settings_tree_line(l->text, l->length, key);
+	}
+}
+
 static int take_file(const struct loading *l, const struct settings_file *from, struct settings *to)
 {
 	char key[64] = "";
@@ -382,6 +394,7 @@ static int take_file(const struct loading *l, const struct settings_file *from, 
 		problem = settings_take_upstreams(from, to, key, sizeof(key));
 	if (problem)
 		return refuse(l, key, "%s", problem);
+	note_lines(l, to);
 	int rc = take_lists(l, from, to);
 	if (!rc)
 		rc = take_models(l, from, to);

@@ -77,6 +77,20 @@ static const cyaml_schema_field_t upstream_model_fields[] = {
 static const cyaml_schema_value_t upstream_model_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_upstream_model, upstream_model_fields)};
 
+static const cyaml_strval_t route_class_names[] = {{"voice", LEASE_VOICE},
+						   {"chat", LEASE_CHAT},
+						   {"normal", LEASE_NORMAL},
+						   {"background", LEASE_BACKGROUND},
+						   {"pass", LEASE_CLASS_COUNT}};
+static const cyaml_schema_field_t upstream_route_fields[] = {
+	CYAML_FIELD_STRING_PTR("match", CYAML_FLAG_POINTER, struct file_upstream_route, match, 1,
+			       TURN_RULE_BYTES),
+	CYAML_FIELD_ENUM("class", CYAML_FLAG_STRICT, struct file_upstream_route, cls,
+			 route_class_names, CYAML_ARRAY_LEN(route_class_names)),
+	CYAML_FIELD_END};
+static const cyaml_schema_value_t upstream_route_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_upstream_route, upstream_route_fields)};
+
 static const cyaml_schema_value_t argument_schema = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, SETTINGS_CMD_BYTES)};
 
@@ -99,6 +113,11 @@ static const cyaml_schema_field_t upstream_fields[] = {
 			       SETTINGS_ADDRESS_BYTES),
 	CYAML_FIELD_FLOAT_PTR("idle_s", OPT, struct file_upstream, idle_s),
 	CYAML_FIELD_FLOAT_PTR("silence_s", OPT, struct file_upstream, silence_s),
+	CYAML_FIELD_STRING_PTR("listen", OPT, struct file_upstream, listen, 1,
+			       SETTINGS_ADDRESS_BYTES),
+	CYAML_FIELD_FLOAT_PTR("wait_s", OPT, struct file_upstream, wait_s),
+	CYAML_FIELD_SEQUENCE("routes", OPT, struct file_upstream, routes, &upstream_route_schema, 0,
+			     SETTINGS_UPSTREAM_ROUTE_COUNT),
 	CYAML_FIELD_SEQUENCE("models", OPT, struct file_upstream, models, &upstream_model_schema, 0,
 			     SETTINGS_UPSTREAM_MODEL_COUNT),
 	CYAML_FIELD_END};

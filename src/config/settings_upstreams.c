@@ -5,7 +5,7 @@
 
 #include "config/settings_file.h"
 
-enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800, SILENCE_S_MAX = 86400 };
+enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800, SILENCE_S_MAX = 86400, WAIT_S_MAX = 604800 };
 
 /* The official clients of the APIs give a silent answer up after as long. */
 enum { SILENCE_S_DEFAULT = 600 };
@@ -26,8 +26,15 @@ static const char *url_problem(const char *url)
 	return NULL;
 }
 
-const char *const settings_upstream_kinds[] = {
-	"ollama", "llama-server", "llama-router", "llama-swap", "vllm-sleep", "openai", NULL};
+const char *const settings_upstream_kinds[] = {"ollama",     "llama-server", "llama-router",
+					       "llama-swap", "vllm-sleep",   "openai",
+					       "comfyui",    "a1111",        NULL};
+
+/* Those that people use by the pages that the server has. */
+static bool has_pages(const char *kind)
+{
+	return strcmp(kind, "comfyui") == 0 || strcmp(kind, "a1111") == 0;
+}
 
 static bool kind_ok(const char *kind)
 {
@@ -127,7 +134,8 @@ static const char *take_command(const struct file_upstream *from, const struct s
 			return "has a cmd and the port of another one";
 	if (from->gpu && strcmp(from->gpu, "none") == 0)
 		return "has a cmd and gpu: none; Baton starts what is on its GPUs";
-	if (from->models_count != 1 || (!from->vram_mb && !from->models[0].vram_mb))
+	if (!has_pages(from->kind) &&
+	    (from->models_count != 1 || (!from->vram_mb && !from->models[0].vram_mb)))
 		return "has a cmd, and not one model with its vram_mb";
 	if (!variables_ok(from->cmd, from->cmd_count) || !variables_ok(from->env, from->env_count))
 		return "has a ${..} other than ${PORT} and ${MODEL}";
@@ -146,6 +154,71 @@ static const char *take_command(const struct file_upstream *from, const struct s
 	return NULL;
 }
 
+static bool wait_ok(const double *wait_s)
+{
+	return !wait_s || (*wait_s >= 0.1 && *wait_s <= WAIT_S_MAX);
+}
+
+/* Ports that the kernel chooses are never another's. */
+static bool listens_too(const struct settings *all, const char *address)
+{
+	const char *port = strrchr(address, ':');
+
+	if (strcmp(port, ":0") == 0)
+		return false;
+	for (uint32_t i = 0; i < all->upstream_count; i++)
+		if (strcmp(all->upstreams[i].listen, address) == 0)
+			return true;
+	return false;
+}
+
+static const char *take_listener(const struct file_upstream *from, const struct settings *all,
+				 struct settings_upstream *to)
+{
+	bool on_gpu = !from->gpu || strcmp(from->gpu, "none") != 0, loopback = false;
+
+	if (!has_pages(from->kind))
+		return from->listen || from->routes || from->wait_s
+			       ? "has listen, routes or wait_s, which are for comfyui and a1111"
+			       : NULL;
+	if (!from->listen)
+		return "has no listen; its pages are served there";
+	if (!settings_take_address(from->listen, to->listen, &loopback))
+		return "has a listen that is not ADDRESS:PORT with a numeric address or localhost";
+	if (!loopback)
+		return "has a listen that is not on the loopback; its pages ask nobody for a key";
+	if (listens_too(all, to->listen))
+		return "has the listen of another one";
+	if (strncmp(from->url, "http://", 7) == 0 && strcmp(from->url + 7, to->listen) == 0)
+		return "has the address of its own url as its listen";
+	if (from->models_count)
+		return "has models; which ones are loaded is its own matter";
+	if (on_gpu && !from->vram_mb)
+		return "has no vram_mb; Baton makes room for so much before its first turn";
+	if (!wait_ok(from->wait_s))
+		return "has a wait_s that is not between 0.1 and 604800";
+
+	to->wait_ms = from->wait_s ? (int64_t)(*from->wait_s * 1000) : 0;
+	return NULL;
+}
+
+static const char *take_route(const struct file_upstream_route *from, uint32_t upstream,
+			      struct settings *to)
+{
+	const char *problem = turn_rule_problem(from->match);
+	struct settings_upstream_route *route;
+
+	if (to->upstream_route_count == SETTINGS_UPSTREAM_ROUTE_COUNT)
+		return "is more than the 64 routes that may be named in all";
+	if (problem)
+		return problem;
+
+	route = &to->upstream_routes[to->upstream_route_count++];
+	*route = (struct settings_upstream_route){.upstream = upstream, .cls = from->cls};
+	snprintf(route->match, sizeof(route->match), "%s", from->match);
+	return NULL;
+}
+
 static const char *take_upstream(const struct file_upstream *from, struct settings *to)
 {
 	struct settings_upstream *upstream = &to->upstreams[to->upstream_count];
@@ -155,7 +228,7 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return problem;
 	if (!kind_ok(from->kind))
 		return "has a kind other than ollama, llama-server, llama-router, llama-swap, "
-		       "vllm-sleep and openai";
+		       "vllm-sleep, openai, comfyui and a1111";
 	if (!name_ok(from->name))
 		return "has a name with other than letters, digits, and ._-";
 	for (uint32_t i = 0; i < to->upstream_count; i++)
@@ -180,7 +253,9 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		 from->gpu && strcmp(from->gpu, "any") != 0 ? from->gpu : "");
 	snprintf(upstream->key_file, sizeof(upstream->key_file), "%s",
 		 from->key_file ? from->key_file : "");
-	problem = take_command(from, to, upstream);
+	problem = take_listener(from, to, upstream);
+	if (!problem)
+		problem = take_command(from, to, upstream);
 	to->upstream_count += !problem;
 	return problem;
 }
@@ -191,7 +266,7 @@ const char *settings_take_upstreams(const struct settings_file *from, struct set
 	const char *problem = NULL;
 
 	if (from->upstreams)
-		to->upstream_count = to->upstream_model_count = 0;
+		to->upstream_count = to->upstream_model_count = to->upstream_route_count = 0;
 
 	for (unsigned i = 0; i < from->upstreams_count && !problem; i++) {
 		const struct file_upstream *upstream = &from->upstreams[i];
@@ -201,6 +276,10 @@ const char *settings_take_upstreams(const struct settings_file *from, struct set
 		for (unsigned j = 0; j < upstream->models_count && !problem; j++) {
 			snprintf(key, key_size, "upstreams/%u/models/%u", i, j);
 			problem = take_model(&upstream->models[j], i, to);
+		}
+		for (unsigned j = 0; j < upstream->routes_count && !problem; j++) {
+			snprintf(key, key_size, "upstreams/%u/routes/%u", i, j);
+			problem = take_route(&upstream->routes[j], i, to);
 		}
 	}
 	return problem;

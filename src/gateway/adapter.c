@@ -7,6 +7,21 @@
 #include "gateway/adapter_read.h"
 
 static const char *const ollama_prefixes[] = {"registry.ollama.ai/", "library/", NULL};
+static const char *const comfyui_turns[] = {"POST /prompt", "POST /api/prompt", NULL};
+
+/* Gradio 3 has a WebSocket for each event that its queue runs, Gradio 4 a request. */
+static const char *const a1111_turns[] = {
+	"POST /sdapi/v1/txt2img",
+	"POST /sdapi/v1/img2img",
+	"POST /sdapi/v1/extra-single-image",
+	"POST /sdapi/v1/extra-batch-images",
+	"POST /sdapi/v1/interrogate",
+	"POST /sdapi/v1/create/*",
+	"POST /sdapi/v1/train/*",
+	"WEBSOCKET /queue/join",
+	"POST /queue/join",
+	NULL,
+};
 
 static const struct adapter adapters[] = {
 	{.kind = "ollama",
@@ -45,6 +60,27 @@ static const struct adapter adapters[] = {
 	 .unload = {"POST", "/sleep?level=1", NULL},
 	 .read_list = adapter_read_openai},
 	{.kind = "openai", .list = {"GET", "/v1/models", NULL}, .read_list = adapter_read_openai},
+	/* /free only sets flags, which count once it is idle; what it has is measured. */
+	{.kind = "comfyui",
+	 .loaded = {"GET", "/system_stats", NULL},
+	 .unload = {"POST", "/free", "{\"unload_models\":true,\"free_memory\":true}"},
+	 .busy = {"GET", "/queue", NULL},
+	 .turns = comfyui_turns,
+	 .stop = {"POST", "/interrupt", "{\"prompt_id\":%s}"},
+	 .queues_prompts = true,
+	 .wait_ms = (int64_t)24 * 3600 * 1000,
+	 .read_loaded = adapter_read_comfyui,
+	 .read_busy = adapter_read_queue},
+	/* With --api. Where a checkpoint was unloaded, work without a reload gets stuck. */
+	{.kind = "a1111",
+	 .loaded = {"GET", "/sdapi/v1/memory", NULL},
+	 .load = {"POST", "/sdapi/v1/reload-checkpoint", "{}"},
+	 .unload = {"POST", "/sdapi/v1/unload-checkpoint", "{}"},
+	 .busy = {"GET", "/sdapi/v1/progress?skip_current_image=true", NULL},
+	 .turns = a1111_turns,
+	 .stop = {"POST", "/sdapi/v1/interrupt", "{}"},
+	 .read_loaded = adapter_read_a1111,
+	 .read_busy = adapter_read_progress},
 };
 
 const struct adapter *adapter_table(unsigned *ret_count)
@@ -81,6 +117,8 @@ bool adapter_same_model(const struct adapter *adapter, const char *a, const char
 {
 	size_t a_length, b_length;
 
+	if (adapter->turns)
+		return true;
 	if (!adapter->tag)
 		return !strcmp(a, b);
 	a = short_name(adapter, a, &a_length);

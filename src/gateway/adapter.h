@@ -28,7 +28,14 @@ struct adapter {
 	struct adapter_call load;   /* absent: the first request loads */
 	struct adapter_call unload; /* absent: it keeps its memory until its process ends */
 	struct adapter_call busy;   /* whether it works */
-	const char *tag;            /* of a name that says none: "a" is "a:latest"; or NULL */
+	/* Of one that people use by its pages, and whose one "model" is whatever it has loaded:
+	 * which of their requests take a turn (rules of wire/turn_rule.h, up to NULL), and what
+	 * ends the work that such a request began; `%s` in it is the prompt. */
+	const char *const *turns;
+	struct adapter_call stop;
+	bool queues_prompts; /* it answers before it works, and names the prompt in its queue */
+	int64_t wait_ms; /* for a turn, at most, unless it is configured; 0: as other requests */
+	const char *tag; /* of a name that says none: "a" is "a:latest"; or NULL */
 	const char *const
 		*prefixes; /* with `tag`: those that a name may leave out; ends with NULL */
 	bool sizes_itself; /* `list` and `loaded` say how large models are */
@@ -36,8 +43,8 @@ struct adapter {
 	 * too, where one cannot be told, since what is not there counts as gone. */
 	bool (*read_list)(const char *body, size_t length, adapter_found *found, void *ctx);
 	bool (*read_loaded)(const char *body, size_t length, adapter_found *found, void *ctx);
-	/* 1: it works, 0: idle, -1: unreadable. */
-	int (*read_busy)(const char *body, size_t length);
+	/* 1: it works, 0: idle, -1: unreadable. With a prompt, whether on that one. */
+	int (*read_busy)(const char *body, size_t length, const char *prompt);
 };
 
 const struct adapter *adapter_of(const char *kind); /* NULL: no such kind */

@@ -104,12 +104,13 @@ bool adapter_read_swap(const char *body, size_t length, adapter_found *found, vo
 	return read_list(body, length, "running", UNNAMED_REFUSED, tell_running, found, ctx);
 }
 
-int adapter_read_slots(const char *body, size_t length)
+int adapter_read_slots(const char *body, size_t length, const char *prompt)
 {
 	json_t *root = read_body(body, length);
 	const json_t *slot;
 	int busy = json_is_array(root) ? 0 : -1;
 	size_t i;
+	(void)prompt;
 
 	json_array_foreach (root, i, slot)
 		if (json_is_true(json_object_get(slot, "is_processing")))
@@ -117,4 +118,99 @@ int adapter_read_slots(const char *body, size_t length)
 
 	json_decref(root);
 	return busy;
+}
+
+/* Entries are [number, id, ..]; without a prompt any counts. */
+static bool has_entry(const json_t *list, const char *prompt)
+{
+	const json_t *entry;
+	size_t i;
+
+	json_array_foreach (list, i, entry) {
+		const char *id = json_string_value(json_array_get(entry, 1));
+		if (!prompt || (id && !strcmp(id, prompt)))
+			return true;
+	}
+	return false;
+}
+
+int adapter_read_queue(const char *body, size_t length, const char *prompt)
+{
+	json_t *root = read_body(body, length);
+	const json_t *running = json_object_get(root, "queue_running");
+	const json_t *pending = json_object_get(root, "queue_pending");
+	int busy = -1;
+
+	if (json_is_array(running) && json_is_array(pending))
+		busy = has_entry(running, prompt) || has_entry(pending, prompt);
+	json_decref(root);
+	return busy;
+}
+
+/* Less is what PyTorch keeps without a model. */
+#define RESERVE_BYTES ((uint64_t)512 << 20)
+
+static void tell_reserved(uint64_t bytes, adapter_found *found, void *ctx)
+{
+	if (bytes > RESERVE_BYTES)
+		found(ctx, &(struct adapter_model){.name = "", .bytes = bytes});
+}
+
+/* Of a processor the same field has the machine's memory. One that says nothing of a card's leaves
+ * open what it has. */
+bool adapter_read_comfyui(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	const json_t *devices = json_object_get(root, "devices"), *device;
+	bool good = json_is_array(devices);
+	uint64_t bytes = 0;
+	size_t i;
+
+	json_array_foreach (devices, i, device) {
+		const char *type = json_string_value(json_object_get(device, "type"));
+		const json_t *reserved = json_object_get(device, "torch_vram_total");
+		bool card = type && !strcmp(type, "cuda");
+		good &= type && (!card || json_is_integer(reserved));
+		if (card && whole_of(reserved) > bytes)
+			bytes = whole_of(reserved);
+	}
+	tell_reserved(bytes, found, ctx);
+	json_decref(root);
+	return good;
+}
+
+void adapter_read_prompt(const char *body, size_t length, char *ret_prompt, size_t size)
+{
+	json_t *root = read_body(body, length);
+	const char *prompt = json_string_value(json_object_get(root, "prompt_id"));
+
+	ret_prompt[0] = '\0';
+	if (prompt && strlen(prompt) < size)
+		memcpy(ret_prompt, prompt, strlen(prompt) + 1);
+	json_decref(root);
+}
+
+int adapter_read_progress(const char *body, size_t length, const char *prompt)
+{
+	json_t *root = read_body(body, length);
+	const json_t *count = json_object_get(json_object_get(root, "state"), "job_count");
+	int busy = json_is_integer(count) ? json_integer_value(count) > 0 : -1;
+	(void)prompt;
+
+	json_decref(root);
+	return busy;
+}
+
+/* {"cuda":{"reserved":{"current":..}}}; without a card {"cuda":{"error":..}}. */
+bool adapter_read_a1111(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	const json_t *cuda = json_object_get(root, "cuda");
+	const json_t *reserved = json_object_get(cuda, "reserved");
+	const json_t *current = json_object_get(reserved, "current");
+	bool good = json_is_integer(current) || json_object_get(cuda, "error");
+
+	tell_reserved(whole_of(current), found, ctx);
+	json_decref(root);
+	return good;
 }

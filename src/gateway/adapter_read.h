@@ -11,4 +11,12 @@ bool adapter_read_ollama_loaded(const char *body, size_t length, adapter_found *
  */
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx);
-int adapter_read_slots(const char *body, size_t length);
+int adapter_read_slots(const char *body, size_t length, const char *prompt);
+/* ComfyUI: its queue, and what PyTorch has reserved of its devices' memory. */
+int adapter_read_queue(const char *body, size_t length, const char *prompt);
+bool adapter_read_comfyui(const char *body, size_t length, adapter_found *found, void *ctx);
+/* The `prompt_id` of its answer to a prompt; "": there is none that could be asked for. */
+void adapter_read_prompt(const char *body, size_t length, char *ret_prompt, size_t size);
+/* A1111: whether a job runs, and as above. */
+int adapter_read_progress(const char *body, size_t length, const char *prompt);
+bool adapter_read_a1111(const char *body, size_t length, adapter_found *found, void *ctx);

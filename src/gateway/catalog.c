@@ -77,6 +77,7 @@ struct model *catalog_model(struct model_server *server, const char *name)
 static void free_model(struct model *model)
 {
 	call_cancel(model->call);
+	call_cancel(model->stop_call);
 	list_remove(&model->in_server);
 	free(model->name);
 	free(model->alias);
@@ -120,7 +121,9 @@ static void take_ready(struct model_server *server, const struct gateway_server_
 	if (!server->cmd)
 		return;
 	free(server->ready);
-	server->ready = copy_of(config->ready[0] ? config->ready : server->adapter->list.path);
+	server->ready = copy_of(config->ready[0]             ? config->ready
+				: server->adapter->list.path ? server->adapter->list.path
+							     : "/");
 }
 
 static bool same_words(const char *a, unsigned a_count, const char *b, unsigned b_count)
@@ -139,7 +142,7 @@ static bool same_model(const struct model_server *server,
 {
 	const struct model *model;
 
-	if (config->cmd_count == 0)
+	if (config->cmd_count == 0 || config->model_count == 0)
 		return true;
 	model = named_model(server, config->models[0].name);
 	return model && model->configured;
@@ -165,6 +168,7 @@ static void free_server(struct model_server *server)
 	free(server->cmd);
 	free(server->env);
 	free(server->ready);
+	free(server->rules);
 	free(server->principal);
 	if (server->key)
 		explicit_bzero(server->key, strlen(server->key));
@@ -201,6 +205,22 @@ static void configure_models(struct model_server *server,
 	}
 }
 
+/* What a server has loaded for its pages is one model of its own name. */
+static void configure_pages(struct model_server *server, const struct gateway_server_config *config)
+{
+	if (!server->adapter->turns)
+		return;
+	catalog_model(server, server->name)->configured = true;
+	server->wait_ms = config->wait_ms ? config->wait_ms : server->adapter->wait_ms;
+	free(server->rules);
+	server->rules = calloc(config->rule_count + 1, sizeof(*server->rules));
+	if (!server->rules)
+		abort();
+	server->rule_count = config->rule_count;
+	for (unsigned i = 0; i < config->rule_count; i++)
+		server->rules[i] = config->rules[i];
+}
+
 static struct model_server *open_server(struct catalog *catalog, const char *name)
 {
 	struct model_server *server = calloc(1, sizeof(*server));
@@ -233,6 +253,7 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 	take_command(server, config);
 	take_ready(server, config);
 	configure_models(server, config);
+	configure_pages(server, config);
 }
 
 static void forget_list(struct model_server *server)
@@ -273,6 +294,7 @@ void catalog_update(struct model_server *server, const struct gateway_server_con
 		model->alias = NULL;
 	}
 	configure_models(server, config);
+	configure_pages(server, config);
 	server_models(model, server) if (!model->configured) model->vram_bytes = 0;
 
 	list_remove(&server->in_catalog); /* the order is the configuration's */
@@ -459,8 +481,8 @@ bool catalog_refresh(struct catalog *catalog, struct mono_ms now)
 {
 	catalog_servers(server, catalog)
 	{
-		if (server->worker)
-			continue; /* it says by itself what it has */
+		if (server->worker || !server->adapter->list.method)
+			continue; /* it says by itself what it has, or cannot be asked */
 		bool fresh = server->asked &&
 			     mono_before(now, mono_after(server->asked_at, CATALOG_LIST_AGE_MS));
 
@@ -562,7 +584,8 @@ bool server_is_for(const struct model_server *server, const char *principal)
 
 bool model_is_for(const struct model *model, const char *principal)
 {
-	return model_is_offered(model) && server_is_for(model->server, principal);
+	return model_is_offered(model) && !model->server->adapter->turns &&
+	       server_is_for(model->server, principal);
 }
 
 /* A glob without a star may leave a tag out, as a request may. */

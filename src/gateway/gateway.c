@@ -6,9 +6,10 @@
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/proxy_impl.h"
 #include "net/loop.h"
 
-enum { REQUESTS_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };
+enum { REQUESTS_MAX = 1024, PAGES_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };
 
 void gateway_defaults(struct gateway_options *ret_options)
 {
@@ -42,7 +43,10 @@ static void flush_changes(void *ctx)
 			if (!model->changed)
 				continue;
 			model->changed = false;
-			relay_model_changed(gateway, model);
+			if (server->adapter->turns)
+				proxied_model_changed(gateway, model);
+			else
+				relay_model_changed(gateway, model);
 		}
 	}
 	gateway_forget_removed(gateway);
@@ -108,8 +112,13 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 	gateway->party_next = LEASE_PARTY_FIRST;
 	hash_init(&gateway->by_conn);
 	list_init(&gateway->relays);
+	proxies_init(gateway, options->held_dir);
 	rc = upstream_create(loop, REQUESTS_MAX, &gateway->upstream);
+	if (rc == 0)
+		rc = upstream_create(loop, PAGES_MAX, &gateway->pages_upstream);
 	if (rc != 0) {
+		upstream_destroy(gateway->upstream);
+		held_finish(&gateway->held);
 		free(gateway);
 		return rc;
 	}
@@ -158,6 +167,7 @@ void gateway_drain(struct gateway *gateway)
 		else
 			relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
 	}
+	proxies_drain(gateway);
 }
 
 void gateway_destroy(struct gateway *gateway)
@@ -170,9 +180,11 @@ void gateway_destroy(struct gateway *gateway)
 		relay->party = 0; /* nobody grants any more */
 		relay_abandon(gateway, relay, "stopped");
 	}
+	proxies_finish(gateway);
 	workers_finish(&gateway->workers);
 	catalog_finish(&gateway->catalog);
 	upstream_destroy(gateway->upstream);
+	upstream_destroy(gateway->pages_upstream);
 	hash_finish(&gateway->by_conn);
 	gateway->destroyed = true;
 	if (!gateway->flush_deferred)
@@ -204,12 +216,21 @@ void gateway_worker_gone(struct gateway *gateway, uint64_t conn)
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send)
 {
 	struct relay *relay;
+	struct proxied *proxied;
 
 	if (residence_news(&gateway->residences, party, send, loop_now()))
 		return;
 	relay = relay_of_party(gateway, party);
 	if (relay)
 		relay_news(gateway, relay, send);
+	proxied = relay ? NULL : proxied_of_party(gateway, party);
+	if (proxied)
+		proxied_news(proxied, send);
+}
+
+void gateway_resume_held(struct gateway *gateway)
+{
+	proxies_resume(gateway);
 }
 
 void gateway_resume(struct gateway *gateway, const struct lease_kept *kept)
@@ -239,8 +260,9 @@ static void on_busy(void *ctx, const struct call_answer *answer)
 	struct gateway *gateway = relay->model->server->catalog->ctx;
 	const struct adapter *adapter = relay->model->server->adapter;
 	/* One that works may be slow to say so: it answers between two steps. */
-	bool works = answer->err == ERR_UPSTREAM_SLOW ||
-		     (answer->err == 0 && adapter->read_busy(answer->body, answer->length) == 1);
+	bool works =
+		answer->err == ERR_UPSTREAM_SLOW ||
+		(answer->err == 0 && adapter->read_busy(answer->body, answer->length, NULL) == 1);
 
 	relay->busy_call = NULL;
 	if (works)
@@ -288,12 +310,15 @@ void gateway_tick(struct gateway *gateway, struct mono_ms now)
 	workers_tick(&gateway->workers, now);
 	list_each (it, next, &gateway->relays)
 		tick_relay(gateway, container_of(it, struct relay, link), now);
+	proxies_tick(gateway, now);
 }
 
 struct mono_ms gateway_next(const struct gateway *gateway)
 {
 	struct mono_ms next =
 		mono_min(residence_next(&gateway->residences), workers_next(&gateway->workers));
+
+	next = mono_min(next, proxies_next(gateway));
 
 	list_each (it, following, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);

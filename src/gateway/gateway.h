@@ -21,7 +21,9 @@ struct gateway_options {
 	int64_t stream_wait_ms; /* of one that is streamed */
 	int64_t finish_ms;      /* what runs may go on when others need the GPU */
 	int64_t load_ms_max, unload_ms_max, settle_ms_max;
-	uint64_t body_bytes_max, body_bytes_total; /* held in memory: of one, of all */
+	uint64_t body_bytes_max, body_bytes_total; /* held in memory, or on the disk: of one, of
+						      all */
+	const char *held_dir; /* for what waits on the disk; NULL: there is none */
 };
 
 /* Who asks, as access judged it; borrowed for the call. */
@@ -39,10 +41,16 @@ void gateway_defaults(struct gateway_options *ret_options);
 int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
 		   const struct process_port *processes, struct log *log,
 		   const struct gateway_options *options, struct gateway **ret_gateway);
+/* Opens the listeners of pages that are not there; gateway_reload takes them. 0, or why not, with
+ * the place of the server, and nothing changed. */
+int gateway_listen(struct gateway *gateway, const struct gateway_options *options,
+		   unsigned *ret_failed, char *detail, size_t detail_size);
 /* The configuration was read again: servers come, go and change; see docs/gateway.md. */
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options);
 /* That model was in memory when the last broker ended. */
 void gateway_resume(struct gateway *gateway, const struct lease_kept *kept);
+/* The same of what waited on the disk. */
+void gateway_resume_held(struct gateway *gateway);
 /* The broker stops: all requests, those that still come too, hear ERR_DRAINING. What they hold or
  * wait for is not given back: nothing is granted any more. */
 void gateway_drain(struct gateway *gateway);

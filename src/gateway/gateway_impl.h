@@ -1,6 +1,8 @@
 /* gateway_impl: private to gateway.c and relay_*.c. */
 #pragma once
 #include "gateway/gateway.h"
+#include "gateway/held.h"
+#include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "gateway/worker.h"
 
@@ -8,6 +10,9 @@ struct gateway {
 	struct loop *loop;
 	struct net *net;
 	struct upstream *upstream;
+	struct upstream *pages_upstream; /* what only passes takes no place of requests */
+	struct list proxies, proxied;    /* listeners of pages; their requests, oldest first */
+	struct held_store held;
 	const struct lease_port *port;
 	struct log *log;
 	struct gateway_options options;

@@ -103,7 +103,13 @@ static void send_elsewhere(struct gateway *gateway, struct mono_ms now)
 		relay_leave_queue(gateway, relay);
 		relay_resolve(gateway, relay, now);
 	}
-	catalog_servers(server, &gateway->catalog) server->moved = false;
+}
+
+int gateway_listen(struct gateway *gateway, const struct gateway_options *options,
+		   unsigned *ret_failed, char *detail, size_t detail_size)
+{
+	return proxies_listen(gateway, options->servers, options->server_count, ret_failed, detail,
+			      detail_size);
 }
 
 void gateway_reload(struct gateway *gateway, const struct gateway_options *options)
@@ -121,6 +127,9 @@ void gateway_reload(struct gateway *gateway, const struct gateway_options *optio
 	retire_models(gateway, now);
 	catalog_refresh(&gateway->catalog, now);
 	send_elsewhere(gateway, now);
+	proxies_ask_anew(gateway, now);
+	catalog_servers(server, &gateway->catalog) server->moved = false;
+	proxies_take(gateway, options->servers, options->server_count, now);
 	gateway_look_later(gateway);
 }
 
@@ -133,7 +142,7 @@ static bool is_used(const struct gateway *gateway, const struct model_server *se
 		if (relay->model && relay->model->server == server)
 			return true;
 	}
-	return false;
+	return proxies_use(gateway, server);
 }
 
 void gateway_forget_removed(struct gateway *gateway)

@@ -6,6 +6,12 @@
 #include "core/types.h"
 #include "gateway/adapter.h"
 #include "gateway/call.h"
+#include "wire/turn_rule.h"
+
+struct gateway_rule {
+	char match[TURN_RULE_BYTES + 1];
+	enum lease_class cls; /* LEASE_CLASS_COUNT: it passes */
+};
 
 /* Where a model's memory stands. */
 enum residence {
@@ -44,6 +50,11 @@ struct model_server {
 	int64_t idle_ms;
 	int64_t silence_ms; /* of a request on its way, at most */
 	uint64_t process;   /* 0: it does not run */
+	/* Of its pages: what takes a turn, before what the adapter says; for how long at most a
+	 * request waits for one, 0: as other requests. */
+	struct gateway_rule *rules;
+	unsigned rule_count;
+	int64_t wait_ms;
 };
 
 struct model {
@@ -69,6 +80,7 @@ struct model {
 	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
 	bool load_pending;       /* its server was told to load it, and has not answered */
 	struct call *call;       /* to its server, about it */
+	struct call *stop_call;  /* the same, to stop what it does */
 	unsigned failures;       /* to load it, in a row */
 	unsigned crashes;        /* of its command, soon after it was started, in a row */
 	struct mono_ms retry_at; /* not tried before */

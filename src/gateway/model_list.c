@@ -212,11 +212,14 @@ void gateway_status(const struct gateway *gateway, const struct gateway_client *
 	}
 	text_char(out, ']');
 
+	proxies_status(gateway, out);
 	text_json_key(out, "requests");
 	text_char(out, '[');
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
 		add_request_state(out, relay, asked_model(gateway, relay, client), now);
 	}
+	if (!client || !client->models)
+		proxied_status(gateway, out, now);
 	text_char(out, ']');
 }

@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "server/taken.h"
 
+enum { PAGE_DESCRIPTORS = 2 * 256 + 256 /* its connections, and what waits */ };
 enum { HEADER_TIME_MS = LIMIT_HEADER_TIME_MS, BODY_TIME_MS = 10000, WRITE_TIME_MS = 10000 };
 
 static int listen_tcp(const struct addresses *addresses, struct net *net, const char *address,
@@ -41,11 +42,15 @@ static int listen_bridge(const struct addresses *addresses, struct net *net, cha
 	return listen_tcp(addresses, net, address, detail, size);
 }
 
-/* Descriptors for all connections; what the hard limit refuses, net handles by pausing accept. */
-static void raise_descriptors(unsigned connections)
+/* Descriptors for all connections, those for pages too; what the hard limit refuses, net handles by
+ * pausing accept. */
+static void raise_descriptors(const struct settings *settings)
 {
 	struct rlimit limit;
-	rlim_t wanted = 2 * (rlim_t)connections + 256;
+	rlim_t wanted = 2 * (rlim_t)settings->connections_max + 256;
+
+	for (uint32_t i = 0; i < settings->upstream_count; i++)
+		wanted += settings->upstreams[i].listen[0] ? PAGE_DESCRIPTORS : 0;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
@@ -68,7 +73,7 @@ int addresses_open(const struct addresses *addresses, const struct net_handlers 
 		.write_time_ms = WRITE_TIME_MS,
 	};
 
-	raise_descriptors(settings->connections_max);
+	raise_descriptors(settings);
 	int rc = net_create(addresses->loop, &options, handlers, ctx, ret_net);
 	if (rc)
 		return rc;

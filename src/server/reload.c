@@ -17,6 +17,8 @@ static void keep_upstreams(const struct settings *running, struct settings *next
 	memcpy(next->upstreams, running->upstreams, sizeof(next->upstreams));
 	next->upstream_model_count = running->upstream_model_count;
 	memcpy(next->upstream_models, running->upstream_models, sizeof(next->upstream_models));
+	next->upstream_route_count = running->upstream_route_count;
+	memcpy(next->upstream_routes, running->upstream_routes, sizeof(next->upstream_routes));
 }
 
 /* What only counts after a restart stays as it runs, so that each reload says so again. */

@@ -304,7 +304,8 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	if (!rc)
 		rc = inference_open(&server->inference, server->loop, server->endpoints.net,
 				    &server->broker.queue, &server->log_ring.log, &active->wire,
-				    &active->settings, detail, detail_size);
+				    &active->settings, active->paths.state_dir, detail,
+				    detail_size);
 	if (rc)
 		return rc;
 

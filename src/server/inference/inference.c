@@ -2,6 +2,7 @@
 #include "server/inference/inference.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -148,25 +149,11 @@ static int read_upstream(const struct settings *settings, const struct settings_
 	return 0;
 }
 
-int inference_read(void *ctx, const struct settings *settings, char *detail, size_t detail_size)
-{
-	struct inference *inference = ctx;
-
-	for (uint32_t i = 0; i < settings->upstream_count; i++) {
-		int rc = read_upstream(settings, &settings->upstreams[i], inference->keys[i],
-				       detail, detail_size);
-		if (rc != 0) {
-			explicit_bzero(inference->keys, sizeof(inference->keys));
-			return rc;
-		}
-	}
-	return 0;
-}
-
 /* What the gateway is given of the configuration. */
 struct server_rows {
 	struct gateway_server_config servers[SETTINGS_UPSTREAM_COUNT];
 	struct gateway_model_config models[SETTINGS_UPSTREAM_MODEL_COUNT];
+	struct gateway_rule rules[SETTINGS_UPSTREAM_ROUTE_COUNT];
 };
 
 static void fill_servers(const struct inference *inference, const struct settings *settings,
@@ -189,7 +176,23 @@ static void fill_servers(const struct inference *inference, const struct setting
 			.ready = from->ready,
 			.idle_ms = from->idle_ms,
 			.silence_ms = from->silence_ms,
+			.listen = from->listen,
+			.wait_ms = from->wait_ms,
 		};
+	}
+}
+
+/* The same of routes. */
+static void fill_rules(const struct settings *settings, struct server_rows *rows)
+{
+	for (uint32_t i = 0; i < settings->upstream_route_count; i++) {
+		const struct settings_upstream_route *from = &settings->upstream_routes[i];
+		struct gateway_server_config *server = &rows->servers[from->upstream];
+
+		rows->rules[i].cls = from->cls;
+		snprintf(rows->rules[i].match, sizeof(rows->rules[i].match), "%s", from->match);
+		if (server->rule_count++ == 0)
+			server->rules = &rows->rules[i];
 	}
 }
 
@@ -209,43 +212,88 @@ static void fill_models(const struct settings *settings, struct server_rows *row
 	}
 }
 
-/* 0, or as gateway_create. */
-static int take_settings(struct inference *inference, const struct settings *settings)
+static void fill_options(const struct inference *inference, const struct settings *settings,
+			 struct server_rows *rows, struct gateway_options *ret_options)
 {
-	struct server_rows rows = {0};
+	fill_servers(inference, settings, rows);
+	fill_models(settings, rows);
+	fill_rules(settings, rows);
+	gateway_defaults(ret_options);
+	ret_options->quiet_ms = settings->gateway.quiet_ms;
+	ret_options->whole_wait_ms = settings->gateway.whole_wait_ms;
+	ret_options->stream_wait_ms = settings->gateway.stream_wait_ms;
+	ret_options->finish_ms = settings->gateway.finish_ms;
+	ret_options->load_ms_max = settings->core.load_ms_max;
+	ret_options->unload_ms_max = settings->core.unload_ms_max;
+	ret_options->servers = rows->servers;
+	ret_options->server_count = settings->upstream_count;
+	ret_options->held_dir = inference->held_dir;
+}
+
+/* The listeners of pages that are not there yet. 0 or -ERR_CONFIG. */
+static int listen_for_pages(struct inference *inference, const struct settings *settings,
+			    char *detail, size_t detail_size)
+{
+	static struct server_rows rows; /* large */
 	struct gateway_options options;
-	int rc = 0;
+	char why[256];
+	unsigned failed = 0;
 
-	fill_servers(inference, settings, &rows);
-	fill_models(settings, &rows);
-	gateway_defaults(&options);
-	options.quiet_ms = settings->gateway.quiet_ms;
-	options.whole_wait_ms = settings->gateway.whole_wait_ms;
-	options.stream_wait_ms = settings->gateway.stream_wait_ms;
-	options.finish_ms = settings->gateway.finish_ms;
-	options.load_ms_max = settings->core.load_ms_max;
-	options.unload_ms_max = settings->core.unload_ms_max;
-	options.servers = rows.servers;
-	options.server_count = settings->upstream_count;
-
-	if (inference->gateway)
-		gateway_reload(inference->gateway, &options);
-	else
-		rc = gateway_create(inference->loop, inference->net, &inference->port,
-				    &inference->processes, inference->log, &options,
-				    &inference->gateway);
+	rows = (struct server_rows){0};
+	fill_options(inference, settings, &rows, &options);
+	if (gateway_listen(inference->gateway, &options, &failed, why, sizeof(why)) == 0)
+		return 0;
+	snprintf(detail, detail_size, "%s:%u: upstreams/%u/listen: %s", settings->file,
+		 settings->listen_lines[failed], failed, why);
 	explicit_bzero(inference->keys, sizeof(inference->keys));
+	return -ERR_CONFIG;
+}
+
+int inference_read(void *ctx, const struct settings *settings, char *detail, size_t detail_size)
+{
+	struct inference *inference = ctx;
+
+	for (uint32_t i = 0; i < settings->upstream_count; i++) {
+		int rc = read_upstream(settings, &settings->upstreams[i], inference->keys[i],
+				       detail, detail_size);
+		if (rc != 0) {
+			explicit_bzero(inference->keys, sizeof(inference->keys));
+			return rc;
+		}
+	}
+	return inference->gateway ? listen_for_pages(inference, settings, detail, detail_size) : 0;
+}
+
+static void take_settings(struct inference *inference, const struct settings *settings)
+{
+	static struct server_rows rows; /* large */
+	struct gateway_options options;
+
+	rows = (struct server_rows){0};
+	fill_options(inference, settings, &rows, &options);
+	gateway_reload(inference->gateway, &options);
+	explicit_bzero(inference->keys, sizeof(inference->keys));
+}
+
+/* 0, or as gateway_create. */
+static int make_gateway(struct inference *inference, const struct settings *settings)
+{
+	struct server_rows *rows = calloc(1, sizeof(*rows));
+	struct gateway_options options;
+	int rc;
+
+	if (!rows)
+		return -ERR_NO_MEMORY;
+	fill_options(inference, settings, rows, &options);
+	rc = gateway_create(inference->loop, inference->net, &inference->port,
+			    &inference->processes, inference->log, &options, &inference->gateway);
+	free(rows);
 	return rc;
 }
 
 void inference_take(void *ctx, const struct settings *settings)
 {
-	struct inference *inference = ctx;
-	int rc = take_settings(inference, settings);
-
-	if (rc != 0)
-		log_event(inference->log, LOG_ERROR, "the gateway cannot be made",
-			  log_str("error", err_text(rc)));
+	take_settings(ctx, settings);
 }
 
 /* NVIDIA's devices by their uuid, which no other program reorders. NULL: it cannot be said. */
@@ -284,7 +332,8 @@ static void on_process_end(void *ctx, uint64_t process, int status)
 
 int inference_open(struct inference *inference, struct loop *loop, struct net *net,
 		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
-		   const struct settings *settings, char *detail, size_t detail_size)
+		   const struct settings *settings, const char *state_dir, char *detail,
+		   size_t detail_size)
 {
 	int rc;
 
@@ -297,14 +346,20 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		.queue = queue,
 		.wire = wire,
 	};
+	snprintf(inference->held_dir, sizeof(inference->held_dir), "%s/held", state_dir);
 	managed_init(&inference->managed, loop, log, on_process_end, inference);
 	rc = inference_read(inference, settings, detail, detail_size);
 	if (rc != 0)
 		return rc;
 
-	rc = take_settings(inference, settings);
-	if (rc != 0)
+	rc = make_gateway(inference, settings);
+	if (rc != 0) {
 		snprintf(detail, detail_size, "the gateway cannot be made: %s", err_text(rc));
+		return rc;
+	}
+	rc = listen_for_pages(inference, settings, detail, detail_size);
+	if (rc == 0)
+		take_settings(inference, settings);
 	return rc;
 }
 
@@ -322,6 +377,7 @@ void inference_resume(struct inference *inference, const struct core *core)
 				       &(struct lease_kept){rec->id, rec->name, rec->label,
 							    rec->request_id});
 	}
+	gateway_resume_held(inference->gateway);
 }
 
 void inference_drain(struct inference *inference)

@@ -18,6 +18,7 @@ struct inference {
 	struct managed managed;
 	/* From inference_read to inference_take, by the place of their servers; "": none. */
 	char keys[SETTINGS_UPSTREAM_COUNT][SECRET_TEXT_BYTES];
+	char held_dir[SETTINGS_PATH_BYTES + 16]; /* of what waits on the disk */
 	struct event_queue *queue;
 	const struct wire_context *wire; /* who may ask for which class */
 };
@@ -26,7 +27,8 @@ struct inference {
  * `detail`. */
 int inference_open(struct inference *inference, struct loop *loop, struct net *net,
 		   struct event_queue *queue, struct log *log, const struct wire_context *wire,
-		   const struct settings *settings, char *detail, size_t detail_size);
+		   const struct settings *settings, const char *state_dir, char *detail,
+		   size_t detail_size);
 /* After a restart: models that were in memory are asked for again, before anybody else asks. */
 void inference_resume(struct inference *inference, const struct core *core);
 /* The broker stops: requests hear of it. */

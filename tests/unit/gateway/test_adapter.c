@@ -129,7 +129,7 @@ static void test_names(void **state)
 
 static int busy_of(const char *body)
 {
-	return adapter_read_slots(body, strlen(body));
+	return adapter_read_slots(body, strlen(body), NULL);
 }
 
 static void test_busy(void **state)
@@ -141,12 +141,73 @@ static void test_busy(void **state)
 	assert_int_equal(busy_of("{\"error\":{}}"), -1);
 }
 
+static void test_prompts(void **state)
+{
+	static const char queue[] = "{\"queue_running\":[[4,\"a\",{},{},[]]],"
+				    "\"queue_pending\":[[5,\"b\"],[6],7]}";
+	static const char *const unreadable[] = {"", "[]", "{\"queue_running\":[]}",
+						 "{\"queue_running\":{},\"queue_pending\":[]}",
+						 "<html>\"queue_running\""};
+	char prompt[8] = "x";
+	(void)state;
+
+	assert_int_equal(adapter_read_queue(queue, strlen(queue), "a"), 1);
+	assert_int_equal(adapter_read_queue(queue, strlen(queue), "b"), 1);
+	assert_int_equal(adapter_read_queue(queue, strlen(queue), "c"), 0);
+	assert_int_equal(adapter_read_queue(queue, strlen(queue), NULL), 1);
+	assert_int_equal(
+		adapter_read_queue("{\"queue_running\":[],\"queue_pending\":[]}", 39, NULL), 0);
+	for (size_t i = 0; i < sizeof(unreadable) / sizeof(*unreadable); i++)
+		assert_int_equal(adapter_read_queue(unreadable[i], strlen(unreadable[i]), "a"), -1);
+
+	adapter_read_prompt("{\"prompt_id\":\"abcdefg\"}", 23, prompt, sizeof(prompt));
+	assert_string_equal(prompt, "abcdefg");
+	adapter_read_prompt("{\"prompt_id\":\"abcdefgh\"}", 24, prompt, sizeof(prompt));
+	assert_string_equal(prompt, ""); /* longer than what could be asked for */
+	adapter_read_prompt("{\"prompt_id\":7}", 15, prompt, sizeof(prompt));
+	assert_string_equal(prompt, "");
+}
+
+static int progress_of(const char *body)
+{
+	return adapter_read_progress(body, strlen(body), NULL);
+}
+
+/* Of pages: what PyTorch has reserved of a card, if it is more than it keeps anyway. */
+static void test_pages(void **state)
+{
+	(void)state;
+
+	check_read(adapter_read_comfyui,
+		   "{\"devices\":[{\"type\":\"cuda\",\"torch_vram_total\":1073741824},"
+		   "{\"type\":\"cuda\",\"torch_vram_total\":2147483648}]}",
+		   "=2147483648;");
+	check_read(adapter_read_comfyui,
+		   "{\"devices\":[{\"type\":\"cpu\",\"torch_vram_total\":99999999999}]}", "");
+	check_read(adapter_read_comfyui,
+		   "{\"devices\":[{\"type\":\"cuda\",\"torch_vram_total\":500000000}]}", "");
+	check_read(adapter_read_comfyui, "{\"system\":{}}", NULL);
+	check_read(adapter_read_comfyui, "{\"devices\":[{}]}", NULL);
+	check_read(adapter_read_comfyui,
+		   "{\"devices\":[{\"type\":\"cuda\",\"torch_vram_total\":\"5\"}]}", NULL);
+	check_read(adapter_read_a1111, "{\"cuda\":{\"reserved\":{\"current\":1073741824}}}",
+		   "=1073741824;");
+	check_read(adapter_read_a1111, "{\"cuda\":{\"error\":\"unavailable\"}}", "");
+	check_read(adapter_read_a1111, "{\"detail\":\"Not Found\"}", NULL);
+	check_read(adapter_read_a1111, "{\"cuda\":{}}", NULL);
+
+	assert_int_equal(progress_of("{\"state\":{\"job_count\":2}}"), 1);
+	assert_int_equal(progress_of("{\"state\":{\"job_count\":0}}"), 0);
+	assert_int_equal(progress_of("{\"detail\":\"Not Found\"}"), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds), cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_reads), cmocka_unit_test(test_loaded_is_read_whole),
-		cmocka_unit_test(test_names), cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_kinds),   cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_reads),   cmocka_unit_test(test_loaded_is_read_whole),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_prompts), cmocka_unit_test(test_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

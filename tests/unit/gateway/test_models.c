@@ -105,6 +105,8 @@ static int set_up(void **state)
 	seen.now.v = 100 * 1000;
 	gateway = (struct gateway){.port = &port};
 	list_init(&gateway.relays);
+	list_init(&gateway.proxies);
+	list_init(&gateway.proxied);
 	catalog_init(&gateway.catalog, NULL, on_lists, &gateway);
 	gateway.catalog.residences = &gateway.residences;
 	gateway.residences = (struct residences){.catalog = &gateway.catalog,

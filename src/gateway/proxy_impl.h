@@ -1,0 +1,68 @@
+/* proxy_impl: private to proxy_*.c and gateway*.c: the steps that one part leaves to another. What
+ * "takes it" ends the request and frees it. */
+#pragma once
+#include "gateway/gateway_impl.h"
+#include "gateway/proxied.h"
+#include "gateway/proxy_gate.h"
+
+/* The listener of one server's pages. */
+struct proxy {
+	struct list link; /* gateway.proxies */
+	struct gateway *gateway;
+	struct net *net;
+	char *server, *address; /* whose; as configured */
+	uint16_t port;
+	struct proxy_hosts hosts;
+	struct hash by_conn;     /* struct proxied */
+	bool pending;            /* not taken yet: a reload may be refused */
+	struct mono_ms close_at; /* it was removed; MONO_NEVER: not */
+};
+
+/* proxy_receive.c: what net brings; `ctx` is the proxy. */
+extern const struct net_handlers proxy_handlers;
+
+/* proxy_turn.c: waits for its server's memory and its turn, then goes on; as it stands now. */
+void proxied_want_model(struct proxied *p, struct mono_ms now);
+void proxied_want_turn(struct proxied *p, struct mono_ms now);
+/* Where nobody waits for its answer, it is tried again later; false: somebody does, or it was too
+ * often. */
+bool proxied_put_off(struct proxied *p, const char *why);
+void proxied_leave_queue(struct proxied *p);
+void proxied_give_back(struct proxied *p);
+void proxied_news(struct proxied *p, const struct send_effect *send);
+void proxied_model_changed(struct gateway *gateway, struct model *model);
+struct proxied *proxied_of_party(const struct gateway *gateway, uint64_t party);
+/* Its work is not wanted any more: the server is told to stop. */
+void proxied_stop_work(struct proxied *p);
+
+/* proxy_forward.c, proxy_socket.c: to the server. */
+void proxied_forward(struct proxied *p);
+void proxied_open_socket(struct proxied *p);
+void proxied_push_held(struct proxied *p);
+
+/* proxy_work.c: its server may work until it says otherwise; whether it does is looked at. */
+void proxied_begin_work(struct proxied *p, struct mono_ms now);
+void proxied_tick(struct proxied *p, struct mono_ms now);
+
+/* proxy_answer.c: to the client. */
+void proxied_begin_answer(struct proxied *p, int status, struct http_field_iterator fields);
+void proxied_answer_kept(struct proxied *p);
+/* An answer without a request on its way. */
+void proxy_refuse(struct proxy *proxy, const struct http_request *request, int err,
+		  const char *message);
+/* The error and no more of it: its server may work. */
+void proxied_refuse(struct proxied *p, int err, const char *message);
+/* Ends it with an error, or cuts what was begun. Takes it. */
+void proxied_fail(struct proxied *p, int err, const char *message, int64_t retry_ms);
+/* Its client left, or has all. Takes it, unless its server works. */
+void proxied_abandon(struct proxied *p, const char *outcome);
+/* Its client hears no more of it. */
+void proxied_forget_client(struct proxied *p);
+/* Logs its outcome, gives back what it holds. Takes it. */
+void proxied_end(struct proxied *p, const char *outcome);
+
+/* proxy.c */
+struct proxied *proxied_create(struct gateway *gateway, struct model *model);
+struct proxied *proxied_of(const struct proxy *proxy, uint64_t conn);
+struct model *proxy_model(const struct gateway *gateway, const char *server);
+void proxied_head(const struct proxied *p, struct held_head *ret_head);
