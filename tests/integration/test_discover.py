@@ -63,8 +63,8 @@ KINDS = [
                              "/api/tags": {"models": []}, "/v1/models": LIST}),
     ("openai", "openai", {"/v1/models": LIST}),
     ("openai", "openai", {"/v1/models": b'HTTP/1.1 401 No\r\nContent-Length: 12\r\n\r\n{"error": 1}'}),
-    ("comfyui", None, {"/system_stats": {"system": {}, "devices": []}}),
-    ("a1111", None, {"/sdapi/v1/memory": {"ram": {}, "cuda": {}}}),
+    ("comfyui", "comfyui", {"/system_stats": {"system": {}, "devices": []}}),
+    ("a1111", "a1111", {"/sdapi/v1/memory": {"ram": {}, "cuda": {}}}),
 ]
 
 
@@ -118,6 +118,17 @@ class Discover(DaemonTest):
         self.assertNotIn("\x1b", text)
         self.assertEqual([line for line in text.splitlines() if line.strip().startswith("- name")],
                          [line for line in text.splitlines() if "- name: openai" in line])
+
+    def test_pages(self):
+        """Nothing says how much memory it needs: the lines are refused until somebody does."""
+        port = self.talker({"/system_stats": {"system": {}, "devices": []}}).port
+        lines = self.discover(port)
+        self.assertIn(f"    listen: 127.0.0.1:{port + 1} ", lines)
+        daemon = self.any_daemon
+        for text, status in ((lines, 78), (lines.replace("vram_mb:", "vram_mb: 8000"), 0)):
+            daemon.config_path.write_text(text, encoding="utf-8")
+            answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
+            self.assertEqual(answer.returncode, status, answer)
 
     def test_words(self):
         for words in (["0"], ["65536"], ["x"], ["-1"], [str(port) for port in range(1, 40)]):

@@ -105,7 +105,13 @@ static void print_lines(const struct found *found)
 	printf("    kind: %s\n    url: http://127.0.0.1:%u\n", server->kind, found->port);
 	if (server->wants_key)
 		printf("    # key_file: /path/of/a/file/with/its/key\n");
-	if (!server->sizes_itself)
+	if (server->has_pages)
+		printf("    listen: 127.0.0.1:%u     # its pages, from now on\n"
+		       "    vram_mb:                 # what its largest model needs, in MiB: fill "
+		       "it "
+		       "in\n",
+		       found->port < 65535 ? found->port + 1U : 0U);
+	else if (!server->sizes_itself)
 		printf("    # vram_mb: what its largest model needs, in MiB; without it, it is "
 		       "refused\n");
 	print_models(server);
@@ -113,21 +119,11 @@ static void print_lines(const struct found *found)
 
 static void print_yaml(const struct found *all, size_t count)
 {
-	bool begun = false;
-
 	for (size_t i = 0; i < count; i++) {
-		if (!all[i].server.kind)
-			continue;
-		if (!begun)
+		if (i == 0)
 			puts("upstreams:");
-		begun = true;
 		print_lines(&all[i]);
 	}
-	for (size_t i = 0; i < count; i++)
-		if (!all[i].server.kind)
-			printf("# %s at http://127.0.0.1:%u cannot be an upstream; start it by: "
-			       "baton run\n",
-			       all[i].server.product, all[i].port);
 }
 
 static void print_json(const struct found *all, size_t count)

@@ -116,8 +116,8 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 		enum recognise_path list;
 	} rows[] = {
 		{is_kobold, "KoboldCpp", "openai", "koboldcpp", RECOGNISE_MODELS},
-		{is_comfy, "ComfyUI", NULL, "comfyui", RECOGNISE_COUNT},
-		{is_a1111, "Stable Diffusion web UI (A1111 or Forge)", NULL, "a1111",
+		{is_comfy, "ComfyUI", "comfyui", "comfyui", RECOGNISE_COUNT},
+		{is_a1111, "Stable Diffusion web UI (A1111 or Forge)", "a1111", "a1111",
 		 RECOGNISE_COUNT},
 		{is_llama_swap, "llama-swap", "llama-swap", "llama-swap", RECOGNISE_MODELS},
 		{is_vllm_sleep, "vLLM with sleep mode", "vllm-sleep", "vllm", RECOGNISE_MODELS},
@@ -141,6 +141,7 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 			.kind = rows[i].kind,
 			.name = rows[i].name,
 			.sizes_itself = rows[i].fits == is_ollama,
+			.has_pages = rows[i].fits == is_comfy || rows[i].fits == is_a1111,
 			.wants_key = rows[i].fits == is_locked,
 			.models = rows[i].list == RECOGNISE_COUNT
 					  ? NULL

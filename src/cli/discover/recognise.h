@@ -22,7 +22,8 @@ extern const char *const recognise_paths[RECOGNISE_COUNT];
 
 struct recognised {
 	const char *product; /* in words */
-	const char *kind;    /* of the configuration; NULL: none, it cannot be an upstream */
+	const char *kind;    /* of the configuration */
+	bool has_pages;      /* by which people use it */
 	const char *name;    /* to call it by */
 	bool sizes_itself;   /* it says how much memory its models need */
 	bool wants_key;
