@@ -376,7 +376,7 @@ class Errors(GatewayTest):
     def test_no_model_server(self):
         daemon = self.daemon()
         self.assertError(self.ask(daemon, "m"), 404, "model_not_found")
-        self.assertEqual(daemon.http("GET", "/v1/gpu/models").json(), {"models": [], "requests": []})
+        self.assertEqual(daemon.http("GET", "/v1/gpu/models").json(), {"models": [], "pages": [], "requests": []})
 
     def test_token_is_asked_for(self):
         plain = self.server("openai", ["m"])
