@@ -82,7 +82,7 @@ static bool says_failed(const struct event_member *member)
 	static const char *const types[] = {"error", "response.failed", NULL};
 
 	if (!strcmp(member->path, "error"))
-		return member->type == EVENT_OPENED || is_reason(member);
+		return member->type == EVENT_OPENED;
 	return !strcmp(member->path, "type") && is_any(member, types);
 }
 
@@ -113,7 +113,7 @@ static void end_json(struct stream_watch *watch)
 	watch->ended |= event->ended;
 	watch->complete |= event->finished;
 	watch->finished = watch->complete || choices_ended(watch);
-	watch->failed |= event->failed;
+	watch->failed |= event->failed || (event->names_error && !event->has_choices);
 	if (event->sequence >= 0)
 		watch->position.sequence = event->sequence;
 	if (!watch->position.response_id[0])
@@ -136,6 +136,8 @@ static void on_member(void *ctx, const struct event_member *member)
 		note_position(event, member);
 	event->finished |= says_complete(watch->wire, member);
 	event->failed |= says_failed(member);
+	event->names_error |= !strcmp(member->path, "error") && is_reason(member);
+	event->has_choices |= !strcmp(member->path, "choices[]") && member->type == EVENT_OPENED;
 }
 
 /* A line that has begun, by what has come of it. */

@@ -17,10 +17,11 @@ enum stream_line {
 /* What the present event says, counted once it is whole. */
 struct stream_event {
 	bool finished, failed;
-	bool choice_ends;      /* the choice in hand says why it ends */
-	unsigned choice;       /* its index */
-	uint64_t begun, ended; /* choices that it speaks of; that end with it: bits */
-	int64_t sequence;      /* -1: none */
+	bool names_error, has_choices; /* a text for an error: "none" to some, beside an answer */
+	bool choice_ends;              /* the choice in hand says why it ends */
+	unsigned choice;               /* its index */
+	uint64_t begun, ended;         /* choices that it speaks of; that end with it: bits */
+	int64_t sequence;              /* -1: none */
 	char response_id[128];
 };
 

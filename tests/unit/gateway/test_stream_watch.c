@@ -63,6 +63,15 @@ static void test_finished(void **state)
 	check_says(API_OPENAI, "data: {\"type\":\"image_generation.completed\"}", true, false);
 	check_says(API_OPENAI, "data: {\"error\": {\"message\":\"x\"}}", false, true);
 	check_says(API_OPENAI, "data: {\"error\":null}", false, false);
+	check_says(API_OPENAI, "data: {\"error\":\"out of memory\"}", false, true);
+	check_says(API_OPENAI, "data: {\"choices\":[],\"error\":\"out of memory\"}", false, true);
+	check_says(API_OPENAI, "data: {\"choices\":[{}],\"error\":{\"message\":\"x\"}}", false,
+		   true);
+	check_says(API_OPENAI, "data: {\"error\":\"none\",\"choices\":[{\"delta\":{}}]}", false,
+		   false);
+	check_says(API_OPENAI,
+		   "data: {\"choices\":[{\"finish_reason\":\"stop\"}],\"error\":\"none\"}", true,
+		   false);
 	check_says(API_ANTHROPIC, "data: {\"type\":\"message_stop\"}", true, false);
 	check_says(API_ANTHROPIC, "data: {\"delta\":{\"stop_reason\":\"end_turn\"}}", true, false);
 	check_says(API_ANTHROPIC, "data: {\"delta\":{\"stop_reason\":null}}", false, false);
