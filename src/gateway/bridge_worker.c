@@ -45,7 +45,7 @@ int worker_open_bridge(struct workers *workers, uint64_t conn, const char *princ
 {
 	const struct bridge_socket *socket = socket_of(embeds);
 	const char *name = model ? model : socket->model;
-	struct worker *worker = worker_create(workers, conn, principal, name);
+	struct worker *worker = worker_create(workers, conn, principal, socket->model);
 	const struct api_route *route = api_route_of(socket->path);
 	const struct catalog_offer offer = {
 		.name = name, .routes = api_route_bit(route), .loaded = true};

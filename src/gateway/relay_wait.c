@@ -19,7 +19,7 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 		.party = gateway->party_next,
 		.name = relay->name,
 		.principal = relay->principal,
-		.label = relay->model->name,
+		.label = relay->model->server->principal ? "" : relay->model->name, /* all see it */
 		.cls = relay->cls,
 		.slots = 1,
 		.gpu_mask = relay->model->gpus,

@@ -93,7 +93,7 @@ class Answers(BridgeTest):
         daemon = self.on_a_gpu()
         tab = self.tab(daemon, "/ws/embed", model="snowflake-b32")
         listed = daemon.http("GET", "/v1/models").json()["data"]
-        self.assertEqual([(row["id"], row["owned_by"]) for row in listed], [("snowflake-b32", "tab:snowflake-b32")])
+        self.assertEqual([(row["id"], row["owned_by"]) for row in listed], [("snowflake-b32", "tab:webgpu-embedding")])
         client = self.begin(daemon, "snowflake-b32", path=EMBEDDINGS, input="x", encoding_format="base64")
         asked = tab.request()
         self.assertEqual((asked["type"], asked["data"]["model"]), ("embedding", "snowflake-b32"))
@@ -318,12 +318,14 @@ class Access(BridgeTest):
         path.write_text("mine" * 10)
         daemon.write_config({"keys": [{"name": "mine", "file": str(path)}]})
         daemon.start()
-        tab = self.tab(daemon, token="mine" * 10)
-        mine = {"model": CHAT, "messages": [], "stream": True}
+        tab = self.tab(daemon, token="mine" * 10, model="secret-model")
+        mine = {"model": "secret-model", "messages": [], "stream": True}
         wait_until(lambda: daemon.http("GET", "/v1/models", token="mine" * 10).json()["data"], "it is let in")
         self.assertEqual(daemon.http("GET", "/v1/models").json()["data"], [])
-        self.assertError(self.ask(daemon, CHAT), 404, "model_not_found")
+        self.assertError(self.ask(daemon, "secret-model"), 404, "model_not_found")
         client = in_thread(daemon.http, "POST", "/v1/chat/completions", mine, None, "mine" * 10)
+        tab.request()
+        self.assertNotIn("secret-model", json.dumps(daemon.status()), "nor does its lease name it")
         tab.answer(0, "mine")
         self.assertEqual(texts(client.result()), "mine")
 

@@ -4,6 +4,7 @@ real daemon, workers by hand."""
 import base64
 import contextlib
 import json
+import re
 import struct
 import unittest
 
@@ -525,6 +526,16 @@ class Access(WorkerTest):
         waits.close()
         worker.answer(number, "mine")
         self.assertStream(client, "mine")
+        wait_until(lambda: "outcome=ok" in daemon.log(), "it is in the log")
+        for token, shown in ((daemon.token, {"model=m "}), ("other" * 10, set())):
+            log = json.dumps(daemon.http("GET", "/logs", token=token).json())
+            self.assertEqual(set(re.findall(r"model=[^\" ]+ ", log)), shown)
+            session = daemon.session("reader", token=token)
+            session.send(type="logs", ref=1)
+            wait_until(lambda: any("outcome=ok" in message["line"] for message in session.messages("log")),
+                       "the session hears it")
+            said = " ".join(message["line"] for message in session.messages("log"))
+            self.assertEqual(set(re.findall(r"model=[^\" ]+ ", said)), shown)
 
     def test_key_that_is_replaced(self):
         """A tab that came by a key serves no longer than the key is good."""

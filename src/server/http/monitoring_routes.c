@@ -8,6 +8,7 @@
 #include "net/http_reply.h"
 #include "server/message_context.h"
 #include "server/monitor/event_ring.h"
+#include "server/monitor/log_view.h"
 #include "server/monitor/metrics.h"
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
@@ -88,8 +89,9 @@ void route_metrics(struct monitoring_routes *routes, const struct request_contex
 /* {"logs":[{id, time, level, text}..], "next": id}: ask again with since=next. */
 void route_logs(struct monitoring_routes *routes, const struct request_context *context)
 {
-	cleanup_text struct text body = {0};
+	cleanup_text struct text body = {0}, shown = {0};
 	const struct log_ring *ring = routes->log_ring;
+	bool narrow = context->verdict.who.key != NULL;
 	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
 
@@ -113,7 +115,9 @@ void route_logs(struct monitoring_routes *routes, const struct request_context *
 		encode_time(out, line->at);
 		text_char(out, '"');
 		text_json_str(out, "level", log_level_name(line->level));
-		text_json_str(out, "text", line->text);
+		text_clear(&shown);
+		log_view_line(line->text, narrow, &shown);
+		text_json_str(out, "text", shown.bytes);
 		text_char(out, '}');
 	}
 

@@ -3,14 +3,17 @@
 #include "server/monitor/log_feed.h"
 
 #include "net/session.h"
+#include "server/monitor/log_view.h"
 #include "wire/session_encode.h"
 #include "wire/told.h"
 
-static void render_line(struct text *scratch, struct text *out, const struct log_ring_line *line)
+static void render_line(struct text *scratch, struct text *out, const struct log_ring_line *line,
+			bool narrow)
 {
 	text_clear(scratch);
 	encode_time(scratch, line->at);
-	text_format(scratch, " %s %s", log_level_name(line->level), line->text);
+	text_format(scratch, " %s ", log_level_name(line->level));
+	log_view_line(line->text, narrow, scratch);
 	text_clear(out);
 	session_encode_log(out, scratch->bytes);
 }
@@ -21,18 +24,18 @@ void log_feed_line(void *ctx, const struct log_ring_line *line)
 
 	if (feed->ring->subscribers == 0)
 		return;
-	struct text scratch, message;
-	text_init(&scratch);
-	text_init(&message);
-	render_line(&scratch, &message, line);
+	cleanup_text struct text scratch = {0}, whole = {0}, narrow = {0};
+
+	render_line(&scratch, &whole, line, false);
+	render_line(&scratch, &narrow, line, true);
 	list_each (it, next, &feed->endpoints->kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
-		if (endpoint->session->logs)
-			net_session_send(feed->endpoints->net, endpoint->conn, message.bytes,
-					 message.length);
+		if (!endpoint->session->logs)
+			continue;
+		const struct text *shown =
+			log_view_is_narrow(endpoint->session->principal) ? &narrow : &whole;
+		net_session_send(feed->endpoints->net, endpoint->conn, shown->bytes, shown->length);
 	}
-	text_finish(&scratch);
-	text_finish(&message);
 }
 
 uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t since, uint64_t limit)
@@ -40,6 +43,8 @@ uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t sinc
 	cleanup_text struct text message = {0};
 	cleanup_text struct text scratch = {0};
 	const struct log_ring *ring = feed->ring;
+	const struct endpoint *endpoint = endpoint_of(feed->endpoints, conn);
+	bool narrow = endpoint && log_view_is_narrow(endpoint->session->principal);
 	uint64_t first = ring->oldest, count = 0;
 
 	if (since > first)
@@ -51,7 +56,7 @@ uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t sinc
 		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
-		render_line(&scratch, &message, line);
+		render_line(&scratch, &message, line, narrow);
 		net_session_send(feed->endpoints->net, conn, message.bytes, message.length);
 		count++;
 	}
