@@ -42,7 +42,7 @@ static size_t number_size(uint64_t value)
 {
 	uint8_t bytes[NUMBER_BYTES_MAX];
 
-	return (size_t)(fields_put_number(bytes, value) - bytes);
+	return value < 0x80 ? 1 : (size_t)(fields_put_number(bytes, value) - bytes);
 }
 
 size_t fields_bytes_max(const struct field_table *table)
@@ -125,11 +125,11 @@ static uint8_t *write_bytes(const struct field *field, const uint8_t *from, uint
 	return at + length;
 }
 
-static uint8_t *write_value(const struct field *field, const struct fields_how *how,
+static uint8_t *write_value(const struct field *field, const struct fields_how *how, size_t index,
 			    const uint8_t *from, uint8_t *at)
 {
 	if (field->kind > FIELD_TIME && field->sense && how->map &&
-	    !how->map(how->arg, field->sense, 1))
+	    !how->map(how->arg, field->sense, index + 1))
 		return at;
 	if (field->kind == FIELD_PARTS)
 		return fields_write(field->parts, from, how, at);
@@ -145,7 +145,7 @@ static uint8_t *write_one(const struct field *field, const struct fields_how *ho
 			  const uint8_t *from, uint8_t *at)
 {
 	uint8_t *body = at + 2, *value = field->count > 1 ? fields_put_number(body, index) : body;
-	uint8_t *end = write_value(field, how, from, value);
+	uint8_t *end = write_value(field, how, index, from, value);
 	uint8_t length[NUMBER_BYTES_MAX];
 	size_t size = (size_t)(end - body), length_size;
 

@@ -54,6 +54,11 @@ struct field_table {
 	{                                                                                          \
 		tag, FIELD_PARTS, 0, 1, offsetof(T, member), sizeof(((T *)0)->member), 0, parts, 0 \
 	}
+#define ROW_PART_MARK(T, tag, member, parts, sense)                                                \
+	{                                                                                          \
+		tag, FIELD_PARTS, sense, 1, offsetof(T, member), sizeof(((T *)0)->member), 0,      \
+			parts, 0                                                                   \
+	}
 #define FIELD_TABLE(rows)                                                                          \
 	{                                                                                          \
 		rows, sizeof(rows) / sizeof((rows)[0])                                             \
@@ -62,7 +67,8 @@ struct field_table {
 /* How a struct is written or read; all zero: as it is. */
 struct fields_how {
 	int64_t base; /* of times */
-	/* What is written for a number with a sense, by text and bytes whether; NULL: itself. */
+	/* What is written for a number with a sense; of text, bytes and structs it is asked for
+	 * their place in the array, from 1, and 0 leaves them out. NULL: itself. */
 	uint64_t (*map)(const void *arg, unsigned sense, uint64_t value);
 	const void *arg;
 };

@@ -123,6 +123,7 @@ enum record_sense {
 	SENSE_CLAIM,
 	SENSE_SESSION,
 	SENSE_CONN,
+	SENSE_GPU,   /* an array of what there is for each GPU */
 	SENSE_NOISE, /* decides nothing: text for people, wall times, secrets, counts */
 };
 

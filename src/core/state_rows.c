@@ -67,7 +67,7 @@ static const struct field session_rows[] = {
 	ROW_LESS(T, 8, peer_gone, 2),
 	ROW_LESS(T, 9, ended, 2),
 	ROW_TEXT(T, 10, unwatched),
-	ROW_OF(T, 11, FIELD_PARTS, vram, SENSE_NONE, &vram_fields),
+	ROW_OF(T, 11, FIELD_PARTS, vram, SENSE_GPU, &vram_fields),
 	/* When it is checked next; sooner is harmless. */
 	ROW(T, 12, FIELD_TIME, timer.key, SENSE_NOISE, 0),
 };
@@ -160,7 +160,7 @@ static const struct field config_rows[] = {
 	ROW_UINT(T, 20, queue_count_max),
 	ROW_UINT(T, 21, queue_per_session_max),
 	ROW_LESS(T, 22, gpu_count, LIMIT_GPUS + 1),
-	ROW_OF(T, 23, FIELD_PARTS, gpus, SENSE_NONE, &gpu_config_fields),
+	ROW_OF(T, 23, FIELD_PARTS, gpus, SENSE_GPU, &gpu_config_fields),
 	ROW_INT(T, 24, min_residence_ms_max),
 	ROW_UINT(T, 25, queue_per_principal_max),
 	ROW_UINT(T, 26, held_per_principal_max),
@@ -232,7 +232,7 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
  * loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
-	ROW_OF(T, 2, FIELD_PARTS, gpus, SENSE_NONE, &gpu_fields),
+	ROW_OF(T, 2, FIELD_PARTS, gpus, SENSE_GPU, &gpu_fields),
 	ROW_TIME(T, 3, now),
 	ROW_TIME(T, 4, frozen_until),
 	ROW_TIME(T, 5, next_heartbeat),
@@ -253,10 +253,10 @@ static const struct field core_rows[] = {
 	ROW_LESS(T, 20, journal_ok, 2),
 	ROW_LESS(T, 21, unwritable, 2),
 	ROW_LESS(T, 22, ticking, 2),
-	ROW_PART(T, 23, stats, &stats_fields),
+	ROW_PART_MARK(T, 23, stats, &stats_fields, SENSE_NOISE),
 	ROW(T, 25, FIELD_UINT, lost_next, SENSE_NOISE, LOST_WAITERS_MAX),
 	ROW_TIME(T, 26, lost_until),
-	ROW_PART(T, 27, estimates, &estimates_fields),
+	ROW_PART_MARK(T, 27, estimates, &estimates_fields, SENSE_NOISE),
 	ROW_TIME(T, 28, shares_at),
 	ROW_MARK(T, 29, walks, SENSE_NOISE),
 	ROW_LESS(T, 30, withheld, 1u << BINDING_COUNT),

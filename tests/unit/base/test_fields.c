@@ -163,6 +163,8 @@ static void nothing_else_is_taken(void **state)
 static uint64_t drop_marked(const void *arg, unsigned sense, uint64_t value)
 {
 	(void)arg;
+	if (sense == 8)
+		return value <= 1; /* of an array the first */
 	return sense == 9 ? 0 : value;
 }
 
@@ -172,19 +174,23 @@ static void a_sense_decides_what_is_written(void **state)
 		ROW_UINT(struct whole, 1, wide),
 		ROW_MARK(struct whole, 2, word, 9),
 		ROW(struct whole, 10, FIELD_TEXT, text, 9, 0),
+		ROW_PART_MARK(struct whole, 11, part, &part_table, 9),
+		ROW_OF(struct whole, 12, FIELD_PARTS, parts, 8, &part_table),
 	};
 	static const struct field_table marked_table = FIELD_TABLE(marked);
 	struct fields_how how = {.map = drop_marked};
-	struct whole in = {.wide = 1, .word = 2, .text = "t"}, out;
+	struct whole in = {.wide = 1, .word = 2, .text = "t", .part = {3, "p"}}, out;
 	uint8_t bytes[128];
 	size_t size;
 
 	(void)state;
+	in.parts[0] = in.parts[1] = in.part;
 	size = (size_t)(fields_write(&marked_table, &in, &how, bytes) - bytes);
-	assert_int_equal(size, 3);
+	assert_int_equal(size, 12);
 	memset(&out, 0xff, sizeof out);
 	assert_true(fields_read(&marked_table, &out, &how, bytes, size));
 	assert_true(out.wide == 1 && out.word == 0 && out.text[0] == '\0');
+	assert_true(out.part.wide == 0 && out.parts[0].wide == 3 && out.parts[1].wide == 0);
 }
 
 int main(void)
