@@ -35,6 +35,7 @@ struct proxied {
 	int64_t body_bytes; /* as announced; -1: not */
 	bool has_body, body_paused;
 	bool takes_turn, from_disk, websocket, tunnelled, wants_html, head_only;
+	bool starts;      /* it asks for no more than that its server is started */
 	uint64_t browser; /* which one asks; 0: none */
 	struct held *held;
 	bool reads_held; /* its server takes no more for now: false */

@@ -105,18 +105,18 @@ static void gather_headers(struct headers *headers, const struct proxied *p,
 		add_number(headers, "x-baton-wait-ms", mono_since(p->granted, p->since));
 }
 
-void proxied_begin_answer(struct proxied *p, int status, struct http_field_iterator fields)
+bool proxied_begin_answer(struct proxied *p, int status, struct http_field_iterator fields)
 {
 	struct headers headers = {.count = 0};
 	int64_t length;
 
 	if (!p->conn)
-		return;
+		return true;
 	gather_headers(&headers, p, fields, &length);
 	if (headers.over) {
 		proxied_fail(p, ERR_UPSTREAM_BROKEN, "The server's answer has too many headers.",
 			     0);
-		return;
+		return false;
 	}
 	p->begun = true;
 	if (length >= 0)
@@ -124,6 +124,7 @@ void proxied_begin_answer(struct proxied *p, int status, struct http_field_itera
 					(uint64_t)length);
 	else
 		http_stream_begin(p->proxy->net, p->conn, status, headers.v, headers.count);
+	return true;
 }
 
 void proxied_answer_kept(struct proxied *p)
@@ -140,6 +141,15 @@ void proxied_answer_kept(struct proxied *p)
 	http_reply(p->proxy->net, p->conn, p->status, headers.v, headers.count,
 		   p->answer.length ? buf_data(&p->answer) : "", p->answer.length);
 	proxied_forget_client(p);
+}
+
+void proxied_answer_started(struct proxied *p)
+{
+	const struct http_header back = {"Location", "/"};
+
+	http_reply(p->proxy->net, p->conn, 303, &back, 1, "", 0);
+	proxied_forget_client(p);
+	proxied_end(p, "ok");
 }
 
 /* Of ComfyUI's and A1111's errors in one: what the pages of both show. */
@@ -166,7 +176,7 @@ static void add_escaped(struct text *body, const char *words)
 	}
 }
 
-static void write_page(struct text *body, const char *server, const char *message)
+static void write_page(struct text *body, const char *server, const char *message, bool can_start)
 {
 	text_str(body, "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\">"
 		       "<meta name=\"viewport\" content=\"width=device-width\"><title>");
@@ -176,14 +186,18 @@ static void write_page(struct text *body, const char *server, const char *messag
 	add_escaped(body, server);
 	text_str(body, " cannot answer</h1><p>");
 	add_escaped(body, message);
-	text_str(body, "</p></body></html>\n");
+	text_str(body, "</p>");
+	if (can_start)
+		text_str(body, "<form method=\"post\" action=\"" PROXY_START_PATH "\">"
+			       "<button>Start it now</button></form>");
+	text_str(body, "</body></html>\n");
 }
 
 struct refusal {
 	int err;
 	const char *server, *message;
 	int64_t retry_ms;
-	bool wants_html;
+	bool wants_html, can_start;
 };
 
 static void answer_refusal(struct net *net, uint64_t conn, const struct refusal *refusal)
@@ -196,14 +210,15 @@ static void answer_refusal(struct net *net, uint64_t conn, const struct refusal 
 
 	text_str(&body, "");
 	if (refusal->wants_html)
-		write_page(&body, refusal->server, refusal->message);
+		write_page(&body, refusal->server, refusal->message, refusal->can_start);
 	else
 		write_json(&body, refusal->err, refusal->message);
 	add_text(&headers, "Content-Type",
 		 refusal->wants_html ? "text/html; charset=utf-8" : "application/json");
 	add_text(&headers, "Cache-Control", "no-store");
 	add_text(&headers, "Content-Security-Policy",
-		 "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+		 "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; "
+		 "frame-ancestors 'none'");
 	if (retry_s > 0)
 		add_number(&headers, "Retry-After", retry_s);
 	http_reply(net, conn, api_error_status(&error), headers.v, headers.count, body.bytes,
@@ -280,11 +295,14 @@ void proxied_end(struct proxied *p, const char *outcome)
 
 static void say_error(const struct proxied *p, int err, const char *message, int64_t retry_ms)
 {
+	const struct model_server *server = p->model->server;
+	bool down = err == ERR_UPSTREAM_UNREACHABLE;
 	const struct refusal refusal = {.err = err,
-					.server = p->model->server->name,
+					.server = server->name,
 					.message = message,
 					.retry_ms = retry_ms,
-					.wants_html = p->wants_html};
+					.wants_html = p->wants_html,
+					.can_start = down && server->cmd && server->on_gpu};
 
 	if (p->conn && p->tunnelled)
 		tunnel_end(p->proxy->net, p->conn);

@@ -42,37 +42,37 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 
 	p->status = status;
 	if (!p->keeps_answer)
-		proxied_begin_answer(p, status, fields);
+		(void)proxied_begin_answer(p, status, fields);
 	else if (buf_append(&p->answer_fields, fields.at, (size_t)(fields.end - fields.at)) != 0)
 		p->answer_fields.length = 0;
 }
 
 /* Too long to be kept: it goes on as it comes, and names nothing. */
-static void give_up_keeping(struct proxied *p)
+static void give_up_keeping(struct proxied *p, uint64_t request)
 {
 	const char *fields = p->answer_fields.length ? buf_data(&p->answer_fields) : "";
+	const struct http_field_iterator all = {fields, fields + p->answer_fields.length};
 
 	p->keeps_answer = false;
-	proxied_begin_answer(
-		p, p->status,
-		(struct http_field_iterator){fields, fields + p->answer_fields.length});
+	if (!proxied_begin_answer(p, p->status, all) || !p->conn)
+		return;
+	if (!http_stream_write(p->proxy->net, p->conn, buf_data(&p->answer), p->answer.length))
+		upstream_pause(p->gateway->pages_upstream, request, true);
+	buf_finish(&p->answer);
 }
 
 static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
 {
 	struct proxied *p = ctx;
-	bool fits = p->answer.length + length <= ANSWER_BYTES_MAX;
 
-	if (p->keeps_answer && fits && buf_append(&p->answer, bytes, length) == 0)
-		return;
 	if (p->keeps_answer) {
-		give_up_keeping(p);
-		if (p->conn && p->answer.length)
-			http_stream_write(p->proxy->net, p->conn, buf_data(&p->answer),
-					  p->answer.length);
-	}
-	if (p->conn && !http_stream_write(p->proxy->net, p->conn, bytes, length))
+		if (buf_append(&p->answer, bytes, length) != 0)
+			proxied_fail(p, ERR_NO_MEMORY, err_text(ERR_NO_MEMORY), 0);
+		else if (p->answer.length > ANSWER_BYTES_MAX)
+			give_up_keeping(p, request);
+	} else if (p->conn && !http_stream_write(p->proxy->net, p->conn, bytes, length)) {
 		upstream_pause(p->gateway->pages_upstream, request, true);
+	}
 }
 
 static void on_writable(void *ctx, uint64_t request)
@@ -96,10 +96,12 @@ static void say_unreachable(const struct proxied *p, const struct upstream_end *
 	bool down = end->nobody || end->phase == UPSTREAM_CONNECT;
 
 	if (down && server->cmd)
-		text_format(words,
-			    "`%s` is not running. Baton starts it for the first request that "
-			    "takes a turn, such as %s, and not for its pages.",
-			    server->name, server->adapter->turns[0]);
+		text_format(
+			words,
+			"`%s` is not running. Baton starts it for the first request that "
+			"takes a turn, such as %s, or when it is told to (POST " PROXY_START_PATH
+			"), and not for its pages.",
+			server->name, server->adapter->turns[0]);
 	else if (down)
 		text_format(words, "Nothing answers at %s. Start `%s`, then load this page again.",
 			    server->url, server->name);
@@ -110,12 +112,11 @@ static void say_unreachable(const struct proxied *p, const struct upstream_end *
 
 static void request_failed(struct proxied *p, const struct upstream_end *end)
 {
+	const struct model_server *server = p->model->server;
 	cleanup_text struct text words = {0};
 	struct mono_ms now = loop_now();
 
 	say_unreachable(p, end, &words);
-	if (end->nobody)
-		residence_server_gone(p->model->server, now);
 	if (end->err == ERR_UPSTREAM_SLOW && p->takes_turn) { /* it may work all the same */
 		proxied_stop_work(p);
 		if (p->conn && !p->begun)
@@ -126,6 +127,8 @@ static void request_failed(struct proxied *p, const struct upstream_end *end)
 	}
 	if (end->phase != UPSTREAM_CONNECT || !proxied_put_off(p, words.bytes))
 		proxied_fail(p, end->err, words.bytes, 0);
+	if (end->nobody)
+		residence_server_gone(server, now); /* nothing of it runs there now */
 }
 
 /* It is known by its id from now on, which outlives the broker, too. */

@@ -5,6 +5,9 @@
 #include "gateway/proxied.h"
 #include "gateway/proxy_gate.h"
 
+/* A person's wish that a server which Baton starts be started, since no page of it can be shown. */
+#define PROXY_START_PATH "/.baton/start"
+
 /* The listener of one server's pages. */
 struct proxy {
 	struct list link; /* gateway.proxies */
@@ -45,8 +48,11 @@ void proxied_begin_work(struct proxied *p, struct mono_ms now);
 void proxied_tick(struct proxied *p, struct mono_ms now);
 
 /* proxy_answer.c: to the client. */
-void proxied_begin_answer(struct proxied *p, int status, struct http_field_iterator fields);
+/* False: it could not be, and ended. */
+bool proxied_begin_answer(struct proxied *p, int status, struct http_field_iterator fields);
 void proxied_answer_kept(struct proxied *p);
+/* The server that it wanted to be started is there: back to its first page. Takes it. */
+void proxied_answer_started(struct proxied *p);
 /* An answer without a request on its way. */
 void proxy_refuse(struct proxy *proxy, const struct http_request *request, int err,
 		  const char *message);

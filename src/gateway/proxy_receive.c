@@ -118,6 +118,12 @@ static void name_work(struct proxied *p, const char *path)
 		snprintf(p->label, sizeof(p->label), "%.31s", slash && slash[1] ? slash + 1 : path);
 }
 
+static bool is_start(const struct http_request *request, const struct model_server *server)
+{
+	return server->cmd && server->on_gpu && !strcmp(request->method, "POST") &&
+	       !strcmp(request->path, PROXY_START_PATH);
+}
+
 static struct proxied *open_proxied(struct proxy *proxy, const struct http_request *request,
 				    struct model *model)
 {
@@ -136,9 +142,10 @@ static struct proxied *open_proxied(struct proxy *proxy, const struct http_reque
 	p->body_bytes = request->body_bytes;
 	p->has_body = request->streamed;
 	p->websocket = request->websocket;
-	p->wants_html = !strcmp(request->method, "GET") && request->accept &&
+	p->starts = is_start(request, model->server);
+	p->wants_html = (p->starts || !strcmp(request->method, "GET")) && request->accept &&
 			strstr(request->accept, "text/html");
-	p->takes_turn = cls != LEASE_CLASS_COUNT && model->server->on_gpu;
+	p->takes_turn = !p->starts && cls != LEASE_CLASS_COUNT && model->server->on_gpu;
 	p->cls = p->takes_turn ? cls : LEASE_NORMAL;
 	p->from_disk = p->takes_turn && model->server->adapter->queues_prompts && p->has_body;
 	p->browser = browser_of(request);
@@ -244,6 +251,8 @@ static void on_request(void *ctx, const struct http_request *request)
 	p = open_proxied(proxy, request, model);
 	if (p->takes_turn)
 		begin_turn(p, request->path);
+	else if (p->starts)
+		proxied_want_model(p, loop_now());
 	else if (p->websocket)
 		proxied_open_socket(p);
 	else

@@ -96,6 +96,7 @@ static void on_writable(void *ctx, uint64_t request)
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 {
 	struct proxied *p = ctx;
+	const struct model_server *server = p->model->server;
 	cleanup_text struct text words = {0};
 	(void)request;
 
@@ -108,10 +109,10 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 		proxied_end(p, "ok");
 		return;
 	}
-	if (end->nobody)
-		residence_server_gone(p->model->server, loop_now());
-	text_format(&words, "Nothing answers at %s.", p->model->server->url);
+	text_format(&words, "Nothing answers at %s.", server->url);
 	proxied_fail(p, end->err ? end->err : ERR_UPSTREAM_BROKEN, words.bytes, 0);
+	if (end->nobody)
+		residence_server_gone(server, loop_now());
 }
 
 static const struct upstream_handlers handlers = {NULL, on_bytes, on_writable, on_end};

@@ -94,6 +94,15 @@ void proxied_want_turn(struct proxied *p, struct mono_ms now)
 	gateway->port->acquire(gateway->port->ctx, &ask);
 }
 
+/* Its server has its memory. */
+static void model_is_there(struct proxied *p, struct mono_ms now)
+{
+	if (p->starts)
+		proxied_answer_started(p);
+	else
+		proxied_want_turn(p, now);
+}
+
 void proxied_want_model(struct proxied *p, struct mono_ms now)
 {
 	struct gateway *gateway = p->gateway;
@@ -102,7 +111,7 @@ void proxied_want_model(struct proxied *p, struct mono_ms now)
 
 	p->due = p->conn ? mono_after(p->since, wait_ms) : MONO_NEVER;
 	if (p->model->residence == RESIDENCE_READY && !p->model->leaves) {
-		proxied_want_turn(p, now);
+		model_is_there(p, now);
 		return;
 	}
 	p->stage = PROXIED_MODEL;
@@ -247,7 +256,7 @@ static void follow_model(struct proxied *p, const struct model *model, struct mo
 	bool ready = model->residence == RESIDENCE_READY;
 
 	if (ready && p->stage == PROXIED_MODEL)
-		proxied_want_turn(p, now);
+		model_is_there(p, now);
 	else if (model->residence == RESIDENCE_LEAVING && model->due.v == MONO_NEVER.v &&
 		 is_running(p))
 		cut_work(p);

@@ -191,15 +191,41 @@ class Passing(PagesTest):
         answer = self.websocket(daemon)[0]
         self.assertEqual(answer.status, 502)
 
-    def test_never_wakes(self):
-        """A server that Baton starts is not started for its pages, and its idle time goes on."""
-        command = pathlib.Path(__file__).parent / "lib" / "page_command.py"
+    def started(self, *command, **fields):
+        """A daemon with a ComfyUI that it starts."""
+        command = command or ("python3", str(pathlib.Path(__file__).parent / "lib" / "page_command.py"), "${PORT}")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        upstream = {"name": "comfy", "kind": "comfyui", "url": f"http://127.0.0.1:{port}", "listen": "127.0.0.1:0",
-                    "vram_mb": 4000, "idle_s": 1, "cmd": ["python3", str(command), "${PORT}"]}
-        daemon = self.behind(upstream)
+        return self.behind({"name": "comfy", "kind": "comfyui", "url": f"http://127.0.0.1:{port}", "vram_mb": 4000,
+                            "listen": "127.0.0.1:0", "cmd": list(command), **fields})
+
+    def test_started_by_a_person(self):
+        daemon = self.started()
+        html = {"Accept": "text/html,*/*"}
+        answer = self.got(daemon, "GET", "/", headers=html)
+        self.assertEqual(answer.status, 502)
+        self.assertIn(b'<form method="post" action="/.baton/start">', answer.body)
+        foreign = {**html, "Origin": "http://evil.example"}
+        self.assertEqual(self.got(daemon, "POST", "/.baton/start", headers=foreign).status, 403)
+        self.assertEqual(self.got(daemon, "GET", "/.baton/start").status, 502)
+        self.assertEqual(self.state_of(daemon, "comfy"), "not loaded")
+        answer = self.got(daemon, "POST", "/.baton/start", headers=html)
+        self.assertEqual((answer.status, answer.headers["location"]), (303, "/"))
+        self.assertEqual(self.got(daemon, "GET", "/").status, 200)
+        self.assertEqual(self.got(daemon, "POST", "/.baton/start").status, 303)
+        self.assertEqual([row["slots"] for row in daemon.status()["leases"]], [0])
+
+    def test_start_that_fails(self):
+        daemon = self.started("false")
+        answer = self.got(daemon, "POST", "/.baton/start", headers={"Accept": "text/html"})
+        self.assertEqual((answer.status, answer.headers["content-type"]), (503, "text/html; charset=utf-8"))
+        self.assertIn(b"ended with status 1", answer.body)
+        self.assertError(self.prompt(daemon).read_answer(), 503, "model_failed")
+
+    def test_never_wakes(self):
+        """A server that Baton starts is not started for its pages, and its idle time goes on."""
+        daemon = self.started(idle_s=1)
         for path in ("/", "/sw.js", "/favicon.ico", "/site.webmanifest", "/queue", "/system_stats"):
             answer = self.got(daemon, "GET", path)
             self.assertEqual(answer.status, 502)
@@ -439,6 +465,18 @@ class Turns(PagesTest):
         answer = self.prompt(daemon, {"no": "prompt"}).read_answer()
         self.assertEqual((answer.status, answer.json()["error"]["type"]), (400, "no_prompt"))
         wait_until(lambda: not self.turns(daemon), "the turn is over")
+        self.assertEqual(self.held_files(daemon), [])
+
+    def test_long_refusal(self):
+        """Longer than what is kept: it is passed on as it comes."""
+        server = self.pages()
+        daemon = self.behind(self.upstream(server))
+        for size in (1 << 20, 6 << 20):
+            answer = self.prompt(daemon, {"long": size}).read_answer()
+            self.assertEqual((answer.status, len(answer.json()["node_errors"]["1"])), (400, size))
+        answer = self.prompt(daemon, {"headers": 190}).read_answer()
+        self.assertIn(answer.status, (400, 502))
+        wait_until(lambda: not self.turns(daemon), "the turns are over")
         self.assertEqual(self.held_files(daemon), [])
 
     def test_voice_in_between(self):

@@ -71,6 +71,10 @@ class PageServer(ModelServer):
     def take_prompt(self, handler, body):
         self.prompt_gate.wait(30)
         asked = json.loads(body)
+        if "long" in asked:  # as the errors of a workflow with many choices are
+            return self.send(handler, 400, {"error": {"type": "long"}, "node_errors": {"1": "x" * asked["long"]}})
+        if "headers" in asked:
+            return self.send(handler, 400, {}, [(f"X-{i}", "y" * 300) for i in range(asked["headers"])])
         if "prompt" not in asked:
             error = {"type": "no_prompt", "message": "No prompt provided", "details": "", "extra_info": {}}
             return self.send(handler, 400, {"error": error, "node_errors": {}})
