@@ -146,7 +146,6 @@ void held_init(struct held_store *store, const char *dir, uint64_t each_max, uin
 	store->dir = strdup(dir);
 	if (!store->dir)
 		abort();
-	(void)mkdir(dir, 0700); /* what hinders is told by the first file */
 }
 
 static void free_held(struct held *held)
@@ -236,6 +235,7 @@ int held_begin(struct held_store *store, const struct held_head *head, struct he
 	if (store->count >= HELD_COUNT_MAX)
 		return -ERR_QUEUE_FULL;
 
+	(void)mkdir(store->dir, 0700); /* what hinders is told by the file */
 	held = new_held(store, store->next++);
 	rc = create_file(held, NAME_PART, head);
 	if (rc != 0) {

@@ -37,7 +37,7 @@ struct held {
 	uint64_t at;        /* read up to here */
 };
 
-/* `dir` is made if it is not there. */
+/* `dir` is made when something is held. */
 void held_init(struct held_store *store, const char *dir, uint64_t each_max, uint64_t all_max);
 void held_finish(struct held_store *store); /* complete ones stay on the disk */
 /* 0, or -ERR_QUEUE_FULL, -ERR_IO with errno. */

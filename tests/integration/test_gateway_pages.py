@@ -666,6 +666,49 @@ class Trouble(PagesTest):
         self.assertEqual((method, path, headers["comfy-user"], json.loads(body)), ("POST", "/prompt", "me", PROMPT))
         wait_until(lambda: self.held_files(daemon) == [] and not self.turns(daemon), "nothing is left")
 
+    def test_killed_with_a_held_prompt_and_its_server_gone(self):
+        """It stays on the disk until it can be sent."""
+        server = self.pages()
+        port = int(server.url.rsplit(":", 1)[1])
+        daemon = self.behind(self.upstream(server))
+        daemon.lock("somebody", ttl_s=3600)
+        self.prompt(daemon)
+        wait_until(lambda: daemon.waiting() == ["comfy"], "it waits")
+        daemon.kill()
+        server.close()
+        daemon.start()
+        daemon.http("POST", "/v1/gpu/reset", {}, unix=True)
+        wait_until(lambda: "cannot be sent yet" in daemon.log(), "it was tried")
+        self.assertEqual(self.models(daemon)["requests"][0]["state"], "put off")
+        wait_until(lambda: not self.turns(daemon), "the GPU is free meanwhile")
+        daemon.terminate()
+        self.assertEqual(self.held_files(daemon), ["00000001.prompt"])
+        back = self.pages(port=port)
+        daemon.start()
+        wait_until(lambda: len(back.done) == 1, "it is done")
+        wait_until(lambda: self.held_files(daemon) == [], "nothing is left")
+
+    def test_held_for_a_server_that_was_removed(self):
+        server = self.pages()
+        daemon = self.behind(self.upstream(server))
+        daemon.lock("somebody", ttl_s=3600)
+        self.prompt(daemon)
+        wait_until(lambda: daemon.waiting() == ["comfy"], "it waits")
+        daemon.kill()
+        daemon.write_config({**daemon.config, "upstreams": [self.upstream(server, "other")]})
+        daemon.start()
+        self.assertIn("is for no server", daemon.log())
+        self.assertEqual(self.held_files(daemon), [])
+
+    def test_disk_is_gone(self):
+        """A prompt that cannot be kept is refused in words; everything else goes on."""
+        server = self.pages()
+        daemon = self.behind(self.upstream(server))
+        self.assertFalse((daemon.state / "held").exists())
+        (daemon.state / "held").write_text("in the way", encoding="ascii")
+        self.assertError(self.prompt(daemon).read_answer(), 500, "io")
+        self.assertEqual(self.got(daemon, "GET", "/").status, 200)
+
     def test_killed_while_it_works(self):
         """It asks for its turn before all who come anew, and is not sent again."""
         server, daemon = self.working()

@@ -470,6 +470,55 @@ static void test_unix_http(void **state)
 	fixture_close(fixture);
 }
 
+/* A length that was announced is kept to: more is dropped, less cuts the connection. */
+static void test_sized_stream(void **state)
+{
+	static const struct {
+		const char *method, *body;
+		int status;
+		uint64_t length;
+		const char *want; /* the answer's end */
+		bool cut;
+	} rows[] = {
+		{"GET", "hello", 200, 5, "Content-Length: 5\r\n\r\nhello", false},
+		{"GET", "hello!", 200, 5, "Content-Length: 5\r\n\r\nhello", false},
+		{"GET", "hell", 200, 5, "Content-Length: 5\r\n\r\nhell", true},
+		{"GET", "", 200, 0, "Content-Length: 0\r\n\r\n", false},
+		{"HEAD", "", 200, 5, "Content-Length: 5\r\n\r\n", false},
+		{"GET", "", 304, 5, "\r\n\r\n", false},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct fixture *fixture = fixture_open(NULL);
+		struct client *client = client_open(fixture);
+		char text[64];
+
+		fixture->mode = FIXTURE_PARK;
+		(void)snprintf(text, sizeof(text), "%s /x HTTP/1.1\r\nHost: h\r\n\r\n",
+			       rows[i].method);
+		client_send_text(client, text);
+		fixture_wait(fixture, &fixture->requests, 1);
+		http_stream_begin_sized(fixture->net, fixture->conn, rows[i].status, NULL, 0,
+					rows[i].length);
+		(void)http_stream_write(fixture->net, fixture->conn, rows[i].body,
+					strlen(rows[i].body));
+		http_stream_end(fixture->net, fixture->conn);
+		client_wait_text(fixture, client, rows[i].want);
+		assert_null(strstr(client->in, "chunked"));
+		assert_string_equal(client->in + client->length - strlen(rows[i].want),
+				    rows[i].want);
+		if (rows[i].cut) {
+			client_wait_end(fixture, client);
+		} else {
+			client_send_text(client, text); /* the connection is as good as before */
+			fixture_wait(fixture, &fixture->requests, 2);
+		}
+		client_close(client);
+		fixture_close(fixture);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -486,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_close_wanted),
 		cmocka_unit_test(test_expect_continue),
 		cmocka_unit_test(test_stream),
+		cmocka_unit_test(test_sized_stream),
 		cmocka_unit_test(test_stream_pressure),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_file),

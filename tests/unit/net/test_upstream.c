@@ -515,6 +515,30 @@ static void test_too_many(void **state)
 	scene_close(scene);
 }
 
+/* The Host that the server is to read, which is not where it is. */
+static void test_host(void **state)
+{
+	(void)state;
+	struct scene *scene = scene_open();
+	struct asked asked = scene_get(scene);
+	struct upstream_request request = scene_plain(scene, "GET");
+	uint64_t id = 7;
+
+	request.host = "a\r\nX-Evil: b";
+	assert_int_equal(upstream_start(scene->upstream, &request, &scene_handlers, NULL, &id),
+			 -ERR_BAD_FIELD);
+	request.host = "127.0.0.1:8189";
+	scene_start(&asked, &request);
+	struct visit *visit = origin_accept(&scene->origin);
+	visit_wait_text(visit, "\r\n\r\n");
+	assert_non_null(strstr(visit->in, "\r\nHost: 127.0.0.1:8189\r\n"));
+	assert_null(strstr(strstr(visit->in, "Host:") + 5, "Host:"));
+	visit_say(visit, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	scene_check_end(&asked, 0, UPSTREAM_BODY);
+	visit_leave(visit, false);
+	scene_close(scene);
+}
+
 /* An upstream on a Unix socket. */
 static void test_unix(void **state)
 {
@@ -554,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_again_and_destroy),
 		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_unix),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
