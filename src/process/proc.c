@@ -20,8 +20,7 @@ static void path_of(int64_t pid, const char *file, char ret_path[PATH_BYTES])
 		(void)snprintf(ret_path, PATH_BYTES, "/proc/%lld/%s", (long long)pid, file);
 }
 
-/* For files of any length, read line by line. */
-static FILE *open_lines(int64_t pid, const char *file)
+FILE *proc_lines(int64_t pid, const char *file)
 {
 	char path[PATH_BYTES];
 	path_of(pid, file, path);
@@ -75,7 +74,7 @@ int64_t proc_parent(int64_t pid)
 struct proc_status proc_status(int64_t pid)
 {
 	struct proc_status status = PROC_STATUS_NONE;
-	FILE *file = open_lines(pid, "status");
+	FILE *file = proc_lines(pid, "status");
 	cleanup_free char *line = NULL;
 	size_t size = 0;
 
@@ -96,7 +95,7 @@ void proc_name(int64_t pid, char *ret_name, size_t size)
 
 bool proc_cgroup(int64_t pid, char *ret_path, size_t size)
 {
-	FILE *file = open_lines(pid, "cgroup");
+	FILE *file = proc_lines(pid, "cgroup");
 	cleanup_free char *line = NULL;
 	size_t line_size = 0;
 	bool found = false;

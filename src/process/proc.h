@@ -3,6 +3,7 @@
  * two calls: compare start times, or hold a pidfd. */
 #pragma once
 #include <dirent.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "process/proc_parse.h"
@@ -12,6 +13,9 @@ enum { PROC_SELF = 0 };
 /* The whole of /proc/PID/FILE, or as much as fits, NUL-terminated. Returns the length without
  * the NUL; 0: unreadable. */
 size_t proc_read(int64_t pid, const char *file, char *ret_bytes, size_t size);
+/* The same for a file of any length, to be read line by line; NULL: unreadable. The caller closes
+ * it. */
+FILE *proc_lines(int64_t pid, const char *file);
 /* False: no such process, or not visible. */
 bool proc_stat(int64_t pid, struct proc_stat *ret_stat);
 uint64_t proc_start(int64_t pid); /* 0: unknown or gone */

@@ -1,0 +1,141 @@
+/* cuda_facts: see cuda_facts.h. Asks no driver. */
+#include "process/cuda_facts.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/proc.h"
+
+enum { ENVIRON_BYTES_MAX = 256 * 1024, BYTES_PER_KIB = 1024 };
+
+static const uint64_t MARGIN_BYTES = 1024 * 1024 * 1024;
+static const char mps_usual[] = "/tmp/nvidia-mps";
+
+void cuda_facts_map(struct cuda_facts *facts, const char *line)
+{
+	const char *path = strchr(line, '/');
+	const char *name = path ? strrchr(path, '/') : NULL;
+	if (!name)
+		return;
+
+	facts->has_library |= strncmp(name, "/libcuda.so", 11) == 0;
+	facts->has_nccl |= strncmp(name, "/libnccl.so", 11) == 0;
+	facts->uses_nccl |= strncmp(path, "/dev/shm/nccl-", 14) == 0;
+	facts->uses_ipc |= strncmp(path, "/dev/shm/cuda.shm.", 18) == 0;
+}
+
+/* CUDA looks there by itself when a program starts. What a killed MPS left behind is none. */
+static bool has_mps(const char *folder)
+{
+	char path[512], number[32];
+	(void)snprintf(path, sizeof(path), "%.440s/control", folder);
+	if (access(path, F_OK) != 0)
+		return false;
+
+	(void)snprintf(path, sizeof(path), "%.440s/nvidia-cuda-mps-control.pid", folder);
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t length = fd < 0 ? -1 : read(fd, number, sizeof(number) - 1);
+	number[length > 0 ? length : 0] = '\0';
+	int64_t pid = strtoll(number, NULL, 10);
+	return pid <= 0 || proc_start(pid) != 0;
+}
+
+static void read_visible(struct cuda_facts *facts, const char *list)
+{
+	facts->has_mig |= strstr(list, "MIG-") != NULL;
+	facts->gpus = *list != '\0';
+	for (const char *at = list; (at = strchr(at, ',')) != NULL; at++)
+		facts->gpus++;
+}
+
+void cuda_facts_environ(struct cuda_facts *facts, const char *block, size_t length)
+{
+	const char *mps = mps_usual;
+
+	for (const char *at = block; at < block + length; at += strlen(at) + 1) {
+		if (strncmp(at, "CUDA_MPS_PIPE_DIRECTORY=", 24) == 0)
+			mps = at + 24;
+		else if (strncmp(at, "CUDA_VISIBLE_DEVICES=", 21) == 0)
+			read_visible(facts, at + 21);
+	}
+	facts->is_mps_client = has_mps(mps);
+}
+
+static bool read_maps(int64_t pid, struct cuda_facts *facts)
+{
+	char *line = NULL;
+	size_t size = 0;
+	FILE *file = proc_lines(pid, "maps");
+	if (!file)
+		return false;
+
+	while (getline(&line, &size, file) > 0)
+		cuda_facts_map(facts, line);
+	free(line);
+	(void)fclose(file);
+	return true;
+}
+
+bool cuda_facts_read(int64_t pid, struct cuda_facts *ret_facts)
+{
+	struct cuda_facts facts = {0};
+	char *block = malloc(ENVIRON_BYTES_MAX + 1);
+	if (!block)
+		abort();
+
+	bool known = read_maps(pid, &facts);
+	size_t length = proc_read(pid, "environ", block, ENVIRON_BYTES_MAX + 1);
+	cuda_facts_environ(&facts, block, length);
+	free(block);
+
+	facts.is_nested = proc_status(pid).is_nested;
+	*ret_facts = facts;
+	return known;
+}
+
+bool cuda_facts_library(int64_t pid)
+{
+	struct cuda_facts facts = {0};
+	return read_maps(pid, &facts) && facts.has_library;
+}
+
+const char *cuda_facts_refusal(const struct cuda_facts *facts)
+{
+	if (facts->is_nested)
+		return "it is in a container, where its number is another one; start `baton run` "
+		       "in there";
+	if (facts->is_mps_client)
+		return "it shares its GPU by MPS, whose clients cannot be moved; end MPS (echo "
+		       "quit | nvidia-cuda-mps-control) and start it again";
+
+	if (facts->has_mig)
+		return "it runs on a MIG instance, which the driver cannot move it off; give it a "
+		       "whole card";
+	if (facts->gpus > 1)
+		return "it was given several GPUs, and only one can be left and come back to; see "
+		       "CUDA_VISIBLE_DEVICES";
+
+	if (facts->uses_nccl)
+		return "it shares memory with other processes by NCCL, which the driver cannot "
+		       "move; use one process on one GPU";
+	if (facts->uses_ipc)
+		return "it shares memory of the GPU with other processes (CUDA IPC), which the "
+		       "driver cannot move; let it send by way of RAM";
+	return NULL;
+}
+
+bool cuda_facts_ram(const char *meminfo, uint64_t cgroup_bytes, uint64_t bytes,
+		    uint64_t *ret_available_bytes)
+{
+	const char *line = strstr(meminfo, "MemAvailable:");
+	uint64_t available = line ? strtoull(line + 13, NULL, 10) * BYTES_PER_KIB : 0;
+
+	if (available > cgroup_bytes)
+		available = cgroup_bytes;
+	*ret_available_bytes = available;
+	return available >= MARGIN_BYTES && available - MARGIN_BYTES >= bytes;
+}
