@@ -3,6 +3,7 @@
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
 	CHECK_LIMIT_MS = 2000,
@@ -28,6 +29,7 @@ struct doctor {
 	const char *root;   /* before each path of the system: "", or a tree that a test made */
 	const char *config; /* NULL: the default one */
 	char state_dir[CHECK_PATH_BYTES];
+	int64_t pid; /* of --checkpoint: the program that is asked about; else 0 */
 };
 
 struct check {
@@ -63,3 +65,8 @@ void check_descriptors(const struct doctor *doctor, struct finding *finding);
 void check_inotify(const struct doctor *doctor, struct finding *finding);
 void check_holders(const struct doctor *doctor, struct finding *finding);
 void check_others(const struct doctor *doctor, struct finding *finding);
+
+/* Of --checkpoint, instead of all others: could CUDA's driver move this program off the GPU? */
+void check_checkpoint_driver(const struct doctor *doctor, struct finding *finding);
+void check_checkpoint_processes(const struct doctor *doctor, struct finding *finding);
+void check_checkpoint_memory(const struct doctor *doctor, struct finding *finding);

@@ -21,6 +21,7 @@ enum { EXIT_BROKEN = 1 };
 
 struct doctor_options {
 	bool json;
+	uint32_t pid;
 	const char *state, *config;
 };
 
@@ -35,6 +36,11 @@ static const struct option_spec option_specs[] = {
 	 .argument = "FILE",
 	 .help = "the broker's configuration, if it was given one",
 	 .offset = offsetof(struct doctor_options, config)},
+	{.name = "checkpoint",
+	 .kind = OPTION_COUNT,
+	 .argument = "PID",
+	 .help = "instead: whether --on-yield checkpoint could move that program off its GPU",
+	 .offset = offsetof(struct doctor_options, pid)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: one object",
@@ -61,6 +67,17 @@ static const struct check checks[] = {
 	{"others", check_others},
 };
 enum { CHECK_COUNT = sizeof(checks) / sizeof(*checks) };
+
+static const struct check checkpoint_checks[] = {
+	{"driver", check_checkpoint_driver},
+	{"program", check_checkpoint_processes},
+	{"memory", check_checkpoint_memory},
+};
+
+struct check_list {
+	const struct check *checks;
+	size_t count; /* at most CHECK_COUNT */
+};
 
 static const struct {
 	const char *word, *shown;
@@ -129,25 +146,27 @@ static void end_check(struct attempt *attempt, int64_t deadline_ms, struct findi
 		close(attempt->fd);
 }
 
-static void run_checks(const struct doctor *doctor, struct finding *ret_findings)
+static void run_checks(const struct doctor *doctor, const struct check_list *list,
+		       struct finding *ret_findings)
 {
 	struct attempt attempts[CHECK_COUNT];
 	int64_t deadline_ms = clock_now_ms() + CHECK_LIMIT_MS;
 	fflush(stdout);
 
-	for (size_t i = 0; i < CHECK_COUNT; i++)
-		attempts[i] = start_check(doctor, &checks[i]);
-	for (size_t i = 0; i < CHECK_COUNT; i++)
+	for (size_t i = 0; i < list->count; i++)
+		attempts[i] = start_check(doctor, &list->checks[i]);
+	for (size_t i = 0; i < list->count; i++)
 		end_check(&attempts[i], deadline_ms, &ret_findings[i]);
 }
 
 /* ---- words ---- */
 
-static void print_json(const struct finding *findings, unsigned broken)
+static void print_json(const struct check_list *list, const struct finding *findings,
+		       unsigned broken)
 {
 	json_t *rows = json_array();
-	for (size_t i = 0; i < CHECK_COUNT; i++) {
-		json_t *row = json_pack("{s:s, s:s}", "name", checks[i].name, "state",
+	for (size_t i = 0; i < list->count; i++) {
+		json_t *row = json_pack("{s:s, s:s}", "name", list->checks[i].name, "state",
 					states[findings[i].state].word);
 		json_object_set_new(row, "text", json_string(findings[i].text));
 		if (findings[i].fix[0])
@@ -161,17 +180,18 @@ static void print_json(const struct finding *findings, unsigned broken)
 	json_decref(object);
 }
 
-static void print_lines(const struct finding *findings, unsigned broken)
+static void print_lines(const struct check_list *list, const struct finding *findings,
+			unsigned broken)
 {
 	struct text_table lines = {.columns = text_table_columns(stdout)};
 	enum { INDENT = 15 };
 
-	for (size_t i = 0; i < CHECK_COUNT; i++) {
+	for (size_t i = 0; i < list->count; i++) {
 		const struct finding *finding = &findings[i];
 		char text[2 * CHECK_TEXT_BYTES];
 		snprintf(text, sizeof(text), "%c%-4s%c  %-8s %s%s%s", states[finding->state].style,
-			 states[finding->state].shown, STYLE_PLAIN, checks[i].name, finding->text,
-			 finding->fix[0] ? ". To mend it: " : "", finding->fix);
+			 states[finding->state].shown, STYLE_PLAIN, list->checks[i].name,
+			 finding->text, finding->fix[0] ? ". To mend it: " : "", finding->fix);
 		text_table_add_wrapped(&lines, text, lines.columns, INDENT);
 	}
 	if (broken)
@@ -204,12 +224,18 @@ static int run_doctor(const struct cli *cli, const struct command *command, int 
 		return rc;
 
 	const char *root = getenv("BATON_DOCTOR_ROOT");
-	struct doctor doctor = {.root = root ? root : "", .config = options.config};
+	struct doctor doctor = {
+		.root = root ? root : "", .config = options.config, .pid = options.pid};
+	const struct check_list list =
+		options.pid
+			? (struct check_list){checkpoint_checks, sizeof(checkpoint_checks) /
+									 sizeof(*checkpoint_checks)}
+			: (struct check_list){checks, CHECK_COUNT};
 	if (!find_state_dir(&options, doctor.state_dir, sizeof(doctor.state_dir)))
 		return cli_fail(command, EX_USAGE, "the path of the state folder is too long");
 
-	run_checks(&doctor, findings);
-	for (size_t i = 0; i < CHECK_COUNT; i++) {
+	run_checks(&doctor, &list, findings);
+	for (size_t i = 0; i < list.count; i++) {
 		char clean[CHECK_TEXT_BYTES];
 		clean_text(clean, sizeof(clean), findings[i].text, true);
 		memcpy(findings[i].text, clean, sizeof(clean));
@@ -217,16 +243,16 @@ static int run_doctor(const struct cli *cli, const struct command *command, int 
 	}
 
 	if (options.json)
-		print_json(findings, broken);
+		print_json(&list, findings, broken);
 	else
-		print_lines(findings, broken);
+		print_lines(&list, findings, broken);
 	return broken ? EXIT_BROKEN : 0;
 }
 
 const struct command command_doctor = {
 	.name = "doctor",
 	.summary = "Look for what is broken here, and say how to mend it.",
-	.usage = "[--state DIR] [--config FILE] [--json]",
+	.usage = "[--state DIR] [--config FILE] [--checkpoint PID] [--json]",
 	.details =
 		"A line for each check: ok, note (good to know), WARN, FAIL, or ? (unknown). It\n"
 		"only reads, needs no root, and ends within a few seconds. Status 1: something\n"
