@@ -199,13 +199,6 @@ class Ends(DaemonTest):
             self.assertEqual(result.returncode, status, result)
             self.assertIn("because memory ran out", result.stderr)
 
-    def test_checkpoint_is_refused(self):
-        """What this Baton cannot do is refused at once, with what is missing and what there is instead."""
-        result = self.run_cli(self.d, "run", "--on-yield", "checkpoint", "--", "true")
-        self.assertEqual(result.returncode, 64, result)
-        self.assertIn("checkpoint", result.stderr)
-        self.assertIn("freeze", result.stderr)
-
     def test_ignore(self):
         """--on-yield ignore: not asked before its limit; then the broker takes the lease."""
         self.d.kill()

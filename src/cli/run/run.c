@@ -85,8 +85,11 @@ const struct command command_run = {
 		"once somebody waits for it.\n"
 		"Exit status: that of the command, 128 + N when signal N ended it; 75 no lease "
 		"now, or\n"
-		"the lease was taken before it was done; 124 at the end of --hold; 69 no broker,\n"
-		"72 never fits, 126 or 127 when the command cannot be run.",
+		"the lease was taken before it was done; 74 moved off the GPU and not to be put "
+		"back;\n"
+		"124 at the end of --hold; 69 no broker, 72 never fits, 126 or 127 when the "
+		"command\n"
+		"cannot be run.",
 	.options = run_option_specs,
 	.option_count = RUN_OPTION_COUNT,
 	.arguments = ARGUMENTS_COMMAND,

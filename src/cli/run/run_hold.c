@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,6 +15,8 @@
 #include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/reach.h"
+#include "cli/run/checkpoint_thread.h"
+#include "cli/run/run_checkpoint.h"
 #include "cli/run/run_containers.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
@@ -54,6 +57,7 @@ static void round_over(struct run *run)
 	const struct child *child = &run->job.child;
 	bool revoked = run->revoked;
 	run_freeze_forget(run);
+	run_checkpoint_forget(run);
 	judge_oom(run);
 	terminal_restore(&run->job.terminal, WIFSIGNALED(child->status));
 
@@ -69,14 +73,18 @@ static void round_over(struct run *run)
 		return;
 
 	if (!run->options->requeue || run->told_signal || run->overdue) {
-		run_progress_say(&run->show, true,
-				 "run: %s had to give the GPU back before it was done%s",
-				 run->argv[0],
-				 run->options->requeue ? "" : " (--requeue would start it again)");
+		if (!run->away.lost)
+			run_progress_say(
+				&run->show, true,
+				"run: %s had to give the GPU back before it was done%s",
+				run->argv[0],
+				run->options->requeue ? "" : " (--requeue would start it again)");
 		return;
 	}
 
-	run_progress_say(&run->show, false, "%s gave way; it will be started again", run->argv[0]);
+	run_progress_say(&run->show, false, "%s %s; it will be started again", run->argv[0],
+			 run->away.lost ? "is lost" : "gave way");
+	run->away.lost = false;
 	run->phase = RUN_WAITING;
 	run->asked_ms = clock_now_ms();
 	if (run->parked || revoked || baton_release(run->claim, true) < 0)
@@ -126,6 +134,7 @@ static void look_at_job(struct run *run)
 		run_signals_stopped(run);
 
 	run_freeze_look(run);
+	run_checkpoint_look(run);
 	run_stop_due(run);
 	if (run_is_running(run) && job_gone(&run->job))
 		round_over(run);
@@ -140,8 +149,9 @@ static void run_until_done(struct run *run)
 			{.fd = run->signal_fd, .events = POLLIN},
 			{.fd = job->child.ended ? -1 : job->child.pidfd, .events = POLLIN},
 			{.fd = job->cgroup.fds.events_fd, .events = POLLPRI},
+			{.fd = run_checkpoint_fd(run), .events = POLLIN},
 		};
-		if (poll(fds, 4, run->ask_again ? 0 : run_stop_timeout_ms(run)) < 0 &&
+		if (poll(fds, 5, run->ask_again ? 0 : run_stop_timeout_ms(run)) < 0 &&
 		    errno != EINTR)
 			abort();
 
@@ -153,7 +163,7 @@ static void run_until_done(struct run *run)
 		(void)baton_dispatch(run->baton, 0); /* errors come as `ended` */
 		run_signals_take(run);
 		look_at_job(run);
-		if (run->ask_again && run->phase == RUN_WAITING)
+		if (run->ask_again && (run->phase == RUN_WAITING || run->phase == RUN_AWAY))
 			run_lease_ask_anew(run);
 	}
 }
@@ -211,6 +221,8 @@ static int final_status(struct run *run)
 		run->die_of = SIGINT;
 	if (run->overdue)
 		return RUN_HELD_OUT;
+	if (run->away.lost)
+		return RUN_LOST;
 	if (run->taken)
 		return EX_TEMPFAIL;
 
@@ -269,17 +281,6 @@ static void note_grace(struct run *run)
 				 units_duration(grace, (double)run->options->grace_ms / 1000));
 }
 
-/* Returns -1 to go on, else the exit status. */
-static int check_options(const struct command *command, const struct run_options *options)
-{
-	if (options->on_yield == ON_YIELD_CHECKPOINT)
-		return cli_fail(command, EX_USAGE,
-				"--on-yield checkpoint is not possible: this Baton has no support "
-				"for CUDA's process checkpoints; freeze keeps the memory, and term "
-				"with --requeue starts the command again");
-	return -1;
-}
-
 void run_begin(struct run *run, const struct command *command, const struct run_options *options,
 	       char **argv)
 {
@@ -299,7 +300,7 @@ void run_begin(struct run *run, const struct command *command, const struct run_
 
 int run_hold(struct run *run)
 {
-	int rc = check_options(run->command, run->options);
+	int rc = run->options->on_yield == ON_YIELD_CHECKPOINT ? run_checkpoint_refuse(run) : -1;
 	if (rc >= 0)
 		return rc;
 
@@ -315,5 +316,9 @@ int run_hold(struct run *run)
 	run_containers_say(run, run->job_start);
 	desktop_notice_end(&run->notice);
 	die_of_signal(run->die_of);
+	if (checkpoint_thread_hangs()) {
+		(void)fflush(NULL);
+		_exit(rc);
+	}
 	return rc;
 }

@@ -11,6 +11,7 @@
 #include "cli/clock.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/run/run_checkpoint.h"
 #include "cli/run/run_env.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_signals.h"
@@ -18,10 +19,14 @@
 #include "cli/units.h"
 #include "process/proc.h"
 
+enum { CHECKPOINT_GRACE_MS = 20 * 1000 };
+
 static void on_queued(struct baton_claim *claim, const struct baton_place *place, void *ctx)
 {
 	struct run *run = ctx;
 	(void)claim;
+	if (run->phase == RUN_AWAY)
+		run_progress_place(&run->show, place);
 	if (run->phase != RUN_WAITING)
 		return;
 	run->waited |= place->position >= 0;
@@ -108,6 +113,8 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	struct run *run = ctx;
 	(void)claim;
 	run_signals_take(run); /* what was typed before there is a command is meant for us */
+	if (run->phase == RUN_AWAY)
+		run_checkpoint_granted(run, lease);
 	if (run->phase != RUN_WAITING)
 		return;
 
@@ -143,6 +150,9 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	char left[UNITS_BYTES];
 	(void)claim;
 	bool frozen = run->phase == RUN_FROZEN;
+	if (run_is_moving(run))
+		run_checkpoint_asked(run, yield->grace_ms >= 0 ? yield->grace_ms
+							       : run_own_grace_ms(run));
 	if ((run->phase != RUN_RUNNING && !frozen) || run->leaving)
 		return; /* it is being stopped already, or is no longer ours to stop */
 
@@ -161,6 +171,10 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 	int how = frozen ? ON_YIELD_TERM : run->options->on_yield;
 	if (how == ON_YIELD_FREEZE) {
 		run_freeze(run, grace_ms);
+		return;
+	}
+	if (how == ON_YIELD_CHECKPOINT) {
+		run_checkpoint(run, grace_ms);
 		return;
 	}
 	if (how == ON_YIELD_IGNORE)
@@ -182,6 +196,7 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 	struct run *run = ctx;
 	(void)claim;
 	run_freeze_kept(run);
+	run_checkpoint_kept(run);
 	if (run->phase == RUN_STOPPING && run->options->on_yield > 0 && !run->revoked)
 		run->phase = RUN_RUNNING, run->taken = false;
 }
@@ -211,7 +226,7 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 		return;
 	run->revoked = true;
 
-	if (run->phase == RUN_RUNNING || run_is_freezing(run)) {
+	if (run->phase == RUN_RUNNING || run_is_freezing(run) || run_is_moving(run)) {
 		run->taken = !run->job.child.ended;
 		run_progress_say(&run->show, true, "run: the lease is over (%s%s%s); stopping %s%s",
 				 reason, *said ? ": " : "", said, run->argv[0],
@@ -264,6 +279,8 @@ static void on_ended(struct baton_claim *claim, int code, const char *reason, vo
 {
 	struct run *run = ctx;
 	(void)claim, (void)reason;
+	if (run->phase == RUN_AWAY)
+		run_checkpoint_ended(run, code);
 	if (run->phase != RUN_WAITING)
 		return;
 
@@ -296,6 +313,14 @@ void run_lease_link(struct baton *baton, enum baton_link link, void *ctx)
 
 /* ---- asking ---- */
 
+/* Moving gigabytes takes seconds: without a word of the user's, as many as a broker gives. */
+static int64_t wanted_grace_ms(const struct run_options *options)
+{
+	if (options->grace_ms < 0 && options->on_yield == ON_YIELD_CHECKPOINT)
+		return CHECKPOINT_GRACE_MS;
+	return options->grace_ms > 0 ? options->grace_ms : 0;
+}
+
 void run_lease_fill(const struct run_options *options, struct baton_request *request)
 {
 	baton_request_init(request);
@@ -309,7 +334,7 @@ void run_lease_fill(const struct run_options *options, struct baton_request *req
 	request->no_preempt = options->on_yield == ON_YIELD_IGNORE;
 	request->evictable = options->evictable;
 	request->label = options->label;
-	request->uninterruptible_ms = options->grace_ms > 0 ? options->grace_ms : 0;
+	request->uninterruptible_ms = wanted_grace_ms(options);
 }
 
 int run_lease_ask(struct run *run)
@@ -346,9 +371,15 @@ void run_lease_ask_anew(struct run *run)
 {
 	run->ask_again = false;
 	baton_claim_free(run->claim);
+	run->claim = NULL;
 	int rc = run_lease_ask(run);
 	if (rc == 0)
 		return;
+	if (run->phase == RUN_AWAY) {
+		run->taken = true;
+		run_stop(run, run_own_grace_ms(run));
+		return;
+	}
 	run->status = rc;
 	run->started = false;
 	run->phase = RUN_DONE;

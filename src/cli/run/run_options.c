@@ -53,9 +53,8 @@ const struct option_spec run_option_specs[RUN_OPTION_COUNT] = {
 	{.name = "on-yield",
 	 .kind = OPTION_SIGNAL,
 	 .argument = "HOW",
-	 .help = "how it gives way: term (SIGTERM to all of it), freeze, ignore, or a signal to "
-		 "the "
-		 "command, e.g. USR1",
+	 .help = "how it gives way: term (SIGTERM to all of it), freeze, checkpoint (its memory "
+		 "moves to RAM), ignore, or a signal to the command, e.g. USR1",
 	 .offset = offsetof(struct run_options, on_yield),
 	 .choices = yield_modes},
 	{.name = "hold",

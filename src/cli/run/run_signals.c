@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/clock.h"
+#include "cli/run/run_checkpoint.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_sender.h"
@@ -117,8 +118,10 @@ static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 
 static void taken_by_broker(struct run *run)
 {
-	if (run->phase != RUN_RUNNING && !run_is_freezing(run))
+	if (run->phase != RUN_RUNNING && !run_is_freezing(run) && !run_is_moving(run))
 		return;
+	if (run->phase == RUN_AWAY)
+		return; /* it holds nothing: that was for the lease of before */
 	run->taken = !run->job.child.ended;
 	run_progress_say(&run->show, true, "run: the broker takes the lease back; stopping %s",
 			 run->argv[0]);
@@ -147,7 +150,12 @@ static void while_frozen(struct run *run, const struct signalfd_siginfo *info)
 		run_progress_say(&run->show, false,
 				 "%s is no longer frozen: it has its grace to end, then SIGKILL",
 				 run->argv[0]);
-		run_freeze_signal(run, has_it_already(run, info) ? SIGCONT : signo);
+		if (has_it_already(run, info))
+			signo = SIGCONT;
+		if (run_is_moving(run))
+			run_checkpoint_signal(run, signo);
+		else
+			run_freeze_signal(run, signo);
 	} else if (!has_it_already(run, info)) {
 		child_signal(&run->job.child, signo);
 	}
@@ -219,7 +227,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 	if (is_of_dead_terminal(run, info))
 		return;
 
-	if (run->phase == RUN_FROZEN) {
+	if (run->phase == RUN_FROZEN || run_checkpoint_stands(run)) {
 		while_frozen(run, info);
 		return;
 	}
@@ -232,6 +240,8 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		run->told_signal = signo;
 	if (!had_it)
 		child_signal(child, signo);
+	if (is_ending(signo) && signo != SIGHUP)
+		run_checkpoint_told(run);
 
 	child_reap(child); /* it may have ended at the same moment */
 	if (is_ending(signo) && child->ended)

@@ -1,6 +1,7 @@
 /* run_state: one `baton run` from its question to its end, for the files of this folder: run.c
  * waits and looks, run_lease.c talks to the broker, run_stop.c stops the job, run_freeze.c freezes
- * it, run_signals.c passes signals on and does job control. */
+ * it, run_checkpoint.c moves it off the GPU, run_signals.c passes signals on and does job control.
+ */
 #pragma once
 #include <signal.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 
 #include "baton/baton.h"
 #include "cli/desktop_notice.h"
+#include "cli/run/checkpoint_task.h"
 #include "cli/run/job.h"
 #include "cli/run/run_options.h"
 #include "cli/run/run_progress.h"
@@ -17,9 +19,28 @@ enum run_phase {
 	RUN_RUNNING,
 	RUN_FREEZING, /* asked to give way, and to be frozen; SIGKILL at kill_at_ms */
 	RUN_FROZEN,   /* under a lease without a turn */
+	RUN_LEAVING,  /* asked to give way, and moved off the GPU; SIGKILL at kill_at_ms */
+	RUN_AWAY,     /* off the GPU, frozen, and in the queue: under no lease */
+	RUN_COMING,   /* under a lease again, and moved back */
 	RUN_STOPPING, /* it was asked to end, SIGKILL at kill_at_ms */
 	RUN_KILLING,
 	RUN_DONE,
+};
+
+/* Of --on-yield checkpoint. */
+struct away {
+	struct checkpoint_thread *thread; /* what is done now; NULL: nothing */
+	struct checkpoint_task last;      /* as the last one was left: what has moved, and where */
+	int64_t until_ms;                 /* the thread is waited for no longer */
+	int64_t left_took_ms;
+	int rounds;     /* of leaving: programs may start meanwhile */
+	bool freezing;  /* RUN_LEAVING: all has moved */
+	bool kept;      /* RUN_LEAVING: nobody needs it any more */
+	bool told;      /* RUN_LEAVING: a signal of the user's is to end it */
+	bool gives_up;  /* RUN_LEAVING: it is put back only to be stopped */
+	bool lost;      /* it could not be put back */
+	bool told_room; /* RUN_COMING: that there was none */
+	bool asked;     /* RUN_COMING: to give way again */
 };
 
 /* A program that was there before us. */
@@ -38,6 +59,7 @@ struct run {
 	struct desktop_notice notice; /* of --notify */
 	struct job job;
 	struct attached attached;
+	struct away away;
 	struct baton *baton;
 	struct baton_claim *claim;
 	struct baton_claim *turn; /* RUN_FROZEN: waits for the turn of `claim`; else NULL */
@@ -65,7 +87,13 @@ struct run {
 	int die_of;            /* 0: exit with `status` */
 };
 
-enum { RUN_NOT_EXECUTABLE = 126, RUN_NOT_FOUND = 127, RUN_SIGNALLED = 128, RUN_HELD_OUT = 124 };
+enum {
+	RUN_LOST = 74,
+	RUN_HELD_OUT = 124,
+	RUN_NOT_EXECUTABLE = 126,
+	RUN_NOT_FOUND = 127,
+	RUN_SIGNALLED = 128,
+};
 
 static inline bool run_is_running(const struct run *run)
 {
@@ -75,4 +103,9 @@ static inline bool run_is_running(const struct run *run)
 static inline bool run_is_freezing(const struct run *run)
 {
 	return run->phase == RUN_FREEZING || run->phase == RUN_FROZEN;
+}
+
+static inline bool run_is_moving(const struct run *run)
+{
+	return run->phase == RUN_LEAVING || run->phase == RUN_AWAY || run->phase == RUN_COMING;
 }

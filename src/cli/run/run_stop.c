@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "cli/clock.h"
+#include "cli/run/run_checkpoint.h"
 #include "cli/run/run_freeze.h"
 #include "cli/units.h"
 
@@ -34,6 +35,8 @@ void run_stop(struct run *run, int64_t grace_ms)
 {
 	if (run_is_freezing(run))
 		run_freeze_end(run);
+	else if (run_is_moving(run))
+		run_checkpoint_end(run);
 	else if (run->phase != RUN_RUNNING)
 		return;
 	run->phase = RUN_STOPPING;
@@ -75,11 +78,11 @@ static void end_hold(struct run *run)
 	run_stop(run, run_own_grace_ms(run));
 }
 
-/* One that cannot be frozen in time is killed like one that does not end in time. */
+/* One that cannot be frozen, or moved, in time is killed like one that does not end in time. */
 static bool has_deadline(const struct run *run)
 {
 	return run->phase == RUN_STOPPING || run->phase == RUN_KILLING ||
-	       run->phase == RUN_FREEZING;
+	       run->phase == RUN_FREEZING || run->phase == RUN_LEAVING;
 }
 
 void run_stop_due(struct run *run)
@@ -98,7 +101,9 @@ int run_stop_timeout_ms(const struct run *run)
 	int64_t until_ms = run->phase == RUN_RUNNING ? run->hold_until_ms : INT64_MAX;
 	if (has_deadline(run))
 		until_ms = run->kill_at_ms;
-	if (run->phase == RUN_FROZEN)
+	if (run_is_moving(run) && run_checkpoint_until_ms(run) < until_ms)
+		until_ms = run_checkpoint_until_ms(run);
+	if (run->phase == RUN_FROZEN || run->phase == RUN_AWAY)
 		return FROZEN_LOOK_MS; /* somebody else may let it go on */
 	if (until_ms == INT64_MAX)
 		return run->attached.pid && run->phase == RUN_RUNNING ? ATTACHED_LOOK_MS : -1;
