@@ -156,6 +156,26 @@ void reload_gpus(void *ctx)
 	reload_apply(reload);
 }
 
+/* A lease over plain HTTP has no connection that could be closed: an act like an operator's. */
+static void revoke_leases(const struct reload *reload, const char *principal)
+{
+	struct broker *broker = reload->broker;
+	struct claim_view view;
+	uint64_t id = 0;
+
+	while (core_holder_after(broker->core, id, loop_now(), &view)) {
+		id = view.rec->id;
+		if (view.rec->binding != BIND_HTTP || strcmp(view.rec->principal, principal) != 0)
+			continue;
+		struct event *event =
+			event_queue_event(&broker->queue, EVENT_ADMIN, (struct party){0});
+		event->admin.act = ADMIN_REVOKE;
+		event->admin.lease = id;
+		event->admin.who = "baton";
+		event->admin.reason = "its key is good no longer";
+	}
+}
+
 void reload_shut_out(const struct reload *reload, const char *key)
 {
 	char principal[LIMIT_PRINCIPAL_BYTES + 1];
@@ -164,6 +184,7 @@ void reload_shut_out(const struct reload *reload, const char *key)
 	/* Requests before the tabs that answer some. */
 	reload->upstreams.shut_out(reload->upstreams.ctx, principal);
 	endpoints_shut_out(reload->endpoints, principal);
+	revoke_leases(reload, principal);
 }
 
 /* Whoever showed a key that is not there any more, or is another one now. */

@@ -354,6 +354,27 @@ class Revoked(KeysTest):
             self.assertIn(b'"code":"unauthorized"', stream.read_answer().body)
         wait_until(lambda: daemon.waiting() == ["mine"], "they left the queue")
 
+    def test_lease_over_plain_http(self):
+        """It has no connection that could be closed; removed from the configuration, too."""
+        daemon = self.daemon()
+        path = daemon.state / "secret"
+        path.write_text("s" * 64)
+        path.chmod(0o600)
+        daemon.write_config({**daemon.config, "keys": [{"name": "written", "file": str(path)}]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        mine = daemon.lock("mine", slots=0, vram_mb=10).json()
+        for name, key in (("alice", self.new(daemon, "alice")), ("written", "s" * 64)):
+            lease = daemon.http("POST", "/v1/gpu/lock", {"id": name, "ttl_s": 3600}, bearer(key), token=None).json()
+            if name == "alice":
+                self.revoke(daemon, name)
+            else:
+                daemon.write_config({**daemon.config, "keys": []})
+                self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+            wait_until(lambda: [row["id"] for row in daemon.status()["leases"]] == ["mine"], "it is over")
+            self.assertNotEqual(daemon.unlock(lease["token"]).status, 200)
+            self.assertIn("its key is good no longer", daemon.log())
+        self.assertEqual(daemon.unlock(mine["token"]).status, 200)
+
     def test_requests_of_the_gateway(self):
         """One that waits for its turn, and one in the middle of its answer."""
         plain = self.server("openai", ["m"])

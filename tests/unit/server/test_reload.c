@@ -170,6 +170,7 @@ static int set_up(void **state)
 	settings_defaults(&active.settings);
 	assert_int_equal(paths_socket(&active.settings, detail, sizeof detail), 0);
 	memset(&broker, 0, sizeof broker);
+	broker.core = core_create();
 	event_queue_init(&broker.queue);
 	log_init(&logger, LOG_INFO, -1, loop_wall_now);
 	log_set_sink(&logger, on_line, NULL);
@@ -197,6 +198,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	event_queue_finish(&broker.queue);
+	core_destroy(broker.core);
 	endpoints_finish(&endpoints);
 	(void)unlink(active.paths.config);
 	return 0;
