@@ -49,6 +49,7 @@ struct relay {
 	char body_model[JSON_SCAN_MODEL_BYTES]; /* as the body says it now */
 	uint64_t party, lease, fence;           /* of its turn; 0: none */
 	struct token token;
+	bool in_batch;   /* its model is leaving, and it is served before: RELAY_TURN */
 	bool outranked;  /* was asked to give way, in this turn */
 	bool taken_back; /* gave way before, in an earlier one */
 	bool had_worker; /* some tab has its model, or had it */

@@ -82,12 +82,50 @@ static void turns_for_all(struct gateway *gateway, struct model *model, struct m
 	}
 }
 
+static void leave_batch(struct relay *relay)
+{
+	relay->model->batch -= relay->in_batch;
+	relay->in_batch = false;
+}
+
+/* Somebody of a higher class waits for a model that could have this one's room. */
+static bool is_in_the_way(const struct gateway *gateway, const struct relay *relay)
+{
+	uint32_t gpus = relay->model->gpus;
+
+	catalog_servers(server, &gateway->catalog)
+	{
+		server_models(other, server)
+		{
+			if (other->residence == RESIDENCE_QUEUED && other->cls < relay->cls &&
+			    (!server->gpu_mask || server->gpu_mask & gpus))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* To bring a model back for each single request costs all of them more than to serve those who wait
+ * already before it leaves. It may take the time that it has to finish what runs, which whoever
+ * needs the room was told of; who comes later waits for the model. */
+static void form_batch(struct gateway *gateway, const struct model *model)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->model != model || relay->stage != RELAY_TURN)
+			continue;
+		leave_batch(relay);
+		relay->in_batch = model->takes_batch && !is_in_the_way(gateway, relay);
+		relay->model->batch += relay->in_batch;
+	}
+}
+
 /* Who waits for its turn waits for the model again: it is on its way out. */
 static void back_to_the_model(struct gateway *gateway, struct model *model)
 {
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		if (relay->model != model || relay->stage != RELAY_TURN)
+		if (relay->model != model || relay->stage != RELAY_TURN || relay->in_batch)
 			continue;
 		gateway->port->gone(gateway->port->ctx, relay->party);
 		relay->party = relay->lease = 0;
@@ -137,13 +175,21 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 {
 	struct mono_ms now = loop_now();
 
+	model->takes_batch = model->takes_batch && model->residence == RESIDENCE_LEAVING;
 	if (model->residence == RESIDENCE_READY) {
+		form_batch(gateway, model); /* it stays after all */
 		turns_for_all(gateway, model, now);
 	} else if (model->residence == RESIDENCE_LEAVING) {
+		bool over = model->due.v == MONO_NEVER.v;
+
+		model->takes_batch = model->takes_batch && !over;
+		form_batch(gateway, model);
 		back_to_the_model(gateway, model);
-		if (model->due.v == MONO_NEVER.v)
+		if (over)
 			cut_running(gateway, model);
+		residence_worked(&gateway->residences, model, now);
 	} else if (model->residence == RESIDENCE_UNLOADING) {
+		form_batch(gateway, model); /* there is none any more */
 		back_to_the_model(gateway, model);
 	} else if (model->residence == RESIDENCE_NONE) {
 		back_to_the_model(gateway, model);
@@ -211,18 +257,24 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay->fence = send->fence;
 	relay->token = send->token;
 	relay->outranked = false;
+	bool served = relay->model->residence == RESIDENCE_READY ||
+		      (relay->in_batch && relay->model->residence == RESIDENCE_LEAVING &&
+		       !is_in_the_way(gateway, relay));
+
+	leave_batch(relay);
 	if (!server_has_room(relay->model->server)) { /* it was given another one meanwhile */
 		relay_give_back(gateway, relay);
 		relay_resolve(gateway, relay, now);
 		return;
 	}
-	if (relay->model->residence == RESIDENCE_READY) {
+	if (served) {
 		relay_forward(gateway, relay, now);
 		return;
 	}
 
 	/* It left meanwhile: a request now would bring it back past the queue. */
 	relay_give_back(gateway, relay);
+	residence_worked(&gateway->residences, relay->model, now);
 	relay_want_model(gateway, relay, now);
 }
 
@@ -289,9 +341,14 @@ void relay_leave_queue(struct gateway *gateway, struct relay *relay)
 		list_remove(&relay->in_model);
 		if (list_empty(&relay->model->waiting))
 			residence_unwanted(&gateway->residences, relay->model);
-	} else if (relay->stage == RELAY_TURN && relay->party) {
-		gateway->port->gone(gateway->port->ctx, relay->party);
+	} else if (relay->stage == RELAY_TURN) {
+		if (relay->party)
+			gateway->port->gone(gateway->port->ctx, relay->party);
 		relay->party = 0;
+		if (!relay->in_batch)
+			return;
+		leave_batch(relay);
+		residence_worked(&gateway->residences, relay->model, loop_now());
 	}
 }
 

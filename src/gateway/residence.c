@@ -235,7 +235,8 @@ void residence_unwanted(struct residences *residences, struct model *model)
 
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	if (model->running > 0 || model->server->worker) /* a tab says by itself what it has */
+	if (model->running > 0 || model->batch > 0 ||
+	    model->server->worker) /* a tab says by itself what it has */
 		return;
 	if (model->residence == RESIDENCE_LEAVING ||
 	    (model->residence == RESIDENCE_READY && model->leaves))
@@ -351,6 +352,26 @@ static void not_there_any_more(struct residences *residences, struct model *mode
 	residence_changed(residences, model);
 }
 
+/* For another model, and not for somebody of whom nothing is known here. */
+static bool is_for_a_model(const struct residences *residences, uint64_t lease)
+{
+	catalog_servers(server, residences->catalog)
+	{
+		server_models(model, server) if (model->residence == RESIDENCE_QUEUED &&
+						 model->lease == lease) return true;
+	}
+	return false;
+}
+
+static void asked_to_leave(struct residences *residences, struct model *model,
+			   const struct send_effect *send, struct mono_ms now)
+{
+	bool yields = send->msg == SEND_YIELD;
+
+	model->takes_batch = yields && is_for_a_model(residences, send->other);
+	residence_leave(residences, model, yields ? send->grace_ms : 0, now);
+}
+
 bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
 		    struct mono_ms now)
 {
@@ -362,12 +383,14 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 
 	if (msg == SEND_QUEUED && model->resumed)
 		not_there_any_more(residences, model);
+	else if (msg == SEND_QUEUED)
+		model->lease = send->lease;
 	else if (msg == SEND_GRANTED)
 		begin_tenure(residences, model, send, now);
 	else if (msg == SEND_REVOKED && send->reason == YIELD_LOAD_MAX)
 		load_took_too_long(residences, model, now);
 	else if (msg == SEND_YIELD || msg == SEND_REVOKED)
-		residence_leave(residences, model, msg == SEND_YIELD ? send->grace_ms : 0, now);
+		asked_to_leave(residences, model, send, now);
 	else if (msg == SEND_KEEP)
 		stay_after_all(residences, model, now);
 	else if (msg == SEND_RELEASED || msg == SEND_TIMEOUT || msg == SEND_DENIED)
