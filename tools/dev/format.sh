@@ -18,4 +18,4 @@ folders=()
 for folder in src include tests bench; do
 	[ ! -d "$folder" ] || folders+=("$folder")
 done
-find "${folders[@]}" -name '*.[ch]' -print0 | xargs -0 "$tool" --style=file "${mode[@]}"
+find "${folders[@]}" -name node_modules -prune -o -name '*.[ch]' -print0 | xargs -0 "$tool" --style=file "${mode[@]}"

@@ -1,0 +1,112 @@
+// A model server on real llama.cpp (npm's @fugood/llama.node, on the processor): chat and text of OpenAI's API, one
+// answer at a time, /slots as llama-server has it. 503 until its model is loaded.
+// Usage: node llama_server.mjs PORT NAME FILE
+import { createServer } from "node:http";
+import { loadModel } from "@fugood/llama.node";
+
+const [port, name, file] = process.argv.slice(2);
+let context = null;
+let turn = Promise.resolve(); // of the answer before
+let working = false;
+
+const readBody = async (request) => {
+	let text = "";
+	for await (const piece of request) text += piece;
+	return JSON.parse(text);
+};
+
+const answerJson = (response, status, value) => {
+	response.writeHead(status, { "Content-Type": "application/json" });
+	response.end(JSON.stringify(value));
+};
+
+const choiceOf = (isChat, text, end) =>
+	isChat
+		? { index: 0, delta: text ? { content: text } : {}, finish_reason: end }
+		: { index: 0, text, finish_reason: end };
+
+/** The whole text; `onWord` as it comes. */
+const generate = async (body, response, onWord) => {
+	const options = body.messages ? { messages: body.messages } : { prompt: String(body.prompt) };
+	let text = "";
+	const stop = () => context.stopCompletion();
+
+	response.on("close", stop);
+	working = true;
+	try {
+		await context.completion(
+			{ ...options, n_predict: body.max_tokens ?? 64, temperature: 0, penalty_repeat: 1 },
+			(token) => {
+				text += token.token;
+				onWord(token.token);
+			},
+		);
+	} finally {
+		working = false;
+		response.off("close", stop);
+	}
+	return text;
+};
+
+const stream = async (body, response) => {
+	const isChat = Boolean(body.messages);
+	const send = (value) =>
+		response.write(`data: ${JSON.stringify({ model: name, ...value })}\n\n`);
+
+	response.writeHead(200, { "Content-Type": "text/event-stream" });
+	await generate(body, response, (word) => send({ choices: [choiceOf(isChat, word, null)] }));
+	send({ choices: [choiceOf(isChat, "", "stop")] });
+	response.end("data: [DONE]\n\n");
+};
+
+const answer = async (body, response) => {
+	const text = await generate(body, response, () => {});
+	const choice = body.messages
+		? { index: 0, message: { role: "assistant", content: text }, finish_reason: "stop" }
+		: { index: 0, text, finish_reason: "stop" };
+
+	answerJson(response, 200, { model: name, choices: [choice] });
+};
+
+const infer = async (request, response) => {
+	const body = await readBody(request);
+	const mine = turn.then(() => {
+		if (response.destroyed) return null;
+		return body.stream ? stream(body, response) : answer(body, response);
+	});
+
+	turn = mine.catch(() => {});
+	await mine;
+};
+
+const routes = {
+	"GET /health": (_, response) => answerJson(response, 200, { status: "ok" }),
+	"GET /v1/models": (_, response) =>
+		answerJson(response, 200, { object: "list", data: [{ id: name, object: "model" }] }),
+	"GET /slots": (_, response) => answerJson(response, 200, [{ id: 0, is_processing: working }]),
+	"POST /v1/chat/completions": infer,
+	"POST /v1/completions": infer,
+};
+
+const server = createServer(async (request, response) => {
+	const route = routes[`${request.method} ${request.url}`];
+	if (!context) {
+		answerJson(response, 503, {
+			error: { code: 503, message: "Loading model", type: "unavailable_error" },
+		});
+		return;
+	}
+	try {
+		await (
+			route
+			?? ((_, missing) => answerJson(missing, 404, { error: { message: "no such route" } }))
+		)(request, response);
+	} catch (error) {
+		console.error(error);
+		response.destroy();
+	}
+});
+
+server.listen(Number(port), "127.0.0.1");
+context = await loadModel({ model: file, n_ctx: 2048, n_gpu_layers: 0, n_threads: 1 });
+console.log(`${name} is loaded`);
