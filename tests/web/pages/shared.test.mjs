@@ -31,7 +31,7 @@ const http = createServer(async (request, response) => {
 	if (request.method === "GET") {
 		response.setHeader("Content-Type", "application/json");
 		response.end(
-			JSON.stringify({ object: "list", data: [{ id: "tiny-lm", object: "model" }] }),
+			JSON.stringify({ object: "list", data: [{ id: "tiny:1b", object: "model" }] }),
 		);
 		return;
 	}
@@ -62,7 +62,13 @@ before(async () => {
 	daemon = await startDaemon({
 		config: {
 			upstreams: [
-				{ name: "ollama", kind: "openai", url, gpu: "none", models: [{ name: "tiny-lm" }] },
+				{
+					name: "ollama",
+					kind: "openai",
+					url,
+					gpu: "none",
+					models: [{ name: "tiny:1b", alias: "tiny-lm" }],
+				},
 			],
 		},
 	});
@@ -216,7 +222,7 @@ test("Mic refines by a model server; one that fails leaves it to the page, or is
 	await serves("well");
 	assert.match(await refine(page), /Refined by ollama\s[^]*Tidied by a server\./);
 	const [asked] = server.asked;
-	assert.deepEqual([asked.model, asked.stream], ["tiny-lm", true]);
+	assert.deepEqual([asked.model, asked.stream], ["tiny:1b", true], "by the server's own name");
 	assert.deepEqual(await loaded(), ["Root-Mic: Tone Whisper"]);
 
 	server.mode = "half";
