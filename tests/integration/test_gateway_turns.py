@@ -1,6 +1,7 @@
 """What takes a turn of the requests for a server's pages: held back until then, and until its work is over."""
 import json
 import os
+import socket
 import unittest
 
 from lib.daemon import in_thread
@@ -45,11 +46,15 @@ class Turns(PagesTest):
         self.assertEqual(self.held_files(daemon), [])
 
     def test_long_refusal(self):
-        """Longer than what is kept: it is passed on as it comes."""
+        """Longer than what is kept: it is passed on as it comes, also to one who reads late."""
         server = self.pages()
         daemon = self.behind(self.upstream(server))
-        for size in (1 << 20, 6 << 20):
-            answer = self.prompt(daemon, {"long": size}).read_answer()
+        for size in (1 << 20, 12 << 20):
+            client = self.prompt(daemon, {"long": size})
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+            for _ in range(50):
+                self.assertEqual(self.got(daemon, "GET", "/").status, 200)
+            answer = client.read_answer()
             self.assertEqual((answer.status, len(answer.json()["node_errors"]["1"])), (400, size))
         answer = self.prompt(daemon, {"headers": 190}).read_answer()
         self.assertIn(answer.status, (400, 502))
@@ -121,6 +126,9 @@ class Turns(PagesTest):
         client = self.prompt(daemon)
         wait_until(lambda: server.asked("/prompt"), "it was sent")
         client.close()
+        for _ in range(50):
+            self.assertEqual(self.got(daemon, "GET", "/").status, 200)
+        self.assertEqual(server.asked("/queue"), [])  # its answer is awaited: it has the id
         server.prompt_gate.set()
         wait_until(lambda: server.queue, "it is queued")
         self.assertEqual(len(self.turns(daemon)), 1)
