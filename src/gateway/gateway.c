@@ -130,6 +130,7 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.port = port,
 		.processes = processes,
 		.log = log,
+		.switches = &gateway->switches,
 		.process_next = 1,
 		.party_next = LEASE_PARTY_FIRST + 1,
 		.finish_ms = options->finish_ms,

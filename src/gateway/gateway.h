@@ -35,6 +35,12 @@ struct gateway_client {
 	const char *origin;    /* to allow in the answer, or NULL */
 };
 
+/* Who looks; borrowed for the call. */
+struct gateway_viewer {
+	const struct gateway_client *client; /* NULL: the operator, who sees all */
+	const char *gpus[LIMIT_GPUS];        /* names, by their number; NULL: there is none */
+};
+
 /* Limits that nobody sets; the rest is zero. */
 void gateway_defaults(struct gateway_options *ret_options);
 /* The ports and `log` are borrowed until gateway_destroy. 0 or -ERR_NO_MEMORY. */
@@ -88,7 +94,7 @@ void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */
-/* Residents and requests as JSON members: "models":[..],"requests":[..]; without the models that
- * the client may not know (NULL: the operator, who sees all). */
-void gateway_status(const struct gateway *gateway, const struct gateway_client *client,
+/* Residents, requests and switches as JSON members: "models":[..],"requests":[..],"switches":[..];
+ * of models and of whom a switch was for without what the viewer may not know. */
+void gateway_status(const struct gateway *gateway, const struct gateway_viewer *viewer,
 		    struct text *out, struct mono_ms now);

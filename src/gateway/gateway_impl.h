@@ -18,6 +18,7 @@ struct gateway {
 	struct gateway_options options;
 	struct catalog catalog;
 	struct residences residences;
+	struct switch_log switches;
 	struct workers workers;
 	struct hash by_conn;
 	struct list relays;  /* oldest first */

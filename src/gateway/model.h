@@ -70,6 +70,7 @@ struct model {
 	enum residence residence;
 	enum lease_class cls;  /* of the claim for its memory */
 	uint64_t party, lease; /* of that; 0: none */
+	uint64_t switching;    /* its number in the switch log, until it is ready; or 0 */
 	struct token token;
 	uint32_t gpus;             /* where it is */
 	struct mono_ms since, due; /* of the state; when something is done about it, or never */

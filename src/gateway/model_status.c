@@ -1,10 +1,20 @@
-/* model_status: what people see: where each model stands, and the requests on their way. */
+/* model_status: what people see: where each model stands, the requests on their way, and what
+ * switches cost. Whoever looks sees the models that it may know, and for whom a switch was where
+ * that was itself; the operator sees all. */
 #include <string.h>
 
 #include "gateway/gateway_impl.h"
 #include "gateway/proxy_impl.h"
+#include "wire/told.h"
 
-static void add_model_state(struct text *out, const struct model *model, struct mono_ms now)
+/* A model is on one GPU. */
+static void add_gpu(struct text *out, const struct gateway_viewer *viewer, uint32_t gpus)
+{
+	text_json_str(out, "gpu", gpus ? viewer->gpus[__builtin_ctz(gpus)] : NULL);
+}
+
+static void add_model_state(struct text *out, const struct gateway_viewer *viewer,
+			    const struct model *model, struct mono_ms now)
 {
 	text_json_item(out);
 	text_char(out, '{');
@@ -20,6 +30,7 @@ static void add_model_state(struct text *out, const struct model *model, struct 
 	text_json_u64(out, "vram_mb", model_vram_bytes(model) >> 20);
 	text_json_u64(out, "running", model->running);
 	text_json_u64(out, "lease", model->lease);
+	add_gpu(out, viewer, model->gpus);
 
 	text_json_seconds_or_null(out, "load_s", model->load_ms > 0 ? model->load_ms : -1);
 	text_json_str(out, "failure", model->failures ? model->failure : NULL);
@@ -57,6 +68,16 @@ static const char *asked_model(const struct gateway *gateway, const struct relay
 	return own || catalog_find(&gateway->catalog, &wish) ? relay->model_name : "";
 }
 
+/* What it waits for in the queue: its turn, or its model's memory. 0: nothing. */
+static uint64_t waiting_claim(const struct relay *relay)
+{
+	if (relay->stage == RELAY_TURN)
+		return relay->claim;
+	return relay->stage == RELAY_MODEL && relay->model->residence == RESIDENCE_QUEUED
+		       ? relay->model->lease
+		       : 0;
+}
+
 static void add_request_state(struct text *out, const struct relay *relay, const char *model,
 			      struct mono_ms now)
 {
@@ -67,6 +88,7 @@ static void add_request_state(struct text *out, const struct relay *relay, const
 		[RELAY_WORKER] = "waits for a tab",
 	};
 	bool granted = relay->granted.v != MONO_NEVER.v;
+	bool answered = relay->first_byte.v != MONO_NEVER.v;
 
 	text_json_item(out);
 	text_char(out, '{');
@@ -76,21 +98,101 @@ static void add_request_state(struct text *out, const struct relay *relay, const
 	text_json_str(out, "class", lease_class_name(relay->cls));
 	text_json_str(out, "state", stages[relay->stage]);
 	text_json_u64(out, "lease", relay->lease);
+	text_json_u64(out, "claim", waiting_claim(relay));
 	text_json_seconds(out, "waited_s",
 			  mono_since(granted ? relay->granted : now, relay->since));
 	text_json_seconds_or_null(out, "running_s", granted ? mono_since(now, relay->granted) : -1);
+	text_json_seconds_or_null(out, "first_byte_s",
+				  answered ? mono_since(relay->first_byte, relay->granted) : -1);
 	text_char(out, '}');
 }
 
-void gateway_status(const struct gateway *gateway, const struct gateway_client *client,
+/* By its alias, too, while it is there. Tabs have no switches. */
+static bool may_know_of(const struct gateway *gateway, const struct switch_model *named,
+			const struct gateway_client *client)
+{
+	if (!client || !client->models)
+		return true;
+
+	catalog_servers(server, &gateway->catalog)
+	{
+		server_models(model, server)
+		{
+			if (!strcmp(model->name, named->name) &&
+			    !strcmp(server->name, named->server))
+				return may_know(model, client);
+		}
+	}
+	return false;
+}
+
+/* Who left, by name where that may be known. */
+static void add_left(struct text *out, const struct gateway *gateway,
+		     const struct gateway_client *client, const struct switch_left *left)
+{
+	bool known = may_know_of(gateway, &left->model, client);
+
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "model", known ? left->model.name : "");
+	text_json_str(out, "server", known ? left->model.server : "");
+	text_json_seconds_or_null(out, "took_s", left->took_ms);
+	text_char(out, '}');
+}
+
+static void add_switch(struct text *out, const struct gateway *gateway,
+		       const struct gateway_viewer *viewer, const struct switch_entry *entry,
+		       struct mono_ms now)
+{
+	const struct gateway_client *client = viewer->client;
+	bool own = !client || !strcmp(entry->principal, client->principal);
+
+	text_json_item(out);
+	text_char(out, '{');
+	text_json_str(out, "model", entry->model.name);
+	text_json_str(out, "server", entry->model.server);
+	text_json_str(out, "state", switch_stage_name(entry->stage));
+	text_json_key(out, "at");
+	text_char(out, '"');
+	encode_time(out, entry->at);
+	text_char(out, '"');
+	text_json_seconds(out, "since_s", mono_since(now, entry->since));
+
+	text_json_str(out, "client", own ? entry->client : NULL);
+	text_json_str(out, "class", lease_class_name(entry->cls));
+	add_gpu(out, viewer, entry->gpus);
+	text_json_seconds_or_null(out, "waited_s", entry->waited_ms);
+	text_json_seconds_or_null(out, "load_s", entry->load_ms);
+
+	text_json_key(out, "left");
+	text_char(out, '[');
+	for (unsigned i = 0; i < entry->left_count; i++)
+		add_left(out, gateway, client, &entry->left[i]);
+	text_str(out, "]}");
+}
+
+/* The newest first. */
+static void add_switches(struct text *out, const struct gateway *gateway,
+			 const struct gateway_viewer *viewer, struct mono_ms now)
+{
+	const struct switch_entry *entry = switch_log_before(&gateway->switches, NULL);
+
+	for (; entry; entry = switch_log_before(&gateway->switches, entry))
+		if (may_know_of(gateway, &entry->model, viewer->client))
+			add_switch(out, gateway, viewer, entry, now);
+}
+
+void gateway_status(const struct gateway *gateway, const struct gateway_viewer *viewer,
 		    struct text *out, struct mono_ms now)
 {
+	const struct gateway_client *client = viewer->client;
+
 	text_json_key(out, "models");
 	text_char(out, '[');
 	catalog_servers(server, &gateway->catalog)
 	{
 		server_models(model, server) if (is_shown(model, client))
-			add_model_state(out, model, now);
+			add_model_state(out, viewer, model, now);
 	}
 	text_char(out, ']');
 
@@ -103,5 +205,10 @@ void gateway_status(const struct gateway *gateway, const struct gateway_client *
 	}
 	if (!client || !client->models)
 		proxied_status(gateway, out, now);
+	text_char(out, ']');
+
+	text_json_key(out, "switches");
+	text_char(out, '[');
+	add_switches(out, gateway, viewer, now);
 	text_char(out, ']');
 }

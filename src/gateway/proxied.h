@@ -42,6 +42,7 @@ struct proxied {
 
 	enum lease_class cls;
 	uint64_t party, lease; /* of its turn; 0: none */
+	uint64_t claim;        /* in the queue for that; 0: not yet */
 	struct token token;
 	char label[32];
 	struct mono_ms since, granted; /* granted MONO_NEVER: not yet */

@@ -34,6 +34,16 @@ static const char *stage_name(const struct proxied *p)
 	return names[p->stage];
 }
 
+/* What it waits for in the queue: its turn, or its model's memory. 0: nothing. */
+static uint64_t waiting_claim(const struct proxied *p)
+{
+	if (p->stage == PROXIED_TURN)
+		return p->claim;
+	return p->stage == PROXIED_MODEL && p->model->residence == RESIDENCE_QUEUED
+		       ? p->model->lease
+		       : 0;
+}
+
 void proxied_status(const struct gateway *gateway, struct text *out, struct mono_ms now)
 {
 	list_each (it, next, &gateway->proxied) {
@@ -52,10 +62,12 @@ void proxied_status(const struct gateway *gateway, struct text *out, struct mono
 		text_json_str(out, "class", lease_class_name(p->cls));
 		text_json_str(out, "state", stage_name(p));
 		text_json_u64(out, "lease", p->lease);
+		text_json_u64(out, "claim", waiting_claim(p));
 		text_json_seconds(out, "waited_s",
 				  mono_since(granted ? p->granted : now, p->since));
 		text_json_seconds_or_null(out, "running_s",
 					  granted ? mono_since(now, p->granted) : -1);
+		text_json_seconds_or_null(out, "first_byte_s", -1);
 		text_char(out, '}');
 	}
 }

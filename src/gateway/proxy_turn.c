@@ -66,6 +66,13 @@ static void refuse_failed(struct proxied *p, struct mono_ms now)
 	refuse_turn(p, ERR_MODEL_FAILED, words.bytes, mono_since(model->retry_at, now));
 }
 
+/* Its pages have no keys. */
+static void name_principal(const struct model_server *server,
+			   char ret_principal[LIMIT_PRINCIPAL_BYTES + 1])
+{
+	snprintf(ret_principal, LIMIT_PRINCIPAL_BYTES + 1, "pages:%s", server->name);
+}
+
 void proxied_want_turn(struct proxied *p, struct mono_ms now)
 {
 	struct gateway *gateway = p->gateway;
@@ -87,9 +94,10 @@ void proxied_want_turn(struct proxied *p, struct mono_ms now)
 		.timeout_ms = -1, /* p->due is its own */
 	};
 
-	snprintf(principal, sizeof(principal), "pages:%s", server->name);
+	name_principal(server, principal);
 	gateway->party_next += 2;
 	p->party = ask.party;
+	p->claim = 0;
 	p->stage = PROXIED_TURN;
 	gateway->port->acquire(gateway->port->ctx, &ask);
 }
@@ -108,14 +116,17 @@ void proxied_want_model(struct proxied *p, struct mono_ms now)
 	struct gateway *gateway = p->gateway;
 	const struct model_server *server = p->model->server;
 	int64_t wait_ms = server->wait_ms ? server->wait_ms : gateway->options.whole_wait_ms;
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	const struct switch_cause cause = {server->name, principal, p->cls};
 
+	name_principal(server, principal);
 	p->due = p->conn ? mono_after(p->since, wait_ms) : MONO_NEVER;
 	if (p->model->residence == RESIDENCE_READY && !p->model->leaves) {
 		model_is_there(p, now);
 		return;
 	}
 	p->stage = PROXIED_MODEL;
-	if (residence_want(&gateway->residences, p->model, p->cls, now) != 0)
+	if (residence_want(&gateway->residences, p->model, &cause, now) != 0)
 		refuse_failed(p, now);
 }
 
@@ -236,7 +247,9 @@ void proxied_news(struct proxied *p, const struct send_effect *send)
 {
 	enum send_kind msg = send->msg;
 
-	if (msg == SEND_GRANTED)
+	if (msg == SEND_QUEUED)
+		p->claim = send->lease;
+	else if (msg == SEND_GRANTED)
 		begin_turn(p, send);
 	else if (msg == SEND_REVOKED)
 		cut_work(p);

@@ -31,6 +31,7 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 
 	gateway->party_next += 2;
 	relay->party = ask.party;
+	relay->claim = 0;
 	relay->stage = RELAY_TURN;
 	gateway->port->acquire(gateway->port->ctx, &ask);
 }
@@ -43,6 +44,14 @@ static void refuse_failed(struct gateway *gateway, struct relay *relay, struct m
 	text_format(&words, "The model `%s` of `%s` failed: %s.", model->name, model->server->name,
 		    model->failure);
 	relay_fail(gateway, relay, ERR_MODEL_FAILED, words.bytes, mono_since(model->retry_at, now));
+}
+
+static int want_memory(struct gateway *gateway, struct model *model, const struct relay *relay,
+		       struct mono_ms now)
+{
+	const struct switch_cause cause = {relay->name, relay->principal, relay->cls};
+
+	return residence_want(&gateway->residences, model, &cause, now);
 }
 
 void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_ms now)
@@ -67,7 +76,7 @@ void relay_want_model(struct gateway *gateway, struct relay *relay, struct mono_
 	/* In the list first: a load may end at once. */
 	relay->stage = RELAY_MODEL;
 	list_append(&model->waiting, &relay->in_model);
-	if (residence_want(&gateway->residences, model, relay->cls, now) != 0) {
+	if (want_memory(gateway, model, relay, now) != 0) {
 		list_remove(&relay->in_model);
 		refuse_failed(gateway, relay, now);
 	}
@@ -148,22 +157,23 @@ static void cut_running(struct gateway *gateway, struct model *model)
 	}
 }
 
-static enum lease_class highest_class(const struct model *model)
+/* The first of the highest class. */
+static const struct relay *foremost_waiter(const struct model *model)
 {
-	enum lease_class highest = LEASE_CLASS_COUNT - 1;
+	const struct relay *first = container_of(model->waiting.next, struct relay, in_model);
 
 	list_each (it, next, &model->waiting) {
 		const struct relay *relay = container_of(it, struct relay, in_model);
-		highest = relay->cls < highest ? relay->cls : highest;
+		first = relay->cls < first->cls ? relay : first;
 	}
-	return highest;
+	return first;
 }
 
 /* Nobody has it in memory: it is asked for anew, for all who wait, or they hear why not. */
 static void ask_again(struct gateway *gateway, struct model *model, struct mono_ms now)
 {
 	if (list_empty(&model->waiting) ||
-	    residence_want(&gateway->residences, model, highest_class(model), now) == 0)
+	    want_memory(gateway, model, foremost_waiter(model), now) == 0)
 		return;
 
 	while (!list_empty(&model->waiting))
@@ -322,7 +332,9 @@ void relay_news(struct gateway *gateway, struct relay *relay, const struct send_
 {
 	enum send_kind msg = send->msg;
 
-	if (msg == SEND_GRANTED)
+	if (msg == SEND_QUEUED)
+		relay->claim = send->lease;
+	else if (msg == SEND_GRANTED)
 		begin_turn(gateway, relay, send);
 	else if (msg == SEND_YIELD)
 		give_way(gateway, relay, send);

@@ -20,8 +20,50 @@ enum {
 	STAY_MS = 2 * 1000, /* else two models that are wanted put each other out, unused */
 };
 
+/* It is in memory: what that cost, and who wanted it. */
+static void log_switch(struct residences *residences, const struct switch_entry *entry)
+{
+	if (!entry)
+		return;
+	log_event(residences->log, LOG_INFO, "model loaded", log_str("model", entry->model.name),
+		  log_str("server", entry->model.server), log_str("client", entry->client),
+		  log_str("class", lease_class_name(entry->cls)),
+		  log_int("waited_ms", entry->waited_ms), log_int("load_ms", entry->load_ms),
+		  log_int("left", entry->left_count));
+}
+
+static void end_switch(struct model *model, enum switch_stage stage, struct mono_ms now)
+{
+	struct residences *residences = residences_of(model);
+
+	switch_log_end(residences->switches, model->switching, stage, now);
+	if (stage == SWITCH_READY)
+		log_switch(residences, switch_log_find(residences->switches, model->switching));
+	model->switching = 0;
+}
+
+/* What follows for the switch that brings it in, and for the one that it leaves for. */
+static void note_switch(struct model *model, enum residence to, struct mono_ms now)
+{
+	struct switch_log *switches = residences_of(model)->switches;
+	const char *server = model->server->name;
+
+	if (to == RESIDENCE_LOADING)
+		switch_log_load(switches, model->switching, model->gpus, now);
+	else if (to == RESIDENCE_READY)
+		end_switch(model, SWITCH_READY, now);
+	else if (to == RESIDENCE_NONE || to == RESIDENCE_UNLOADING)
+		end_switch(model, SWITCH_BROKEN_OFF, now);
+
+	if (to == RESIDENCE_NONE)
+		switch_log_gone(switches, model->name, server, now);
+	else if (to == RESIDENCE_READY)
+		switch_log_stays(switches, model->name, server);
+}
+
 void residence_enter(struct model *model, enum residence residence, struct mono_ms now)
 {
+	note_switch(model, residence, now);
 	model->residence = residence;
 	model->since = now;
 	model->due = MONO_NEVER;
@@ -42,6 +84,7 @@ static int64_t retry_delay_ms(unsigned failures)
 void residence_failed(struct residences *residences, struct model *model, struct mono_ms now,
 		      const char *what)
 {
+	end_switch(model, SWITCH_FAILED, now);
 	model->failures++;
 	model->retry_at = mono_after(now, retry_delay_ms(model->failures));
 	snprintf(model->failure, sizeof(model->failure), "%s", what);
@@ -200,12 +243,15 @@ bool residence_resume(struct residences *residences, struct model_server *server
 	return true;
 }
 
-int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
-		   struct mono_ms now)
+int residence_want(struct residences *residences, struct model *model,
+		   const struct switch_cause *cause, struct mono_ms now)
 {
-	if (model->residence == RESIDENCE_QUEUED && cls < model->cls) {
+	struct switch_log *switches = residences->switches;
+
+	if (model->residence == RESIDENCE_QUEUED && cause->cls < model->cls) {
 		residences->port->gone(residences->port->ctx, model->party);
-		ask_memory(residences, model, cls, model->since, now);
+		switch_log_blame(switches, model->switching, cause);
+		ask_memory(residences, model, cause->cls, model->since, now);
 		return 0;
 	}
 	if (model->residence != RESIDENCE_NONE)
@@ -220,7 +266,9 @@ int residence_want(struct residences *residences, struct model *model, enum leas
 		return -ERR_MODEL_FAILED;
 	}
 
-	ask_memory(residences, model, cls, now, now);
+	model->switching = switch_log_begin(switches, model->name, model->server->name, cause, now,
+					    loop_wall_now());
+	ask_memory(residences, model, cause->cls, now, now);
 	return 0;
 }
 
@@ -368,8 +416,17 @@ static void asked_to_leave(struct residences *residences, struct model *model,
 {
 	bool yields = send->msg == SEND_YIELD;
 
+	if (yields)
+		switch_log_leaves(residences->switches, send->other, model->name,
+				  model->server->name, now);
 	model->takes_batch = yields && is_for_a_model(residences, send->other);
 	residence_leave(residences, model, yields ? send->grace_ms : 0, now);
+}
+
+static void note_queued(struct residences *residences, struct model *model, uint64_t claim)
+{
+	model->lease = claim;
+	switch_log_claim(residences->switches, model->switching, claim);
 }
 
 bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
@@ -384,7 +441,7 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 	if (msg == SEND_QUEUED && model->resumed)
 		not_there_any_more(residences, model);
 	else if (msg == SEND_QUEUED)
-		model->lease = send->lease;
+		note_queued(residences, model, send->lease);
 	else if (msg == SEND_GRANTED)
 		begin_tenure(residences, model, send, now);
 	else if (msg == SEND_REVOKED && send->reason == YIELD_LOAD_MAX)

@@ -7,6 +7,7 @@
 #include "gateway/catalog.h"
 #include "gateway/lease_port.h"
 #include "gateway/process_port.h"
+#include "gateway/switch_log.h"
 
 struct residences {
 	struct catalog *catalog;
@@ -14,9 +15,10 @@ struct residences {
 	const struct process_port *processes; /* who starts commands */
 	uint64_t process_next;
 	struct log *log;
-	uint64_t party_next;   /* even numbers; relays have odd ones */
-	int64_t finish_ms;     /* how long what runs may go on when it is asked to leave */
-	int64_t load_ms_max;   /* for one load */
+	struct switch_log *switches; /* borrowed: what was brought in, and for whom */
+	uint64_t party_next;         /* even numbers; relays have odd ones */
+	int64_t finish_ms;           /* how long what runs may go on when it is asked to leave */
+	int64_t load_ms_max;         /* for one load */
 	int64_t unload_ms_max; /* until a model's memory counts as free, whatever its server says */
 	struct mono_ms started; /* the gateway */
 	/* It is ready, or will not be: see model_failed; or what runs there must stop. */
@@ -24,10 +26,9 @@ struct residences {
 	void *ctx;
 };
 
-/* Somebody of this class waits for the model. 0, or what hinders: -ERR_MODEL_FAILED until
- * model->retry_at. */
-int residence_want(struct residences *residences, struct model *model, enum lease_class cls,
-		   struct mono_ms now);
+/* A request waits for the model. 0, or what hinders: -ERR_MODEL_FAILED until model->retry_at. */
+int residence_want(struct residences *residences, struct model *model,
+		   const struct switch_cause *cause, struct mono_ms now);
 /* A model was in memory when the last broker ended: its claim is asked for again, and its server
  * whether it still has it. False: it was another server's, behind the same name. */
 bool residence_resume(struct residences *residences, struct model_server *server,

@@ -122,7 +122,7 @@
 	X(ROUTE_OLLAMA_TAGS, "GET", "/api/tags", ACCESS_TOKEN, 0, inference, inference_models,     \
 	  "models (Ollama)")                                                                       \
 	X(ROUTE_MODEL_STATES, "GET", "/v1/gpu/models", ACCESS_TOKEN, ROUTE_RESERVED, inference,    \
-	  inference_status, "where each model stands, and requests on their way")                  \
+	  inference_status, "where each model stands, requests on their way, what switches cost")  \
 	X(ROUTE_WORKERS, "GET", "/v1/workers", ACCESS_NONE, 0, workers, worker_sockets_open,       \
 	  "WebSocket of a worker, which answers requests; `hello` shows the token")                \
 	X(ROUTE_WS_CHAT, "GET", "/ws/chat", ACCESS_NONE, 0, workers, worker_sockets_open,          \

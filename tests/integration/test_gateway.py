@@ -376,7 +376,8 @@ class Errors(GatewayTest):
     def test_no_model_server(self):
         daemon = self.daemon()
         self.assertError(self.ask(daemon, "m"), 404, "model_not_found")
-        self.assertEqual(daemon.http("GET", "/v1/gpu/models").json(), {"models": [], "pages": [], "requests": []})
+        self.assertEqual(daemon.http("GET", "/v1/gpu/models").json(),
+                         {"models": [], "pages": [], "requests": [], "switches": []})
 
     def test_token_is_asked_for(self):
         plain = self.server("openai", ["m"])
@@ -595,6 +596,75 @@ class Seeing(GatewayTest):
         self.assertRegex(text, r"failed: the server answered its load with status 500; tried again in \d+")
         rows = json.loads(self.run_cli(daemon, "models", "--json").stdout)["models"]
         self.assertEqual([row["model"] for row in rows], ["a", "b"])
+
+    def test_what_a_switch_cost(self):
+        """One model comes in place of another: for whom, how long it waited and loaded, and who left for how long."""
+        ollama = self.server("ollama", ["a", "b"], size_mb=6000)
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": name, "vram_mb": 6000} for name in "ab"]))
+        agent = lambda name: {"User-Agent": f"{name}/1.0 (x)"}
+        self.assertEqual(self.models(daemon)["switches"], [])
+        self.assertEqual(self.ask(daemon, "a", headers=agent("first")).status, 200)
+        ollama.load_delay.clear()
+        ollama.unload_gate.clear()
+        waits = self.begin(daemon, "b", headers={**agent("second"), "x-baton-class": "normal"})
+        newest = lambda: self.models(daemon)["switches"][0]
+        wait_until(lambda: newest()["left"], "a must leave")
+        seen = newest()
+        self.assertEqual((seen["model"], seen["state"], seen["gpu"]), ("b", "waiting for memory", None))
+        self.assertEqual((seen["waited_s"], seen["load_s"]), (None, None))
+        self.assertEqual(seen["left"], [{"model": "a", "server": "ollama", "took_s": None}])
+        claim = self.models(daemon)["requests"][0]["claim"]
+        self.assertEqual([row["lease"] for row in daemon.status()["waiting"]], [claim])
+        ollama.unload_gate.set()
+        wait_until(lambda: newest()["state"] == "loading", "b loads")
+        self.assertIsNone(newest()["load_s"])
+        ollama.load_delay.set()
+        self.assertEqual(waits.read_answer().status, 200)
+
+        b, a = self.models(daemon)["switches"]
+        self.assertEqual((a["model"], a["client"], a["class"], a["left"]), ("a", "first/1.0", "chat", []))
+        self.assertEqual((b["model"], b["client"], b["class"]), ("b", "second/1.0", "normal"))
+        for row in (a, b):
+            self.assertEqual((row["server"], row["state"], row["gpu"]), ("ollama", "ready", "gpu0"))
+            self.assertLessEqual(row["waited_s"] + row["load_s"], row["since_s"])
+        self.assertGreaterEqual(b["waited_s"], b["left"][0]["took_s"])
+        self.assertGreater(b["left"][0]["took_s"], 0)
+        self.assertEqual({row["model"]: row["gpu"] for row in self.models(daemon)["models"]}, {"a": None, "b": "gpu0"})
+        self.assertRegex(daemon.log(), r"model loaded model=b .*client=second/1.0 class=normal .*left=1|"
+                                       r'model loaded model="b" .*client="second/1.0" class="normal" .*left=1')
+        text = self.run_cli(daemon, "models").stdout
+        self.assertRegex(text, r"AGO +SWITCHED TO +GPU +FOR +WAITED +LOAD +STATE +LEFT FOR IT")
+        self.assertRegex(text, r"b +gpu0 +second/1.0 \(normal\) .* ready +a in \d")
+        for count in range(4):
+            self.assertEqual(self.ask(daemon, "ab"[count % 2]).status, 200)
+        rows = lambda *words: self.run_cli(daemon, "models", *words).stdout.split("SWITCHED TO")[1].count(" ready")
+        self.assertEqual((rows(), rows("--switches")), (5, 6))
+        self.assertEqual(len(json.loads(self.run_cli(daemon, "models", "--json").stdout)["switches"]), 6)
+
+    def test_a_switch_that_fails(self):
+        """It failed, or was broken off; a wait that was given up is none."""
+        ollama = self.server("ollama", ["a", "b"], size_mb=6000)
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": name, "vram_mb": 6000} for name in "ab"]))
+        switches = lambda: [(row["model"], row["state"]) for row in self.models(daemon)["switches"]]
+        ollama.load_status = 500
+        self.assertEqual(self.ask(daemon, "a").status, 503)
+        self.assertEqual(switches(), [("a", "failed")])
+        ollama.load_status = 200
+        held = daemon.lock("training", vram_mb=7000, slots=0).json()
+        waits = self.begin(daemon, "b")
+        wait_until(lambda: switches() == [("b", "waiting for memory"), ("a", "failed")], "b waits")
+        waits.close()
+        wait_until(lambda: switches() == [("a", "failed")], "b is not wanted any more")
+        daemon.unlock(held["token"])
+        ollama.load_delay.clear()
+        self.begin(daemon, "b")
+        wait_until(lambda: switches()[0] == ("b", "loading"), "b loads")
+        daemon.write_config({**daemon.config, "upstreams": []})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        ollama.load_delay.set()
+        wait_until(lambda: switches()[0] == ("b", "ready"), "it is over")
+        wait_until(lambda: self.models(daemon)["models"] == [], "b is forgotten")
+        self.assertEqual(switches(), [("b", "ready"), ("a", "failed")])
 
     def test_nothing_configured(self):
         daemon = self.daemon()

@@ -237,6 +237,27 @@ class Limits(KeysTest):
             for name in ("gpt-4o", "qwen4", "llama3"):
                 self.assertNotIn(name, answer.json()["error"]["message"])
 
+    def test_switches(self):
+        """A key is told of models that it may ask for, and for whom a switch was where that was itself."""
+        ollama = self.server("ollama", ["mine", "theirs"], size_mb=6000)
+        daemon = self.behind(upstream(ollama, "ollama",
+                                      models=[{"name": name, "vram_mb": 6000} for name in ("mine", "theirs")]))
+        alice, bob = (bearer(self.new(daemon, *words)) for words in (("alice", "--models", "mine"), ("bob",)))
+        for model, headers in (("theirs", bob), ("mine", alice), ("theirs", bob), ("mine", bob)):
+            self.assertEqual(self.ask(daemon, model, headers={**headers, "User-Agent": ""}).status, 200)
+
+        def told(**options):
+            rows = daemon.http("GET", "/v1/gpu/models", **options).json()["switches"]
+            return [(row["model"], row["client"], [left["model"] for left in row["left"]]) for row in rows]
+
+        self.assertEqual(told(headers=alice, token=None), [("mine", None, [""]), ("mine", "key:alice", [""])])
+        self.assertEqual(told(headers=bob, token=None),
+                         [("mine", "key:bob", ["theirs"]), ("theirs", "key:bob", ["mine"]), ("mine", None, ["theirs"]),
+                          ("theirs", "key:bob", [])])
+        self.assertEqual([client for _, client, _ in told(unix=True)],
+                         ["key:bob", "key:bob", "key:alice", "key:bob"])
+        self.assertNotIn("key:bob", daemon.http("GET", "/v1/gpu/models", headers=alice, token=None).body.decode())
+
     def test_requests(self):
         """As many at the same time as may be: the next is told to come again, as its API says it, also on a tab."""
         plain = self.server("openai", ["m"])

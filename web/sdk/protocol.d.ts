@@ -457,6 +457,87 @@ export interface HistoryAct {
 	reason?: string;
 }
 
+/** A model that can be asked for, or is in memory. */
+export interface ModelState {
+	model: string;
+	alias: string | null;
+	server: string;
+	/** Its server did not answer last time. */
+	down: boolean;
+	state: Residence;
+	/** 0: not known. */
+	vram_mb: number;
+	running: number;
+	/** Of its memory; 0: none. */
+	lease: number;
+	/** Where it is in memory, or is loaded. */
+	gpu: string | null;
+	/** What loading took last. */
+	load_s: number | null;
+	/** Why the last load failed. */
+	failure: string | null;
+	retry_in_s: number | null;
+}
+
+export type Residence = "not loaded" | "waiting for memory" | "loading" | "ready" |
+	"leaving" | "unloading";
+
+/** Pages of a model server, and where they are served. */
+export interface ServedPages {
+	server: string;
+	url: string;
+}
+
+/** A request to a model, on its way. */
+export interface ModelRequest {
+	client: string;
+	path: string;
+	/** Empty where it may not be known. */
+	model: string;
+	class: Class;
+	state: string;
+	/** 0: it has no turn. */
+	lease: number;
+	/** What it waits for in the queue, its turn or its model's memory; 0: nothing. */
+	claim: number;
+	waited_s: number;
+	running_s: number | null;
+	/** From its turn to the answer's first byte. */
+	first_byte_s: number | null;
+}
+
+/** A model that was brought into memory, or is. */
+export interface ModelSwitch {
+	model: string;
+	server: string;
+	state: SwitchState;
+	/** When it was asked for. */
+	at: string;
+	since_s: number;
+	/** Whose request it was for; null where it may not be known. */
+	client: string | null;
+	class: Class;
+	/** Null while it waits. */
+	gpu: string | null;
+	/** For memory. */
+	waited_s: number | null;
+	/** Until it was ready, or its load failed or was broken off. */
+	load_s: number | null;
+	/** Models that had to leave for it. */
+	left: ModelLeft[];
+}
+
+export type SwitchState = "waiting for memory" | "loading" | "ready" | "failed" |
+	"broken off";
+
+export interface ModelLeft {
+	/** Empty where it may not be known. */
+	model: string;
+	server: string;
+	/** From when it was asked to leave until its memory was free; null: it leaves. */
+	took_s: number | null;
+}
+
 export interface Problem {
 	code: ErrorCode;
 	/** Its words. */
@@ -1275,6 +1356,16 @@ export namespace Http {
 		logs: ({ id: number; time: string; level: "debug" | "info" | "warn" | "error"; text: string; })[];
 		/** Ask again with `since=next` */
 		next: number;
+	}
+
+	/** Where each model stands, the requests on their way, and what switches cost. */
+	export interface Models {
+		models: ModelState[];
+		pages: ServedPages[];
+		/** The oldest first. */
+		requests: ModelRequest[];
+		/** The newest first. */
+		switches: ModelSwitch[];
 	}
 
 	/** A page of another origin asks to queue, or looks after what it asked. */

@@ -476,9 +476,13 @@ void inference_status(struct inference *inference, const struct request_context 
 	cleanup_text struct text body = {0};
 	struct client_names names;
 	struct gateway_client client = client_of(inference, context, &names);
+	struct gateway_viewer viewer = {.client = operates ? NULL : &client};
+	const struct core_config *core = inference->wire->config;
 
+	for (uint32_t gpu = 0; gpu < core->gpu_count; gpu++)
+		viewer.gpus[gpu] = core->gpus[gpu].name;
 	text_char(&body, '{');
-	gateway_status(inference->gateway, operates ? NULL : &client, &body, loop_now());
+	gateway_status(inference->gateway, &viewer, &body, loop_now());
 	text_char(&body, '}');
 	respond_json(context, 200, &body);
 }

@@ -55,6 +55,11 @@ struct mono_ms loop_now(void)
 	return seen.now;
 }
 
+struct wall_ms loop_wall_now(void)
+{
+	return (struct wall_ms){1764400000000};
+}
+
 void http_reply(struct net *net, uint64_t conn, int status, const struct http_header *headers,
 		size_t header_count, const char *body, size_t body_length)
 {
@@ -111,6 +116,7 @@ static int set_up(void **state)
 	gateway.catalog.residences = &gateway.residences;
 	gateway.residences = (struct residences){.catalog = &gateway.catalog,
 						 .port = &port,
+						 .switches = &gateway.switches,
 						 .party_next = LEASE_PARTY_FIRST + 1,
 						 .on_change = on_model};
 	for (size_t i = 0; i < 2; i++)
@@ -173,8 +179,8 @@ static void test_a_higher_class_takes_over_the_wait(void **state)
 	list_models("{\"data\":[{\"id\":\"m\"}]}", "{\"data\":[]}");
 	model = find("m");
 	for (unsigned i = 0; i < 3; i++) {
-		assert_int_equal(residence_want(&gateway.residences, model, classes[i], seen.now),
-				 0);
+		const struct switch_cause cause = {"client", "key:a", classes[i]};
+		assert_int_equal(residence_want(&gateway.residences, model, &cause, seen.now), 0);
 		assert_int_equal(seen.asks, i + 1);
 		assert_int_equal(seen.gone, i);
 		assert_int_equal(seen.asked.cls, classes[i]);
@@ -182,7 +188,8 @@ static void test_a_higher_class_takes_over_the_wait(void **state)
 		seen.now = mono_after(seen.now, 1000);
 	}
 
-	assert_int_equal(residence_want(&gateway.residences, model, LEASE_CHAT, seen.now), 0);
+	const struct switch_cause chat = {"client", "key:a", LEASE_CHAT};
+	assert_int_equal(residence_want(&gateway.residences, model, &chat, seen.now), 0);
 	assert_int_equal(seen.asks, 3); /* that of a voice stands for it, too */
 }
 

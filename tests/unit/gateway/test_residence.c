@@ -59,6 +59,11 @@ struct mono_ms loop_now(void)
 	return seen.now;
 }
 
+struct wall_ms loop_wall_now(void)
+{
+	return (struct wall_ms){1764400000000};
+}
+
 static void on_acquire(void *ctx, const struct lease_ask *ask)
 {
 	(void)ctx;
@@ -116,7 +121,9 @@ enum { UNLOAD_MS = 30 * 1000 };
 static const struct lease_port port = {
 	.acquire = on_acquire, .ready = on_ready, .release = on_release, .gone = on_gone};
 static const struct process_port processes = {.start = on_start, .stop = on_stop};
+static const struct switch_cause somebody = {"client", "key:a", LEASE_CHAT};
 static struct catalog catalog;
+static struct switch_log switches;
 static struct residences residences;
 static struct model *model;
 
@@ -135,12 +142,14 @@ static void begin(const char *kind, bool command)
 						     .ready = command ? "/health" : ""};
 
 	memset(&seen, 0, sizeof(seen));
+	memset(&switches, 0, sizeof(switches));
 	seen.now.v = 1000 * 1000;
 	catalog_init(&catalog, NULL, on_lists, NULL);
 	catalog.residences = &residences;
 	residences = (struct residences){.catalog = &catalog,
 					 .port = &port,
 					 .processes = &processes,
+					 .switches = &switches,
 					 .process_next = 1,
 					 .party_next = LEASE_PARTY_FIRST + 1,
 					 .finish_ms = 2000,
@@ -204,14 +213,14 @@ static bool resume(uint64_t lease)
 {
 	struct lease_kept kept = {lease, "server", "m", seen.again};
 
-	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	residence_unwanted(&residences, model);
 	return residence_resume(&residences, model->server, &kept, seen.now);
 }
 
 static void become_ready(void)
 {
-	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	news(SEND_GRANTED);
 	answer("/api/generate", 200, "{}");
 	answer("/api/ps", 200, loaded_m);
@@ -275,7 +284,7 @@ static void test_a_load_that_comes_late(void **state)
 		if (way == 3) {
 			resume(5);
 		} else {
-			assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now),
+			assert_int_equal(residence_want(&residences, model, &somebody, seen.now),
 					 0);
 			news(SEND_GRANTED);
 		}
@@ -310,7 +319,7 @@ static void test_a_load_that_never_comes(void **state)
 	(void)state;
 	for (int way = 0; way < 2; way++) {
 		begin("ollama", false);
-		assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+		assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 		news(SEND_GRANTED);
 		news(SEND_REVOKED);
 		for (int64_t ms = 0; way == 0 && ms < UNLOAD_MS; ms += 1000) {
@@ -332,7 +341,7 @@ static void test_a_load_that_failed(void **state)
 {
 	(void)state;
 	begin("ollama", false);
-	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	news(SEND_GRANTED);
 	answer("/api/generate", 500, "{}");
 	answer("/api/generate", 200, "{}");
@@ -464,7 +473,7 @@ static void test_command_of_the_last_broker(void **state)
 	end();
 
 	begin("openai", true);
-	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	news(SEND_GRANTED);
 	answer("/health", 200, "");
 	assert_int_equal(model->failures, 0);
@@ -480,11 +489,56 @@ static void test_a_stranger_on_its_port(void **state)
 	(void)state;
 	begin("openai", true);
 	seen.now = mono_after(seen.now, 60 * 1000);
-	assert_int_equal(residence_want(&residences, model, LEASE_CHAT, seen.now), 0);
+	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	news(SEND_GRANTED);
 	answer("/health", 200, "");
 	assert_int_equal(model->failures, 1);
 	assert_int_equal(seen.starts, 0);
+	end();
+}
+
+static enum switch_stage newest_stage(void)
+{
+	const struct switch_entry *entry = switch_log_before(&switches, NULL);
+
+	return entry ? entry->stage : SWITCH_NONE;
+}
+
+/* A switch goes the way of its model; what was in memory already, or is waited for in vain, is
+ * none. */
+static void test_switches(void **state)
+{
+	(void)state;
+	begin("ollama", false);
+	residence_want(&residences, model, &somebody, seen.now);
+	news(SEND_QUEUED);
+	assert_int_equal(model->lease, 5);
+	assert_int_equal(newest_stage(), SWITCH_WAITING);
+	residence_unwanted(&residences, model);
+	assert_int_equal(newest_stage(), SWITCH_NONE);
+	assert_int_equal(model->lease, 0);
+
+	residence_want(&residences, model, &somebody, seen.now);
+	news(SEND_GRANTED);
+	assert_int_equal(newest_stage(), SWITCH_LOADING);
+	answer("/api/generate", 500, "{}");
+	assert_int_equal(newest_stage(), SWITCH_FAILED);
+	answer("/api/generate", 200, "{}");
+	answer("/api/ps", 200, loaded_none);
+
+	pass(60 * 1000);
+	residence_want(&residences, model, &somebody, seen.now);
+	news(SEND_GRANTED);
+	news(SEND_REVOKED);
+	assert_int_equal(newest_stage(), SWITCH_BROKEN_OFF);
+	assert_int_equal(model->failures, 1); /* that was not one */
+	end();
+
+	begin("ollama", false);
+	resume(5);
+	news(SEND_GRANTED);
+	assert_int_equal(model->residence, RESIDENCE_READY);
+	assert_int_equal(newest_stage(), SWITCH_NONE);
 	end();
 }
 
@@ -504,6 +558,7 @@ int main(void)
 		cmocka_unit_test(test_found_too_late),
 		cmocka_unit_test(test_command_of_the_last_broker),
 		cmocka_unit_test(test_a_stranger_on_its_port),
+		cmocka_unit_test(test_switches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,8 @@ class Source:
         self.bodies = {}
         self.by_name = set()  # functions that are told the name of the field
         self.readers, self.writers = set(), set()
-        for path in sorted((root / "src/wire").rglob("*.[ch]")) + sorted((root / "src/server").rglob("*.c")):
+        for path in [*sorted((root / "src/wire").rglob("*.[ch]")), *sorted((root / "src/server").rglob("*.c")),
+                     root / "src/gateway/model_status.c", root / "src/gateway/proxy_status.c"]:
             self.add_file(path.relative_to(root / "src").as_posix(), path.read_text(encoding="utf-8"))
         self.reads = self.named_by(self.readers)
         self.writes = self.named_by(self.writers)
@@ -61,7 +62,7 @@ class Source:
     def key_of(self, function):
         key = self.find(function) or next((key for key in self.bodies if key[1] == function), None)
         if not key:
-            raise SystemExit(f"fields.py: there is no function {function} in src/wire and src/server; "
+            raise SystemExit(f"fields.py: there is no function {function} in the sources that are read; "
                              "was it renamed? Then say so in tests/unit/wire/protocol.py")
         return key
 

@@ -46,6 +46,7 @@ WRITTEN_BY = {("broker/ok",): ["session_encode_ok"], ("broker/log",): ["session_
               ("http/history",): ["history_encode_row", "route_history"], ("http/health",): ["route_health"],
               ("http/logs",): ["route_logs"], ("http/reloaded",): ["route_reload"], ("http/paired",): ["answer_ask"],
               ("http/sites",): ["route_sites"], ("http/site",): ["route_site_act"],
+              ("http/models",): ["gateway_status", "proxies_status", "proxied_status"],
               ("http/keys",): ["route_keys"], ("http/key_made",): ["make_key"], ("http/key",): ["route_key_revoke"],
               ("http/status", "broker/status"): ["status_encode_begin", "status_encode_gpu",
                                                  "gpu_encode_measured",
@@ -250,6 +251,8 @@ def check_words(protocol):
               "claim_state": [*words_of(types, r'\[CLAIM_\w+\] = "([\w-]+)"'), "stopping"],  # of wire/status_encode.c
               "end_reason": words_of(types, r'\[END_(?!NONE)\w+\] = "([\w-]+)"'),
               "yield_reason": words_of(types, r'\[YIELD_\w+\] = "([\w-]+)"'),
+              "residence": words_of("src/gateway/catalog.c", r'\[RESIDENCE_\w+\] = "([\w -]+)"'),
+              "switch_state": words_of("src/gateway/switch_log.c", r'\[SWITCH_(?!NONE)\w+\] = "([\w -]+)"'),
               "binding": words_of("src/core/binding.c", r'\[BIND_\w+\] = \{\.name = "([\w-]+)"'),
               "admin_act": words_of("src/wire/session_decode.c", r'\[ADMIN_\w+\] = "([\w-]+)"')}
     for name, words in tables.items():

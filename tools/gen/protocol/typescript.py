@@ -79,8 +79,11 @@ def comment(schema, indent):
 
 
 def alias(name, text, indent):
-    return textwrap.wrap(f"export type {name} = {text};", 92, initial_indent=indent, subsequent_indent=indent + "\t",
-                         break_on_hyphens=False)
+    """Its lines; a word of several parts stays in one."""
+    whole = re.sub(r'"[^"]*"', lambda word: word[0].replace(" ", "\u00a0"), text)
+    return [line.replace("\u00a0", " ") for line in
+            textwrap.wrap(f"export type {name} = {whole};", 92, initial_indent=indent, subsequent_indent=indent + "\t",
+                          break_on_hyphens=False)]
 
 
 def promised(schema, protocol, home):
