@@ -19,14 +19,15 @@ struct open_options {
 	const char *page;
 };
 
-static const char *const pages[] = {"dashboard", "console", "mic", "dreamer", "logs", NULL};
+static const char *const pages[] = {"dashboard", "console", "mic", "dreamer",
+				    "models",    "logs",    NULL};
 
 static const struct option_spec option_specs[] = {
 	{.letter = 'P',
 	 .name = "page",
 	 .kind = OPTION_CHOICE,
 	 .argument = "PAGE",
-	 .help = "dashboard, console, mic, dreamer or logs (dashboard)",
+	 .help = "dashboard, console, mic, dreamer, models or logs (dashboard)",
 	 .offset = offsetof(struct open_options, page),
 	 .choices = pages},
 	{.letter = 'p',

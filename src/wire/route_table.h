@@ -15,6 +15,8 @@
 	X(ROUTE_MIC, "GET", "/mic", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page, "Root Mic")   \
 	X(ROUTE_DREAMER, "GET", "/dreamer", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,       \
 	  "Root Dreamer")                                                                          \
+	X(ROUTE_MODELS_PAGE, "GET", "/models", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,    \
+	  "models of the gateway, requests, and what switches cost")                               \
 	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, pages,       \
 	  route_page, "the log viewer, for clients that accept `text/html`")                       \
 	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, ROUTE_PATTERN, pages, route_file, \

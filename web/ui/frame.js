@@ -17,6 +17,7 @@ const PAGES = [
 	{ page: "console", href: "/console", label: "Console" },
 	{ page: "mic", href: "/mic", label: "Mic" },
 	{ page: "dreamer", href: "/dreamer", label: "Dreamer" },
+	{ page: "models", href: "/models", label: "Models" },
 	{ page: "logs", href: "/logs", label: "Logs" },
 ];
 

@@ -12,7 +12,7 @@ static const struct {
 	const char *address, *name; /* of its folder below web/pages */
 } table[] = {
 	{"/", "dashboard"},      {"/console", "console"}, {"/mic", "mic"},
-	{"/dreamer", "dreamer"}, {"/logs", "logs"},
+	{"/dreamer", "dreamer"}, {"/models", "models"},   {"/logs", "logs"},
 };
 
 enum { PAGE_COUNT = sizeof(table) / sizeof(*table), NAME_BYTES_MAX = 32 };

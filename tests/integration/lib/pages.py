@@ -12,7 +12,8 @@ sys.path.insert(0, str(ROOT / "tools" / "gen"))
 from join import join_page, join_worker  # noqa: E402 (by the path above)
 
 # Address -> folder below web/pages.
-PAGES = {"/": "dashboard", "/console": "console", "/mic": "mic", "/dreamer": "dreamer", "/logs": "logs"}
+PAGES = {"/": "dashboard", "/console": "console", "/mic": "mic", "/dreamer": "dreamer", "/models": "models",
+         "/logs": "logs"}
 # What a browser says when it opens an address.
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8", "Sec-Fetch-Site": "none"}
 

@@ -103,7 +103,7 @@ static void test_files(void **state)
 		{"/openapi.json", ROUTE_OPENAPI},
 	};
 	static const char *const unknown[] = {"/pages", "/pages/",   "/page/x",      "/xpages/x",
-					      "/sdk",   "/modules/", "/Vendor/x.js", "/models"};
+					      "/sdk",   "/modules/", "/Vendor/x.js", "/models/"};
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		assert_int_equal(route_find("GET", known[i].path, true, &match), 0);
 		assert_int_equal(match.route->id, known[i].id);

@@ -10,7 +10,9 @@ import { after, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { root } from "../lib/packages.mjs";
+import { ModelServer, chat } from "../lib/model_server.mjs";
 import { connect } from "../lib/session.mjs";
+import { until } from "../lib/until.mjs";
 
 const { resolve } = createRequire(join(root, "web/package.json"));
 const AXE = readFileSync(resolve("axe-core/axe.min.js"), "utf8");
@@ -123,7 +125,7 @@ async function dashboard(page, what) {
 
 /** @param {Page} page */
 async function others(page) {
-	for (const path of ["/console", "/mic", "/dreamer", "/logs"]) {
+	for (const path of ["/console", "/mic", "/dreamer", "/models", "/logs"]) {
 		await page.goto(daemon.base + path);
 		await connected(page);
 		await judge(page, path);
@@ -135,9 +137,46 @@ async function others(page) {
 	}
 }
 
+/** The page of models, where one works, others wait, one has failed and one comes in.
+ * @param {Page} page */
+async function models(page) {
+	await page.locator(".requests tbody tr").nth(19).waitFor();
+	await judge(page, "models, much");
+	await page.getByRole("button", { name: /^Show \d+ more/ }).click();
+	await page.getByRole("button", { name: "Show fewer" }).waitFor();
+	await judge(page, "models, everything shown");
+}
+
+/** A broker with models, in each way to look. @param {string[]} modes */
+async function withModels(modes) {
+	const server = await new ModelServer(["small", "large", "W".repeat(128)]).listen();
+	const gateway = await startDaemon({
+		config: { vram_headroom_mb: 0, upstreams: [server.upstream] },
+	});
+	try {
+		server.loadStatus = 500;
+		await chat(gateway, "W".repeat(128), "one that fails");
+		server.loadStatus = 200;
+		await chat(gateway, "small", "the first");
+		server.answers.close();
+		for (let i = 0; i < 24; i++) chat(gateway, "small", `client-${i}`);
+		chat(gateway, "large", "W".repeat(128));
+		await until(
+			async () => (await gateway.http("GET", "/v1/gpu/models")).requests.length === 25,
+			{ what: "all ask" },
+		);
+		for (const mode of modes)
+			await inMode(mode, async (page) => models(page), { at: gateway, path: "/models" });
+	} finally {
+		server.close();
+		await gateway.stop();
+	}
+}
+
 /** A profile for each way to look.
- * @param {string} mode @param {(page: Page) => Promise<void>} act */
-async function inMode(mode, act) {
+ * @param {string} mode @param {(page: Page) => Promise<void>} act
+ * @param {{at?: import("../lib/daemon.mjs").Daemon, path?: string}} [where] */
+async function inMode(mode, act, { at = daemon, path = "/" } = {}) {
 	const browser = await openBrowser({
 		context: { ...MODES[mode], bypassCSP: true, reducedMotion: "reduce" },
 	});
@@ -146,7 +185,7 @@ async function inMode(mode, act) {
 		await stranger.goto(daemon.base);
 		await judge(stranger, "signed out");
 		await stranger.close();
-		await act(await browser.signedInPage(daemon));
+		await act(await browser.signedInPage(at, path));
 	} finally {
 		await browser.close();
 	}
@@ -166,3 +205,5 @@ for (const mode of Object.keys(MODES)) {
 	test(`axe finds nothing, ${mode}, with much running`, () =>
 		inMode(mode, (page) => dashboard(page, "much")));
 }
+
+test("axe finds nothing where models are switched", () => withModels(Object.keys(MODES)));

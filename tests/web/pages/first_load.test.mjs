@@ -19,6 +19,7 @@ const LIMITS = {
 	"/console": { bytes: 130_000, requests: 12 },
 	"/mic": { bytes: 80_000, requests: 10 },
 	"/dreamer": { bytes: 75_000, requests: 10 },
+	"/models": { bytes: 30_000, requests: 5 },
 	"/logs": { bytes: 22_000, requests: 5 },
 };
 

@@ -219,7 +219,7 @@ for (const width of [390, 320]) {
 			const box = await cell.boundingBox();
 			assert.ok(box && box.x >= 0 && box.x + box.width <= width, "a detail is cut");
 		}
-		for (const path of ["/console", "/mic", "/dreamer", "/logs"]) {
+		for (const path of ["/console", "/mic", "/dreamer", "/models", "/logs"]) {
 			await page.goto(daemon.base + path);
 			await page.locator("#frame-connection.state-open").waitFor();
 			assert.deepEqual(await tooWide(page), [], path);
@@ -287,7 +287,7 @@ test("forced colours: the current page, the chosen time and who takes VRAM are t
 test("forced colours take the ground away: each button has a border", async () => {
 	const page = await look({ viewport: DESK, forcedColors: "active" });
 	const bare = [];
-	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/models", "/logs"]) {
 		await page.goto(daemon.base + path);
 		await page.locator("#frame-connection.state-open").waitFor();
 		bare.push(
@@ -305,7 +305,7 @@ test("forced colours take the ground away: each button has a border", async () =
 test("on the narrowest phone no choice is cut", async () => {
 	const page = await look({ viewport: { width: 320, height: 700 } });
 	const cut = [];
-	for (const path of ["/", "/console", "/mic", "/dreamer", "/logs"]) {
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/models", "/logs"]) {
 		await page.goto(daemon.base + path);
 		await page.locator("#frame-connection.state-open").waitFor();
 		cut.push(
