@@ -72,9 +72,22 @@ class Checkpoint(DaemonTest):
         wait_until(lambda: len(self.signs()) == count, "the job is at work")
         return self.wrapper
 
+    def session(self, name, **options):
+        """It leaves before the daemon stops: a holder that loses its session is ended, and that is this process."""
+        session = self.d.session(name, **options)
+        self.addCleanup(self.leave, session)
+        return session
+
+    @staticmethod
+    def leave(session):
+        try:
+            session.bye()
+        except OSError:
+            pass  # the daemon, or the session, has ended already
+
     def voice(self, **need):
         """It asks, and has the GPU: its session and its lease."""
-        session = self.d.session("voice")
+        session = self.session("voice")
         return session, session.hold(**{"class": "voice", **need})["lease"]
 
     def leader(self):
@@ -168,7 +181,7 @@ class AwayAndBack(Checkpoint):
         """A program that starts to use CUDA while the others leave is moved as well."""
         self.start_job(kind="late")
         self.scenario("hang checkpoint")
-        voice = self.d.session("voice")
+        voice = self.session("voice")
         ref = voice.acquire(**{"class": "voice"})
         wait_until(lambda: [call for call, _ in self.calls()] == ["lock", "checkpoint"], "it is on its way")
         (self.folder / "more").touch()
@@ -182,7 +195,7 @@ class AwayAndBack(Checkpoint):
         """Nobody needs the GPU any more before it has left: it is put back at once, and stays."""
         self.start_job()
         self.scenario("hang checkpoint")
-        voice = self.d.session("voice")
+        voice = self.session("voice")
         voice.acquire(**{"class": "voice"})
         wait_until(lambda: [call for call, _ in self.calls()] == ["lock", "checkpoint"], "it is on its way")
         voice.bye()
@@ -243,7 +256,7 @@ class TheEndOfIt(Checkpoint):
                 self.start_daemon()
                 self.start_job()
                 self.scenario(f"hang {call}")
-                voice = self.d.session("voice")
+                voice = self.session("voice")
                 ref = voice.acquire(**{"class": "voice"})
                 if call in ("restore", "unlock"):
                     voice.release(voice.wait("granted", ref=ref)["lease"])
@@ -263,7 +276,7 @@ class TheEndOfIt(Checkpoint):
         """SIGINT to the wrapper while the driver is at work: all is put back first, for it may want to save."""
         self.start_job(kind="stubborn")
         self.scenario("hang checkpoint")
-        self.d.session("voice").acquire(**{"class": "voice"})
+        self.session("voice").acquire(**{"class": "voice"})
         wait_until(lambda: "checkpoint" in self.names(), "it is on its way")
         self.wrapper.send_signal(signal.SIGINT)
         self.scenario()
@@ -315,7 +328,7 @@ class TheEndOfIt(Checkpoint):
         """An operator takes the lease while the driver is at work: SIGTERM, its grace, SIGKILL."""
         self.start_job()
         self.scenario("hang checkpoint")
-        self.d.session("voice").acquire(**{"class": "voice"})
+        self.session("voice").acquire(**{"class": "voice"})
         wait_until(lambda: "checkpoint" in self.names(), "it hangs there")
         self.run_cli(self.d, "release", "--now", "train")
         self.ended(75)
@@ -572,7 +585,7 @@ class Measured(Checkpoint):
         pid = next(iter(self.states()))
         self.memory((pid, 12 * GIB))
         wait_until(lambda: self.row().get("vram_mb_measured") == 12 * GIB, "it is measured")
-        voice = self.d.session("voice")
+        voice = self.session("voice")
         ref = voice.acquire(**{"class": "voice", "vram_mb": 20 * GIB})
         wait_until(lambda: self.states()[pid] == "checkpointed", "it is off the GPU")
         holds_for(lambda: not voice.messages("granted", ref=ref), "its memory is not free yet", 0.3)
@@ -591,7 +604,7 @@ class Measured(Checkpoint):
         pid = next(iter(self.states()))
         self.memory((pid, 16 * GIB))
         wait_until(lambda: self.row().get("vram_mb_measured") == 16 * GIB, "it is measured")
-        voice = self.d.session("voice")
+        voice = self.session("voice")
         ref = voice.acquire(**{"class": "voice"})
         wait_until(lambda: self.states()[pid] == "checkpointed", "it is off the GPU")
         self.memory((os.getpid(), 12 * GIB))
@@ -624,7 +637,7 @@ class WithoutABroker(Checkpoint):
         voice.drop()
         holds_for(lambda: set(self.states().values()) == {"checkpointed"}, "it stays away", 0.3)
         self.d.start()
-        voice = self.d.session("voice", resume=resume)
+        voice = self.session("voice", resume=resume)
         wait_until(lambda: self.d.waiting() == ["train"], "it is back")
         self.assert_away()
         voice.release(held)
