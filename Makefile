@@ -83,6 +83,12 @@ bench: build ## Baton beside a floor server and Redis, as ratios; instructions p
 	@bench/bench.py $(BUILD)
 	@bench/gateway.py $(BUILD)
 	@bench/instructions.py $(BUILD)
+	@bench/switches.py $(BUILD)
+
+bench-rivals: build ## the gateway beside nginx, Portkey and LiteLLM, which it installs (750 MB)
+	@tools/dev/deps.sh rivals
+	@ninja -C $(BUILD) bench/model_server bench/requests
+	@bench/gateway.py $(BUILD)
 
 lint: build ## layers, purity, tidiness, format, headers
 	@tools/dev/deps.sh lint
@@ -100,5 +106,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench bench-rivals lint install clean deps
 .DEFAULT_GOAL := help

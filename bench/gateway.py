@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The gateway beside nginx and a direct connection, in one run: added latency, streams, a large upload.
+"""The gateway beside nginx, other gateways and a direct connection, in one run: added latency, streams, a large upload.
 
 usage: gateway.py BUILD_DIR [--seconds S] [--rounds N] [--upload-mib M] [--json]
 
@@ -21,8 +21,10 @@ from bench import Baton, Server, machine
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "lib"))
 import nginx  # noqa: E402
+import rivals  # noqa: E402
 
 RATES = (1, 100, 1000)
+RIVALS_RATE_MAX = 100  # above it they have a queue without end
 STREAMS, TOKENS = 200, 1000  # 100 tokens/s each
 TURN = "  - {name: one, kind: openai, url: 'http://%s', vram_mb: 1000}\n"
 NO_TURN = "  - {name: one, kind: openai, url: 'http://%s', gpu: none}\n"
@@ -60,6 +62,9 @@ def latency(build, server, rate, seconds, rounds):
         if nginx.installed():
             with nginx.Nginx(server) as proxy:
                 row["nginx"] = requests(build, "rate", proxy.address, "none", rate, seconds)
+        for rival in rivals.installed() if rate <= RIVALS_RATE_MAX else ():
+            with rival(server) as proxy:
+                row[rival.name] = requests(build, "rate", proxy.address, proxy.key, rate, seconds)
         for name, config in (("baton", TURN), ("baton, no turn", NO_TURN)):
             with Gateway(build, server, config) as gateway:
                 row[name] = requests(build, "rate", gateway.address, gateway.key, rate, seconds)

@@ -4,7 +4,8 @@
 # takes, which is no Node and no second compiler. "pages" adds Node, for the pages' libraries and demo
 # models; "lint" and "fuzz" clang and its tools; "test" all of that, the tests' browsers and shells and
 # all packages of package-lock.json in web and tests/gateway and of requirements.txt in tests/openapi, python,
-# integration and gateway; "bench" what only the benchmark compares with, or counts by; "nginx" what the cancel
+# integration and gateway; "bench" what only the benchmark compares with, or counts by; "rivals" other
+# gateways that bench/gateway.py compares with (750 MB); "nginx" what the cancel
 # matrix is run beside.
 # Where dpkg is not the package manager, it says what to look for.
 # Environment: SUDO, such as "sudo -n" to ask for no password.
@@ -34,8 +35,9 @@ lint | fuzz) with_clang ;;
 test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish python3-jsonschema python3-venv) ;;
 bench) packages+=(redis-server redis-tools valgrind nginx-light) ;;
 nginx) packages=(nginx-light) ;;
+rivals) packages=(python3-venv nginx-light) && with_node ;;
 *)
-	echo "usage: tools/dev/deps.sh [build|pages|lint|fuzz|test|bench|nginx]" >&2
+	echo "usage: tools/dev/deps.sh [build|pages|lint|fuzz|test|bench|rivals|nginx]" >&2
 	exit 64
 	;;
 esac
@@ -67,11 +69,23 @@ install_venv() {
 	cat "${wanted[@]}" >"$have"
 }
 
+install_rivals() {
+	local have=build-rivals/requirements.txt
+	[ "$what" = rivals ] || return 0
+	(cd bench/rivals && npm ci --no-progress)
+	cmp -s bench/rivals/requirements.txt "$have" && return 0
+	echo "deps: installing LiteLLM (into build-rivals/)"
+	python3 -m venv --clear build-rivals
+	build-rivals/bin/pip install -q --disable-pip-version-check -r bench/rivals/requirements.txt
+	cp bench/rivals/requirements.txt "$have"
+}
+
 if ! command -v dpkg-query >/dev/null; then
 	[ ${#packages[@]} -eq 0 ] ||
 		echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
 	install_libraries
 	install_venv
+	install_rivals
 	exit 0
 fi
 
@@ -83,6 +97,7 @@ done
 if [ ${#missing[@]} -eq 0 ]; then
 	install_libraries
 	install_venv
+	install_rivals
 	exit 0
 fi
 
@@ -102,3 +117,4 @@ echo "deps: installing ${missing[*]}"
 	apt-get install -y -q --no-install-recommends "${missing[@]}"
 install_libraries
 install_venv
+install_rivals
