@@ -139,8 +139,8 @@ class Access(DaemonTest):
     def test_files_are_private(self):
         """Section 7: token and journal are 0600, the folders 0700; the token is 256 bits, not printed."""
         self.assertEqual(stat.S_IMODE(os.stat(self.d.state).st_mode), 0o700)
-        for file in self.d.state.iterdir():
-            self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o600, file)
+        for file in self.d.state.rglob("*"):
+            self.assertEqual(stat.S_IMODE(file.stat().st_mode), 0o700 if file.is_dir() else 0o600, file)
         self.assertEqual(stat.S_IMODE(os.stat(self.d.socket).st_mode), 0o600)
         self.assertGreaterEqual(len(self.d.token), 43)
         self.assertNotIn(self.d.token, self.d.log())
