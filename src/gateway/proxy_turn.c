@@ -286,6 +286,10 @@ void proxied_model_changed(struct gateway *gateway, struct model *model)
 		if (p->model == model)
 			follow_model(p, model, now);
 	}
+	if (model->residence == RESIDENCE_LEAVING) { /* nothing begins: pages form no batch */
+		model->takes_batch = false;
+		residence_worked(&gateway->residences, model, now);
+	}
 	if (model->residence != RESIDENCE_NONE)
 		return;
 	list_each (it, next, &gateway->proxied) {
