@@ -59,7 +59,9 @@ function begin(model, client) {
 async function look(context = { viewport: DESK }, at = daemon) {
 	const browser = await openBrowser({ context });
 	browsers.push(browser);
-	const page = await browser.signedInPage(at, "/models");
+	await (await browser.signedInPage(at, "/logs")).close(); // signing in leads past the dashboard
+	const page = await browser.page();
+	await page.goto(`${at.base}/models`);
 	await page.locator("#cards > .card").first().waitFor();
 	return page;
 }
