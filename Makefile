@@ -68,7 +68,7 @@ bundles: build ## RUNS=N times each bundled page whose thread stands still: nobo
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
-bundles-firefox: build ## the same in Firefox, a minute for each page: a quarter of an hour for RUNS=1
+bundles-firefox: build ## the same in Firefox, each page in a process of its own; runs follow each other
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_BROWSER=firefox BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 

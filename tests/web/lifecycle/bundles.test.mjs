@@ -5,7 +5,7 @@
 // BUNDLES_RUNS: how often (`make bundles`), and then for a minute each by the broker's own times,
 // five runs side by side, each with a broker of its own. BUNDLES_BROWSER=firefox
 // (`make bundles-firefox`): there a page that waits for a request lets its worker's messages
-// through, so it computes instead, one page after the other.
+// through, so it computes instead, each in a process of its own, and runs follow each other.
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -50,18 +50,20 @@ const pages = {};
 /** Answers `/still` only after so long: for a page that stands still without taking a core.
  * @param {(request: any, answer: any) => void} rest */
 async function serve(rest) {
+	// Firefox keeps all pages of a host in one process, and a page that computes stops the others.
+	const host = FIREFOX ? `127.0.0.${sites.length + 2}` : "127.0.0.1";
 	const server = createServer((request, answer) => {
 		if (request.url?.startsWith("/still")) setTimeout(() => answer.end(), STILL_MS);
 		else rest(request, answer);
 	});
-	await new Promise((done) => server.listen(0, "127.0.0.1", () => done(0)));
+	await new Promise((done) => server.listen(0, host, () => done(0)));
 	const { port } = /** @type {any} */ (server.address());
 	const stop = () => {
 		server.close();
 		server.closeAllConnections();
 	};
-	sites.push({ base: `http://127.0.0.1:${port}`, stop });
-	return `http://127.0.0.1:${port}`;
+	sites.push({ base: `http://${host}:${port}`, stop });
+	return `http://${host}:${port}`;
 }
 
 /** @param {string} folder @param {Record<string, string>} [headers] */
@@ -156,15 +158,15 @@ const begin = (tab) =>
 		ms: 30000,
 	});
 
-/** A page that stands still under a lease, and one that waits for its GPU.
+/** A page that will stand still under a lease, and one that waits for its GPU.
  * @param {import("../lib/daemon.mjs").Daemon} daemon @param {string} name @param {number} at */
 async function open(daemon, name, at) {
 	const gpu = `gpu${at}`;
 	const tab = await browser.page(pages[name]);
 	await until(() => tab.run("() => Boolean(globalThis.sdk)"), { what: name, ms: 60000 });
 	const other = await connect(daemon, "other");
-	const told = tab.run(
-		standStill,
+	await tab.run(
+		`(...options) => { globalThis.told = (${standStill})(...options); }`,
 		{ name, url: daemon.base, token: daemon.token },
 		gpu,
 		FIREFOX ? STILL_MS : 0,
@@ -179,15 +181,18 @@ async function open(daemon, name, at) {
 	);
 	other.send({ type: "acquire", ref: 1, timeout_s: null, gpu });
 	await other.hear("queued");
-	await begin(tab);
-	return { tab, told, other };
+	return { name, tab, other };
 }
 
 let opened = Promise.resolve();
 
 /** Pages are opened one after the other: they shall have the processor. @type {typeof open} */
 function openInTurn(...page) {
-	const mine = opened.then(() => open(...page));
+	const mine = opened.then(async () => {
+		const held = await open(...page);
+		await begin(held.tab);
+		return held;
+	});
 	opened = mine.then(
 		() => undefined,
 		() => undefined,
@@ -195,10 +200,8 @@ function openInTurn(...page) {
 	return mine;
 }
 
-/** @param {Parameters<typeof open>} page */
-async function round(...page) {
-	const [, name] = page;
-	const { tab, told, other } = await openInTurn(...page);
+/** What becomes of a page that has begun. @param {Awaited<ReturnType<typeof open>>} held */
+async function outcome({ name, tab, other }) {
 	const offered = await until(() => other.messages.find((m) => m.type === "offered"), {
 		what: `the one after ${name} is offered the GPU`,
 		ms: STILL_MS + 30000,
@@ -206,7 +209,7 @@ async function round(...page) {
 	});
 	const granted = clock();
 	other.send({ type: "accept", lease: offered.lease });
-	const all = { name, granted, ...(await told) };
+	const all = { name, granted, ...(await tab.run("() => globalThis.told")) };
 	other.close();
 	await tab.close();
 	return all;
@@ -216,18 +219,29 @@ async function round(...page) {
 async function rounds(...page) {
 	const all = [];
 	for (let run = daemons.indexOf(page[0]); run < RUNS; run += daemons.length)
-		all.push(await round(...page));
+		all.push(await outcome(await openInTurn(...page)));
 	return all;
+}
+
+/** All pages once, which begin when all are there: while they compute no other can be opened. */
+async function roundOfAll() {
+	const held = [];
+	for (const [at, name] of Object.keys(pages).entries())
+		held.push(await open(daemons[0], name, at));
+	await Promise.all(held.map(({ tab }) => begin(tab)));
+	return Promise.all(held.map(outcome));
 }
 
 /** All pages, as many times each. */
 async function everyRound() {
-	const each = daemons.flatMap((daemon) =>
-		Object.keys(pages).map((name, at) => () => rounds(daemon, name, at)),
-	);
-	if (!FIREFOX) return (await Promise.all(each.map((go) => go()))).flat();
+	if (!FIREFOX) {
+		const each = daemons.flatMap((daemon) =>
+			Object.keys(pages).map((name, at) => rounds(daemon, name, at)),
+		);
+		return (await Promise.all(each)).flat();
+	}
 	const all = [];
-	for (const go of each) all.push(...(await go()));
+	for (let run = 0; run < RUNS; run++) all.push(...(await roundOfAll()));
 	return all;
 }
 
