@@ -50,7 +50,7 @@ export async function showReport(broker) {
 		+ `${await browserText()}\n${await brokerText(broker)}`;
 	const report = element(
 		"pre",
-		{ class: "report mono", tabindex: "0", "aria-label": "Report" },
+		{ class: "report mono", role: "region", tabindex: "0", "aria-label": "Report" },
 		text,
 	);
 	const copy = element("button", { type: "button", class: "primary" }, "Copy");

@@ -67,14 +67,18 @@ async function busy() {
 	}
 }
 
-/** What axe finds. @param {Page} page @param {string} state */
+/** What axe finds, and names that no reader may say, which it finds incomplete.
+ * @param {Page} page @param {string} state */
 async function judge(page, state) {
 	if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(`${AXE};0`);
 	const found = await page.evaluate(async () => {
-		const { violations } = await /** @type {any} */ (globalThis).axe.run(document, {
-			resultTypes: ["violations"],
+		const { violations, incomplete } = await /** @type {any} */ (globalThis).axe.run(document, {
+			resultTypes: ["violations", "incomplete"],
 		});
-		return violations.map(
+		const unsaid = incomplete.filter(
+			(/** @type {any} */ one) => one.id === "aria-prohibited-attr",
+		);
+		return [...violations, ...unsaid].map(
 			(/** @type {any} */ one) =>
 				`${one.id}: ${one.nodes
 					.slice(0, 3)
