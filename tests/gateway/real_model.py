@@ -110,8 +110,8 @@ class RealModels(ManagedTest):
         self.assertEqual(slow.read_head()[0], 200)
         chunks = slow.chunks()
         next(chunks)
-        voice = self.ask(daemon, "endless", headers={"x-baton-class": "voice"}, max_tokens=len(WORDS.split()))
-        self.assertEqual(self.said(voice), WORDS)
+        voice = self.ask(daemon, "endless", headers={"x-baton-class": "voice"}, max_tokens=16)
+        self.assertIn("the broker grants one lease", self.said(voice))
         last = json.loads(b"".join(chunks).rpartition(b"data: {")[2].join((b"{", b"")).split(b"\n")[0])
         self.assertEqual(last["error"]["code"], "outranked")
 
