@@ -85,6 +85,10 @@ bench: build ## Baton beside a floor server and Redis, as ratios; instructions p
 	@bench/instructions.py $(BUILD)
 	@bench/switches.py $(BUILD)
 
+real-model: build ## two models of real llama.cpp behind the gateway, on the processor
+	@tools/dev/deps.sh test
+	@BATON_BIN=$(abspath $(BUILD))/baton python3 tests/gateway/real_model.py node
+
 bench-rivals: build ## the gateway beside nginx, Portkey and LiteLLM, which it installs (750 MB)
 	@tools/dev/deps.sh rivals
 	@ninja -C $(BUILD) bench/model_server bench/requests
@@ -106,5 +110,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench bench-rivals lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench bench-rivals real-model lint install clean deps
 .DEFAULT_GOAL := help

@@ -25,27 +25,33 @@ const choiceOf = (isChat, text, end) =>
 		? { index: 0, delta: text ? { content: text } : {}, finish_reason: end }
 		: { index: 0, text, finish_reason: end };
 
-/** The whole text; `onWord` as it comes. */
+/** The whole text; `onWord` as it comes. Words may be told after the end of the whole: the rest is said then. */
 const generate = async (body, response, onWord) => {
 	const options = body.messages ? { messages: body.messages } : { prompt: String(body.prompt) };
-	let text = "";
+	let said = "";
 	const stop = () => context.stopCompletion();
+	const say = (word) => {
+		said += word;
+		onWord(word);
+	};
 
 	response.on("close", stop);
 	working = true;
 	try {
-		await context.completion(
-			{ ...options, n_predict: body.max_tokens ?? 64, temperature: 0, penalty_repeat: 1 },
-			(token) => {
-				text += token.token;
-				onWord(token.token);
-			},
-		);
+		const settings = {
+			...options,
+			n_predict: body.max_tokens ?? 64,
+			temperature: 0,
+			penalty_repeat: 1,
+		};
+		const whole = await context.completion(settings, (token) => working && say(token.token));
+		working = false;
+		if (whole.text.startsWith(said) && whole.text !== said) say(whole.text.slice(said.length));
 	} finally {
 		working = false;
 		response.off("close", stop);
 	}
-	return text;
+	return said;
 };
 
 const stream = async (body, response) => {
