@@ -13,21 +13,6 @@
 #include "net/loop.h"
 #include "net/tunnel.h"
 
-static bool take_field(const struct http_request *request, const char *name, char *ret, size_t size)
-{
-	struct http_field_iterator all = request->fields;
-	struct http_field field;
-
-	while (http_field_next(&all, &field)) {
-		if (!http_field_is(&field, name) || field.value_length >= size)
-			continue;
-		memcpy(ret, field.value, field.value_length);
-		ret[field.value_length] = '\0';
-		return true;
-	}
-	return false;
-}
-
 /* What `Connection` names is about this connection, too. */
 static bool is_named(const struct http_request *request, const struct http_field *name)
 {
@@ -223,9 +208,9 @@ static int judge_request(const struct proxy *proxy, const struct http_request *r
 		.fetch_site = request->sec_fetch_site,
 	};
 
-	if (take_field(request, "sec-fetch-mode", mode, sizeof(mode)))
+	if (http_field_text(request->fields, "sec-fetch-mode", mode, sizeof(mode)))
 		facts.fetch_mode = mode;
-	if (take_field(request, "sec-fetch-dest", dest, sizeof(dest)))
+	if (http_field_text(request->fields, "sec-fetch-dest", dest, sizeof(dest)))
 		facts.fetch_dest = dest;
 	return -proxy_gate(&proxy->hosts, &facts);
 }

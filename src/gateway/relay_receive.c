@@ -74,22 +74,6 @@ static void keep_fields(struct relay *relay, const struct http_request *request)
 	relay->fields = kept.bytes;
 }
 
-/* The value of a field that Baton reads itself; false: absent or too long. */
-static bool take_field(const struct http_request *request, const char *name, char *ret, size_t size)
-{
-	struct http_field_iterator all = request->fields;
-	struct http_field field;
-
-	while (http_field_next(&all, &field)) {
-		if (!http_field_is(&field, name) || field.value_length >= size)
-			continue;
-		memcpy(ret, field.value, field.value_length);
-		ret[field.value_length] = '\0';
-		return true;
-	}
-	return false;
-}
-
 static struct relay *open_relay(struct gateway *gateway, const struct http_request *request,
 				const struct api_route *route, const struct gateway_client *client)
 {
@@ -128,7 +112,7 @@ static int take_class(struct relay *relay, const struct http_request *request, u
 	char name[16];
 	int cls;
 
-	if (!take_field(request, "x-baton-class", name, sizeof(name))) {
+	if (!http_field_text(request->fields, "x-baton-class", name, sizeof(name))) {
 		relay->cls = class_nearest(classes, relay->cls);
 		return 0;
 	}
@@ -165,7 +149,8 @@ static bool take_model_aside(struct relay *relay, const struct http_request *req
 		at += strcspn(at, "&");
 	}
 	if (named == 0) {
-		if (!take_field(request, "x-baton-model", relay->aside, sizeof(relay->aside)))
+		if (!http_field_text(request->fields, "x-baton-model", relay->aside,
+				     sizeof(relay->aside)))
 			relay->aside[0] = '\0';
 		return true;
 	}

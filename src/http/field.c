@@ -80,6 +80,21 @@ bool http_field_next(struct http_field_iterator *iterator, struct http_field *re
 	return false;
 }
 
+bool http_field_text(struct http_field_iterator fields, const char *name, char *ret_text,
+		     size_t size)
+{
+	struct http_field field;
+
+	while (http_field_next(&fields, &field)) {
+		if (!http_field_is(&field, name) || field.value_length >= size)
+			continue;
+		memcpy(ret_text, field.value, field.value_length);
+		ret_text[field.value_length] = '\0';
+		return true;
+	}
+	return false;
+}
+
 bool http_list_has(const char *list, size_t length, const char *token)
 {
 	size_t token_length = strlen(token);

@@ -25,6 +25,9 @@ struct http_field_iterator {
 	const char *at, *end;
 };
 bool http_field_next(struct http_field_iterator *iterator, struct http_field *ret_field);
+/* The first value of that name which fits, as text; false: there is none. */
+bool http_field_text(struct http_field_iterator fields, const char *name, char *ret_text,
+		     size_t size);
 
 /* Whether the comma-separated list contains the token; ignores case. */
 bool http_list_has(const char *list, size_t length, const char *token);
