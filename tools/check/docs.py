@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Keeps the documentation true where a program can. Usage: docs.py [ROOT]; 1 when something is wrong.
 
-- Each test that docs/cases.md names exists: `folder/file::name`, from tests/ on; of a browser test
-  (.mjs) the name is its title.
 - Each key of the configuration stands in docs/operations.md and in the man page.
 - Each relative link of a Markdown file leads to a file.
 - docs/conformance.md has a row for each scenario of tests/conformance, in the scenario's own words.
@@ -13,7 +11,6 @@ import pathlib
 import re
 import sys
 
-NAMED = re.compile(r"`([\w./-]+\.(?:py|c|mjs))::([^`]+)`")
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 KEYS = [("src/config/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
         ("src/config/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
@@ -22,23 +19,6 @@ KEY_PAGES = ("docs/operations.md", "man/baton-config.5.scd")
 
 def read(path):
     return path.read_text(encoding="utf-8")
-
-
-def names_test(path, name):
-    if path.suffix == ".mjs":
-        return re.search(rf"\b(?:test|it)\(\s*[\"`]{re.escape(name)}[\"`]", read(path))
-    return re.search(rf"\b{name}\s*\(", read(path))
-
-
-def check_cases(root):
-    text = read(root / "docs" / "cases.md")
-    for match in NAMED.finditer(text):
-        line = text.count("\n", 0, match.start()) + 1
-        path = root / "tests" / match[1]
-        if not path.is_file():
-            yield f"docs/cases.md:{line}: no file tests/{match[1]}"
-        elif not names_test(path, match[2]):
-            yield f"docs/cases.md:{line}: tests/{match[1]} has no {match[2]}"
 
 
 def check_keys(root):
@@ -74,9 +54,6 @@ def check_scenarios(root):
     for name in sorted(rows.keys() | scenarios.keys()):
         if rows.get(name) != scenarios.get(name):
             yield f"docs/conformance.md: the row of {name} and its scenario do not say the same"
-    for name in sorted(set(re.findall(r"`conformance/scenarios/([\w-]+)\.json`", read(root / "docs" / "cases.md")))):
-        if name not in scenarios:
-            yield f"docs/cases.md: no scenario {name}"
 
 
 def check_man(root):
@@ -100,7 +77,7 @@ def check_statuses(root):
 
 
 def main(root):
-    problems = [*check_cases(root), *check_keys(root), *check_links(root), *check_scenarios(root), *check_man(root),
+    problems = [*check_keys(root), *check_links(root), *check_scenarios(root), *check_man(root),
                 *check_statuses(root)]
     for problem in problems:
         print(problem)

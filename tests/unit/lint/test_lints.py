@@ -1,4 +1,5 @@
 """Goal: show that each lint can see what it forbids. Method: a small tree with one fault each."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -225,8 +226,7 @@ class Lints(unittest.TestCase):
         self.assertIn("base/a.h: does not compile alone", output)
 
     def test_docs_see_what_is_not_there(self):
-        """A case without its test, a key without its words, a link to nowhere."""
-        self.write("tests/unit/test_a.c", "static void test_real(void **state)")
+        """A key without its words, a link to nowhere, a scenario without its row."""
         self.write("src/config/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
         self.write("src/config/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
@@ -234,23 +234,50 @@ class Lints(unittest.TestCase):
         self.write("src/cli/cli.c", '"Exit status: 0 done, 64 usage, 75 again",\n')
         self.write("man/baton.1.scd", "# EXIT STATUS\n\n*64*\n\tUsage.\n\n*75*\n\tAgain.\n\n# FILES\n")
         self.write("docs/operations.md", "`slots`, `grace_s`, [cases](cases.md)\n")
-        self.write("docs/cases.md", "`unit/test_a.c::test_real` `conformance/scenarios/late.json`\n")
+        self.write("docs/cases.md", "# Cases\n")
         self.write("tests/conformance/scenarios/late.json", '{"about": "It is late."}')
         self.write("docs/conformance.md", "| `late` | It is late. | ok | – | ok | |\n")
         self.assertEqual(self.lint("check/docs.py")[0], 0, self.lint("check/docs.py")[1])
         self.write("docs/conformance.md", "| `late` | It is soon. | ok | – | ok | |\n"
                    "| `gone` | It was. | ok | ok | ok | |\n")
-        self.write("docs/cases.md", "`unit/test_a.c::test_gone` `unit/test_b.c::test_real` "
-                   "`conformance/scenarios/lost.json`\n")
         self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
         self.write("man/baton.1.scd", "# EXIT STATUS\n\n*64*\n\tUsage.\n\n# FILES\n\n# FILES\n")
         self.write("src/cli/cli.c", '"Exit status: 0 done, 75 again",\n')
         status, output = self.lint("check/docs.py")
         self.assertEqual(status, 1)
-        for words in ("has no test_gone", "no file tests/unit/test_b.c", "key grace_s", "no file case.md",
-                      "FILES stands there twice", "EXIT STATUS has no 75", "no exit status 64",
-                      "row of late",
-                      "row of gone", "no scenario lost"):
+        for words in ("key grace_s", "no file case.md", "FILES stands there twice", "EXIT STATUS has no 75",
+                      "no exit status 64", "row of late", "row of gone"):
+            self.assertIn(words, output)
+
+    def test_cases_see_what_no_test_shows(self):
+        """A case without its test or a reason, a table that is older than its data or has no place."""
+        check = ("gen/cases.py", "--root", str(self.root), "--check")
+        for path, text in (("unit/test_a.c", "static void test_real(void **state)\n"),
+                           ("web/a.test.mjs", 'test("tells", () => 1);\n'),
+                           ("integration/test_a.py", "    def test_dies(self):\n"),
+                           ("conformance/scenarios/late.json", "{}\n")):
+            self.write(f"tests/{path}", text)
+        self.write("Makefile", "sim: build\n")
+        self.write("docs/cases.md", "# Cases\n\n<!-- cases: deaths -->\n<!-- /cases -->\n")
+        named = ["unit/test_a.c::test_real", "web/a.test.mjs::tells", "integration/test_a.py::test_dies",
+                 "conformance/scenarios/late.json", {"shows": "all", "by": ["make sim"]}]
+        cases = [{"id": "S1", "case": "it dies", "must": "free", "tests": named},
+                 {"case": "etcd dies", "must": "nothing", "untested": "there is none"}]
+        self.write("tests/cases/deaths.json", json.dumps(cases))
+        self.assertIn("docs/cases.md: is older", self.lint(*check)[1])
+        self.assertEqual(self.lint("gen/cases.py", "--root", str(self.root), "--fix")[0], 0)
+        self.assertEqual(self.lint(*check), (0, "cases: 2 cases, 0 problems\n"))
+        self.assertIn("*all*: `make sim`", (self.root / "docs/cases.md").read_text(encoding="utf-8"))
+        cases[0]["tests"] = [*(test + "ed" for test in named[:4]), {"shows": "all", "by": ["make simulator"]}]
+        cases[1] = {"case": "etcd dies", "tests": [{"shows": "nothing", "by": []}]}
+        self.write("tests/cases/deaths.json", json.dumps(cases))
+        self.write("tests/cases/lives.json", "[]")
+        status, output = self.lint(*check)
+        self.assertEqual(status, 1)
+        for words in ("S1: unit/test_a.c has no test_realed", "web/a.test.mjs has no tellsed", "has no test_diesed",
+                      "no target make simulator", "no file tests/conformance/scenarios/late.jsoned",
+                      "etcd dies: has no test and does not say why", "says what no test shows",
+                      "unlike the others of its table", "no place for lives"):
             self.assertIn(words, output)
 
     def copy(self, *paths):
