@@ -16,15 +16,15 @@
 	X(ROUTE_DREAMER, "GET", "/dreamer", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,       \
 	  "Root Dreamer")                                                                          \
 	X(ROUTE_MODELS_PAGE, "GET", "/models", ACCESS_NONE, ROUTE_NAVIGABLE, pages, route_page,    \
-	  "models of the gateway, requests, and what switches cost")                               \
+	  "models of the gateway, requests, what switches cost")                                   \
 	X(ROUTE_LOGS_PAGE, "GET", "/logs", ACCESS_NONE, ROUTE_NAVIGABLE | ROUTE_HTML, pages,       \
 	  route_page, "the log viewer, for clients that accept `text/html`")                       \
 	X(ROUTE_PAGES_FILE, "GET", "/pages/{path}", ACCESS_NONE, ROUTE_PATTERN, pages, route_file, \
-	  "what each page is made of")                                                             \
+	  "the parts of each page")                                                                \
 	X(ROUTE_UI_FILE, "GET", "/ui/{path}", ACCESS_NONE, ROUTE_PATTERN, pages, route_file,       \
-	  "what all pages look like")                                                              \
+	  "styles and parts that pages share")                                                     \
 	X(ROUTE_INFERENCE_FILE, "GET", "/inference/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,     \
-	  route_file, "models in Workers, for the pages")                                          \
+	  route_file, "models in Workers, for pages")                                              \
 	X(ROUTE_STORAGE_FILE, "GET", "/storage/{path}", ACCESS_NONE, ROUTE_PATTERN, pages,         \
 	  route_file, "what the pages keep in the browser")                                        \
 	X(ROUTE_SDK_FILE, "GET", "/sdk/{path}", ACCESS_NONE, ROUTE_OPEN | ROUTE_PATTERN, pages,    \
@@ -63,11 +63,11 @@
 	X(ROUTE_RESUME, "POST", "/v1/gpu/resume", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,       \
 	  exchanges, route_admin, "grant again")                                                   \
 	X(ROUTE_HISTORY, "GET", "/v1/gpu/history", ACCESS_TOKEN, 0, monitoring, route_history,     \
-	  "what has ended, and operators' acts")                                                   \
+	  "ended claims, and operators' actions")                                                  \
 	X(ROUTE_EVENTS, "GET", "/v1/gpu/events", ACCESS_TOKEN, 0, monitoring, route_events,        \
 	  "every change as Server-Sent Events")                                                    \
 	X(ROUTE_SESSION, "GET", "/v1/gpu/session", ACCESS_NONE, 0, sessions,                       \
-	  greeting_open_websocket, "WebSocket session; `hello` shows the token")                   \
+	  greeting_open_websocket, "WebSocket session; `hello` has the token")                     \
 	X(ROUTE_SESSION_ALIVE, "POST", "/v1/gpu/session/alive", ACCESS_NONE,                       \
 	  ROUTE_JSON | ROUTE_RESERVED, exchanges, route_session_alive,                             \
 	  "a sign of life where its WebSocket cannot give one")                                    \
@@ -76,13 +76,13 @@
 	X(ROUTE_METRICS, "GET", "/metrics", ACCESS_TOKEN, ROUTE_RESERVED, monitoring,              \
 	  route_metrics, "Prometheus text")                                                        \
 	X(ROUTE_LOGS, "GET", "/logs", ACCESS_TOKEN, ROUTE_RESERVED, monitoring, route_logs,        \
-	  "the newest log lines, for all others")                                                  \
+	  "the newest log lines, for all other clients")                                           \
 	X(ROUTE_LOGS_CLEAR, "POST", "/logs/clear", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,      \
-	  monitoring, route_logs_clear, "forget them")                                             \
+	  monitoring, route_logs_clear, "clear them")                                              \
 	X(ROUTE_AUDIT_LOGS, "GET", "/audit/server-logs", ACCESS_TOKEN, ROUTE_RESERVED, monitoring, \
 	  route_logs, "the same as `/logs`")                                                       \
 	X(ROUTE_HOT_RELOAD, "POST", "/v1/hot-reload", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,   \
-	  config, route_reload, "read the configuration again")                                    \
+	  config, route_reload, "reload the configuration")                                        \
 	X(ROUTE_CHAT_COMPLETIONS, "POST", "/v1/chat/completions", ACCESS_TOKEN, ROUTE_STREAMED,    \
 	  inference, inference_request, "chat (OpenAI)")                                           \
 	X(ROUTE_COMPLETIONS, "POST", "/v1/completions", ACCESS_TOKEN, ROUTE_STREAMED, inference,   \
@@ -114,19 +114,19 @@
 	X(ROUTE_OLLAMA_EMBED, "POST", "/api/embed", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
 	  inference_request, "embeddings (Ollama)")                                                \
 	X(ROUTE_REALTIME, "GET", "/v1/realtime", ACCESS_NONE, 0, inference, inference_no_realtime, \
-	  "realtime sessions (OpenAI) are not served, and told so")                                \
+	  "realtime sessions (OpenAI): not served")                                                \
 	X(ROUTE_REALTIME_CALL, "POST", "/v1/realtime", ACCESS_NONE, 0, inference,                  \
 	  inference_no_realtime, "the same")                                                       \
 	X(ROUTE_MODELS, "GET", "/v1/models", ACCESS_TOKEN, 0, inference, inference_models,         \
-	  "models that can be asked")                                                              \
+	  "models that requests may name")                                                         \
 	X(ROUTE_MODEL, "GET", "/v1/models/{path}", ACCESS_TOKEN, ROUTE_PATTERN, inference,         \
 	  inference_models, "one of them")                                                         \
 	X(ROUTE_OLLAMA_TAGS, "GET", "/api/tags", ACCESS_TOKEN, 0, inference, inference_models,     \
 	  "models (Ollama)")                                                                       \
 	X(ROUTE_MODEL_STATES, "GET", "/v1/gpu/models", ACCESS_TOKEN, ROUTE_RESERVED, inference,    \
-	  inference_status, "where each model stands, requests on their way, what switches cost")  \
+	  inference_status, "the state of each model, requests in progress, what switches cost")   \
 	X(ROUTE_WORKERS, "GET", "/v1/workers", ACCESS_NONE, 0, workers, worker_sockets_open,       \
-	  "WebSocket of a worker, which answers requests; `hello` shows the token")                \
+	  "WebSocket of a worker, which answers requests; `hello` has the token")                  \
 	X(ROUTE_WS_CHAT, "GET", "/ws/chat", ACCESS_NONE, 0, workers, worker_sockets_open,          \
 	  "WebSocket of a tab that answers chats as the predecessor's did")                        \
 	X(ROUTE_WS_EMBED, "GET", "/ws/embed", ACCESS_NONE, 0, workers, worker_sockets_open,        \
@@ -134,19 +134,18 @@
 	X(ROUTE_PAIR, "POST", "/v1/pair", ACCESS_NONE, ROUTE_JSON | ROUTE_OPEN, sites, route_pair, \
 	  "a page of another origin asks to queue")                                                \
 	X(ROUTE_SITES, "GET", "/v1/sites", ACCESS_ADMIN, ROUTE_RESERVED, sites, route_sites,       \
-	  "sites that may queue, and those that ask")                                              \
+	  "sites that may queue, and those that have asked")                                       \
 	X(ROUTE_SITE_ALLOW, "POST", "/v1/sites/{site}/allow", ACCESS_ADMIN,                        \
 	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
-	  "let a site that asks")                                                                  \
+	  "allow a site that has asked")                                                           \
 	X(ROUTE_SITE_REFUSE, "POST", "/v1/sites/{site}/refuse", ACCESS_ADMIN,                      \
 	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
-	  "turn a site away that asks")                                                            \
+	  "refuse a site that has asked")                                                          \
 	X(ROUTE_SITE_REVOKE, "POST", "/v1/sites/{site}/revoke", ACCESS_ADMIN,                      \
-	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act,                      \
-	  "end what a site was allowed")                                                           \
+	  ROUTE_JSON | ROUTE_RESERVED | ROUTE_PATTERN, sites, route_site_act, "revoke a site")     \
 	X(ROUTE_KEYS, "GET", "/v1/keys", ACCESS_ADMIN, ROUTE_RESERVED, keys, route_keys,           \
-	  "keys that were made")                                                                   \
+	  "created keys")                                                                          \
 	X(ROUTE_KEY_NEW, "POST", "/v1/keys", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED, keys,      \
-	  route_key_new, "make a key; it is told once")                                            \
+	  route_key_new, "create a key; it is shown once")                                         \
 	X(ROUTE_KEY_REVOKE, "POST", "/v1/keys/revoke", ACCESS_ADMIN, ROUTE_JSON | ROUTE_RESERVED,  \
-	  keys, route_key_revoke, "end a key, and what came by it")
+	  keys, route_key_revoke, "revoke a key, and end what it started")

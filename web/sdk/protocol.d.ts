@@ -5,10 +5,9 @@
 export interface WorkerModel {
 	/** What clients ask for */
 	id: string;
-	/** Of the inference routes that it answers; those that the gateway does not know are passed
-	 * over */
+	/** The inference routes that it answers; unknown ones are ignored */
 	paths: string[];
-	/** It is in memory: chosen before those that are not */
+	/** It is in memory, and preferred to models that are not */
 	loaded?: boolean;
 	/** For people */
 	vram_mb?: number;
@@ -17,7 +16,7 @@ export interface WorkerModel {
 export interface Offer {
 	/** Each `{id, paths, loaded, vram_mb}` */
 	models?: WorkerModel[];
-	/** Requests that it takes at once */
+	/** How many requests it takes at once */
 	concurrency?: number;
 }
 
@@ -101,58 +100,60 @@ export interface OfClaim {
 
 /** What a claim asks for, over HTTP and in a session. */
 export interface ClaimFields {
-	/** How urgent; see states.md */
+	/** How urgent it is; see states.md */
 	class?: Class;
 	/** The predecessor's number, if there is no `class`: the nearest of 0, 10, 15, 20 */
 	priority?: number;
-	/** Longest wait, each time it queues; 0: not at all, at once or `timeout`; null: for ever */
+	/** Longest wait, each time it queues; 0: at once or `timeout`; null: forever */
 	timeout_s?: number | null;
 	/** VRAM needed on each GPU; 0: not stated */
 	vram_mb?: number;
 	/** Compute turns on each GPU; 0 needs `vram_mb`: a model that is only kept loaded. `"all"`:
-	 * as many as each GPU has on which it is granted, so that nobody computes beside it */
+	 * as many as each granted GPU has, so that nobody computes beside it */
 	slots?: number | "all";
-	/** Which GPUs may serve. A WebSocket session that names none is where it holds something
-	 * already, else on `browser_gpu` */
+	/** Which GPUs will do. A WebSocket session that names none gets one where it already holds
+	 * something, else `browser_gpu` */
 	gpu?: string | number | (string | number)[];
 	/** How many at once */
 	gpus?: number;
-	/** Asking again with the same one, on this or a new connection, is the same claim */
+	/** Asking again with the same one, on this or a new connection, means the same claim */
 	request_id?: string;
-	/** False: 503 `busy` at once instead of a place */
+	/** False: 503 `busy` at once instead of waiting */
 	wait?: boolean;
 	/** May be asked to give way before its class's hold limit; a plain lock request hears of it
-	 * only by a renewal, and would else find itself revoked */
+	 * only when it renews, and is otherwise revoked unawares */
 	preemptible?: boolean;
-	/** Brings a model in first: its hold limit begins when it says `ready` (with the grant where
-	 * `preemptible` is false), within `load_max_s` (120 s), or it is revoked with `load-max` */
+	/** Loads a model first: its hold limit starts when it says `ready` (with the grant where
+	 * `preemptible` is false); it must do so within `load_max_s` (120 s), or is revoked with
+	 * `load-max` */
 	loads?: boolean;
-	/** May be asked to unload when VRAM is needed */
+	/** May be asked to unload when others need VRAM */
 	evictable?: boolean;
-	/** Grace it needs to give way, from the `yield`; at most `grace_max_s`, at least `grace_s`;
-	 * inside a host no longer than the host's */
+	/** The grace it needs after a `yield`; at least `grace_s`, at most `grace_max_s`; inside a
+	 * host at most the host's */
 	uninterruptible_ms?: number;
-	/** Not evicted before */
+	/** Not evicted earlier */
 	min_residence_ms?: number;
-	/** What loading again costs: the costliest to load are evicted last */
+	/** How long loading again takes: the costliest are evicted last */
 	load_ms?: number;
 	/** Model or job, for people */
 	label?: string;
-	/** The lease whose holder waits for this claim; a cycle is refused with `deadlock`. Of your
-	 * own (one principal or session), else `forbidden`; one that is over is forgotten */
+	/** The lease whose holder waits for this claim; a cycle is refused with `deadlock`. It must
+	 * be your own (the same principal or session), else `forbidden`; one that has ended is
+	 * ignored */
 	parent?: number;
-	/** Run inside that lease: wait for one of the places that it offers, see hosting. Of your
-	 * own, or `guests_open`; else `forbidden`. `host_over` when it is over, `wrong_state` when
-	 * it offers no places and is not the `parent` */
+	/** Run inside that lease: wait for one of the places that it offers, see hosting. It must be
+	 * your own or `guests_open`, else `forbidden`. `host_over` when it has ended, `wrong_state`
+	 * when it offers no places and is not the `parent` */
 	host?: number;
-	/** A lease of this session: its turn is given back and its memory kept, for what runs under
-	 * it is frozen; this claim waits for the turn, see parked. Slots, GPUs, class, grace and
-	 * whether it may be preempted are the lease's, and it does not load. `stale` when it is not
-	 * held, `wrong_state` when it has guests or another claim waits for its turn */
+	/** A lease of this session whose process is frozen: its turn is given back and its memory
+	 * kept, and this claim waits for the turn, see parked. It takes slots, GPUs, class, grace
+	 * and `preemptible` from the lease, and does not load. `stale` when it is not held,
+	 * `wrong_state` when it has guests or another claim waits for its turn */
 	resumes?: number;
 	/** How many claims may run inside this lease at once */
 	guests?: number;
-	/** Of other principals, too */
+	/** Guests may be of other principals */
 	guests_open?: boolean;
 }
 
@@ -164,53 +165,53 @@ export interface Grant {
 	gpu?: string;
 	/** `index`, `name`, `uuid` of each */
 	gpus?: Gpu[];
-	/** Granted in observe mode: others may use the GPU beside it */
+	/** Granted in observe mode: others may use the GPU at the same time */
 	observed?: true;
-	/** And the rules would have let it wait */
+	/** The rules would have made it wait */
 	would_wait?: true;
 }
 
 /** How long a waiter waits, and why. */
 export interface Forecast {
-	/** An estimate from waits and turns of about the last hour: as many waits like this one are
-	 * longer as shorter; null: nothing is known yet */
+	/** An estimate from waits and turns of about the last hour: half of such waits are shorter;
+	 * null: nothing is known yet */
 	eta_s?: number | null;
-	/** Nine of ten such waits are shorter */
+	/** Nine in ten such waits are shorter */
 	eta_p90_s?: number | null;
 	/** Both in words; absent while nothing is known */
 	estimate?: string;
-	/** For people: when it is on, who has the GPU and until when; what dashboard, pages and
-	 * commands show */
+	/** For people: when its turn comes, who has the GPU and until when; shown by dashboard,
+	 * pages and commands */
 	sentence?: string;
 	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or
-	 * configures it anew; then another `queued` says what is so now */
+	 * reconfigures it; then another `queued` says what holds now */
 	bound_s?: number | null;
-	/** The same as a time of the clock */
+	/** The same as wall clock time */
 	guaranteed_by?: string;
 	/** Why nothing can be guaranteed, where `bound_s` is null */
 	bound_why?: BoundCode;
 	/** The same as a sentence */
 	bound_text?: string;
 	/** `code` and `text` as in status, `holder`: the lease in the way, `gives_way_in_s`: when it
-	 * must give way to this claim, once that is known */
+	 * must give way to this claim, if known */
 	why?: Why;
 }
 
-/** What a page says of itself. */
+/** What a page says about itself. */
 export interface AboutFields {
-	/** Which page it is */
+	/** Its name */
 	page?: string;
 	/** Somebody can see it */
 	visible?: boolean;
-	/** For how long its main thread has not answered; 0: it answers */
+	/** For how long its main thread has not responded; 0: it responds */
 	stalled_ms?: number;
 	/** Its WebGPU adapter */
 	adapter?: string;
-	/** Limits of the adapter that were lowered */
+	/** Adapter limits that were lowered */
 	clamped?: string;
-	/** What it believes to use */
+	/** How much it believes it uses */
 	vram_mb?: number;
-	/** Where it comes from; what its browser showed when it connected counts more */
+	/** Its origin; the one that the browser sent on connecting takes precedence */
 	origin?: string;
 }
 
@@ -238,7 +239,7 @@ export interface ByClass {
 
 export interface Counters {
 	granted: ByClass;
-	/** Of these, granted in observe mode though the rules would have let them wait */
+	/** Of these, granted in observe mode though the rules would have made them wait */
 	would_wait: ByClass;
 	ended: Partial<Record<EndReason, number>>;
 	yields: number;
@@ -263,8 +264,7 @@ export interface StatusGpu {
 	measured?: StatusMeasured;
 }
 
-/** What a probe read of a GPU. A figure that is not known is null, never 0; nothing old is
- * shown. */
+/** What a probe read of a GPU. An unknown figure is null, never 0; stale ones are not shown. */
 export interface StatusMeasured {
 	source: "nvml" | "drm";
 	model: string;
@@ -285,8 +285,8 @@ export interface StatusMeasured {
 	power_w: number | null;
 	processes_known?: boolean;
 	processes_partial?: true;
-	/** The pids are of another PID namespace (the broker is in a container), so whose they are
-	 * is not known. */
+	/** The pids are of another PID namespace (the broker runs in a container), so their owners
+	 * are unknown. */
 	pids_foreign?: true;
 	processes_left_off?: number;
 	processes?: StatusProcess[];
@@ -313,7 +313,7 @@ export interface StatusCgroup {
 	session: number;
 	client: string;
 	vram_mb: number;
-	/** Null: no limit, or it is not told. */
+	/** Null: no limit, or not known. */
 	vram_mb_max: number | null;
 }
 
@@ -363,7 +363,7 @@ export interface StatusLease extends StatusClaim, Grant {
 	held_s?: number;
 	expires_in_s?: number;
 	vram_mb_measured?: number;
-	/** What its holder was told and is still so. */
+	/** What its holder was told, as long as it is true. */
 	notices?: NoticeCode[];
 	preemptible: boolean;
 	evictable: boolean;
@@ -382,13 +382,13 @@ export interface StatusWaiter extends StatusClaim, Forecast {
 	waited_s: number;
 	age_s: number;
 	since: string;
-	/** An estimate from waits and turns of about the last hour: as many waits like this one are
-	 * longer as shorter; null: nothing is known yet */
+	/** An estimate from waits and turns of about the last hour: half of such waits are shorter;
+	 * null: nothing is known yet */
 	eta_s: number | null;
-	/** Nine of ten such waits are shorter */
+	/** Nine in ten such waits are shorter */
 	eta_p90_s: number | null;
 	/** Guaranteed, whatever others do, as long as the broker runs and nobody pauses or
-	 * configures it anew; then another `queued` says what is so now */
+	 * reconfigures it; then another `queued` says what holds now */
 	bound_s: number | null;
 	position: number;
 	gpu_count: number;
@@ -550,8 +550,8 @@ export interface Problem {
 
 /** What a client says in a session. */
 export namespace ToBroker {
-	/** What a page says of itself, for people: the broker shows it in `clients` and decides
-	 * nothing by it. Each field is optional and keeps its value until it is said again. No
+	/** What a page says about itself, for people: the broker shows it in `clients` and decides
+	 * nothing by it. Every field is optional and keeps its value until it is sent again. No
 	 * answer, unless a field is wrong. */
 	export interface About extends AboutFields {
 		type: "about";
@@ -570,18 +570,18 @@ export namespace ToBroker {
 		ref: number;
 	}
 
-	/** An operator's act. Needs the admin right. Answer: `ok`. */
+	/** An operator's action. Needs the admin right. Answer: `ok`. */
 	export interface Admin {
 		type: "admin";
 		/** What to do */
 		act: AdminAct;
 		/** For `yield`, `revoke` and `cancel`, which need it */
 		lease?: number;
-		/** Shown to whoever is hit, and kept in the audit */
+		/** Shown to those affected, and kept in the audit */
 		reason?: string;
 	}
 
-	/** Answer to `heartbeat`. Any other message does as well. */
+	/** Answer to `heartbeat`. Any other message will do as well. */
 	export interface Alive {
 		type: "alive";
 	}
@@ -591,7 +591,7 @@ export namespace ToBroker {
 		type: "bye";
 	}
 
-	/** Answer: `released`. If the claim is held by then, `denied` with `wrong_state`: `release`
+	/** Answer: `released`. If the claim is held already, `denied` with `wrong_state`: `release`
 	 * it. */
 	export interface Cancel {
 		type: "cancel";
@@ -600,7 +600,7 @@ export namespace ToBroker {
 	}
 
 	/** Says what the lease needs from now on, on each GPU. Answer: `changed`, or `denied` with
-	 * `no_room`, and nothing changed. */
+	 * `no_room` and nothing changed. */
 	export interface Change {
 		type: "change";
 		lease: number;
@@ -615,45 +615,44 @@ export namespace ToBroker {
 		type: "clients";
 	}
 
-	/** Asks for events that were, the newest `limit` of those after `since`, oldest first.
-	 * Answer: `event` messages, then `ok` with their count. */
+	/** Asks for past events: the newest `limit` of those after `since`, oldest first. Answer:
+	 * `event` messages, then `ok` with their count. */
 	export interface Events {
 		type: "events";
-		/** Events at most */
+		/** At most so many events */
 		limit?: number;
-		/** `id` of the last event that is known */
+		/** `id` of the last event that you have */
 		since?: number;
 	}
 
-	/** Says who is there, within 2 s of connecting. Answer: `welcome`. */
+	/** Introduces the client, within 2 s of connecting. Answer: `welcome`. */
 	export interface Hello {
 		type: "hello";
-		/** Of this protocol; another one is closed with 4409 */
+		/** Of this protocol; any other is closed with 4409 */
 		version?: 1;
-		/** Shown to people; class rules look at it */
+		/** Shown to people; class rules may match it */
 		id: string;
-		/** The install token or the admin token; or the key of a page that came by `baton open`;
-		 * not needed on the Unix socket */
+		/** The install or admin token, a key, or a page's key of `baton open`; not needed on the
+		 * Unix socket */
 		token?: string;
-		/** `welcome.session` of before */
+		/** The earlier `welcome.session` */
 		resume?: string;
 	}
 
 	/** Lends a turn to a claim that the holder waits for. Answer: `lent`. */
 	export interface Lend {
 		type: "lend";
-		/** A lease of this session that computes and has nobody inside, whose holder waits for
-		 * .. */
+		/** A lease of this session that computes, has no guests, and whose holder waits for .. */
 		lease: number;
-		/** .. this claim, which has it as `parent` and may run inside it. `denied` with
-		 * `wrong_state` for any other claim */
+		/** .. this claim, whose `parent` it is and which may run inside it; any other claim is
+		 * `denied` with `wrong_state` */
 		to: number;
 	}
 
-	/** Asks for log lines that were. Answer: `log` messages, then `ok` with their count. */
+	/** Asks for past log lines. Answer: `log` messages, then `ok` with their count. */
 	export interface Logs {
 		type: "logs";
-		/** Lines at most */
+		/** At most so many lines */
 		limit?: number;
 		/** Number of the first line wanted; 0: the newest */
 		since?: number;
@@ -664,21 +663,21 @@ export namespace ToBroker {
 		type: "open";
 	}
 
-	/** Names what uses the GPU for this session beside the process that is connected. Answer:
-	 * `ok` with their count, or `denied`, and nothing changed. */
+	/** Names the processes that use the GPU for this session besides the connected one. Answer:
+	 * `ok` with their count, or `denied` and nothing changed. */
 	export interface Processes {
 		type: "processes";
-		/** Processes of the same user, as numbered where the broker runs */
+		/** Processes of the same user, by their pids where the broker runs */
 		pids?: number[] | null;
 		/** One of `pids` that ends the others when the wrapper is killed: it is waited for like
-		 * them, and never killed, as long as it stays out of `cgroup` */
+		 * them, but never killed as long as it stays out of `cgroup` */
 		keeper?: number;
-		/** An absolute folder of cgroup2 in which the broker itself does not live */
+		/** An absolute path in cgroup2; the broker itself must not be in it */
 		cgroup?: string;
 	}
 
-	/** Of a lease whose `acquire` said `loads`: it is there, and the hold limit begins to run,
-	 * unless it has run since the grant (`preemptible: false`). Said again it changes nothing.
+	/** For a lease whose `acquire` said `loads`: loading is done and the hold limit starts,
+	 * unless it has run since the grant (`preemptible: false`). Repeating it changes nothing.
 	 * Answer: `renewed`. */
 	export interface Ready {
 		type: "ready";
@@ -688,29 +687,29 @@ export namespace ToBroker {
 	/** Gives the GPU back, or ends a wait. Answer: `released`. */
 	export interface Release {
 		type: "release";
-		/** Of the claim */
+		/** Which claim */
 		lease: number;
-		/** Come back with the old place as soon as the GPU is free again, and wait for it as
-		 * long as `timeout_s` of the `acquire` said. Answer: `released` without `reason`, then
-		 * `queued` for the same `ref` and `lease` */
+		/** Go back to the queue with the old place, and wait as long as the `timeout_s` of the
+		 * `acquire` said. Answer: `released` without `reason`, then `queued` for the same `ref`
+		 * and `lease` */
 		requeue?: boolean;
 	}
 
-	/** Reads the configuration again. Needs the admin right. Answer: `reloaded`, or `denied`
-	 * with `bad_config`. */
+	/** Reloads the configuration. Needs the admin right. Answer: `reloaded`, or `denied` with
+	 * `bad_config`. */
 	export interface Reload {
 		type: "reload";
 	}
 
-	/** Says that the holder is at work. Answer: `renewed`. */
+	/** Says that the holder is working. Answer: `renewed`. */
 	export interface Renew {
 		type: "renew";
 		lease: number;
-		/** How far it is; the broker does not read it */
+		/** How far the work is; ignored by the broker */
 		progress?: number;
 	}
 
-	/** Asks how much VRAM was granted and in use in the last hour. Answer: `samples`. */
+	/** Asks how much VRAM was granted and used in the last hour. Answer: `samples`. */
 	export interface Samples {
 		type: "samples";
 	}
@@ -718,11 +717,11 @@ export namespace ToBroker {
 	/** Asks for the state of the broker. Answer: `status`. */
 	export interface Status {
 		type: "status";
-		/** Rows of waiters at most */
+		/** At most so many waiters */
 		limit?: number;
 	}
 
-	/** Asks to be told of what happens from now on. Answer: `ok`. */
+	/** Asks to be sent what happens from now on. Answer: `ok`. */
 	export interface Subscribe {
 		type: "subscribe";
 		/** `event` for each change */
@@ -731,13 +730,13 @@ export namespace ToBroker {
 		logs?: boolean;
 	}
 
-	/** Says how long the holder still needs. Answer: `renewed`, with what is left of the grace. */
+	/** Says how long the holder still needs. Answer: `renewed`, with the rest of the grace. */
 	export interface Yielding {
 		type: "yielding";
-		/** The lease that was asked for */
+		/** The lease that must give way */
 		lease: number;
-		/** Time still needed. The grace is what `uninterruptible_ms` of the `acquire` declared,
-		 * and no longer: others were told how long they wait at most */
+		/** Time still needed. It does not extend the grace that `uninterruptible_ms` of the
+		 * `acquire` declared: others were promised how long they wait at most */
 		need_ms: number;
 	}
 
@@ -748,17 +747,17 @@ export namespace ToBroker {
 
 /** What the broker says in a session. */
 export namespace FromBroker {
-	/** The lease needs from now on what `change` said. */
+	/** The lease now needs what `change` said. */
 	export interface Changed extends OfClaim {
 		type: "changed";
 	}
 
-	/** After a resume, one for each claim that lives. */
+	/** After a resume, one for each live claim. */
 	export interface Claim extends OfClaim {
 		type: "claim";
-		/** Where it is now */
+		/** Its state now */
 		state: LiveState;
-		/** Of an offered or granted one */
+		/** Of an offered or granted claim */
 		fence?: number;
 		/** The first GPU's name, as in `granted` */
 		gpu?: string;
@@ -768,7 +767,7 @@ export namespace FromBroker {
 		observed?: true;
 		/** As in `granted` */
 		would_wait?: true;
-		/** Of a granted one, as in `granted` */
+		/** Of a granted claim, as in `granted` */
 		token?: string;
 	}
 
@@ -805,7 +804,7 @@ export namespace FromBroker {
 		left_off?: number;
 	}
 
-	/** On the Unix socket only: the connection ends, with a close code as a WebSocket has it. */
+	/** On the Unix socket only: the connection ends, with a close code as of a WebSocket. */
 	export interface Close {
 		type: "close";
 		/** Why */
@@ -814,44 +813,44 @@ export namespace FromBroker {
 		reason: string;
 	}
 
-	/** What was asked is refused, and the session goes on. */
+	/** The request is refused; the session goes on. */
 	export interface Denied {
 		type: "denied";
 		ref?: number;
 		lease?: number;
 		/** Of the error table */
 		code: ErrorCode;
-		/** Its words */
+		/** Its text */
 		message: string;
 		/** Which field or object */
 		detail?: string;
-		/** Absent: do not try again by yourself */
+		/** Absent: do not retry automatically */
 		retry_after_s?: number;
 	}
 
 	/** Something changed. */
 	export interface Event {
 		type: "event";
-		/** Rises with each event, over restarts too */
+		/** Rises with each event, across restarts */
 		id: number;
 		/** UTC */
 		time: string;
-		/** Of a claim: `queued`, `offered`, `loading` (granted, its model is not there yet),
-		 * `held`, `yield`, `kept` (the yield was taken back), `changed`, `lent`, `collides`
-		 * (granted in observe mode beside others, where it would have had to wait), `revoked`
-		 * (being stopped from here on), `killed`, `draining` (over, its room not free yet),
-		 * `leftover` (nor did it become free in time), `notice` (its holder was told what the
-		 * detail says), `ended`; of a session: `attached`, `detached` (its connection broke),
-		 * `bye`, `gone` (all its processes are), `exited` (its own, and what it named lives),
-		 * `unwatched`; of the broker: `started`, `paused`, `resumed`, `reset`, `force-release-
-		 * all`, `journal-failed`, `journal-ok`, `clock-jump`, `observing` and `enforcing` (the
-		 * mode was switched) */
+		/** Of a claim: `queued`, `offered`, `loading` (granted, its model is still being
+		 * loaded), `held`, `yield`, `kept` (the yield was withdrawn), `changed`, `lent`,
+		 * `collides` (granted in observe mode beside others, where it would have had to wait),
+		 * `revoked` (it is being stopped), `killed`, `draining` (ended, its memory is not free
+		 * yet), `leftover` (nor did it become free in time), `notice` (the detail is what its
+		 * holder was told), `ended`; of a session: `attached`, `detached` (its connection
+		 * broke), `bye`, `gone` (all its processes), `exited` (its own process; those that it
+		 * named live), `unwatched`; of the broker: `started`, `paused`, `resumed`, `reset`,
+		 * `force-release-all`, `journal-failed`, `journal-ok`, `clock-jump`, `observing` and
+		 * `enforcing` (the mode was switched) */
 		what: EventWhat;
 		/** Whose */
 		lease?: number;
 		/** Whose */
 		session?: number;
-		/** Whose name */
+		/** Its name */
 		client?: string;
 		/** On whose behalf; of `queued`, and of a session's */
 		principal?: string;
@@ -859,7 +858,7 @@ export namespace FromBroker {
 		class?: Class;
 		/** The claim's state before */
 		from?: ClaimState;
-		/** And after */
+		/** The state after */
 		to?: ClaimState;
 		/** Why it ended */
 		end?: EndReason;
@@ -871,12 +870,12 @@ export namespace FromBroker {
 		gpu?: string;
 		/** All of them */
 		gpus?: Gpu[];
-		/** For whom it yields */
+		/** The lease that it yields to */
 		other?: number;
-		/** Since it arrived */
+		/** Since its arrival */
 		age_s?: number;
-		/** How long it has waited, or waited for its newest grant; earlier turns of the same
-		 * claim do not count */
+		/** How long it has waited, or had waited when it was last granted; earlier turns do not
+		 * count */
 		waited_s?: number;
 		/** Since that grant */
 		held_s?: number;
@@ -884,7 +883,7 @@ export namespace FromBroker {
 		detail?: string;
 	}
 
-	/** The GPU may be used from here on. */
+	/** The GPU may be used now. */
 	export interface Granted extends OfClaim, Grant {
 		type: "granted";
 		/** Names the lease */
@@ -898,8 +897,8 @@ export namespace FromBroker {
 		type: "heartbeat";
 	}
 
-	/** Nobody needs it any more: the `yield` of before is taken back, and the lease stays as it
-	 * was. A `release` that crosses it is obeyed. */
+	/** Nobody needs the GPU any more: the `yield` is withdrawn, and the lease stays as it was. A
+	 * `release` that crosses it still counts. */
 	export interface Keep extends OfClaim {
 		type: "keep";
 	}
@@ -914,7 +913,7 @@ export namespace FromBroker {
 	/** A link to the pages. */
 	export interface Link {
 		type: "link";
-		/** To be opened once, within a minute */
+		/** Good once, within a minute */
 		url: string;
 	}
 
@@ -925,8 +924,8 @@ export namespace FromBroker {
 		line: string;
 	}
 
-	/** Something that the holder should know, told when it becomes so. The broker does nothing
-	 * about it, and no answer is expected. Told to sessions alone. */
+	/** Something that the holder should know, sent when it becomes true, to sessions only. The
+	 * broker does nothing about it and expects no answer. */
 	export interface Notice extends OfClaim {
 		type: "notice";
 		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than
@@ -937,7 +936,7 @@ export namespace FromBroker {
 		text: string;
 	}
 
-	/** The turn has come: say `accept` within 2 s, or it goes to the next. */
+	/** It is this claim's turn: say `accept` within 2 s, or the offer goes to the next one. */
 	export interface Offered extends OfClaim, Grant {
 		type: "offered";
 	}
@@ -945,63 +944,62 @@ export namespace FromBroker {
 	/** Done. */
 	export interface Ok {
 		type: "ok";
-		/** Claims touched, lines sent, or processes named */
+		/** Claims affected, lines sent, or processes named */
 		count: number;
 	}
 
-	/** The claim waits. On entering the queue, and within a second after the position changed or
-	 * a session was resumed, about once a second at most. When it is offered a GPU in the same
-	 * moment it has no place any more: the `queued` before that `offered` has none of the
-	 * fields below. */
+	/** The claim waits. Sent when it enters the queue, and within a second of a change of
+	 * position or a resume, about once a second at most. If it is offered a GPU at once it has
+	 * no position: the `queued` before that `offered` has none of the fields below. */
 	export interface Queued extends OfClaim, Forecast {
 		type: "queued";
-		/** Claims that come before it: 0 is next */
+		/** Claims before it; 0: it is next */
 		position?: number;
-		/** Names of the first of them, at most 8 */
+		/** Names of the first 8 of them at most */
 		ahead?: string[];
 	}
 
-	/** The claim is over: the answer to `release` or `cancel`, or somebody ended it. */
+	/** The claim has ended: in answer to `release` or `cancel`, or because somebody ended it. */
 	export interface Released extends OfClaim {
 		type: "released";
-		/** Why it ended; absent when the claim goes on in the queue (`requeue`) */
+		/** Why it ended; absent when the claim goes back to the queue (`requeue`) */
 		reason?: EndReason;
 		/** An operator's words */
 		detail?: string;
 	}
 
-	/** A file of the pages was changed, under `baton serve --dev` only. */
+	/** A file of the pages has changed. Only under `baton serve --dev`. */
 	export interface Reload {
 		type: "reload";
 		/** Its address */
 		path: string;
 	}
 
-	/** The configuration was read again. */
+	/** The configuration was reloaded. */
 	export interface Reloaded {
 		type: "reloaded";
-		/** Keys that are in force now */
+		/** Keys that have taken effect */
 		changed: string[];
 	}
 
 	/** The lease goes on. */
 	export interface Renewed extends OfClaim {
 		type: "renewed";
-		/** From now on; while the holder is asked to give way, what is left of the grace */
+		/** From now; while the holder is asked to give way, the rest of the grace */
 		expires_in_s: number;
 		/** The holder is asked to give way */
 		yield?: true;
-		/** Then, as in `yield` */
+		/** If so, as in `yield` */
 		reason?: YieldReason;
 	}
 
-	/** The token is dead: stop using the GPU, then `release`. */
+	/** The token is no longer valid: stop using the GPU, then `release`. */
 	export interface Revoked extends OfClaim {
 		type: "revoked";
 		/** As in `yield` */
 		reason: YieldReason;
-		/** Until a native client's process gets SIGKILL, if it is not gone and said no `release`
-		 * by then; absent: nobody is killed */
+		/** Until a native client's process gets SIGKILL, unless it has exited or said `release`;
+		 * absent: nobody is killed */
 		grace_ms?: number;
 		/** An operator's words */
 		detail?: string;
@@ -1018,15 +1016,15 @@ export namespace FromBroker {
 		used_mb: (number | null)[];
 	}
 
-	/** How much VRAM was granted and in use. */
+	/** How much VRAM was granted and used. */
 	export interface Samples {
 		type: "samples";
 		/** Between two samples */
 		step_s: number;
 		/** Since the newest */
 		newest_ago_s: number;
-		/** Of each GPU at most 720 numbers, oldest first. null is unknown: not measured, the
-		 * machine slept, or the GPU was not there */
+		/** Of each GPU at most 720 numbers, oldest first. null: unknown, because it was not
+		 * measured, the machine slept, or the GPU was absent */
 		gpus: Series[];
 	}
 
@@ -1035,7 +1033,7 @@ export namespace FromBroker {
 		type: "status";
 	}
 
-	/** The wait is over; the claim is never granted afterwards. */
+	/** The wait is over; the claim is never granted after this. */
 	export interface Timeout extends OfClaim {
 		type: "timeout";
 		/** For people */
@@ -1047,31 +1045,31 @@ export namespace FromBroker {
 		type: "welcome";
 		/** Of this protocol */
 		version: 1;
-		/** Opaque; what `resume` shows. A secret */
+		/** Opaque, for `resume`; keep it secret */
 		session: string;
-		/** The session of before goes on */
+		/** The earlier session goes on */
 		resumed: boolean;
 		/** Rises with each start of the broker */
 		epoch: number;
 		/** Between heartbeats */
 		ping_s: number;
-		/** Without a message until leases are taken */
+		/** Silence after which leases are taken */
 		session_ttl_s: number;
-		/** From the break of the connection: for so long nobody else is given what it holds */
+		/** How long after a broken connection nobody else is given what it holds */
 		linger_s: number;
 		/** Name and version */
 		server: string;
-		/** What the session may do. By the secret of `resume` alone: `token`, or `queue` from
-		 * the origin of a site; the session of a page that showed no key of `baton open` is
-		 * taken up so from its own origin only, that of a key of the configuration not at all,
-		 * else 4401 */
+		/** What the session may do. With `resume` and no token: `token`, or `queue` from a
+		 * site's origin. A page that showed no key of `baton open` can resume so only from its
+		 * own origin, a session of a key not at all (4401) */
 		rights: Rights;
-		/** Under `baton serve --dev` only: `reload` messages come */
+		/** Under `baton serve --dev` only: `reload` messages are sent */
 		dev?: true;
 	}
 
-	/** Give way, please: finish what you do and say `release`. A second one for the same lease
-	 * says that another needs it by now, or reminds after a resume; the grace goes on. */
+	/** Give way: finish the current step and say `release`. A second one for the same lease says
+	 * that another claim needs it now, or is a reminder after a resume; the grace is not
+	 * extended. */
 	export interface Yield extends OfClaim {
 		type: "yield";
 		/** Why */
@@ -1080,7 +1078,7 @@ export namespace FromBroker {
 		for_lease?: number;
 		/** Its name */
 		for?: string | null;
-		/** Until it is taken */
+		/** Until the lease is taken */
 		grace_ms: number;
 		/** An operator's words */
 		detail?: string;
@@ -1093,14 +1091,14 @@ export namespace FromBroker {
 
 /** What a worker says, which answers requests. */
 export namespace ToGateway {
-	/** It does nothing for the request any more: the answer is complete, or has failed, or was
+	/** The worker is done with the request: the answer is complete, has failed, or was
 	 * cancelled. Its place is free. */
 	export interface End {
 		type: "end";
 		/** Which */
 		request: number;
-		/** Of the table: it failed. `outranked` and `draining` before its `head`: somebody else
-		 * may do it */
+		/** One of the errors, if it failed. `outranked` and `draining` before its `head`:
+		 * another worker may do it */
 		code?: ErrorCode;
 		/** For the client: what failed */
 		message?: string;
@@ -1111,50 +1109,50 @@ export namespace ToGateway {
 		type: "head";
 		/** Which */
 		request: number;
-		/** Of HTTP */
+		/** The HTTP status */
 		status?: number;
-		/** A stream of events where it was asked for */
+		/** `text/event-stream` where a stream was asked for */
 		content_type?: "application/json" | "text/event-stream" | "text/plain";
 	}
 
-	/** Says who is there and what it serves, within 2 s of connecting. Answer: `welcome`. */
+	/** Says who the worker is and what it serves, within 2 s of connecting. Answer: `welcome`. */
 	export interface Hello extends Offer {
 		/** Each `{id, paths, loaded, vram_mb}` */
 		models: WorkerModel[];
 		type: "hello";
-		/** Of this protocol; another one is closed with 4409 */
+		/** Of this protocol; any other is closed with 4409 */
 		version?: 1;
 		/** Shown to people, and as `x-baton-served-by` */
 		id: string;
-		/** As a session's */
+		/** As of a session */
 		token?: string;
 	}
 
-	/** What it serves from now on, in the place of what it said before. What runs goes on. No
-	 * answer. */
+	/** What the worker serves from now on, replacing what it said before. Running requests go
+	 * on. No answer. */
 	export interface Models extends Offer {
 		/** Each `{id, paths, loaded, vram_mb}` */
 		models: WorkerModel[];
 		type: "models";
 	}
 
-	/** Some of the answer's body, after its `head`, as the client gets it. Never more than
-	 * `welcome.window_bytes` that no `more` gave back. */
+	/** Part of the answer's body, after its `head`, as the client will get it. At most
+	 * `welcome.window_bytes` beyond what `more` has granted. */
 	export interface Piece {
 		type: "piece";
 		/** Which */
 		request: number;
-		/** Its bytes; a character is never cut in two */
+		/** Its bytes; characters are never split */
 		text: string;
 	}
 
-	/** Answers `ping`. Any other message shows as well that it lives. */
+	/** Answers `ping`. Any other message will do as well. */
 	export interface Pong {
 		type: "pong";
 	}
 
-	/** It has read so much more of the bodies of its requests. No more than 512 KiB are on their
-	 * way to it. */
+	/** The worker has read so many more bytes of its requests' bodies. At most 512 KiB are sent
+	 * ahead of it. */
 	export interface Took {
 		type: "took";
 		/** Of all requests, since the last `took` */
@@ -1174,14 +1172,14 @@ export namespace FromGateway {
 	}
 
 	/** Nobody waits for the answer any more. Stop, and say `end`: until then the place counts as
-	 * taken, for 90 s at most; then the worker is closed. */
+	 * taken; after 90 s the worker is closed. */
 	export interface Cancel {
 		type: "cancel";
 		/** Which */
 		request: number;
 	}
 
-	/** The client reads: so many bytes more of the answer may be on their way. */
+	/** The client has read: so many more bytes of the answer may be sent. */
 	export interface More {
 		type: "more";
 		/** Which */
@@ -1195,36 +1193,36 @@ export namespace FromGateway {
 		type: "ping";
 	}
 
-	/** Asks for an answer. The body follows in binary frames, each of 8 bytes, the request's
-	 * number (big-endian), and then of the body's; `body_end` ends it. */
+	/** Asks for an answer. The body follows in binary frames: 8 bytes with the request's number
+	 * (big-endian), then bytes of the body. `body_end` ends it. */
 	export interface Request {
 		type: "request";
-		/** Its number, which is used once */
+		/** Its number, never used again */
 		request: number;
-		/** Of the route that the client asked */
+		/** The route that the client called */
 		path: string;
-		/** As the worker calls it */
+		/** By the worker's name for it */
 		model: string;
-		/** For the worker's own claim */
+		/** For the claim that the worker makes */
 		class: Class;
-		/** Who asks, for people */
+		/** Whose request it is, for people */
 		client: string;
-		/** The client wants events */
+		/** The client wants a stream of events */
 		stream: boolean;
 		/** Of the body */
 		content_type: string;
 	}
 
-	/** The worker is let in, and may be asked from now on. */
+	/** The worker is accepted and may get requests from now on. */
 	export interface Welcome {
 		type: "welcome";
 		/** Of this protocol */
 		version: 1;
 		/** Its number, for people */
 		worker: number;
-		/** Of an answer that may be on their way */
+		/** That may be sent of an answer before `more` */
 		window_bytes: number;
-		/** Between pings; silent for four times as long, it is taken for gone */
+		/** Between pings; a worker silent for four times as long counts as gone */
 		ping_s: number;
 	}
 
@@ -1239,30 +1237,30 @@ export namespace Http {
 		/** Names the lease in `unlock` and `renew`: keep it secret */
 		token: string;
 		lease: number;
-		/** Rises with every grant, for ever: whoever stores results can refuse a lower one */
+		/** Rises with every grant, forever: a store of results can refuse a lower one */
 		fence: number;
 		/** The first GPU's name */
 		gpu: string;
 		gpus: Gpu[];
-		/** Granted in observe mode: others may use the GPU beside it */
+		/** Granted in observe mode: others may use the GPU at the same time */
 		observed?: true;
-		/** And the rules would have let it wait */
+		/** The rules would have made it wait */
 		would_wait?: true;
 		/** Unless renewed */
 		expires_in_s: number;
 	}
 
-	/** Says that the client of a session lives while its WebSocket carries nothing: in Firefox
-	 * that of a page's worker waits for the page's thread, a request does not. */
+	/** A sign of life for a session whose WebSocket cannot carry one: in Firefox the WebSocket
+	 * of a page's worker waits for the page's thread; a request does not. */
 	export interface Alive {
-		/** The text of its `welcome` */
+		/** `session` of its `welcome` */
 		session: string;
 	}
 
 	/** Done. */
 	export interface Count {
 		status: "ok";
-		/** How many claims were touched */
+		/** How many claims were affected */
 		count: number;
 	}
 
@@ -1271,7 +1269,7 @@ export namespace Http {
 		status: "ok";
 	}
 
-	/** Nothing is asked for: a body is not looked at. */
+	/** Nothing is needed; a body is ignored. */
 	export type Empty = unknown;
 
 	/** What went wrong. */
@@ -1293,11 +1291,11 @@ export namespace Http {
 		epoch: number;
 	}
 
-	/** What has ended, the newest first. */
+	/** What has ended, newest first. */
 	export interface History {
 		status: "ok";
 		history: HistoryRow[];
-		/** There while there may be more: ask again with `before=next` */
+		/** Present while there may be more: ask again with `before=next` */
 		next?: number;
 	}
 
@@ -1308,7 +1306,7 @@ export namespace Http {
 		name: string;
 	}
 
-	/** The key, which is told here and nowhere again. */
+	/** The key, which is shown here and never again. */
 	export interface KeyMade {
 		status: "ok";
 		name: string;
@@ -1319,25 +1317,25 @@ export namespace Http {
 	export interface KeyNew {
 		/** Letters, digits, and ._@- */
 		name: string;
-		/** That it may ask for; else as `principals` say */
+		/** That it may use; absent: as `principals` say */
 		classes?: Class[];
-		/** So many of its claims may wait; else as `principals` say */
+		/** How many of its claims may wait; absent: as `principals` say */
 		queue?: number;
-		/** So many leases it may hold; else as `principals` say */
+		/** How many leases it may hold; absent: as `principals` say */
 		held?: number;
-		/** So many requests to models at the same time; else any number */
+		/** How many requests to models it may have at once; absent: any number */
 		requests?: number;
-		/** Globs with commas between: the models that it may ask for and see; else all */
+		/** Comma-separated globs of the models that it may use and see; absent: all */
 		models?: string;
 	}
 
-	/** A key that is to be good no longer. */
+	/** A key that shall no longer be valid. */
 	export interface KeyRevoke {
 		/** Letters, digits, and ._@- */
 		name: string;
 	}
 
-	/** Keys that were made; not those of the configuration. */
+	/** Keys that were created here; not those of the configuration. */
 	export interface Keys {
 		status: "ok";
 		keys: { name: string; classes?: Class[]; queue?: number; held?: number; requests?: number; models?: string; made: string; used?: string; revoked?: true; }[];
@@ -1345,9 +1343,9 @@ export namespace Http {
 
 	/** A claim by HTTP. */
 	export interface Lock extends ClaimFields {
-		/** Who asks */
+		/** The client's name */
 		id: string;
-		/** How long it is held unless renewed; 0 is the default */
+		/** How long the lease lasts unless renewed; 0 is the default */
 		ttl_s?: number;
 	}
 
@@ -1358,7 +1356,7 @@ export namespace Http {
 		next: number;
 	}
 
-	/** Where each model stands, the requests on their way, and what switches cost. */
+	/** The state of each model, requests in progress, and what switches cost. */
 	export interface Models {
 		models: ModelState[];
 		pages: ServedPages[];
@@ -1368,75 +1366,75 @@ export namespace Http {
 		switches: ModelSwitch[];
 	}
 
-	/** A page of another origin asks to queue, or looks after what it asked. */
+	/** A page of another origin asks to queue, or checks on its ask. */
 	export interface Pair {
-		/** What the first answer said; without it a new ask begins */
+		/** From the first answer; without it a new ask begins */
 		ask?: string;
 	}
 
-	/** Where an ask is. */
+	/** The state of an ask. */
 	export interface Paired {
 		status: "asked" | "waiting" | "allowed";
-		/** That the browser showed */
+		/** As the browser sent it */
 		origin: string;
-		/** With `asked`: show it the next time */
+		/** With `asked`: send it the next time */
 		ask?: string;
-		/** With `allowed`, once: what `hello` shows */
+		/** With `allowed`, once: for `hello` */
 		token?: string;
 		scope?: "queue";
-		/** Until the ask is over */
+		/** Until the ask ends */
 		expires_in_s: number;
 	}
 
 	/** Why an operator does this. */
 	export interface Reason {
-		/** Shown to whoever is hit, and kept in the audit */
+		/** Shown to those affected, and kept in the audit */
 		reason?: string;
 	}
 
-	/** Given back. */
+	/** The lease is given back. */
 	export interface Released {
 		status: "released";
 	}
 
-	/** The configuration was read again. */
+	/** The configuration was reloaded. */
 	export interface Reloaded {
 		status: "ok";
 		changed: string[];
 		needs_restart: string[];
 	}
 
-	/** Keeps a lease. */
+	/** Extends a lease. */
 	export interface Renew {
 		/** What `lock` answered */
 		token: string;
-		/** From now on */
+		/** From now */
 		ttl_s?: number;
-		/** Instead of a TTL, the answer to `yield`: time still needed, as in `yielding` */
+		/** In answer to `yield`, instead of a TTL: time still needed, as in `yielding` */
 		need_ms?: number;
-		/** What it `loads` is there, as in `ready` */
+		/** Loading is done, as in `ready` */
 		ready?: boolean;
 	}
 
-	/** Kept. */
+	/** The lease is extended. */
 	export interface Renewed {
 		status: "renewed";
-		/** From now on; what is left of the grace while the holder is asked to give way */
+		/** From now; while the holder is asked to give way, the rest of the grace */
 		expires_in_s: number;
 		/** The holder is asked to give way */
 		yield?: true;
-		/** Then */
+		/** If so, why */
 		reason?: YieldReason;
 	}
 
 	/** Done. */
 	export interface Site {
 		status: "ok";
-		/** Of the site */
+		/** The site's */
 		origin: string;
 	}
 
-	/** Sites that may queue, and those that ask. */
+	/** Sites that may queue, and those that have asked. */
 	export interface Sites {
 		status: "ok";
 		sites: { site: number; origin: string; scope: "queue"; allowed: string; used?: string; sessions: number; revoked?: true; }[];
@@ -1451,7 +1449,7 @@ export namespace Http {
 	export interface Unlock {
 		/** What `lock` answered */
 		token?: string;
-		/** May stand beside the token; alone only under `--compat bridge` */
+		/** Optional beside the token; alone only under `--compat bridge` */
 		id?: string;
 	}
 

@@ -58,6 +58,8 @@ class Protocol:
             return schema["title"]
         if "$ref" in schema:
             return self.word(self.resolve(schema, home)[0], home)
+        if schema.get("const") is True:
+            return "true"
         if "const" in schema or "enum" in schema:
             return "text" if "enum" in schema or isinstance(schema["const"], str) else "number"
         return {"string": "text", "integer": "number", "number": "number", "boolean": "true, false",
