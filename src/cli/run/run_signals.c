@@ -116,8 +116,16 @@ static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 	}
 }
 
+/* Its words were sent before its signal, but perhaps after we last looked: they have the reason,
+ * and how long there is. */
+static void hear_broker(struct run *run)
+{
+	(void)baton_dispatch(run->baton, 0);
+}
+
 static void taken_by_broker(struct run *run)
 {
+	hear_broker(run);
 	if (run->phase != RUN_RUNNING && !run_is_freezing(run) && !run_is_moving(run))
 		return;
 	if (run->phase == RUN_AWAY)

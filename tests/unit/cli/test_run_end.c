@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+#include "baton/baton.h"
+
 /* A command that traps SIGTERM and ends, with a helper that does not. */
 static const char obeys_with_helper[] =
 	"(trap '' TERM; echo helper $BASHPID.; while :; do sleep 0.02; done) &"
@@ -264,6 +266,65 @@ static void revoked_and_obeys(void **state)
 	ends_with(scene, 75);
 }
 
+/* `baton run`, once: after it has looked for messages, while SIGWINCH is pending, it waits for
+ * SIGTERM before it looks for signals. */
+static bool stalls;
+
+int __real_baton_dispatch(struct baton *baton, int timeout_ms);
+int __wrap_baton_dispatch(struct baton *baton, int timeout_ms);
+
+static bool is_pending(int signo)
+{
+	sigset_t pending;
+	return sigpending(&pending) == 0 && sigismember(&pending, signo) == 1;
+}
+
+int __wrap_baton_dispatch(struct baton *baton, int timeout_ms)
+{
+	int rc = __real_baton_dispatch(baton, timeout_ms);
+	if (!stalls || !is_pending(SIGWINCH))
+		return rc;
+
+	stalls = false;
+	if (write(STDOUT_FILENO, "stalled\n", 8) != 8)
+		abort();
+	for (int64_t until = now_ms() + FAKE_MS_MAX; !is_pending(SIGTERM) && now_ms() < until;)
+		poll(NULL, 0, 1);
+	return rc;
+}
+
+/* The broker's words come before its SIGTERM, but after `baton run` has looked for them: it says
+ * them nevertheless. The sender is called as `baton run` is, and is none of its ancestors. */
+static void revoked_as_it_looks(void **state)
+{
+	struct scene *scene = *state;
+	char err[4096] = "";
+	stalls = true;
+	start(scene, false, "bash", "-c", "echo ready; while :; do sleep 0.02; done", NULL);
+	stalls = false;
+	grant(scene);
+	wait_output(scene, "ready\n");
+
+	kill(scene->pid, SIGWINCH);
+	wait_output(scene, "stalled\n");
+	fake_send(&scene->fake,
+		  "{'type':'revoked','lease':7,'reason':'operator','detail':'new driver'}");
+	pid_t broker = fork();
+	if (broker == 0) {
+		alarm(60); /* should this test fail */
+		kill(scene->pid, SIGTERM);
+		pause();
+		_exit(0);
+	}
+	int status = wait_end(scene);
+	kill(broker, SIGKILL);
+	assert_int_equal(waitpid(broker, NULL, 0), broker);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 75);
+	assert_true(read(scene->err_fd, err, sizeof(err) - 1) > 0);
+	if (!strstr(err, "the lease is over (operator: new driver); stopping bash"))
+		fail_msg("it said: %s", err);
+}
+
 /* S15: revoked and deaf: SIGKILL after the grace, for all that it started, however it hid. */
 static void revoked_and_deaf(void **state)
 {
@@ -374,6 +435,7 @@ int main(void)
 		with_scene(hurried),
 		with_scene(mute_broker),
 		with_scene(revoked_and_obeys),
+		with_scene(revoked_as_it_looks),
 		with_scene(revoked_and_deaf),
 		with_scene(leftovers),
 		with_scene(wrapper_killed),
