@@ -352,6 +352,9 @@ BATON_API int baton_claim_ended(const struct baton_claim *claim);
  * is gone when this returns; `ended` follows unless requeued. BATON_E_STATE: it has ended already.
  */
 BATON_API int baton_release(struct baton_claim *claim, bool requeue);
+/* The same with requeue, of a program that was moved off the GPU with all its memory (CUDA's
+ * checkpoint) and does nothing until `granted` comes again: lists say so. */
+BATON_API int baton_release_moved(struct baton_claim *claim);
 /* With stops_later: all work under a revoked lease has stopped. This lets the next holder in, so
  * call it neither sooner nor later; `ended` follows. After a break it is reported once connected
  * again. May be called from within `revoked`. baton_release, baton_claim_free and baton_close of

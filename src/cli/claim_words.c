@@ -88,6 +88,28 @@ static bool warning_words(const json_t *lease, const char *state, char *text)
 	return true;
 }
 
+enum text_table_style claim_words_waiter(const json_t *waiter, char ret_words[CLAIM_WORDS_BYTES])
+{
+	char left[UNITS_BYTES];
+	const char *why = field_text(json_object_get(waiter, "why"), "text", "");
+	double detached_s = field_number(waiter, "detached_left_s", -1);
+	const char *stands = field_true(waiter, "moved")    ? "off the GPU, in RAM"
+			     : field_u64(waiter, "resumes") ? "frozen"
+							    : "";
+
+	ret_words[0] = '\0';
+	if (detached_s >= 0)
+		snprintf(ret_words, CLAIM_WORDS_BYTES, "disconnected, %s left to come back%s%s",
+			 units_duration(left, detached_s), *stands ? "; " : "", stands);
+	else
+		snprintf(ret_words, CLAIM_WORDS_BYTES, "%s", stands);
+
+	size_t length = strlen(ret_words);
+	snprintf(ret_words + length, CLAIM_WORDS_BYTES - length, "%s%s", length && *why ? "; " : "",
+		 why);
+	return detached_s >= 0 ? STYLE_WARN : STYLE_PLAIN;
+}
+
 enum text_table_style claim_words_state(const json_t *lease, char ret_words[CLAIM_WORDS_BYTES])
 {
 	char state[64], left[UNITS_BYTES];

@@ -13,3 +13,5 @@ void claim_words_name(const json_t *claim, char ret_words[CLAIM_WORDS_BYTES]);
 void claim_words_gpus(const json_t *lease, char ret_words[CLAIM_WORDS_BYTES]);
 /* How a lease stands and what comes next; returns the style that this deserves. */
 enum text_table_style claim_words_state(const json_t *lease, char ret_words[CLAIM_WORDS_BYTES]);
+/* Why a waiter waits, after what it does meanwhile: "frozen; the GPU is taken". */
+enum text_table_style claim_words_waiter(const json_t *waiter, char ret_words[CLAIM_WORDS_BYTES]);

@@ -130,6 +130,11 @@ void status_detail(const json_t *row, struct text_table *sheet)
 	if (json_object_get(row, "position"))
 		add_line(sheet, "place", "%.0f", field_number(row, "position", 0) + 1);
 	add_time(sheet, row, "waited_s", "waited");
+	if (field_true(row, "moved"))
+		add_line(sheet, "stands", "moved off the GPU, in RAM; comes back with its lease");
+	if (field_u64(row, "resumes"))
+		add_line(sheet, "stands", "frozen, its memory kept by lease %" PRIu64,
+			 field_u64(row, "resumes"));
 	add_text(sheet, json_object_get(row, "why"), "text", "why");
 	add_text(sheet, row, "estimate", "estimate");
 	add_time(sheet, row, "timeout_in_s", "gives up in");

@@ -196,6 +196,13 @@ static void view_leases(const json_t *status, struct text_table *sheet)
 	table_end(&table, sheet);
 }
 
+static void why_cell(struct table *table, const json_t *waiter)
+{
+	char words[CLAIM_WORDS_BYTES];
+	enum text_table_style style = claim_words_waiter(waiter, words);
+	table_cell(table, style, "%s", words);
+}
+
 static void view_waiting(const json_t *status, struct text_table *sheet)
 {
 	static const char *const titles[] = {">#",      ">CLAIM", "~WAITER",  "CLASS",
@@ -222,8 +229,7 @@ static void view_waiting(const json_t *status, struct text_table *sheet)
 			   units_duration(text, field_number(claim, "eta_s", -1)));
 		table_cell(&table, STYLE_PLAIN, "%s",
 			   units_duration(text, field_number(claim, "eta_p90_s", -1)));
-		table_cell(&table, STYLE_PLAIN, "%s",
-			   field_text(json_object_get(claim, "why"), "text", ""));
+		why_cell(&table, claim);
 	}
 
 	text_table_add(sheet, "%s", "");

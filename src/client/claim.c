@@ -122,7 +122,7 @@ void client_claim_resumed(struct baton_claim *claim)
 /* Without a connection now, receive.c sends it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
-	client_encode_release(&claim->session->out, claim->id, false);
+	client_encode_release(&claim->session->out, claim->id, false, false);
 	client_send(claim->session);
 	claim->phase = PHASE_ENDED;
 	claim->code = claim->revoked_code;
@@ -315,7 +315,7 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 static void withdraw_claim(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
-		client_encode_release(&claim->session->out, claim->id, false);
+		client_encode_release(&claim->session->out, claim->id, false, false);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
 		/* If the grant is already on its way, receive.c gives it back. */
@@ -326,7 +326,7 @@ static void withdraw_claim(struct baton_claim *claim)
 	atomic_store(&claim->yield_asked, false);
 }
 
-int baton_release(struct baton_claim *claim, bool requeue)
+static int give_back(struct baton_claim *claim, bool requeue, bool moved)
 {
 	struct baton *baton = claim->session;
 	int rc = 0;
@@ -335,7 +335,7 @@ int baton_release(struct baton_claim *claim, bool requeue)
 	if (claim->phase == PHASE_ENDED) {
 		rc = BATON_E_STATE;
 	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
-		client_encode_release(&baton->out, claim->id, true);
+		client_encode_release(&baton->out, claim->id, true, moved);
 		client_send(baton);
 		atomic_store(&claim->held, false);
 		atomic_store(&claim->yield_asked, false);
@@ -358,6 +358,16 @@ int baton_release(struct baton_claim *claim, bool requeue)
 	client_settle(baton);
 	pthread_mutex_unlock(&baton->lock);
 	return rc;
+}
+
+int baton_release(struct baton_claim *claim, bool requeue)
+{
+	return give_back(claim, requeue, false);
+}
+
+int baton_release_moved(struct baton_claim *claim)
+{
+	return give_back(claim, true, true);
 }
 
 int baton_cancel(struct baton_claim *claim)

@@ -132,7 +132,7 @@ static int give_back(struct baton *baton, const struct received *reply, enum cla
 	if (waits)
 		client_encode_cancel(&baton->out, reply->ref);
 	else
-		client_encode_release(&baton->out, reply->lease, false);
+		client_encode_release(&baton->out, reply->lease, false, false);
 	client_send(baton);
 	return 0;
 }

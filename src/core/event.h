@@ -127,6 +127,7 @@ struct event {
 			const char
 				*id;  /* --compat bridge: by id where just one plain lease has it */
 			bool requeue; /* come back with the old key */
+			bool moved;   /* .. and what ran under it is off the GPU and stands still */
 		} release;
 		struct {
 			uint64_t lease;

@@ -92,6 +92,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 					   ? MONO_NEVER
 					   : mono_after(core->now, claim->rec.timeout_ms);
 	claim->rec.ttl_deadline = MONO_NEVER;
+	claim->rec.moved = event->release.moved;
 	if (claim->made_room_on == 0)
 		claim->made_room_on = claim->rec.granted_mask;
 

@@ -105,10 +105,11 @@ void client_encode_cancel(struct text *out, uint64_t ref)
 	text_char(out, '}');
 }
 
-void client_encode_release(struct text *out, uint64_t lease, bool requeue)
+void client_encode_release(struct text *out, uint64_t lease, bool requeue, bool moved)
 {
 	lease_message(out, "release", lease);
 	optional_true(out, "requeue", requeue);
+	optional_true(out, "moved", moved);
 	text_char(out, '}');
 }
 

@@ -103,6 +103,8 @@ static int parse_release(struct session_request *m)
 	int err = required_number(m, "lease", &m->event.release.lease);
 	if (err == 0)
 		err = json_bool(&m->parsed, m->parsed.root, "requeue", &m->event.release.requeue);
+	if (err == 0)
+		err = json_bool(&m->parsed, m->parsed.root, "moved", &m->event.release.moved);
 	return err;
 }
 

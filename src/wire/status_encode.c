@@ -398,6 +398,10 @@ void status_encode_waiter(struct status_encoder *encoder, const struct claim_vie
 	text_char(out, '"');
 	add_left(out, "timeout_in_s", rec->wait_deadline, now);
 	text_json_bool(out, "ripe", waiter->ripe);
+	if (rec->resumes)
+		text_json_u64(out, "resumes", rec->resumes);
+	if (rec->moved)
+		text_json_bool(out, "moved", true);
 	encode_told(out, &wait->told);
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
 

@@ -157,6 +157,10 @@ class AwayAndBack(Checkpoint):
         self.start_job()
         voice, held = self.voice()
         self.assert_away()
+        self.assertRegex(self.run_cli(self.d, "status").stdout, r"train .*off the GPU, in RAM; ")
+        self.assertIn("moved off the GPU, in RAM", self.run_cli(self.d, "status", "train").stdout)
+        self.assertRegex(self.run_cli(self.d, "top", "--once").stdout, r"train .*off the GPU, in RAM; ")
+        self.assertTrue(self.d.status()["waiting"][0]["moved"])
         voice.release(held)
         said = [self.wrapper.stderr.readline()]
         while said[-1] and "goes on, after" not in said[-1]:

@@ -111,7 +111,10 @@ class GivingTheTurn(Freeze):
         """The wrapper, `baton status` and `baton why` say that it is frozen and keeps its memory."""
         self.start_job()
         self.freeze()
-        self.assertRegex(self.run_cli(self.d, "status").stdout, r"train .*frozen, keeps its memory")
+        status = self.run_cli(self.d, "status").stdout
+        self.assertRegex(status, r"train .*frozen, keeps its memory")
+        self.assertRegex(status, r"train .*frozen; .*voice", "its wait for the turn, too")
+        self.assertEqual(self.d.status()["waiting"][0]["resumes"], self.lease()["lease"])
         waiter = self.d.session("other")
         waiter.queue(vram_mb=12 * GIB, slots=0, **{"class": "background"})
         said = self.run_cli(self.d, "why", "other").stdout

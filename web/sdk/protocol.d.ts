@@ -395,6 +395,11 @@ export interface StatusWaiter extends StatusClaim, Forecast {
 	request_id?: string;
 	timeout_in_s?: number;
 	ripe: boolean;
+	/** The `parked` lease whose turn it waits for; the program under that lease is frozen */
+	resumes?: number;
+	/** Its program has left the GPU with all its memory (release) and comes back with the next
+	 * grant */
+	moved?: true;
 }
 
 /** Who holds, who waits, why and for how long. */
@@ -693,6 +698,9 @@ export namespace ToBroker {
 		 * `acquire` said. Answer: `released` without `reason`, then `queued` for the same `ref`
 		 * and `lease` */
 		requeue?: boolean;
+		/** With `requeue`: the program has left the GPU with all its memory, and does nothing
+		 * until the next grant. Only `status` shows it */
+		moved?: boolean;
 	}
 
 	/** Reloads the configuration. Needs the admin right. Answer: `reloaded`, or `denied` with

@@ -165,7 +165,7 @@ static void give_lease_back(struct run *run)
 	terminal_take(&run->job.terminal);
 
 	run->asked_ms = clock_now_ms();
-	int rc = baton_release(run->claim, true);
+	int rc = baton_release_moved(run->claim);
 	if (rc < 0) {
 		say_failure(run, "off the GPU", baton_strerror(rc));
 		stop_instead(run);

@@ -149,11 +149,17 @@ static void latest_cell(const struct top_model *model, const json_t *waiter, str
 		grid_cell(grid, STYLE_WARN, NAN, "%s", "none");
 }
 
+static void why_cell(struct grid *grid, const json_t *waiter, bool utf8)
+{
+	char words[CLAIM_WORDS_BYTES];
+	enum text_table_style style = claim_words_waiter(waiter, words);
+	text_cell(grid, style, words, utf8);
+}
+
 static void add_waiter(const struct top_model *model, const json_t *waiter, bool utf8,
 		       struct grid *grid)
 {
 	double position = field_number(waiter, "position", -1);
-	const json_t *why = json_object_get(waiter, "why");
 
 	grid_row(grid, field_u64(waiter, "lease"));
 	grid_cell(grid, STYLE_PLAIN, position >= 0 ? position : NAN, "%.0f", position + 1);
@@ -163,7 +169,7 @@ static void add_waiter(const struct top_model *model, const json_t *waiter, bool
 	duration_cell(grid, field_number(waiter, "waited_s", -1));
 	duration_cell(grid, field_number(waiter, "eta_s", -1));
 	latest_cell(model, waiter, grid);
-	text_cell(grid, STYLE_PLAIN, field_text(why, "text", ""), utf8);
+	why_cell(grid, waiter, utf8);
 }
 
 /* ---- processes ---- */

@@ -34,7 +34,10 @@ static const char status_text[] =
 	"asked.'}},"
 	"{'position':1,'lease':15,'id':'\\u0001w\\u001b[2Jx','class':'normal','waited_s':70,"
 	"'eta_s':null,'eta_p90_s':null,'bound_s':null,'why':{'code':'behind','text':'1 before "
-	"it.'}}]}";
+	"it.'}},"
+	"{'position':2,'lease':16,'id':'cg','class':'normal','waited_s':70,'moved':true,"
+	"'detached_left_s':80,'why':{'code':'behind','text':'2 before it.'}},"
+	"{'position':3,'lease':17,'id':'fz','class':'normal','waited_s':70,'resumes':12}]}";
 
 static const char expected[] =
 	"baton 0.1.0  up 2h 05m  epoch 3  held 2  waiting 2\n"
@@ -51,7 +54,11 @@ static const char expected[] =
 	"\n"
 	"#  CLAIM  WAITER  CLASS   WAITED   ETA  9 OF 10  WHY\n"
 	"1     14  mic     voice     0.4s  2.0s      12s  train was asked.\n"
-	"2     15  w?[2Jx  normal  1m 10s     -        -  1 before it.\n";
+	"2     15  w?[2Jx  normal  1m 10s     -        -  1 before it.\n"
+	"3     16  cg      normal  1m 10s     -        -  disconnected, 1m 20s left to come back; "
+	"off "
+	"the GPU, in RAM; 2 before it.\n"
+	"4     17  fz      normal  1m 10s     -        -  frozen\n";
 
 static json_t *load(const char *text)
 {

@@ -85,6 +85,18 @@ function waiterDetails(waiter, actions, admin) {
 			@click=${() => actions.remove(waiter)}>Remove…</button></details>`;
 }
 
+/** What a waiter does meanwhile that one should know. @param {Waiter} waiter @param {number} age */
+function meanwhile(waiter, age) {
+	const words = [];
+	if (waiter.detached_left_s !== undefined)
+		words.push(
+			`disconnected, ${formatSeconds(Math.max(0, waiter.detached_left_s - age))} to come back`,
+		);
+	if (waiter.moved) words.push("off the GPU, in RAM");
+	if (waiter.resumes) words.push("frozen");
+	return words.map((word) => html` <span class="badge">${word}</span>`);
+}
+
 /** @param {Waiter} waiter @param {number} age @param {OperatorActions} actions
  * @param {boolean} admin */
 function waiterRow(waiter, age, actions, admin) {
@@ -96,9 +108,10 @@ function waiterRow(waiter, age, actions, admin) {
 		<td role="cell"><span class="badge">${waiter.class}</span></td>
 		<td role="cell">${needText(waiter)}</td>
 		<td class="number" role="cell" data-label="waited">${formatSeconds(waiter.waited_s + age)}</td>
-		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${
-			waiter.ripe ? html` <span class="badge">waited long, goes first</span>` : nothing
-		}
+		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${meanwhile(
+			waiter,
+			age,
+		)}${waiter.ripe ? html` <span class="badge">waited long, goes first</span>` : nothing}
 			${waiterDetails(waiter, actions, admin)}</td>
 	</tr>`;
 }
