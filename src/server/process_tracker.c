@@ -45,6 +45,7 @@ struct tracked_session {
 	struct cgroup cgroup;
 	int cgroup_watch;    /* of inotify; -1: looked at again and again */
 	bool cgroup_unknown; /* it could not be opened: something may live in it */
+	bool changed;        /* something of it has ended, and that is not told yet */
 	bool reported_exit, reported_gone;
 	enum peer_reach reported_reach;
 };
@@ -224,12 +225,19 @@ static void report_changes(struct tracked_session *tracked)
 		report_reach(tracked);
 }
 
+/* Told once all that was read is recorded: what a client named in its last moment may be read in
+ * the same iteration as its end. */
+static void note_change(struct tracked_session *tracked)
+{
+	tracked->changed = tracked->owner->changed = true;
+}
+
 static void on_pidfd(void *ctx, int fd)
 {
 	struct tracked_process *process = ctx;
 	(void)fd;
 	stop_watching(process, LIVENESS_GONE);
-	report_changes(process->session);
+	note_change(process->session);
 }
 
 /* Takes the pidfd. */
@@ -278,7 +286,7 @@ static void on_inotify(void *ctx, int fd)
 			struct tracked_session *tracked =
 				container_of(n, struct tracked_session, by_session);
 			if (tracked->cgroup.events_fd >= 0)
-				report_changes(tracked);
+				note_change(tracked);
 		}
 }
 
@@ -441,7 +449,8 @@ void process_tracker_take(struct process_tracker *tracker, uint64_t session, int
 bool process_tracker_gone(const struct process_tracker *tracker, uint64_t session)
 {
 	const struct tracked_session *tracked = find_session(tracker, session);
-	return tracked && !may_live(&tracked->own) && rest_is_gone(tracked);
+	return tracked && tracker->queue->count == 0 && !may_live(&tracked->own) &&
+	       rest_is_gone(tracked);
 }
 
 static void signal_one(struct tracked_process *process, int signo)
@@ -519,9 +528,27 @@ static bool retry_session(struct tracked_session *tracked)
 	return again;
 }
 
+static void report_noted(struct process_tracker *tracker)
+{
+	tracker->changed = false;
+	for (size_t i = 0; i < tracker->by_session.size; i++)
+		for (struct hash_node *n = tracker->by_session.v[i]; n; n = n->next) {
+			struct tracked_session *tracked =
+				container_of(n, struct tracked_session, by_session);
+			if (tracked->changed)
+				report_changes(tracked);
+			tracked->changed = false;
+		}
+}
+
 struct mono_ms process_tracker_step(struct process_tracker *tracker, struct mono_ms now)
 {
 	bool again = false;
+	if (tracker->changed) {
+		if (tracker->queue->count == 0)
+			report_noted(tracker);
+		return now;
+	}
 	if (!mono_due(tracker->retry_at, now))
 		return tracker->retry_at;
 

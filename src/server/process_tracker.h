@@ -18,6 +18,7 @@ struct process_tracker {
 	struct hash by_session;
 	int inotify; /* of cgroups; -1: none yet, or none to be had */
 	struct loop_watch *inotify_watch;
+	bool changed;            /* something has ended, and process_tracker_step is to tell */
 	struct mono_ms retry_at; /* when to try again; MONO_NEVER: all is watched */
 };
 
@@ -30,9 +31,11 @@ void process_tracker_watch(struct process_tracker *tracker, const struct session
 /* The session's connection is this process's. Takes the pidfd (-1: none). */
 void process_tracker_take(struct process_tracker *tracker, uint64_t session, int pidfd);
 void process_tracker_forget(struct process_tracker *tracker, uint64_t session);
-/* All of them, as far as is known now. */
+/* Whether all of them are, for certain: false while something was read and is not recorded, which
+ * may name others. */
 bool process_tracker_gone(const struct process_tracker *tracker, uint64_t session);
 /* SIGTERM for the process at its connection; SIGKILL for all but the keeper. */
 void process_tracker_signal(struct process_tracker *tracker, uint64_t session, int signo);
-/* Tries again what could not be watched; returns when to call again. */
+/* After each turn: tells what has ended, and tries again what could not be watched. Returns when to
+ * call again. */
 struct mono_ms process_tracker_step(struct process_tracker *tracker, struct mono_ms now);

@@ -36,6 +36,22 @@ print(job.pid, flush=True)
 while True: lines.readline()
 """
 
+# Holds; told to, it names a program that it has not started, and is gone.
+LAST_WORDS = """
+import json, os, signal, socket, sys
+s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); lines = s.makefile("rw")
+def say(**message): lines.write(json.dumps(message) + "\\n"); lines.flush()
+def wait(kind):
+    while (message := json.loads(lines.readline()))["type"] != kind: pass
+    return message
+say(type="hello", id="brief"); wait("welcome")
+say(type="acquire", ref=1); say(type="accept", lease=wait("offered")["lease"]); wait("granted")
+print("holds", flush=True)
+sys.stdin.readline()
+say(type="processes", pids=[int(sys.argv[2])])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
 
 class Holder:
     """A native client in a process of its own."""
@@ -201,6 +217,21 @@ class Death(DaemonTest):
         doomed.wait("offered", ref=ref)
         doomed.drop()
         other.wait("granted", ref=other_ref)
+
+    def test_named_in_the_last_moment(self):
+        """What a client names and its own end are read at once: the program ends before anybody else is let in."""
+        daemon = self.daemon()
+        program = subprocess.Popen(["sleep", "1000"])
+        self.addCleanup(end_process, program)
+        client = subprocess.Popen([sys.executable, "-c", LAST_WORDS, daemon.socket, str(program.pid)],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(end_process, client)
+        self.assertEqual(client.stdout.readline(), "holds\n")
+        daemon.process.send_signal(signal.SIGSTOP)
+        client.communicate("go on\n", timeout=20)
+        daemon.process.send_signal(signal.SIGCONT)
+        daemon.session("next").hold()
+        self.assertEqual(program.wait(1), -signal.SIGKILL)
 
     def test_s9_cancel_against_grant(self):
         """S9, P16, P17, E5: cancel and grant cross; the claim has one end and the GPU goes on."""

@@ -71,10 +71,10 @@ static void on_session_gone(void *ctx, struct endpoint *endpoint)
 	struct sessions *sessions = ctx;
 	const struct endpoint_session *session = endpoint->session;
 	if (!sessions->state->draining) {
+		bool gone = session->id && process_tracker_gone(sessions->tracker, session->id);
 		struct event *event = event_queue_event(sessions->queue, EVENT_CONN_CLOSED,
 							party_of(PARTY_SESSION, endpoint->conn));
-		event->closed.peer_gone =
-			session->id && process_tracker_gone(sessions->tracker, session->id);
+		event->closed.peer_gone = gone;
 	}
 	session_unsubscribe(&sessions->answers, endpoint);
 }
