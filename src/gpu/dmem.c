@@ -1,5 +1,5 @@
-/* dmem: lines of "drm/0000:03:00.0/vram0 12550144". A card may have several regions of VRAM; what
- * else there is (stolen memory) is the machine's. */
+/* dmem: lines of "drm/0000:03:00.0/vram0 12550144" or "nvidia/0000:01:00.0/vidmem 12550144". A card
+ * may have several regions of VRAM; what else there is (stolen memory) is the machine's. */
 #include "gpu/dmem.h"
 
 #include <inttypes.h>
@@ -35,14 +35,16 @@ static bool parse_line(const char *line, size_t length, const char *start, uint6
 
 bool dmem_parse(const char *text, const char *pci, uint64_t *ret_bytes)
 {
-	char start[64];
+	char drm[64], nvidia[64];
 	uint64_t sum = 0, bytes;
 	bool found = false;
 
-	(void)snprintf(start, sizeof(start), "drm/%.40s/vram", pci);
+	(void)snprintf(drm, sizeof(drm), "drm/%.40s/vram", pci);
+	(void)snprintf(nvidia, sizeof(nvidia), "nvidia/%.40s/vidmem", pci);
 	for (const char *line = text; *line; line += *line == '\n') {
 		size_t length = strcspn(line, "\n");
-		if (pci[0] && parse_line(line, length, start, &bytes)) {
+		if (pci[0] && (parse_line(line, length, drm, &bytes) ||
+			       parse_line(line, length, nvidia, &bytes))) {
 			found = true;
 			if (__builtin_add_overflow(sum, bytes, &sum))
 				sum = DMEM_NO_LIMIT;

@@ -1,5 +1,5 @@
 /* dmem: what a cgroup uses of a GPU's memory and may use at most, as the kernel's dmem controller
- * counts it (Linux 6.14, drivers of DRM). */
+ * counts it (Linux 6.14, drivers of DRM, NVIDIA's r615). */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>

@@ -38,6 +38,8 @@ class Machine:
                 "sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc\n",
                 "sys/fs/cgroup/cgroup.controllers": "cpu memory dmem pids\n",
                 "sys/fs/cgroup/user.slice/mine/cgroup.procs": "1\n",
+                "sys/fs/cgroup/user.slice/mine/cgroup.controllers": "memory dmem\n",
+                "sys/fs/cgroup/dmem.capacity": "drm/0000:03:00.0/vram0 8\nnvidia/0000:01:00.0/vidmem 8\n",
                 "proc/self/cgroup": "1:name=systemd:/x\n0::/user.slice/mine\n",
                 "proc/self/limits": LIMITS.format(524288),
                 "proc/sys/fs/inotify/max_user_watches": "65536\n",
@@ -154,6 +156,18 @@ class System(DoctorTest):
     def test_clock(self):
         self.machine.write("sys/devices/system/clocksource/clocksource0/current_clocksource", "acpi_pm\n")
         self.expect("clock", "warn", "acpi_pm", "dmesg")
+
+    def test_limit(self):
+        """What stands between a lease and a limit that the driver enforces, one thing after the other."""
+        self.expect("limit", "ok", "holds: 2 regions of VRAM")
+        self.machine.write("sys/fs/cgroup/user.slice/mine/cgroup.controllers", "memory\n")
+        self.expect("limit", "note", "dmem is not enabled for /user.slice/mine", "+dmem > cgroup.subtree_control")
+        self.machine.write("sys/fs/cgroup/dmem.capacity", "drm/0000:03:00.0/stolen 1\n")
+        self.expect("limit", "note", "no driver counts VRAM by cgroup", "Linux 6.14")
+        self.machine.write("sys/fs/cgroup/cgroup.controllers", "cpu\n")
+        self.expect("limit", "note", "has no dmem controller", "Linux 6.14")
+        self.machine.remove("sys/fs/cgroup/cgroup.controllers")
+        self.expect("limit", "note", "no cgroup v2")
 
     def test_cgroup(self):
         self.machine.remove("sys/fs/cgroup/user.slice/mine/cgroup.procs")

@@ -44,6 +44,13 @@ bool check_exists(const struct doctor *doctor, const char *path)
 	return stat(full, &st) == 0;
 }
 
+bool check_may_write(const struct doctor *doctor, const char *folder)
+{
+	char full[CHECK_PATH_BYTES];
+	check_path(doctor, folder, full, sizeof(full));
+	return access(full, W_OK | X_OK) == 0;
+}
+
 bool check_read(const struct doctor *doctor, const char *path, char *ret_text, size_t size)
 {
 	char full[CHECK_PATH_BYTES];

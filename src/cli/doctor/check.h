@@ -46,6 +46,9 @@ check_say(struct finding *finding, enum check_state state, const char *format, .
 bool check_read(const struct doctor *doctor, const char *path, char *ret_text, size_t size);
 void check_path(const struct doctor *doctor, const char *path, char *ret_path, size_t size);
 bool check_exists(const struct doctor *doctor, const char *path);
+bool check_may_write(const struct doctor *doctor, const char *folder);
+/* This process's cgroup v2, "/a/b"; false: there is none. */
+bool check_own_cgroup(const struct doctor *doctor, char *ret_path, size_t size);
 
 /* The checks, by what they look at. */
 void check_gpus(const struct doctor *doctor, struct finding *finding);
@@ -60,6 +63,7 @@ void check_browsers(const struct doctor *doctor, struct finding *finding);
 void check_kernel(const struct doctor *doctor, struct finding *finding);
 void check_clock(const struct doctor *doctor, struct finding *finding);
 void check_cgroup(const struct doctor *doctor, struct finding *finding);
+void check_limit(const struct doctor *doctor, struct finding *finding);
 void check_logout(const struct doctor *doctor, struct finding *finding);
 void check_descriptors(const struct doctor *doctor, struct finding *finding);
 void check_inotify(const struct doctor *doctor, struct finding *finding);

@@ -74,7 +74,7 @@ void check_clock(const struct doctor *doctor, struct finding *finding)
 /* ---- cgroups ---- */
 
 /* The line "0::/path" of /proc/self/cgroup. */
-static bool own_cgroup(const struct doctor *doctor, char *ret_path, size_t size)
+bool check_own_cgroup(const struct doctor *doctor, char *ret_path, size_t size)
 {
 	char text[2048];
 	if (!check_read(doctor, "/proc/self/cgroup", text, sizeof(text)))
@@ -96,7 +96,7 @@ void check_cgroup(const struct doctor *doctor, struct finding *finding)
 
 	if (!check_read(doctor, "/sys/fs/cgroup/cgroup.controllers", controllers,
 			sizeof(controllers)) ||
-	    !own_cgroup(doctor, own, sizeof(own))) {
+	    !check_own_cgroup(doctor, own, sizeof(own))) {
 		check_say(finding, CHECK_WARN,
 			  "no cgroup v2 hierarchy: jobs that hide from their parent are found by "
 			  "their environment only; fix: boot with "

@@ -59,6 +59,7 @@ static const struct check checks[] = {
 	{"kernel", check_kernel},
 	{"clock", check_clock},
 	{"cgroup", check_cgroup},
+	{"limit", check_limit},
 	{"logout", check_logout},
 	{"files", check_descriptors},
 	{"inotify", check_inotify},

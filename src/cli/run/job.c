@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "process/proc.h"
@@ -16,10 +17,25 @@ void job_init(struct job *job)
 	terminal_init(&job->terminal);
 }
 
+/* Before the keeper: it would be one process more in the cgroup that is to be divided. */
+static void prepare_limit(struct job *job)
+{
+	job->limit_why[0] = '\0';
+	if (*job->cgroup.path)
+		(void)cgroup_limit_begin(&job->limit, job->cgroup.path, getenv("BATON_CGROUPFS"),
+					 job->limit_why, sizeof(job->limit_why));
+	else
+		(void)snprintf(job->limit_why, sizeof(job->limit_why),
+			       "no cgroup of its own can be made here (baton doctor)");
+}
+
 int job_prepare(struct job *job)
 {
-	if (job->cgroup.fds.events_fd < 0)
+	if (job->cgroup.fds.events_fd < 0) {
 		job_cgroup_make(&job->cgroup, "baton-run");
+		if (job->wants_limit)
+			prepare_limit(job);
+	}
 	if (job->keeper.pid) {
 		(void)job_keep(job);
 		return 0;
@@ -174,6 +190,7 @@ void job_finish(struct job *job)
 {
 	job_cgroup_remove(&job->cgroup); /* first: the keeper removes it if we cannot */
 	watchdog_dismiss(&job->keeper);
+	cgroup_limit_end(&job->limit);
 	child_finish(&job->child);
 	terminal_finish(&job->terminal);
 }

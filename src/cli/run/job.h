@@ -3,13 +3,19 @@
 #pragma once
 #include "cli/run/child.h"
 #include "cli/run/watchdog.h"
+#include "process/cgroup_limit.h"
 #include "process/job_cgroup.h"
+
+enum { JOB_WHY_BYTES = 640 };
 
 struct job {
 	struct child child;
 	struct watchdog keeper;
 	struct job_cgroup cgroup;
 	struct terminal terminal;
+	bool wants_limit; /* on GPU memory */
+	struct cgroup_limit limit;
+	char limit_why[JOB_WHY_BYTES]; /* of wants_limit: why there can be none; "": there can */
 };
 
 /* Before anything else. */

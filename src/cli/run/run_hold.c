@@ -20,6 +20,7 @@
 #include "cli/run/run_containers.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
+#include "cli/run/run_limit.h"
 #include "cli/run/run_refuse.h"
 #include "cli/run/run_signals.h"
 #include "cli/run/run_stop.h"
@@ -59,6 +60,7 @@ static void round_over(struct run *run)
 	run_freeze_forget(run);
 	run_checkpoint_forget(run);
 	judge_oom(run);
+	run_limit_lift(run);
 	terminal_restore(&run->job.terminal, WIFSIGNALED(child->status));
 
 	if (revoked)
@@ -238,6 +240,7 @@ static int hold_and_run(struct run *run)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
 
 	job_init(&run->job);
+	run->job.wants_limit = run->options->limit;
 	if (run->attached.pid)
 		job_attach(&run->job, (pid_t)run->attached.pid, run->attached.start,
 			   run->attached.pidfd);
@@ -301,6 +304,8 @@ void run_begin(struct run *run, const struct command *command, const struct run_
 int run_hold(struct run *run)
 {
 	int rc = run->options->on_yield == ON_YIELD_CHECKPOINT ? run_checkpoint_refuse(run) : -1;
+	if (rc < 0)
+		rc = run_limit_refuse(run);
 	if (rc >= 0)
 		return rc;
 

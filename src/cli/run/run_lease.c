@@ -14,6 +14,7 @@
 #include "cli/run/run_checkpoint.h"
 #include "cli/run/run_env.h"
 #include "cli/run/run_freeze.h"
+#include "cli/run/run_limit.h"
 #include "cli/run/run_signals.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
@@ -95,6 +96,7 @@ static int start_command(struct run *run)
 	run_signals_take(run); /* typed while that was made */
 	if (run->phase != RUN_WAITING)
 		return ECANCELED;
+	run_limit_set(run, baton_claim_lease(run->claim));
 	error = job_start(&run->job, run->argv, &run->mask_before);
 	if (error == 0)
 		(void)baton_processes(run->baton, &run->job.child.pid, 1, run_cgroup_path(run));

@@ -9,7 +9,7 @@ struct run_options {
 	uint32_t slots, gpus;
 	const char *env_ids; /* "uuid" or "index"; NULL: by the command */
 	int64_t wait_ms, grace_ms, hold_ms;
-	bool no_wait, evictable, quiet, requeue, strict, notify, scope;
+	bool no_wait, evictable, quiet, requeue, strict, notify, scope, limit;
 	int on_yield; /* 0: not given; a signal, or an enum on_yield */
 };
 
@@ -20,7 +20,7 @@ enum on_yield {
 	ON_YIELD_IGNORE = OPTION_CHOSEN(3),
 };
 
-enum { RUN_OPTION_COUNT = 19, RUN_ATTACH_OPTION_COUNT = 14 };
+enum { RUN_OPTION_COUNT = 20, RUN_ATTACH_OPTION_COUNT = 14 };
 
 #define RUN_OPTIONS_DEFAULT                                                                        \
 	((struct run_options){.slots = 1,                                                          \

@@ -52,6 +52,14 @@ struct attached {
 	size_t named_count;
 };
 
+enum { RUN_PCI_BYTES = 40 };
+
+/* Of --limit: the GPUs on which it holds, by their addresses. */
+struct limited {
+	char pci[LIMIT_GPUS][RUN_PCI_BYTES];
+	size_t count;
+};
+
 struct run {
 	const struct command *command;
 	const struct run_options *options;
@@ -60,6 +68,7 @@ struct run {
 	struct job job;
 	struct attached attached;
 	struct away away;
+	struct limited limited;
 	struct baton *baton;
 	struct baton_claim *claim;
 	struct baton_claim *turn; /* RUN_FROZEN: waits for the turn of `claim`; else NULL */

@@ -37,6 +37,7 @@ static void test_regions(void **state)
 	expect("drm/0000:03:00.0/vram0 5\ndrm/0000:04:00.0/vram0 9\ndrm/0000:03:00.0/vram1 6\n",
 	       11);
 	expect("drm/0000:03:00.0/vram0 0\n", 0);
+	expect("nvidia/0000:03:00.0/vidmem 7\nnvidia/0000:04:00.0/vidmem 9\n", 7);
 	expect("drm/0000:03:00.0/vram0 max\n", DMEM_NO_LIMIT);
 	expect("drm/0000:03:00.0/vram0 max\ndrm/0000:03:00.0/vram1 6\n", DMEM_NO_LIMIT);
 	expect("drm/0000:03:00.0/vram0 18446744073709551615\ndrm/0000:03:00.0/vram1 6\n",

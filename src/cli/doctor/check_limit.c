@@ -1,0 +1,78 @@
+/* check_limit: whether `baton run --limit` would hold: the kernel's dmem controller, the drivers
+ * that count with it, and whether it is enabled for this user's cgroup. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/doctor/check.h"
+
+/* Where the unified hierarchy is: alone, or beside cgroup v1; NULL: nowhere. */
+static const char *find_root(const struct doctor *doctor, char *ret_controllers, size_t size)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	char path[CHECK_PATH_BYTES];
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", roots[i]);
+		if (check_read(doctor, path, ret_controllers, size))
+			return roots[i];
+	}
+	return NULL;
+}
+
+/* Regions of VRAM: DRM's drivers and NVIDIA's name them unlike. */
+static unsigned count_regions(const char *text)
+{
+	unsigned count = 0;
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		char region[128];
+		line += *line == '\n';
+		if (sscanf(line, "%127s", region) == 1)
+			count += strstr(region, "/vram") || strstr(region, "/vidmem");
+	}
+	return count;
+}
+
+static bool is_enabled(const struct doctor *doctor, const char *root, const char *own)
+{
+	char path[CHECK_PATH_BYTES], text[256];
+	(void)snprintf(path, sizeof(path), "%s%s/cgroup.controllers", root,
+		       strcmp(own, "/") == 0 ? "" : own);
+	return check_read(doctor, path, text, sizeof(text)) && strstr(text, "dmem");
+}
+
+void check_limit(const struct doctor *doctor, struct finding *finding)
+{
+	char text[4096], own[256], path[CHECK_PATH_BYTES];
+	const char *root = find_root(doctor, text, sizeof(text));
+	if (!root || !check_own_cgroup(doctor, own, sizeof(own))) {
+		check_say(finding, CHECK_NOTE, "baton run --limit cannot hold: no cgroup v2");
+		return;
+	}
+	if (!strstr(text, "dmem")) {
+		check_say(finding, CHECK_NOTE,
+			  "baton run --limit cannot hold: the kernel's cgroup v2 has no dmem "
+			  "controller; fix: Linux 6.14 or newer with CONFIG_CGROUP_DMEM");
+		return;
+	}
+
+	(void)snprintf(path, sizeof(path), "%s/dmem.capacity", root);
+	unsigned regions = check_read(doctor, path, text, sizeof(text)) ? count_regions(text) : 0;
+	if (regions == 0)
+		check_say(finding, CHECK_NOTE,
+			  "baton run --limit cannot hold: no driver counts VRAM by cgroup here; "
+			  "fix: amdgpu or xe of Linux 6.14, or NVIDIA's driver r615");
+	if (!is_enabled(doctor, root, own))
+		check_say(finding, CHECK_NOTE,
+			  "baton run --limit cannot hold: dmem is not enabled for %.100s; fix: as "
+			  "root, in %s and in each folder from there down to the one above that: "
+			  "echo +dmem > cgroup.subtree_control",
+			  own, root);
+	(void)snprintf(path, sizeof(path), "%s%s", root, strcmp(own, "/") == 0 ? "" : own);
+	if (!check_may_write(doctor, path))
+		check_say(finding, CHECK_NOTE,
+			  "baton run --limit cannot hold: %.100s is not delegated to this user; "
+			  "fix: baton run --scope --limit ..",
+			  own);
+	check_say(finding, CHECK_OK, "baton run --limit holds: %u region%s of VRAM (dmem)", regions,
+		  regions == 1 ? "" : "s");
+}

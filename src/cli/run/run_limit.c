@@ -1,0 +1,91 @@
+/* run_limit: see run_limit.h. A job that cannot be limited runs nevertheless: it was asked for as a
+ * safeguard, and it is said that there is none. */
+#include "cli/run/run_limit.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "cli/field.h"
+#include "cli/http_client.h"
+#include "cli/units.h"
+
+enum { WORDS_BYTES = 768, BYTES_PER_MIB = 1024 * 1024 };
+
+int run_limit_refuse(const struct run *run)
+{
+	if (!run->options->limit || run->options->vram_bytes > 0)
+		return -1;
+	return cli_fail(run->command, EX_USAGE,
+			"--limit holds the job to what --vram says; say that, too");
+}
+
+static json_t *ask_gpus(void)
+{
+	json_t *status;
+	char error[HTTP_CLIENT_ERROR_BYTES];
+	return http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error,
+			       sizeof(error)) < 0
+		       ? NULL
+		       : status;
+}
+
+/* Its address on the bus; "": unknown. Why it has none that counts, in words. */
+static const char *find_address(const json_t *status, const char *gpu, char ret_pci[RUN_PCI_BYTES])
+{
+	size_t i;
+	const json_t *row;
+	ret_pci[0] = '\0';
+
+	json_array_foreach (json_object_get(status, "gpus"), i, row) {
+		const json_t *measured = json_object_get(row, "measured");
+		if (strcmp(field_text(row, "name", ""), gpu) != 0)
+			continue;
+		if (field_text(measured, "parent", NULL))
+			return "it is a MIG instance, and its driver limits whole cards only";
+		(void)snprintf(ret_pci, RUN_PCI_BYTES, "%s", field_text(measured, "pci", ""));
+	}
+	return ret_pci[0] ? NULL : "the broker does not know its address on the PCI bus";
+}
+
+static void limit_one(struct run *run, const json_t *status, const char *gpu)
+{
+	struct limited *limited = &run->limited;
+	char why[WORDS_BYTES], size[UNITS_BYTES], *pci = limited->pci[limited->count];
+	const char *wrong = find_address(status, gpu, pci);
+	uint64_t bytes = run->options->vram_bytes;
+
+	if (!wrong && run->job.limit_why[0])
+		wrong = run->job.limit_why;
+	if (!wrong && !cgroup_limit_set(&run->job.limit, pci, bytes, why, sizeof(why)))
+		wrong = why;
+	if (wrong) {
+		run_progress_say(&run->show, true, "run: --limit does not hold on %s: %s", gpu,
+				 wrong);
+		return;
+	}
+	limited->count++;
+	run_progress_say(&run->show, false, "%s gets at most %s of %s: the driver refuses more",
+			 run->argv[0], units_mb(size, (double)bytes / BYTES_PER_MIB), gpu);
+}
+
+void run_limit_set(struct run *run, const struct baton_lease *lease)
+{
+	if (!run->options->limit)
+		return;
+
+	json_t *status = ask_gpus();
+	run->limited.count = 0;
+	for (size_t i = 0; i < baton_lease_gpu_count(lease) && i < LIMIT_GPUS; i++)
+		limit_one(run, status, baton_lease_gpu_name(lease, i));
+	json_decref(status);
+}
+
+void run_limit_lift(struct run *run)
+{
+	for (size_t i = 0; i < run->limited.count; i++)
+		cgroup_limit_lift(&run->job.limit, run->limited.pci[i]);
+	run->limited.count = 0;
+}

@@ -1,0 +1,10 @@
+/* run_limit: `--limit`: the driver holds the job to what --vram says, while it has its lease. */
+#pragma once
+#include "cli/run/run_state.h"
+
+/* Before anything else: -1, or the exit status, and why not was said. */
+int run_limit_refuse(const struct run *run);
+/* Under a lease, before the job's first process. Says where it does not hold, and why. */
+void run_limit_set(struct run *run, const struct baton_lease *lease);
+/* Nothing of it is left, and the lease is to be given back. */
+void run_limit_lift(struct run *run);

@@ -1,0 +1,169 @@
+/* Goal: a limit is one line for each region of the GPU, lifted as it was set; where there can be
+ * none the reason is said; and a cgroup that holds only us is divided, and whole again at the end.
+ * Method: a tree that looks like cgroup2's, written from the kernel's documentation; no kernel with
+ * the controller was at hand. */
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "process/cgroup_limit.h"
+
+static char tree[64];
+
+static void put(const char *name, const char *text)
+{
+	char path[256];
+	(void)snprintf(path, sizeof(path), "%s/%s", tree, name);
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static const char *get(const char *name)
+{
+	static char text[512];
+	char path[256];
+	(void)snprintf(path, sizeof(path), "%s/%s", tree, name);
+	FILE *file = fopen(path, "r");
+	size_t length = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+	text[length] = '\0';
+	if (file)
+		(void)fclose(file);
+	return text;
+}
+
+static void make_folder(const char *name)
+{
+	char path[256];
+	(void)snprintf(path, sizeof(path), "%s/%s", tree, name);
+	assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static int make_tree(void **state)
+{
+	(void)state;
+	(void)snprintf(tree, sizeof(tree), "/tmp/baton-limit-XXXXXX");
+	assert_non_null(mkdtemp(tree));
+	put("cgroup.controllers", "cpu memory dmem\n");
+	put("dmem.capacity", "drm/0000:03:00.0/vram0 8589934592\n");
+	make_folder("a");
+	put("a/cgroup.controllers", "cpu dmem\n");
+	put("a/cgroup.subtree_control", "");
+	put("a/cgroup.procs", "");
+	make_folder("a/job");
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st, (void)type, (void)at;
+	return remove(path);
+}
+
+static int remove_tree(void **state)
+{
+	(void)state;
+	return nftw(tree, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool begin(struct cgroup_limit *limit, char *why)
+{
+	why[0] = '\0';
+	return cgroup_limit_begin(limit, "/sys/fs/cgroup/a/job", tree, why, 512);
+}
+
+static void set_and_lifted(void **state)
+{
+	struct cgroup_limit limit;
+	char why[512];
+	(void)state;
+	put("a/job/dmem.max", "drm/0000:03:00.0/stolen max\ndrm/0000:03:00.0/vram0 max\n");
+	put("a/job/dmem.min", "");
+	assert_true(begin(&limit, why));
+	assert_true(cgroup_limit_set(&limit, "0000:03:00.0", 1 << 20, why, sizeof(why)));
+	assert_string_equal(get("a/job/dmem.max"), "drm/0000:03:00.0/vram0 1048576\n");
+	assert_string_equal(get("a/job/dmem.min"), "drm/0000:03:00.0/vram0 1048576\n");
+	cgroup_limit_lift(&limit, "0000:03:00.0");
+	assert_string_equal(get("a/job/dmem.max"), "drm/0000:03:00.0/vram0 max\n");
+	assert_string_equal(get("a/job/dmem.min"), "drm/0000:03:00.0/vram0 0\n");
+	cgroup_limit_end(&limit);
+	assert_string_equal(get("a/cgroup.subtree_control"), "");
+}
+
+/* NVIDIA's documentation wants dmem.min to be left to its own tools. */
+static void nvidia(void **state)
+{
+	struct cgroup_limit limit;
+	char why[512];
+	(void)state;
+	put("a/job/dmem.max", "nvidia/0000:0A:00.0/vidmem max\n");
+	put("a/job/dmem.min", "untouched");
+	assert_true(begin(&limit, why));
+	assert_true(cgroup_limit_set(&limit, "0000:0a:00.0", 4096, why, sizeof(why)));
+	assert_string_equal(get("a/job/dmem.max"), "nvidia/0000:0A:00.0/vidmem 4096\n");
+	assert_string_equal(get("a/job/dmem.min"), "untouched");
+}
+
+static void another_card(void **state)
+{
+	struct cgroup_limit limit;
+	char why[512];
+	(void)state;
+	put("a/job/dmem.max", "drm/0000:03:00.0/vram0 max\ndrm/0000:03:00.01/vram0 max\n");
+	assert_true(begin(&limit, why));
+	assert_false(cgroup_limit_set(&limit, "0000:04:00.0", 4096, why, sizeof(why)));
+	assert_non_null(strstr(why, "the kernel counts no memory of 0000:04:00.0"));
+	assert_false(cgroup_limit_set(&limit, "", 4096, why, sizeof(why)));
+	assert_non_null(strstr(get("a/job/dmem.max"), "vram0 max\n"));
+}
+
+static void no_controller(void **state)
+{
+	struct cgroup_limit limit;
+	char why[512];
+	(void)state;
+	put("a/cgroup.controllers", "cpu dmemory\n");
+	assert_false(begin(&limit, why));
+	assert_non_null(strstr(why, "the dmem controller is not enabled for "));
+	put("cgroup.controllers", "cpu\n");
+	assert_false(begin(&limit, why));
+	assert_non_null(strstr(why, "this kernel has no dmem controller"));
+	assert_string_equal(get("a/cgroup.subtree_control"), "");
+	assert_false(cgroup_limit_set(&limit, "0000:03:00.0", 1, why, sizeof(why)));
+}
+
+/* It is enabled, and what was enabled is disabled at the end. The files would come from the kernel.
+ */
+static void enabled(void **state)
+{
+	struct cgroup_limit limit;
+	char why[512];
+	(void)state;
+	assert_false(begin(&limit, why));
+	assert_non_null(strstr(why, "/a/job/dmem.max may not be written"));
+	assert_string_equal(get("a/cgroup.subtree_control"), "+dmem");
+	cgroup_limit_end(&limit);
+	assert_string_equal(get("a/cgroup.subtree_control"), "-dmem");
+}
+
+#define with_tree(test) cmocka_unit_test_setup_teardown(test, make_tree, remove_tree)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		with_tree(set_and_lifted), with_tree(nvidia),  with_tree(another_card),
+		with_tree(no_controller),  with_tree(enabled),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
