@@ -57,7 +57,7 @@ class Limit(MeasureTest):
 
     def test_it_cannot_hold(self):
         """The job runs, and it is said why nothing holds it: no controller, another driver, no cgroup."""
-        for case, words in (("none", "this kernel has no dmem controller"),
+        for case, words in (("none", "the kernel has no dmem controller"),
                             ("other", "the kernel counts no memory of 0000:02:00.0"),
                             ("bare", "no cgroup of its own can be made here")):
             with self.subTest(case=case):
@@ -75,6 +75,49 @@ class Limit(MeasureTest):
         refused = self.run_cli(self.d, "run", "--limit", "--", "true")
         self.assertEqual(refused.returncode, 64)
         self.assertIn("--limit holds the job to what --vram says", refused.stderr)
+
+
+class Killed(MeasureTest):
+    """--strict, by a tree as well: what the kernel counts is said by a file of the job's cgroup."""
+
+    def setUp(self):
+        self.d = self.daemon()
+        self.root = self.d.dir / "cgroup"
+        self.d.env["BATON_CGROUPFS"] = str(self.root)
+
+    def run_killed(self, *options, counted=True):
+        """One of its processes is killed for want of memory, and its leader ends with 0."""
+        if not own_cgroup():
+            self.skipTest("this user may make no cgroup v2 here")
+        holder = self.d.session("holder")
+        lease = holder.hold()["lease"]
+        job = self.start_cli(self.d, "run", "-q", *options, "--", "sh", "-c", "echo up; read line; exit 0", stdin=-1)
+        wait_until(self.d.waiting, "it waits")
+        folder = self.root / str(own_cgroup() / f"baton-run-{job.pid}").removeprefix("/sys/fs/cgroup/")
+        folder.mkdir(parents=True)
+        (folder.parent / "cgroup.controllers").write_text("cpu\n", encoding="ascii")
+        if counted:
+            (folder / "memory.events").write_text("low 0\noom 0\noom_kill 0\n", encoding="ascii")
+        holder.release(lease)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        if counted:
+            (folder / "memory.events").write_text("low 0\noom 1\noom_kill 1\n", encoding="ascii")
+        _, said = job.communicate("\n", timeout=20)
+        holder.bye()
+        return job.returncode, said
+
+    def test_strict(self):
+        """The kernel killed a worker for want of memory and the leader calls that a success: 137."""
+        status, said = self.run_killed("--strict")
+        self.assertEqual(status, 137, said)
+        self.assertIn("the kernel killed 1 process of sh because memory ran out\n", said)
+
+    def test_strict_without_a_count(self):
+        """Where nothing counts that, it is said at the start, and why."""
+        status, said = self.run_killed("--strict", counted=False)
+        self.assertEqual(status, 0, said)
+        self.assertIn("--strict learns of no process killed for want of memory: the kernel has no memory controller",
+                      said)
 
 
 if __name__ == "__main__":

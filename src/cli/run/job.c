@@ -2,11 +2,14 @@
 #include "cli/run/job.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "process/proc.h"
 #include "process/process_tree.h"
 
@@ -17,25 +20,42 @@ void job_init(struct job *job)
 	terminal_init(&job->terminal);
 }
 
-/* Before the keeper: it would be one process more in the cgroup that is to be divided. */
-static void prepare_limit(struct job *job)
+static void count_in_cgroup(struct job *job, struct job_counted *counted, const char *controller,
+			    const char *file)
 {
-	job->limit_why[0] = '\0';
-	if (*job->cgroup.path)
-		(void)cgroup_limit_begin(&job->limit, job->cgroup.path, getenv("BATON_CGROUPFS"),
-					 job->limit_why, sizeof(job->limit_why));
-	else
-		(void)snprintf(job->limit_why, sizeof(job->limit_why),
+	char folder[CGROUP_PATH_BYTES];
+	counted->folder[0] = counted->why[0] = '\0';
+	if (!counted->wanted)
+		return;
+
+	if (!*job->cgroup.path)
+		(void)snprintf(counted->why, sizeof(counted->why),
 			       "no cgroup of its own can be made here (baton doctor)");
+	else if (!cgroup_divide_place(job->cgroup.path, getenv("BATON_CGROUPFS"), folder))
+		(void)snprintf(counted->why, sizeof(counted->why),
+			       "the path of its cgroup is too long");
+	else if (cgroup_divide_counts(folder, file) ||
+		 (cgroup_divide_begin(&job->divide, folder, controller, counted->why,
+				      sizeof(counted->why)) &&
+		  cgroup_divide_counts(folder, file)))
+		memcpy(counted->folder, folder, sizeof(folder));
+	else if (!counted->why[0])
+		(void)snprintf(counted->why, sizeof(counted->why), "there is no %s/%s", folder,
+			       file);
+}
+
+/* Before the keeper: it would be one process more in the cgroup that is to be divided. */
+static void make_cgroup(struct job *job)
+{
+	job_cgroup_make(&job->cgroup, "baton-run");
+	count_in_cgroup(job, &job->dmem, "dmem", "dmem.max");
+	count_in_cgroup(job, &job->memory, "memory", "memory.events");
 }
 
 int job_prepare(struct job *job)
 {
-	if (job->cgroup.fds.events_fd < 0) {
-		job_cgroup_make(&job->cgroup, "baton-run");
-		if (job->wants_limit)
-			prepare_limit(job);
-	}
+	if (job->cgroup.fds.events_fd < 0)
+		make_cgroup(job);
 	if (job->keeper.pid) {
 		(void)job_keep(job);
 		return 0;
@@ -176,6 +196,15 @@ void job_describe(const struct job *job, char *ret_words, size_t size)
 	process_tree_finish(&tree);
 }
 
+/* Where it was not asked for, it may be counted nevertheless. */
+int64_t job_oom_kills(const struct job *job)
+{
+	if (!job->memory.folder[0])
+		return job_cgroup_oom_kills(&job->cgroup);
+	cleanup_close int fd = open(job->memory.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : cgroup_oom_kills(fd);
+}
+
 size_t job_left(const struct job *job)
 {
 	return child_signal_all(&job->child, 0);
@@ -190,7 +219,7 @@ void job_finish(struct job *job)
 {
 	job_cgroup_remove(&job->cgroup); /* first: the keeper removes it if we cannot */
 	watchdog_dismiss(&job->keeper);
-	cgroup_limit_end(&job->limit);
+	cgroup_divide_end(&job->divide);
 	child_finish(&job->child);
 	terminal_finish(&job->terminal);
 }

@@ -3,19 +3,24 @@
 #pragma once
 #include "cli/run/child.h"
 #include "cli/run/watchdog.h"
-#include "process/cgroup_limit.h"
+#include "process/cgroup_divide.h"
 #include "process/job_cgroup.h"
 
 enum { JOB_WHY_BYTES = 640 };
+
+struct job_counted {
+	bool wanted;
+	char folder[CGROUP_PATH_BYTES]; /* the cgroup's; "": it is not counted */
+	char why[JOB_WHY_BYTES];        /* why it is not */
+};
 
 struct job {
 	struct child child;
 	struct watchdog keeper;
 	struct job_cgroup cgroup;
 	struct terminal terminal;
-	bool wants_limit; /* on GPU memory */
-	struct cgroup_limit limit;
-	char limit_why[JOB_WHY_BYTES]; /* of wants_limit: why there can be none; "": there can */
+	struct job_counted dmem, memory; /* what its cgroup is to count */
+	struct cgroup_divide divide;
 };
 
 /* Before anything else. */
@@ -43,6 +48,8 @@ void job_thaw(struct job *job);
 void job_tell_keeper(struct job *job);
 /* Describes in words what is left of it, and why that does not end. */
 void job_describe(const struct job *job, char *ret_words, size_t size);
+/* How many of its processes the kernel has killed because memory ran out; -1: not counted. */
+int64_t job_oom_kills(const struct job *job);
 /* How many of its processes are left, not counting those found only by the cgroup. */
 size_t job_left(const struct job *job);
 /* True: nothing of it lives, so nothing of it uses the GPU. */

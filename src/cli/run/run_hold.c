@@ -41,7 +41,7 @@ static int status_of(const struct child *child)
 /* The kernel kills one process for want of memory, and its leader may call that a success. */
 static void judge_oom(struct run *run)
 {
-	int64_t killed = job_cgroup_oom_kills(&run->job.cgroup) - run->oom_before;
+	int64_t killed = job_oom_kills(&run->job) - run->oom_before;
 	if (run->oom_before < 0 || killed <= 0)
 		return;
 
@@ -240,7 +240,8 @@ static int hold_and_run(struct run *run)
 		return cli_fail(run->command, EX_OSERR, "no signalfd: %s", strerror(errno));
 
 	job_init(&run->job);
-	run->job.wants_limit = run->options->limit;
+	run->job.dmem.wanted = run->options->limit;
+	run->job.memory.wanted = run->options->strict;
 	if (run->attached.pid)
 		job_attach(&run->job, (pid_t)run->attached.pid, run->attached.start,
 			   run->attached.pidfd);

@@ -105,7 +105,11 @@ static int start_command(struct run *run)
 
 static void note_start(struct run *run)
 {
-	run->oom_before = job_cgroup_oom_kills(&run->job.cgroup);
+	run->oom_before = job_oom_kills(&run->job);
+	if (run->options->strict && run->oom_before < 0)
+		run_progress_say(&run->show, true,
+				 "run: --strict learns of no process killed for want of memory: %s",
+				 run->job.memory.why);
 	if (run->options->hold_ms >= 0)
 		run->hold_until_ms = clock_now_ms() + run->options->hold_ms;
 }

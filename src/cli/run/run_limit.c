@@ -11,6 +11,7 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/units.h"
+#include "process/cgroup_limit.h"
 
 enum { WORDS_BYTES = 768, BYTES_PER_MIB = 1024 * 1024 };
 
@@ -57,9 +58,9 @@ static void limit_one(struct run *run, const json_t *status, const char *gpu)
 	const char *wrong = find_address(status, gpu, pci);
 	uint64_t bytes = run->options->vram_bytes;
 
-	if (!wrong && run->job.limit_why[0])
-		wrong = run->job.limit_why;
-	if (!wrong && !cgroup_limit_set(&run->job.limit, pci, bytes, why, sizeof(why)))
+	if (!wrong && run->job.dmem.why[0])
+		wrong = run->job.dmem.why;
+	if (!wrong && !cgroup_limit_set(run->job.dmem.folder, pci, bytes, why, sizeof(why)))
 		wrong = why;
 	if (wrong) {
 		run_progress_say(&run->show, true, "run: --limit does not hold on %s: %s", gpu,
@@ -86,6 +87,6 @@ void run_limit_set(struct run *run, const struct baton_lease *lease)
 void run_limit_lift(struct run *run)
 {
 	for (size_t i = 0; i < run->limited.count; i++)
-		cgroup_limit_lift(&run->job.limit, run->limited.pci[i]);
+		cgroup_limit_lift(run->job.dmem.folder, run->limited.pci[i]);
 	run->limited.count = 0;
 }

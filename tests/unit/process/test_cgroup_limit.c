@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "process/cgroup_divide.h"
 #include "process/cgroup_limit.h"
 
 static char tree[64];
@@ -77,84 +78,89 @@ static int remove_tree(void **state)
 	return nftw(tree, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-static bool begin(struct cgroup_limit *limit, char *why)
+static const char *job(void)
 {
-	why[0] = '\0';
-	return cgroup_limit_begin(limit, "/sys/fs/cgroup/a/job", tree, why, 512);
+	static char path[128];
+	(void)snprintf(path, sizeof(path), "%s/a/job", tree);
+	return path;
 }
 
 static void set_and_lifted(void **state)
 {
-	struct cgroup_limit limit;
 	char why[512];
 	(void)state;
 	put("a/job/dmem.max", "drm/0000:03:00.0/stolen max\ndrm/0000:03:00.0/vram0 max\n");
 	put("a/job/dmem.min", "");
-	assert_true(begin(&limit, why));
-	assert_true(cgroup_limit_set(&limit, "0000:03:00.0", 1 << 20, why, sizeof(why)));
+	assert_true(cgroup_limit_set(job(), "0000:03:00.0", 1 << 20, why, sizeof(why)));
 	assert_string_equal(get("a/job/dmem.max"), "drm/0000:03:00.0/vram0 1048576\n");
 	assert_string_equal(get("a/job/dmem.min"), "drm/0000:03:00.0/vram0 1048576\n");
-	cgroup_limit_lift(&limit, "0000:03:00.0");
+	cgroup_limit_lift(job(), "0000:03:00.0");
 	assert_string_equal(get("a/job/dmem.max"), "drm/0000:03:00.0/vram0 max\n");
 	assert_string_equal(get("a/job/dmem.min"), "drm/0000:03:00.0/vram0 0\n");
-	cgroup_limit_end(&limit);
-	assert_string_equal(get("a/cgroup.subtree_control"), "");
 }
 
 /* NVIDIA's documentation wants dmem.min to be left to its own tools. */
 static void nvidia(void **state)
 {
-	struct cgroup_limit limit;
 	char why[512];
 	(void)state;
 	put("a/job/dmem.max", "nvidia/0000:0A:00.0/vidmem max\n");
 	put("a/job/dmem.min", "untouched");
-	assert_true(begin(&limit, why));
-	assert_true(cgroup_limit_set(&limit, "0000:0a:00.0", 4096, why, sizeof(why)));
+	assert_true(cgroup_limit_set(job(), "0000:0a:00.0", 4096, why, sizeof(why)));
 	assert_string_equal(get("a/job/dmem.max"), "nvidia/0000:0A:00.0/vidmem 4096\n");
 	assert_string_equal(get("a/job/dmem.min"), "untouched");
 }
 
 static void another_card(void **state)
 {
-	struct cgroup_limit limit;
 	char why[512];
 	(void)state;
 	put("a/job/dmem.max", "drm/0000:03:00.0/vram0 max\ndrm/0000:03:00.01/vram0 max\n");
-	assert_true(begin(&limit, why));
-	assert_false(cgroup_limit_set(&limit, "0000:04:00.0", 4096, why, sizeof(why)));
+	assert_false(cgroup_limit_set(job(), "0000:04:00.0", 4096, why, sizeof(why)));
 	assert_non_null(strstr(why, "the kernel counts no memory of 0000:04:00.0"));
-	assert_false(cgroup_limit_set(&limit, "", 4096, why, sizeof(why)));
+	assert_false(cgroup_limit_set(job(), "", 4096, why, sizeof(why)));
+	assert_false(cgroup_limit_set("", "0000:03:00.0", 4096, why, sizeof(why)));
 	assert_non_null(strstr(get("a/job/dmem.max"), "vram0 max\n"));
+}
+
+static bool begin(struct cgroup_divide *divide, const char *controller, char *why)
+{
+	why[0] = '\0';
+	return cgroup_divide_begin(divide, job(), controller, why, 512);
 }
 
 static void no_controller(void **state)
 {
-	struct cgroup_limit limit;
+	struct cgroup_divide divide = {0};
 	char why[512];
 	(void)state;
 	put("a/cgroup.controllers", "cpu dmemory\n");
-	assert_false(begin(&limit, why));
+	assert_false(begin(&divide, "dmem", why));
 	assert_non_null(strstr(why, "the dmem controller is not enabled for "));
 	put("cgroup.controllers", "cpu\n");
-	assert_false(begin(&limit, why));
-	assert_non_null(strstr(why, "this kernel has no dmem controller"));
+	assert_false(begin(&divide, "dmem", why));
+	assert_non_null(strstr(why, "the kernel has no dmem controller"));
 	assert_string_equal(get("a/cgroup.subtree_control"), "");
-	assert_false(cgroup_limit_set(&limit, "0000:03:00.0", 1, why, sizeof(why)));
 }
 
-/* It is enabled, and what was enabled is disabled at the end. The files would come from the kernel.
- */
-static void enabled(void **state)
+/* Where this process need not move, the controllers stay: others may rely on them by then. */
+static void passed_on(void **state)
 {
-	struct cgroup_limit limit;
-	char why[512];
+	struct cgroup_divide divide = {0};
+	char why[512], path[CGROUP_PATH_BYTES];
 	(void)state;
-	assert_false(begin(&limit, why));
-	assert_non_null(strstr(why, "/a/job/dmem.max may not be written"));
+	assert_true(begin(&divide, "dmem", why));
 	assert_string_equal(get("a/cgroup.subtree_control"), "+dmem");
-	cgroup_limit_end(&limit);
-	assert_string_equal(get("a/cgroup.subtree_control"), "-dmem");
+	cgroup_divide_end(&divide);
+	assert_string_equal(get("a/cgroup.subtree_control"), "+dmem");
+
+	assert_false(cgroup_divide_counts(job(), "dmem.max"));
+	put("a/job/dmem.max", "");
+	assert_true(cgroup_divide_counts(job(), "dmem.max"));
+	assert_true(cgroup_divide_place("/sys/fs/cgroup/a/job", tree, path));
+	assert_string_equal(path, job());
+	assert_true(cgroup_divide_place("/sys/fs/cgroup/a/job", NULL, path));
+	assert_string_equal(path, "/sys/fs/cgroup/a/job");
 }
 
 #define with_tree(test) cmocka_unit_test_setup_teardown(test, make_tree, remove_tree)
@@ -162,8 +168,8 @@ static void enabled(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_tree(set_and_lifted), with_tree(nvidia),  with_tree(another_card),
-		with_tree(no_controller),  with_tree(enabled),
+		with_tree(set_and_lifted), with_tree(nvidia),    with_tree(another_card),
+		with_tree(no_controller),  with_tree(passed_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
