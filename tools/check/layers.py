@@ -29,6 +29,7 @@ PROJECT = {
     "server": {"base", "core", "http", "wire", "store", "gpu", "process", "net", "gateway", "config"},
     "client": {"base", "wire", "core/types.h", "baton"},
     "cli": {"base", "process", "http", "import/llama_swap.h", "baton"},
+    "gpu_exec.c": set(),  # runs with a capability: libc only
     "main.c": {"base", "cli", "config", "replay", "server"},
     "baton": set(),  # the public header: libc only
 }

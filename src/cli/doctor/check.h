@@ -7,8 +7,8 @@
 
 enum {
 	CHECK_LIMIT_MS = 2000,
-	CHECK_TEXT_BYTES = 512,
-	CHECK_FIX_BYTES = 384,
+	CHECK_TEXT_BYTES = 1024,
+	CHECK_FIX_BYTES = 512,
 	CHECK_PATH_BYTES = 512
 };
 
@@ -74,3 +74,12 @@ void check_others(const struct doctor *doctor, struct finding *finding);
 void check_checkpoint_driver(const struct doctor *doctor, struct finding *finding);
 void check_checkpoint_processes(const struct doctor *doctor, struct finding *finding);
 void check_checkpoint_memory(const struct doctor *doctor, struct finding *finding);
+
+/* Of --deny, instead of all others: what it would take to keep GPUs from what is under no lease. */
+void check_deny_nodes(const struct doctor *doctor, struct finding *finding);
+void check_deny_programs(const struct doctor *doctor, struct finding *finding);
+void check_deny_group(const struct doctor *doctor, struct finding *finding);
+void check_deny_nvidia(const struct doctor *doctor, struct finding *finding);
+void check_deny_drm(const struct doctor *doctor, struct finding *finding);
+void check_deny_grant(const struct doctor *doctor, struct finding *finding);
+void check_deny_undo(const struct doctor *doctor, struct finding *finding);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/doctor/check.h"
+#include "cli/doctor/device_nodes.h"
 
 enum { VERSION_BYTES = 64 };
 
@@ -176,54 +177,42 @@ static void name_group(gid_t gid, char *ret_name, size_t size)
 		snprintf(ret_name, size, "%lu", (unsigned long)gid);
 }
 
-static void try_device(const char *path, struct finding *finding, unsigned *count)
+struct tried {
+	struct finding *finding;
+	unsigned count;
+};
+
+static void try_device(void *ctx, const char *path, const char *full)
 {
+	struct tried *tried = ctx;
 	struct stat st;
 	char group[40];
-	if (stat(path, &st) < 0)
+	if (stat(full, &st) < 0)
 		return;
 
-	++*count;
-	if (access(path, R_OK | W_OK) == 0)
+	tried->count++;
+	if (access(full, R_OK | W_OK) == 0)
 		return;
 	name_group(st.st_gid, group, sizeof(group));
 	if ((st.st_mode & 060) == 060)
-		check_say(finding, CHECK_WARN,
+		check_say(tried->finding, CHECK_WARN,
 			  "this user may not open %.200s, so its programs cannot use that GPU (the "
 			  "broker itself needs no access); fix: usermod -aG %s $USER, and log in "
 			  "again",
 			  path, group);
 	else
-		check_say(finding, CHECK_WARN,
+		check_say(tried->finding, CHECK_WARN,
 			  "this user may not open %.200s (mode %03o, group %s); fix: see the udev "
-			  "rules "
-			  "of the driver",
+			  "rules of the driver",
 			  path, (unsigned)(st.st_mode & 0777), group);
 }
 
 void check_devices(const struct doctor *doctor, struct finding *finding)
 {
-	static const struct {
-		const char *folder, *pattern;
-	} places[] = {{"/dev", "nvidia[0-9]*"}, {"/dev", "nvidiactl"}, {"/dev", "nvidia-uvm"},
-		      {"/dev/dri", "renderD*"}, {"/dev", "kfd"},       {"/dev", "dxg"}};
-	unsigned count = 0;
+	struct tried tried = {.finding = finding};
+	device_nodes_each(doctor, try_device, &tried);
 
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-		char folder[CHECK_PATH_BYTES], path[CHECK_PATH_BYTES + 80];
-		const struct dirent *entry;
-		check_path(doctor, places[i].folder, folder, sizeof(folder));
-		DIR *dir = opendir(folder);
-		while (dir && (entry = readdir(dir))) {
-			snprintf(path, sizeof(path), "%s/%.64s", folder, entry->d_name);
-			if (fnmatch(places[i].pattern, entry->d_name, 0) == 0)
-				try_device(path, finding, &count);
-		}
-		if (dir)
-			closedir(dir);
-	}
-
-	if (count == 0)
+	if (tried.count == 0)
 		check_say(finding, CHECK_NOTE, "no device files of GPUs");
-	check_say(finding, CHECK_OK, "%u device files of GPUs, all open to this user", count);
+	check_say(finding, CHECK_OK, "%u device files of GPUs, all open to this user", tried.count);
 }

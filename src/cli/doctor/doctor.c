@@ -20,7 +20,7 @@
 enum { EXIT_BROKEN = 1 };
 
 struct doctor_options {
-	bool json;
+	bool json, deny;
 	uint32_t pid;
 	const char *state, *config;
 };
@@ -41,6 +41,10 @@ static const struct option_spec option_specs[] = {
 	 .argument = "PID",
 	 .help = "instead: whether --on-yield checkpoint could move that program off its GPU",
 	 .offset = offsetof(struct doctor_options, pid)},
+	{.name = "deny",
+	 .kind = OPTION_FLAG,
+	 .help = "instead: what it would take to keep GPUs from programs under no lease",
+	 .offset = offsetof(struct doctor_options, deny)},
 	{.name = "json",
 	 .kind = OPTION_FLAG,
 	 .help = "for programs: one object",
@@ -73,6 +77,13 @@ static const struct check checkpoint_checks[] = {
 	{"driver", check_checkpoint_driver},
 	{"program", check_checkpoint_processes},
 	{"memory", check_checkpoint_memory},
+};
+
+static const struct check deny_checks[] = {
+	{"nodes", check_deny_nodes}, {"programs", check_deny_programs},
+	{"group", check_deny_group}, {"nvidia", check_deny_nvidia},
+	{"drm", check_deny_drm},     {"jobs", check_deny_grant},
+	{"undo", check_deny_undo},
 };
 
 struct check_list {
@@ -215,6 +226,16 @@ static bool find_state_dir(const struct doctor_options *options, char *ret_dir, 
 	return length > 0 && (size_t)length < size;
 }
 
+static struct check_list choose_list(const struct doctor_options *options)
+{
+	if (options->pid)
+		return (struct check_list){checkpoint_checks,
+					   sizeof(checkpoint_checks) / sizeof(*checkpoint_checks)};
+	if (options->deny)
+		return (struct check_list){deny_checks, sizeof(deny_checks) / sizeof(*deny_checks)};
+	return (struct check_list){checks, CHECK_COUNT};
+}
+
 static int run_doctor(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct doctor_options options = {0};
@@ -227,11 +248,7 @@ static int run_doctor(const struct cli *cli, const struct command *command, int 
 	const char *root = getenv("BATON_DOCTOR_ROOT");
 	struct doctor doctor = {
 		.root = root ? root : "", .config = options.config, .pid = options.pid};
-	const struct check_list list =
-		options.pid
-			? (struct check_list){checkpoint_checks, sizeof(checkpoint_checks) /
-									 sizeof(*checkpoint_checks)}
-			: (struct check_list){checks, CHECK_COUNT};
+	const struct check_list list = choose_list(&options);
 	if (!find_state_dir(&options, doctor.state_dir, sizeof(doctor.state_dir)))
 		return cli_fail(command, EX_USAGE, "the path of the state folder is too long");
 
@@ -253,7 +270,7 @@ static int run_doctor(const struct cli *cli, const struct command *command, int 
 const struct command command_doctor = {
 	.name = "doctor",
 	.summary = "Look for what is broken here, and say how to mend it.",
-	.usage = "[--state DIR] [--config FILE] [--checkpoint PID] [--json]",
+	.usage = "[--state DIR] [--config FILE] [--checkpoint PID | --deny] [--json]",
 	.details =
 		"A line for each check: ok, note (good to know), WARN, FAIL, or ? (unknown). It\n"
 		"only reads, needs no root, and ends within a few seconds. Status 1: something\n"

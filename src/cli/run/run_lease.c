@@ -12,6 +12,7 @@
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/run/run_checkpoint.h"
+#include "cli/run/run_entry.h"
 #include "cli/run/run_env.h"
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_limit.h"
@@ -97,7 +98,9 @@ static int start_command(struct run *run)
 	if (run->phase != RUN_WAITING)
 		return ECANCELED;
 	run_limit_set(run, baton_claim_lease(run->claim));
-	error = job_start(&run->job, run->argv, &run->mask_before);
+	char **words = run_entry_wrap(run->argv);
+	error = job_start(&run->job, words ? words : run->argv, &run->mask_before);
+	free(words);
 	if (error == 0)
 		(void)baton_processes(run->baton, &run->job.child.pid, 1, run_cgroup_path(run));
 	return error;

@@ -1,0 +1,28 @@
+/* gpu_entry: see gpu_entry.h. */
+#include "process/gpu_entry.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+static const char file_name[] = "baton-gpu-exec";
+
+bool gpu_entry_find(char *ret_path, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", ret_path, size - 1);
+	if (length <= 0)
+		return false;
+	ret_path[length] = '\0';
+
+	char *slash = strrchr(ret_path, '/');
+	if (!slash || (size_t)(slash + 1 - ret_path) + sizeof(file_name) > size)
+		return false;
+	memcpy(slash + 1, file_name, sizeof(file_name));
+	return access(ret_path, X_OK) == 0;
+}
+
+bool gpu_entry_works(const char *path)
+{
+	return getxattr(path, "security.capability", NULL, 0) > 0;
+}

@@ -1,0 +1,9 @@
+/* gpu_entry: the program beside this one that lets a job into the group that may open GPUs. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Its path; false: it is not there. */
+bool gpu_entry_find(char *ret_path, size_t size);
+/* Whether an administrator gave it the right to. */
+bool gpu_entry_works(const char *path);
