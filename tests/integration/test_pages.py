@@ -10,11 +10,12 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, in_thread
-from lib.pages import BROWSER, PAGES, key_of, open_link, page_of, sign_in, sources
+from lib.pages import BROWSER, PAGES, inline_scripts, key_of, open_link, page_of, sign_in, sources
 from lib.wait import wait_until
 
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
          ".css": "text/css; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml"}
+INLINE = inline_scripts()
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 
 
@@ -36,14 +37,15 @@ class PagesTest(DaemonTest):
     def assertIsolated(self, answer, shared="same-origin"):
         """The headers of everything that a page is made of; the SDK is `shared` with any site."""
         policy = answer.headers["content-security-policy"]
-        for part in ("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "style-src 'self'",
+        is_page = answer.headers["content-type"].startswith("text/html")
+        scripts = "".join(f" {name}" for name in INLINE if is_page)
+        for part in ("default-src 'none'", f"script-src 'self' 'wasm-unsafe-eval'{scripts}", "style-src 'self'",
                      "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'none'", "form-action 'none'",
                      "frame-ancestors 'none'"):
             self.assertIn(part, policy.split("; "), answer)
         self.assertNotIn("unsafe-inline", policy)
         # A page makes no markup and no worker of a text but by its one policy; its workers hold libraries.
         trusted = {"require-trusted-types-for 'script'", "trusted-types baton baton-sdk default"}
-        is_page = answer.headers["content-type"].startswith("text/html")
         self.assertEqual(trusted & set(policy.split("; ")), trusted if is_page else set(), answer)
         for name, value in {"cross-origin-opener-policy": "same-origin", "x-content-type-options": "nosniff",
                             "cross-origin-embedder-policy": "require-corp",

@@ -8,7 +8,7 @@ import hashlib
 import pathlib
 import sys
 
-from join import join_page, join_worker
+from join import inline_hashes, join_page, join_worker
 
 SERVED = {".html", ".js", ".mjs", ".css", ".json", ".svg", ".png", ".txt"}
 FOLDERS = (("pages", "/pages"), ("ui", "/ui"), ("inference", "/inference"), ("storage", "/storage"), ("sdk", "/sdk"),
@@ -63,6 +63,9 @@ def write_table(out, files):
     rows = []
     out.write("/* Written by tools/gen/embed.py when Baton was built. */\n"
               "#include \"server/pages/embedded_assets.h\"\n\n")
+    pages = [data.decode() for url, data in files if url.endswith(".html")]
+    hashes = sorted({name for page in pages for name in inline_hashes(page)})
+    out.write(f'const char embedded_script_hashes[] = "{"".join(f" {name}" for name in hashes)}";\n\n')
     for number, (url, data) in enumerate(files):
         packed = gzip.compress(data, compresslevel=9, mtime=0)
         tag = hashlib.sha256(data).hexdigest()[:24]

@@ -1,7 +1,10 @@
 """Joins what a page imports into one script, so that a browser asks for one file and not for forty. Each module
 becomes a function that runs when it is first imported, in a scope of its own; only comments that are whole lines are
-left out. The sources stay as they are, and are what `--dev` serves. For embed.py, while Baton is built.
+left out. What a page runs early stands in the page itself: it begins before anything else has come. The sources stay
+as they are, and are what `--dev` serves. For embed.py, while Baton is built.
 """
+import base64
+import hashlib
 import re
 
 from preload import ENTRY, LINE, LINES, graph, imports, resolve, source_of
@@ -22,10 +25,13 @@ HEAD = """// Written when Baton was built (tools/gen/join.py): the modules of a 
 const $modules = {
 """
 TAIL = """};
-const $taken = {};
+const $taken = TAKEN;
 const $take = (url) => ($taken[url] ??= $modules[url]());
 const $load = (url) => (url in $modules ? $take(url) : import(url));
 """
+# Of a page, before anything that it asks for; the script that it asks for goes on with the same modules.
+INLINE = ('<script>\n"use strict";\n{\n', "}\n</script>\n")
+BEGUN = "globalThis.$begun"
 PARSED = """if (document.readyState === "loading")
 \tawait new Promise((done) => document.addEventListener("DOMContentLoaded", done));
 """
@@ -111,30 +117,42 @@ def refuse_cycles(web, urls):
             raise SystemExit(f"{url}: imports itself by way of others, so it cannot be joined")
 
 
-def joined_modules(web, entries):
+def joined_modules(web, entries, without=()):
     """What the entries import, at once or later."""
     found, left = {}, list(entries)
     while left:
         url = left.pop(0)
-        if url not in found:
+        if url not in found and url not in without:
             found[url] = Module(web, url)
             left += found[url].needs
     refuse_cycles(web, found)
     return found
 
 
-def join_script(web, early, rest, others=()):
-    """The script that runs the early ones at once and the rest when the page is parsed. The others run when they are
-    imported."""
-    modules = joined_modules(web, [*early, *rest, *others])
-    script = HEAD + "".join(module.function() for module in modules.values()) + TAIL
-    script += "".join(f'await $take("{url}");\n' for url in early) + (PARSED if early else "")
-    return script + "".join(f'await $take("{url}");\n' for url in rest)
+def functions(modules, taken):
+    """The modules, and how one takes another."""
+    return HEAD + "".join(module.function() for module in modules.values()) + TAIL.replace("TAKEN", taken)
+
+
+def join_script(web, entries, others=(), begun=()):
+    """The script that runs the entries; the others run when they are imported. `begun` are in the page, and run."""
+    script = functions(joined_modules(web, [*entries, *others], begun), BEGUN if begun else "{}")
+    script += PARSED if begun else ""
+    return script + "".join(f'await $take("{url}");\n' for url in entries)
+
+
+def join_inline(web, entries):
+    """The addresses of what the entries need, and the script that the page has in itself."""
+    modules = joined_modules(web, entries)
+    script = functions(modules, f"({BEGUN} = {{}})") + "".join(f'$take("{url}");\n' for url in entries)
+    if re.search(r"<!--|</?script", script, re.I):
+        raise SystemExit(f"{', '.join(entries)}: has what would end a script in a page")
+    return list(modules), script.join(INLINE)
 
 
 def join_worker(web):
     """The address of the session's worker, and the worker."""
-    return WORKER[1], join_script(web, (), WORKER[:1])
+    return WORKER[1], join_script(web, WORKER[:1])
 
 
 def join_page(web, path):
@@ -148,9 +166,17 @@ def join_page(web, path):
 
     libraries = [url for url in graph(web, early + rest + others) if source_of(web, url) is None]
     page = LINES.sub("".join(LINE.format(url) for url in libraries), page)
+    begun, inline = join_inline(web, early) if early else ([], "")
     for tag, _, _ in tags[:-1]:
-        page = page.replace(tag, "")
+        page = page.replace(tag, inline)
+        inline = ""
     tag, url, _ = tags[-1]
     address = f"/pages/{path.parent.name}/joined.js"
     one = tag.replace(f'src="{url}"', f'src="{address}"' + (" async" if early else ""))
-    return page.replace(tag, one), address, join_script(web, early, rest, others)
+    return page.replace(tag, one), address, join_script(web, rest, others, begun)
+
+
+def inline_hashes(page):
+    """What a content policy says of the scripts that a page has in itself."""
+    return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+            for text in re.findall("<script>(.*?)</script>", page, re.S)]

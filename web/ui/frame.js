@@ -3,6 +3,7 @@
 // the state, the error banner, dialogs, what is asked over HTTP by whom this browser is signed in
 // as, and how numbers are written: one module, for each costs a page a request. It knows no session
 // and no page's content. For all; needs <header id="frame"> and <main id="main">.
+import { pageKey } from "./page_key.js";
 
 /**
  * @typedef {"idle"|"waiting"|"offered"|"holding"|"resident"|"yielding"|"overdue"|"lost"|"paused"
@@ -153,15 +154,6 @@ export function showConnection(state, detail = "") {
 	place.className = `state state-${state}`;
 	place.textContent = CONNECTION_WORDS[state] ?? state;
 	place.title = detail;
-}
-
-/** What `baton open` left in this browser (sign_in.js). */
-export function pageKey() {
-	try {
-		return localStorage.getItem("baton-key") ?? undefined;
-	} catch {
-		return undefined; // site data is blocked: signed out
-	}
 }
 
 /**

@@ -2,7 +2,7 @@
 // One session for pages that only look: it holds no lease and waits for none, answers heartbeats,
 // and comes back by itself with growing pauses. Questions go one at a time, so an answer is always
 // the one to the question before it. For dashboard and log viewer; pages that compute use the SDK.
-import { pageKey } from "./frame.js";
+import { pageKey } from "./page_key.js";
 
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 5000;
@@ -72,6 +72,7 @@ export class MonitorSession extends EventTarget {
 		const token = pageKey(); // read while the other side answers: the first time it takes long
 		socket.onopen = () => {
 			socket.send(JSON.stringify({ type: "hello", version: 1, id: this.id, token }));
+			this.askOldest();
 		};
 		socket.onmessage = (event) => this.read(event.data);
 		socket.onclose = (event) => this.lost(event.code, event.reason);
@@ -127,6 +128,7 @@ export class MonitorSession extends EventTarget {
 		const question = this.questions[0];
 		if (!question) return;
 		this.send(question.message);
+		clearTimeout(this.answerTimer);
 		this.answerTimer = setTimeout(() => this.socket?.close(4000, "no answer"), ANSWER_MS);
 	}
 
@@ -165,14 +167,15 @@ export class MonitorSession extends EventTarget {
 	}
 
 	/**
-	 * Asks, and waits for an answer of that type. Rejects with a MonitorError.
+	 * Asks, and waits for an answer of that type. Rejects with a MonitorError. What is asked before
+	 * the first welcome goes along with the hello, and may be answered before it.
 	 * @template {Message["type"]} T
 	 * @param {Asked} message
 	 * @param {T} type
 	 * @returns {Promise<Extract<Message, {type: T}>>}
 	 */
 	ask(message, type) {
-		if (this.state !== "open") {
+		if (this.state !== "open" && this.state !== "connecting") {
 			return Promise.reject(
 				new MonitorError("unreachable", "The broker does not answer now."),
 			);

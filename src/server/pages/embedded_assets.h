@@ -14,4 +14,8 @@ struct embedded_asset {
 extern const struct embedded_asset embedded_assets[];
 extern const size_t embedded_asset_count;
 
+/* Of the scripts that pages have in themselves, as a content policy names them: " 'sha256-..'" for
+ * each, or "". */
+extern const char embedded_script_hashes[];
+
 const struct embedded_asset *embedded_asset_find(const char *path); /* NULL: there is none */

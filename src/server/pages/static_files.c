@@ -4,6 +4,7 @@
  * through here. Knows no lease. */
 #include "server/pages/static_files.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static const struct {
 /* Of pages, not of their workers, in which libraries make workers of their own: a text becomes
  * markup or a script's address only through web/ui/trusted.js. */
 static const char trusted_types[] =
-	"require-trusted-types-for 'script'; trusted-types baton baton-sdk default";
+	"; require-trusted-types-for 'script'; trusted-types baton baton-sdk default";
 
 static const char models[] = "/models/", vendor[] = "/vendor/";
 static const char package[] = "/sdk/baton-sdk.tgz"; /* made of the sources; lies on the disk */
@@ -48,20 +49,28 @@ static bool begins_with(const char *url, const char *prefix)
 	return strncmp(url, prefix, strlen(prefix)) == 0;
 }
 
-void content_policies_set(struct content_policies *policies, const struct settings *settings)
+/* `scripts`: which may stand in a page itself. */
+static void write_policy(char *policy, size_t size, const char *scripts, const char *more,
+			 const struct settings *settings)
 {
-	size_t size = sizeof(policies->files);
 	int used = snprintf(
-		policies->files, size,
-		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+		policy, size,
+		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'%s; style-src 'self'; "
 		"img-src 'self' data: blob:; font-src 'self'; worker-src 'self' blob:; "
 		"media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
-		"frame-ancestors 'none'; connect-src 'self'");
+		"frame-ancestors 'none'%s; connect-src 'self'",
+		scripts, more);
 	for (uint32_t i = 0; i < settings->model_origin_count; i++)
-		used += snprintf(policies->files + used, size - (size_t)used, " %s",
+		used += snprintf(policy + used, size - (size_t)used, " %s",
 				 settings->model_origins[i]);
-	snprintf(policies->pages, sizeof(policies->pages), "%s; %s", policies->files,
-		 trusted_types);
+	assert((size_t)used < size);
+}
+
+void content_policies_set(struct content_policies *policies, const struct settings *settings)
+{
+	write_policy(policies->files, sizeof(policies->files), "", "", settings);
+	write_policy(policies->pages, sizeof(policies->pages), embedded_script_hashes,
+		     trusted_types, settings);
 }
 
 bool static_files_url(const char *path, char *ret_url, size_t size)

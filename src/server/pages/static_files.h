@@ -6,11 +6,15 @@
 struct pages;
 
 /* The longest policy: fixed words and each origin that models may come from. */
-enum { FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1) };
+enum {
+	FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1),
+	PAGES_POLICY_BYTES = FILES_POLICY_BYTES + 512,
+};
 
 struct content_policies {
-	char files[FILES_POLICY_BYTES];       /* Content-Security-Policy of all files */
-	char pages[FILES_POLICY_BYTES + 128]; /* the same for pages, with Trusted Types */
+	char files[FILES_POLICY_BYTES]; /* Content-Security-Policy of all files */
+	char pages[PAGES_POLICY_BYTES]; /* the same for pages, with Trusted Types and the scripts
+					   that stand in them */
 };
 
 /* Lets pages load models from the origins of the settings. */

@@ -9,7 +9,7 @@ from .daemon import BATON
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 WEB = ROOT / "web"
 sys.path.insert(0, str(ROOT / "tools" / "gen"))
-from join import join_page, join_worker  # noqa: E402 (by the path above)
+from join import inline_hashes, join_page, join_worker  # noqa: E402 (by the path above)
 
 # Address -> folder below web/pages.
 PAGES = {"/": "dashboard", "/console": "console", "/mic": "mic", "/dreamer": "dreamer", "/models": "models",
@@ -41,6 +41,11 @@ def key_of(answer):
 def page_of(folder):
     """The page that is made of web/pages/FOLDER/index.html: it asks for one script."""
     return join_page(WEB, WEB / "pages" / folder / "index.html")[0].encode()
+
+
+def inline_scripts():
+    """What a policy says of the scripts that stand in pages."""
+    return sorted({name for folder in PAGES.values() for name in inline_hashes(page_of(folder).decode())})
 
 
 def sources():

@@ -1,5 +1,5 @@
 """What tools/gen/join.py makes of a page does what the page did: each module once and in its own scope, what is asked
-for early first, what is imported later from the same modules. Node runs it, where there is Node.
+for early in the page itself and first, what is imported later from the same modules. Node runs it, where there is Node.
 Usage: test_join.py TOOLS_DIR
 """
 import pathlib
@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(sys.argv[1]) / "gen"))
-from join import join_page  # noqa: E402
+from join import inline_hashes, join_page  # noqa: E402
 
 PAGE = """<head>
 <link rel="modulepreload" href="/pages/a/b.js">
@@ -98,12 +98,25 @@ class Join(unittest.TestCase):
         self.write("pages/a/forms.js", 'import big from "/vendor/big.js";\n' + FORMS)
         page, address, script = self.join()
         self.assertEqual(address, "/pages/a/joined.js")
-        self.assertEqual(page, '<head>\n<link rel="modulepreload" href="/vendor/big.js">\n'
+        inline = page[page.index("<script>"):page.index("</script>\n") + len("</script>\n")]
+        self.assertEqual(page.replace(inline, ""), '<head>\n<link rel="modulepreload" href="/vendor/big.js">\n'
                          '<link rel="stylesheet" href="/ui/x.css">\n'
                          '<script type="module" src="/pages/a/joined.js" async></script>\n</head>\n')
         self.assertIn('const { default: big } = await $load("/vendor/big.js");', script)
         self.assertNotIn("What was said", script)
         self.assertNotIn("types.js\": (", script)
+        for url in ("/pages/a/early.js", "/ui/said.js"):
+            self.assertIn(f'"{url}": (', inline)
+            self.assertNotIn(f'"{url}": (', script)
+
+    def test_what_stands_in_a_page_is_named_by_its_hash(self):
+        """As a content policy names it: all between the tags; and nothing in it ends it."""
+        self.assertEqual(inline_hashes("<script>alert('Hello, world.');</script><script src=x></script>"),
+                         ["'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"])
+        self.assertEqual(len(inline_hashes(self.join()[0])), 1)
+        self.write("pages/a/early.js", 'export const early = "</script>";\n')
+        with self.assertRaisesRegex(SystemExit, "end a script"):
+            self.join()
 
     def test_what_a_page_names_in_its_script(self):
         """An entry that is imported by the name which the page gives."""
@@ -119,8 +132,11 @@ class Join(unittest.TestCase):
     @unittest.skipUnless(shutil.which("node"), "no Node here")
     def test_it_runs_as_the_modules_did(self):
         """Once each, in their order, each in a scope of its own."""
+        page, _, joined = self.join()
+        inline = page[page.index("<script>") + len("<script>"):page.index("</script>")]
+        (self.web / "inline.cjs").write_text(AROUND + inline, encoding="utf-8")
         script = self.web / "joined.mjs"
-        script.write_text(AROUND + self.join()[2], encoding="utf-8")
+        script.write_text('import "./inline.cjs";\n' + joined, encoding="utf-8")
         done = subprocess.run(["node", script], capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.stderr, "")
         self.assertEqual(done.stdout.strip(), WANTED)

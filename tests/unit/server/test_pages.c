@@ -25,6 +25,7 @@ const struct embedded_asset embedded_assets[] = {
 	{"/pages/mic/mic.js", "\"script\"", plain, packed, 10, 6},
 };
 const size_t embedded_asset_count = 2;
+const char embedded_script_hashes[] = " 'sha256-abc='";
 
 /* ---- what net was given ---- */
 
@@ -169,6 +170,7 @@ static void test_who_is_signed_in(void **state)
 	get_page("GET", "", true);
 	assert_string_equal(answer.body, "0123456789");
 	assert_non_null(strstr(answer.headers, "Vary: Accept, Cookie, Accept-Encoding"));
+	assert_non_null(strstr(answer.headers, "'wasm-unsafe-eval' 'sha256-abc='; style-src"));
 }
 
 /* A link works once, a HEAD does not spend it; the key is in the page and not in the cookie. */
@@ -214,6 +216,7 @@ static void test_file(void **state)
 	assert_string_equal(answer.body, "0123456789");
 	assert_non_null(strstr(answer.headers, "ETag: \"script\""));
 	assert_null(strstr(answer.headers, "require-trusted-types-for"));
+	assert_null(strstr(answer.headers, "sha256"));
 
 	get_file("/pages/mic/mic.js", NULL, "gzip", NULL);
 	assert_string_equal(answer.body, "packed");

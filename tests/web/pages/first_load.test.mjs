@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { connect } from "../lib/session.mjs";
-import { until } from "../lib/until.mjs";
+import { until, within } from "../lib/until.mjs";
 
 const LOADS = 2;
 /** Of the page whose times are looked at. */
@@ -190,6 +190,56 @@ test("the dashboard says that it asks before any of its modules came", async () 
 	await page.reload();
 	await page.locator("#board .now").waitFor();
 	await page.getByText("Asking…").waitFor({ state: "hidden" });
+	await page.close();
+});
+
+test("the dashboard has asked before the rest of it came", async () => {
+	const page = await browser.page();
+	/** @type {(value?: unknown) => void} */
+	let come = () => {};
+	const held = new Promise((resolve) => (come = resolve));
+	await page.route(/(joined|dashboard)\.js$/, async (route) => {
+		await held;
+		await route.continue();
+	});
+	await page.addInitScript(() => {
+		new MutationObserver(() => {
+			const times = document.querySelector("#board .holder > p");
+			/** @type {any} */ (globalThis).firstSaid ??= times?.textContent;
+		}).observe(document, { childList: true, subtree: true });
+	});
+	/** @type {string[]} */
+	const said = [];
+	/** @type {Promise<any>} */
+	const answered = new Promise((resolve) =>
+		page.on("websocket", (socket) => {
+			socket.on("framesent", ({ payload }) => said.push(JSON.parse(`${payload}`).type));
+			socket.on("framereceived", ({ payload }) => {
+				const message = JSON.parse(`${payload}`);
+				if (message.type === "status") resolve(message);
+			});
+		}),
+	);
+	const loaded = page.goto(daemon.base);
+	const { leases } = await within(answered, { what: "the first status" });
+	const heldS = leases[0].held_s;
+	assert.deepEqual(said.slice(0, 2), ["hello", "status"]); // without a pause for the welcome
+	assert.equal(await page.locator("#frame-connection").count(), 0);
+	await until(async () => (await daemon.status()).leases[0].held_s > heldS + 1, {
+		what: "what was answered is a second old",
+	});
+	come();
+	await loaded;
+	// What is drawn first is as old as it is: its age counts from when it came.
+	const first = await until(
+		() => page.evaluate(() => /** @type {any} */ (globalThis).firstSaid),
+		{
+			what: "the holder is drawn",
+		},
+	);
+	const [, min, s] = / for (?:(\d+) min )?([\d.]+) s/.exec(String(first)) ?? [];
+	assert.ok(Number(min ?? 0) * 60 + Number(s) >= heldS + 0.5, `${first} for ${heldS}`);
+	assert.deepEqual(page.problems, []);
 	await page.close();
 });
 

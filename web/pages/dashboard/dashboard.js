@@ -124,6 +124,7 @@ async function ask() {
 async function start() {
 	clearError();
 	past = [];
+	await firstDrawn;
 	try {
 		await session.ask({ type: "subscribe", events: true }, "ok");
 		await session.ask(
@@ -236,7 +237,7 @@ function drawBoard() {
 	if (!known) return;
 	if (!whole) {
 		whole = true;
-		draw();
+		frame = requestAnimationFrame(() => (frame = requestAnimationFrame(drawBoard)));
 		return;
 	}
 	keepFocus(view);
@@ -336,9 +337,12 @@ showConnection("connecting");
 draw();
 setInterval(tick, TICK_MS);
 setInterval(lookForSites, SITES_EVERY_MS);
-if (session.state !== "connecting") connected(session.state, "");
-firstStatus.then((status) => {
-	if (!status || dashboard.status) return;
-	dashboard.takeStatus(status);
+/** Who holds and who waits, as soon as it is known; whatever else is asked comes after it. */
+const firstDrawn = firstStatus.then((first) => {
+	if (!first) return;
+	dashboard.takeStatus(first.status, first.at);
 	draw();
+	cancelAnimationFrame(frame); // for the next frame it is there already
+	drawBoard();
 });
+if (session.state !== "connecting") connected(session.state, "");

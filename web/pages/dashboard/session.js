@@ -5,14 +5,8 @@ import { MonitorSession } from "../../ui/monitor_session.js";
 
 export const session = new MonitorSession({ id: "Dashboard" });
 
-/** The first status; null if it did not come. */
-export const firstStatus = new Promise((resolve) => {
-	session.addEventListener(
-		"state",
-		() => {
-			if (session.state !== "open") resolve(null);
-			else session.ask({ type: "status" }, "status").then(resolve, () => resolve(null));
-		},
-		{ once: true },
-	);
-});
+/** The first status, and when it came; null if it did not. */
+export const firstStatus = session.ask({ type: "status" }, "status").then(
+	(status) => ({ status, at: performance.now() }),
+	() => null,
+);
