@@ -19,7 +19,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	keys = (struct api_keys){0};
-	unsigned line = api_keys_take(&keys, text);
+	char name[SETTINGS_KEY_NAME_BYTES + 1];
+	unsigned line = api_keys_take(&keys, text, name);
+	assert(!name[0] || (line && api_key_name_ok(name)));
 	assert(line == 0 || keys.count == 0);
 	assert(keys.count <= API_KEYS_MAX);
 	for (uint32_t i = 0; i < keys.count; i++) {

@@ -1,9 +1,10 @@
-/* api_keys: see api_keys.h. A file of which any line cannot be read counts for nothing, so that
- * what is left of it is never written over it. */
+/* api_keys: see api_keys.h. A file of which any line cannot be read, or is another than was
+ * written, counts for nothing, so that what is left of it is never written over it. */
 #include "server/access/api_keys.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -11,8 +12,11 @@
 
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-"
 
-enum { LINE_BYTES = 40 + 64 + 2 * 20 + 4 * 10 + API_KEY_MODELS_BYTES + 9 };
-static_assert(API_KEYS_MAX * LINE_BYTES + 16 < API_KEYS_TEXT_BYTES, "they all fit");
+enum {
+	MARK_BYTES = 16, /* of the hash of a line, in hex */
+	LINE_BYTES = 40 + 64 + 2 * 20 + 4 * 10 + API_KEY_MODELS_BYTES + 9 + MARK_BYTES + 1,
+};
+static_assert(API_KEYS_MAX * LINE_BYTES + 32 < API_KEYS_TEXT_BYTES, "they all fit");
 
 bool api_key_name_ok(const char *name)
 {
@@ -95,7 +99,7 @@ bool api_keys_revoke(struct api_keys *keys, const char *name)
 
 /* "NAME HASH MADE USED CLASSES QUEUE HELD REQUESTS MODELS", the last ones 0 and * where nothing was
  * said. */
-static bool take_line(const char *line, struct api_key *ret_key)
+static bool take_row(const char *row, struct api_key *ret_key)
 {
 	char hash[2 * SECRET_HASH_BYTES + 1];
 	struct api_key key = {0};
@@ -105,10 +109,10 @@ static bool take_line(const char *line, struct api_key *ret_key)
 	static_assert(SECRET_HASH_BYTES == 32 && SETTINGS_KEY_NAME_BYTES == 40 &&
 			      API_KEY_MODELS_BYTES == 255,
 		      "the widths below");
-	if (sscanf(line, "%40s %64s %" SCNd64 " %" SCNd64 " %u %u %u %u %255s%n", key.name, hash,
+	if (sscanf(row, "%40s %64s %" SCNd64 " %" SCNd64 " %u %u %u %u %255s%n", key.name, hash,
 		   &key.made.v, &key.used.v, &limits->classes, &limits->queue_max,
 		   &limits->held_max, &limits->requests_max, limits->models, &end) != 9 ||
-	    line[end] || !api_key_name_ok(key.name) || !secret_hash_from_hex(hash, key.hash) ||
+	    row[end] || !api_key_name_ok(key.name) || !secret_hash_from_hex(hash, key.hash) ||
 	    limits->classes >> LEASE_CLASS_COUNT || !api_key_models_ok(limits->models))
 		return false;
 
@@ -119,29 +123,103 @@ static bool take_line(const char *line, struct api_key *ret_key)
 	return true;
 }
 
-/* The last line says how many there are: a file that was cut short has none. */
-unsigned api_keys_take(struct api_keys *keys, char *text)
+/* A changed digit of a row would be another limit, or another key. */
+static void mark_of_row(const char *row, size_t length, char ret_mark[MARK_BYTES + 1])
+{
+	uint8_t hash[SECRET_HASH_BYTES];
+
+	secret_hash(row, length, hash);
+	for (int i = 0; i < MARK_BYTES / 2; i++)
+		snprintf(ret_mark + 2 * i, 3, "%02x", hash[i]);
+}
+
+/* A row and, where they have one, its mark behind it, which is cut off. */
+static bool take_line(char *line, bool marked, struct api_key *ret_key)
+{
+	char mark[MARK_BYTES + 1];
+	char *space = strrchr(line, ' ');
+
+	if (!marked)
+		return take_row(line, ret_key);
+	if (!space)
+		return false;
+	mark_of_row(line, (size_t)(space - line), mark);
+	if (strcmp(space + 1, mark) != 0)
+		return false;
+	*space = '\0';
+	return take_row(line, ret_key);
+}
+
+/* The last line says how many rows there are, and whether they have marks: a file that was cut
+ * short has none. False: it is none, or not the last. */
+static bool take_last(char *text, uint32_t *ret_count, bool *ret_marked, char **ret_last)
+{
+	size_t length = strlen(text);
+	char form[40], *last;
+
+	if (length == 0 || text[length - 1] != '\n')
+		return false;
+	text[length - 1] = '\0';
+	last = strrchr(text, '\n');
+	last = last ? last + 1 : text;
+
+	for (int marked = 0; marked < 2; marked++) {
+		*ret_count = (uint32_t)strtoul(last, NULL, 10);
+		snprintf(form, sizeof(form), "%" PRIu32 " keys%s", *ret_count,
+			 marked ? " marked" : "");
+		*ret_marked = marked;
+		*ret_last = last;
+		if (strcmp(last, form) == 0)
+			return true;
+	}
+	return false;
+}
+
+static unsigned lines_of(const char *text)
+{
+	unsigned count = 1;
+
+	for (; (text = strchr(text, '\n')); text++)
+		count++;
+	return count;
+}
+
+static void name_of_line(const char *line, char ret_name[SETTINGS_KEY_NAME_BYTES + 1])
+{
+	snprintf(ret_name, SETTINGS_KEY_NAME_BYTES + 1, "%.*s", (int)strcspn(line, " "), line);
+	if (!api_key_name_ok(ret_name))
+		ret_name[0] = '\0';
+}
+
+unsigned api_keys_take(struct api_keys *keys, char *text,
+		       char ret_name[SETTINGS_KEY_NAME_BYTES + 1])
 {
 	struct api_keys taken = {0};
 	struct api_key key;
-	unsigned number = 1, count = 0;
-	int end = 0;
-	char *line = text, *after;
+	uint32_t count;
+	unsigned number = 1;
+	char *line = text, *last, *after;
+	bool marked;
 
-	for (; (after = strchr(line, '\n')) != NULL; line = after + 1, number++) {
+	ret_name[0] = '\0';
+	if (!take_last(text, &count, &marked, &last))
+		return lines_of(text);
+
+	for (; line != last; line = after + 1, number++) {
+		after = strchr(line, '\n');
 		*after = '\0';
-		if (sscanf(line, "%u keys%n", &count, &end) == 1 && end && !line[end]) {
-			if (count != taken.count || after[1])
-				return number;
-			*keys = taken;
-			return 0;
+		if (taken.count < API_KEYS_MAX && take_line(line, marked, &key) &&
+		    !row_of_name(&taken, key.name)) {
+			taken.v[taken.count++] = key;
+			continue;
 		}
-		if (taken.count == API_KEYS_MAX || !take_line(line, &key) ||
-		    row_of_name(&taken, key.name))
-			return number;
-		taken.v[taken.count++] = key;
+		name_of_line(line, ret_name);
+		return number;
 	}
-	return number;
+	if (count != taken.count)
+		return number;
+	*keys = taken;
+	return 0;
 }
 
 static void keys_path(const char *dir, char *ret_path, size_t size)
@@ -152,6 +230,7 @@ static void keys_path(const char *dir, char *ret_path, size_t size)
 int api_keys_load(struct api_keys *keys, const char *dir, char *detail, size_t detail_size)
 {
 	char path[SETTINGS_PATH_BYTES + 32], all[API_KEYS_TEXT_BYTES];
+	char name[SETTINGS_KEY_NAME_BYTES + 1];
 
 	*keys = (struct api_keys){0};
 	keys_path(dir, path, sizeof(path));
@@ -159,37 +238,45 @@ int api_keys_load(struct api_keys *keys, const char *dir, char *detail, size_t d
 	if (rc <= 0)
 		return rc;
 
-	unsigned line = api_keys_take(keys, all);
+	unsigned line = api_keys_take(keys, all, name);
 	if (line == 0)
 		return 0;
 	snprintf(detail, detail_size,
-		 "%s:%u: damaged, so none of its keys counts; mend it, or remove it and make them "
-		 "anew",
-		 path, line);
+		 "%s:%u:%s%s damaged, so none of its keys counts; put back a copy of it, or remove "
+		 "it and make them anew",
+		 path, line, name[0] ? " key " : "", name);
 	return -ERR_IO;
+}
+
+/* Without a line end. */
+static size_t write_row(const struct api_key *key, char *row, size_t size)
+{
+	const struct api_key_limits *limits = &key->limits;
+	char hash[SECRET_HEX_BYTES];
+
+	secret_to_hex(key->hash, hash);
+	return (size_t)snprintf(row, size, "%s %s %" PRId64 " %" PRId64 " %u %u %u %u %s",
+				key->name, hash, key->made.v, key->used.v, limits->classes,
+				limits->queue_max, limits->held_max, limits->requests_max,
+				limits->models[0] ? limits->models : "*");
 }
 
 static size_t write_rows(const struct api_keys *keys, char *all, size_t size)
 {
+	char mark[MARK_BYTES + 1];
 	size_t length = 0;
 	unsigned count = 0;
 
 	for (uint32_t i = 0; i < keys->count; i++) {
-		const struct api_key *key = &keys->v[i];
-		const struct api_key_limits *limits = &key->limits;
-		char hash[SECRET_HEX_BYTES];
-		if (key->revoked)
+		char *row = all + length;
+		if (keys->v[i].revoked)
 			continue;
-		secret_to_hex(key->hash, hash);
-		length +=
-			(size_t)snprintf(all + length, size - length,
-					 "%s %s %" PRId64 " %" PRId64 " %u %u %u %u %s\n",
-					 key->name, hash, key->made.v, key->used.v, limits->classes,
-					 limits->queue_max, limits->held_max, limits->requests_max,
-					 limits->models[0] ? limits->models : "*");
+		length += write_row(&keys->v[i], row, size - length);
+		mark_of_row(row, (size_t)(all + length - row), mark);
+		length += (size_t)snprintf(all + length, size - length, " %s\n", mark);
 		count++;
 	}
-	return length + (size_t)snprintf(all + length, size - length, "%u keys\n", count);
+	return length + (size_t)snprintf(all + length, size - length, "%u keys marked\n", count);
 }
 
 static void drop_revoked(struct api_keys *keys)

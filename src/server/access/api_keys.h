@@ -50,9 +50,10 @@ int api_keys_add(struct api_keys *keys, const char *name, const struct api_key_l
 		 const uint8_t random[32], struct wall_ms wall, char ret_secret[API_KEY_BYTES]);
 /* Counts at once; its row goes when that was written. False: there is none. */
 bool api_keys_revoke(struct api_keys *keys, const char *name);
-/* The text of STATE/api-keys, which is cut up. 0, or the line that is none of ours: nothing is
- * taken then. */
-unsigned api_keys_take(struct api_keys *keys, char *text);
+/* The text of STATE/api-keys, which is cut up; an older one has no marks. 0, or the line that is
+ * none of ours, with whose it seems to be, or "": nothing is taken then. */
+unsigned api_keys_take(struct api_keys *keys, char *text,
+		       char ret_name[SETTINGS_KEY_NAME_BYTES + 1]);
 /* 0, or -ERR_IO with detail: there are no keys then. No file is no key. */
 int api_keys_load(struct api_keys *keys, const char *dir, char *detail, size_t detail_size);
 /* 0, and rows may have moved; or -ERR_IO with detail: nothing changed, here and on the disk. */

@@ -82,6 +82,32 @@ int credential_read(const char *path, char ret_secret[SECRET_TEXT_BYTES], char *
 	return 0;
 }
 
+/* 0, or -1 with errno. */
+static int write_whole(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t n = write(fd, text, length);
+		if (n < 0)
+			return -1;
+		text += n;
+		length -= (size_t)n;
+	}
+	return fsync(fd);
+}
+
+/* Until its folder is written, too, a power cut brings the old file back: a key that was revoked.
+ */
+static int sync_folder_of(const char *path)
+{
+	char folder[SETTINGS_PATH_BYTES + 64];
+	const char *slash = strrchr(path, '/');
+
+	snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) : 1,
+		 slash ? path : ".");
+	cleanup_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fsync(fd) : -1;
+}
+
 int private_write(const char *path, const char *text, size_t length, char *detail,
 		  size_t detail_size)
 {
@@ -89,9 +115,10 @@ int private_write(const char *path, const char *text, size_t length, char *detai
 	snprintf(beside, sizeof(beside), "%s.new", path);
 	(void)unlink(beside);
 	cleanup_close int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && write(fd, text, length) == (ssize_t)length && fsync(fd) == 0 &&
-	    rename(beside, path) == 0)
+	if (fd >= 0 && write_whole(fd, text, length) == 0 && rename(beside, path) == 0) {
+		(void)sync_folder_of(path); /* it is written; what reads it here is as said */
 		return 0;
+	}
 	snprintf(detail, detail_size, "%s: %s", path, strerror(errno));
 	(void)unlink(beside);
 	return -ERR_IO;

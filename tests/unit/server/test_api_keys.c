@@ -186,6 +186,45 @@ static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
 	assert_null(whose(f, f->secret));
 }
 
+/* Whatever one byte of it becomes, nothing of it counts: a digit would be another limit. */
+static void test_a_changed_byte_is_seen_and_named(void **state)
+{
+	struct fixture *f = *state;
+	char good[4096], bad[4096];
+	assert_int_equal(make(f, "alice"), 0);
+	assert_int_equal(make(f, "bob"), 0);
+	read_file(f, good, sizeof good);
+	for (size_t at = 0; at < strlen(good); at++) {
+		memcpy(bad, good, sizeof bad);
+		bad[at] = bad[at] == '1' ? '2' : '1';
+		char name[SETTINGS_KEY_NAME_BYTES + 1];
+		assert_int_not_equal(api_keys_take(&f->keys, bad, name), 0);
+	}
+
+	memcpy(bad, good, sizeof bad);
+	*strstr(strstr(bad, "bob"), " 3 2 1 ") = '\t';
+	write_file(f, bad);
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_int_equal(make(f, "carol"), -ERR_IO);
+	assert_non_null(strstr(f->detail, "/api-keys:2: key bob damaged"));
+}
+
+static void test_a_file_without_marks_is_read_and_gets_them(void **state)
+{
+	struct fixture *f = *state;
+	static const char row[] = "old 0123456789abcdef0123456789abcdef0123456789abcdef"
+				  "0123456789abcdef 5 0 3 0 0 0 *\n1 keys\n";
+	char text[4096];
+	write_file(f, row);
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_non_null(api_keys_find(&f->keys, "old"));
+	assert_int_equal(make(f, "alice"), 0);
+	read_file(f, text, sizeof text);
+	assert_non_null(strstr(text, "\n2 keys marked\n"));
+	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
+	assert_int_equal(f->keys.count, 2);
+}
+
 static void test_what_cannot_be_kept_is_not_made(void **state)
 {
 	struct fixture *f = *state;
@@ -286,6 +325,8 @@ int main(void)
 		KEYS_TEST(test_a_name_of_the_configuration_is_taken),
 		KEYS_TEST(test_what_is_kept_comes_back),
 		KEYS_TEST(test_a_damaged_file_counts_for_nothing_and_stays),
+		KEYS_TEST(test_a_changed_byte_is_seen_and_named),
+		KEYS_TEST(test_a_file_without_marks_is_read_and_gets_them),
 		KEYS_TEST(test_what_cannot_be_kept_is_not_made),
 		KEYS_TEST(test_there_are_64),
 		KEYS_TEST(test_a_use_that_moves_rows_is_of_the_same_key),
