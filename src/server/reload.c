@@ -157,23 +157,50 @@ void reload_gpus(void *ctx)
 }
 
 /* A lease over plain HTTP has no connection that could be closed: an act like an operator's. */
-static void revoke_leases(const struct reload *reload, const char *principal)
+static void revoke_lease(const struct reload *reload, uint64_t id)
 {
-	struct broker *broker = reload->broker;
+	struct event *event =
+		event_queue_event(&reload->broker->queue, EVENT_ADMIN, (struct party){0});
+
+	event->admin.act = ADMIN_REVOKE;
+	event->admin.lease = id;
+	event->admin.who = "baton";
+	event->admin.reason = "its key is good no longer";
+}
+
+/* Those over plain HTTP of each principal that is over. */
+static void revoke_leases(const struct reload *reload,
+			  bool (*is_over)(const struct reload *reload, const char *principal,
+					  const char *ended),
+			  const char *ended)
+{
 	struct claim_view view;
 	uint64_t id = 0;
 
-	while (core_holder_after(broker->core, id, loop_now(), &view)) {
+	while (core_holder_after(reload->broker->core, id, loop_now(), &view)) {
 		id = view.rec->id;
-		if (view.rec->binding != BIND_HTTP || strcmp(view.rec->principal, principal) != 0)
-			continue;
-		struct event *event =
-			event_queue_event(&broker->queue, EVENT_ADMIN, (struct party){0});
-		event->admin.act = ADMIN_REVOKE;
-		event->admin.lease = id;
-		event->admin.who = "baton";
-		event->admin.reason = "its key is good no longer";
+		if (view.rec->binding == BIND_HTTP && is_over(reload, view.rec->principal, ended))
+			revoke_lease(reload, id);
 	}
+}
+
+static bool is_the_ended(const struct reload *reload, const char *principal, const char *ended)
+{
+	(void)reload;
+	return strcmp(principal, ended) == 0;
+}
+
+/* Where the made keys cannot be read, a name that is not configured may be one of theirs. */
+static bool is_unknown_key(const struct reload *reload, const char *principal, const char *ended)
+{
+	(void)ended;
+	return !strncmp(principal, "key:", 4) && reload->access->policy.key_of &&
+	       !key_keeper_knows(reload->keys, principal + 4);
+}
+
+void reload_end_unknown(const struct reload *reload)
+{
+	revoke_leases(reload, is_unknown_key, NULL);
 }
 
 void reload_shut_out(const struct reload *reload, const char *key)
@@ -184,7 +211,7 @@ void reload_shut_out(const struct reload *reload, const char *key)
 	/* Requests before the tabs that answer some. */
 	reload->upstreams.shut_out(reload->upstreams.ctx, principal);
 	endpoints_shut_out(reload->endpoints, principal);
-	revoke_leases(reload, principal);
+	revoke_leases(reload, is_the_ended, principal);
 }
 
 /* Whoever showed a key that is not there any more, or is another one now. */

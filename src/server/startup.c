@@ -311,6 +311,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 
 	inference_resume(&server->inference, server->broker.core);
 	reload_apply(&server->reload);
+	reload_end_unknown(&server->reload);
 	rc = sockets_listen(&server->sockets, detail, detail_size);
 	if (rc == 0)
 		keep_copy(server->broker.store, active->settings.socket_path);

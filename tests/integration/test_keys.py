@@ -396,6 +396,40 @@ class Revoked(KeysTest):
             self.assertIn("its key is good no longer", daemon.log())
         self.assertEqual(daemon.unlock(mine["token"]).status, 200)
 
+    def test_gone_while_the_broker_was_down(self):
+        """From the configuration, or with the file of made keys; while that is damaged nobody knows."""
+        daemon = self.behind()
+        path = daemon.state / "secret"
+        path.write_text("s" * 64)
+        path.chmod(0o600)
+        daemon.write_config({**daemon.config, "keys": [{"name": "written", "file": str(path)}]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        self.assertEqual(daemon.lock("mine", slots=0, vram_mb=10, ttl_s=3600).status, 200)
+        for name, key in (("written", "s" * 64), ("alice", self.new(daemon, "alice"))):
+            ask = {"id": name, "ttl_s": 3600, "slots": 0, "vram_mb": 10}
+            self.assertEqual(daemon.http("POST", "/v1/gpu/lock", ask, bearer(key), token=None).status, 200)
+
+        def leases():
+            return sorted(row["id"] for row in daemon.status()["leases"])
+
+        def start():
+            daemon.kill()
+            daemon.start()
+
+        made = (daemon.state / "api-keys").read_text()
+        start()
+        self.assertEqual(leases(), ["alice", "mine", "written"])
+        (daemon.state / "api-keys").write_text(made[:-3])
+        start()
+        self.assertEqual(leases(), ["alice", "mine", "written"])
+        (daemon.state / "api-keys").write_text(made)
+        daemon.write_config({**daemon.config, "keys": []})
+        start()
+        wait_until(lambda: leases() == ["alice", "mine"], "the configured one is over")
+        (daemon.state / "api-keys").unlink()
+        start()
+        wait_until(lambda: leases() == ["mine"], "the made one is over")
+
     def test_requests_of_the_gateway(self):
         """One that waits for its turn, and one in the middle of its answer."""
         plain = self.server("openai", ["m"])

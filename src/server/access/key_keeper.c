@@ -105,6 +105,11 @@ static bool is_configured(const struct key_keeper *keeper, const char *name)
 	return false;
 }
 
+bool key_keeper_knows(const struct key_keeper *keeper, const char *name)
+{
+	return is_configured(keeper, name) || api_keys_find(keeper->keys, name);
+}
+
 int key_keeper_make(const struct key_keeper *keeper, const char *name,
 		    const struct api_key_limits *limits, const uint8_t random[32],
 		    char ret_secret[API_KEY_BYTES], char *detail, size_t detail_size)

@@ -25,6 +25,8 @@ int key_keeper_ready(const struct key_keeper *keeper, char *detail, size_t detai
 /* Whether a key of the configuration has the name of one of these: -ERR_CONFIG with detail. */
 int key_keeper_clash(const struct key_keeper *keeper, const struct key_ring *ring, char *detail,
 		     size_t detail_size);
+/* Whether there is a key of this name, made or configured. */
+bool key_keeper_knows(const struct key_keeper *keeper, const char *name);
 /* What cannot be kept is not made. 0 or a negative enum err with detail. */
 int key_keeper_make(const struct key_keeper *keeper, const char *name,
 		    const struct api_key_limits *limits, const uint8_t random[32],
