@@ -65,6 +65,7 @@ static const struct adapter adapters[] = {
 	 .loaded = {"GET", "/system_stats", NULL},
 	 .unload = {"POST", "/free", "{\"unload_models\":true,\"free_memory\":true}"},
 	 .busy = {"GET", "/queue", NULL},
+	 .history = {"GET", "/history/%s", NULL},
 	 .turns = comfyui_turns,
 	 .stop = {"POST", "/interrupt", "{\"prompt_id\":%s}"},
 	 .queues_prompts = true,

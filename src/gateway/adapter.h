@@ -34,6 +34,7 @@ struct adapter {
 	const char *const *turns;
 	struct adapter_call stop;
 	bool queues_prompts; /* it answers before it works, and names the prompt in its queue */
+	struct adapter_call history; /* of such a one: what it has done; `%s` is the prompt */
 	int64_t wait_ms; /* for a turn, at most, unless it is configured; 0: as other requests */
 	const char *tag; /* of a name that says none: "a" is "a:latest"; or NULL */
 	const char *const

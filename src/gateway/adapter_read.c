@@ -190,6 +190,15 @@ void adapter_read_prompt(const char *body, size_t length, char *ret_prompt, size
 	json_decref(root);
 }
 
+bool adapter_read_history(const char *body, size_t length, const char *prompt)
+{
+	json_t *root = read_body(body, length);
+	bool known = json_is_object(json_object_get(root, prompt));
+
+	json_decref(root);
+	return known;
+}
+
 int adapter_read_progress(const char *body, size_t length, const char *prompt)
 {
 	json_t *root = read_body(body, length);

@@ -15,8 +15,11 @@ int adapter_read_slots(const char *body, size_t length, const char *prompt);
 /* ComfyUI: its queue, and what PyTorch has reserved of its devices' memory. */
 int adapter_read_queue(const char *body, size_t length, const char *prompt);
 bool adapter_read_comfyui(const char *body, size_t length, adapter_found *found, void *ctx);
-/* The `prompt_id` of its answer to a prompt; "": there is none that could be asked for. */
+/* The `prompt_id` of a prompt, or of its answer to one; "": there is none that could be asked for.
+ */
 void adapter_read_prompt(const char *body, size_t length, char *ret_prompt, size_t size);
+/* Whether its history has this prompt: {ID: {..}}. */
+bool adapter_read_history(const char *body, size_t length, const char *prompt);
 /* A1111: whether a job runs, and as above. */
 int adapter_read_progress(const char *body, size_t length, const char *prompt);
 bool adapter_read_a1111(const char *body, size_t length, adapter_found *found, void *ctx);

@@ -38,6 +38,8 @@ static int write_head(struct buf *out, const struct held_head *head)
 		rc = add_line(out, "host", head->host);
 	if (!rc)
 		rc = add_line(out, "class", lease_class_name(head->cls));
+	if (!rc && head->id[0])
+		rc = add_line(out, "id", head->id);
 	if (!rc && head->prompt[0])
 		rc = add_line(out, "prompt", head->prompt);
 
@@ -93,6 +95,8 @@ static bool take_line(struct held_head *head, char *line, char **fields_to)
 		head->target = value;
 	else if (!strcmp(line, "host"))
 		head->host = value;
+	else if (!strcmp(line, "id"))
+		head->id = value;
 	else if (!strcmp(line, "prompt"))
 		head->prompt = value;
 	else
@@ -102,7 +106,7 @@ static bool take_line(struct held_head *head, char *line, char **fields_to)
 
 bool held_head_read(char *bytes, size_t length, struct held_head *ret_head, size_t *ret_size)
 {
-	struct held_head head = {.prompt = "", .cls = LEASE_NORMAL, .fields = ""};
+	struct held_head head = {.id = "", .prompt = "", .cls = LEASE_NORMAL, .fields = ""};
 	size_t begin = sizeof(first_line) - 1;
 	char *end = memmem(bytes, length, "\n\n", 2), *fields_to = NULL, *next;
 
@@ -128,11 +132,11 @@ bool held_head_read(char *bytes, size_t length, struct held_head *ret_head, size
 
 /* ---- files ---- */
 
-enum name { NAME_PART, NAME_PROMPT, NAME_SENT };
+enum name { NAME_PART, NAME_PROMPT, NAME_SENDING, NAME_SENT };
 
 static void file_name(const struct held *held, enum name name, char *out, size_t size)
 {
-	static const char *const endings[] = {"part", "prompt", "sent"};
+	static const char *const endings[] = {"part", "prompt", "sending", "sent"};
 
 	snprintf(out, size, "%s/%08" PRIu64 ".%s", held->store->dir, held->number, endings[name]);
 }
@@ -261,16 +265,30 @@ int held_write(struct held *held, const char *bytes, size_t length)
 	return 0;
 }
 
+static int change_name(const struct held *held, enum name from, enum name to)
+{
+	char from_path[4096 + 64], to_path[4096 + 64];
+
+	file_name(held, from, from_path, sizeof(from_path));
+	file_name(held, to, to_path, sizeof(to_path));
+	return rename(from_path, to_path) == 0 ? 0 : -ERR_IO;
+}
+
 int held_end(struct held *held)
 {
-	char from[4096 + 64], to[4096 + 64];
-
-	file_name(held, NAME_PART, from, sizeof(from));
-	file_name(held, NAME_PROMPT, to, sizeof(to));
-	if (rename(from, to) != 0)
+	if (change_name(held, NAME_PART, NAME_PROMPT) != 0)
 		return -ERR_IO;
 	held->complete = true;
 	return 0;
+}
+
+void held_sending(struct held *held, bool sending)
+{
+	enum name from = sending ? NAME_PROMPT : NAME_SENDING;
+
+	if (held->sending != sending)
+		(void)change_name(held, from, sending ? NAME_SENDING : NAME_PROMPT);
+	held->sending = sending;
 }
 
 int held_read(struct held *held, char *bytes, size_t size)
@@ -288,17 +306,22 @@ int held_read(struct held *held, char *bytes, size_t size)
 
 void held_sent(struct held *held, const struct held_head *head)
 {
+	static const enum name before[] = {NAME_PROMPT, NAME_SENDING};
 	char path[4096 + 64];
 
 	(void)close(held->fd);
 	held->store->bytes -= held->bytes;
 	held->bytes = 0;
-	if (create_file(held, NAME_SENT, head) != 0) { /* then a restart does not know of it */
-		forget_files(held);
+	/* Beside it first: a broker that ends here leaves no half of it. */
+	if (create_file(held, NAME_PART, head) != 0 ||
+	    change_name(held, NAME_PART, NAME_SENT) != 0) {
+		forget_files(held); /* then a restart does not know of it */
 		return;
 	}
-	file_name(held, NAME_PROMPT, path, sizeof(path));
-	(void)unlink(path);
+	for (size_t i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		file_name(held, before[i], path, sizeof(path));
+		(void)unlink(path);
+	}
 }
 
 void held_drop(struct held *held)
@@ -317,7 +340,9 @@ static uint64_t number_of(const char *name)
 	char *end;
 	uint64_t number = strtoull(name, &end, 10);
 
-	return end == name + 8 && (!strcmp(end, ".prompt") || !strcmp(end, ".sent")) ? number : 0;
+	bool whole = !strcmp(end, ".prompt") || !strcmp(end, ".sending") || !strcmp(end, ".sent");
+
+	return end == name + 8 && whole ? number : 0;
 }
 
 static int by_number(const struct dirent **a, const struct dirent **b)
@@ -347,6 +372,7 @@ static bool open_old(struct held *held, const char *name, char *bytes, struct he
 		return false;
 
 	held->complete = true;
+	held->sending = !strcmp(strrchr(name, '.'), ".sending");
 	held->body_from = body_from;
 	held->bytes = (uint64_t)status.st_size - body_from;
 	held->store->bytes += held->bytes;
@@ -363,7 +389,7 @@ static bool is_leftover(const struct held_store *store, const char *name, uint64
 	if (ending && !strcmp(ending, ".part"))
 		return true;
 	file_name(&held, NAME_SENT, path, sizeof(path));
-	return number && !strcmp(ending, ".prompt") && access(path, F_OK) == 0;
+	return number && strcmp(ending, ".sent") != 0 && access(path, F_OK) == 0;
 }
 
 static void load_one(struct held_store *store, const char *name,

@@ -1,13 +1,19 @@
 /* held: requests that wait for their turn on the disk: who they are for and their body, a file
  * each, in a folder of the state that only its user can read. Complete ones outlive the broker; the
- * others go with it. What was sent is known by the prompt that it became, without its body. */
+ * others go with it. What may have been sent is known as such, and what was by the prompt that it
+ * became, without its body. */
 #pragma once
 #include <stdbool.h>
 
 #include "base/list.h"
 #include "core/types.h"
 
-enum { HELD_HEAD_BYTES = 32 * 1024, HELD_COUNT_MAX = 256, HELD_PROMPT_BYTES = 128 };
+enum {
+	HELD_HEAD_BYTES = 32 * 1024,
+	HELD_COUNT_MAX = 256,
+	HELD_PROMPT_BYTES = 128,
+	HELD_ID_BYTES = 40,
+};
 
 struct held_store {
 	char *dir; /* NULL: there is none, nothing can be held */
@@ -23,6 +29,7 @@ struct held_head {
 	enum lease_class cls;
 	const char *fields;
 	size_t fields_size;
+	const char *id;     /* that it is to have there; "": none */
 	const char *prompt; /* what it became; "": it was not sent */
 };
 
@@ -31,10 +38,10 @@ struct held {
 	struct held_store *store;
 	uint64_t number;
 	int fd;
-	bool complete;
-	uint64_t bytes;     /* of the body */
-	uint64_t body_from; /* in the file */
-	uint64_t at;        /* read up to here */
+	bool complete, sending; /* sending: it may have been sent */
+	uint64_t bytes;         /* of the body */
+	uint64_t body_from;     /* in the file */
+	uint64_t at;            /* read up to here */
 };
 
 /* `dir` is made when something is held. */
@@ -47,6 +54,8 @@ int held_write(struct held *held, const char *bytes, size_t length);
 int held_end(struct held *held); /* from now on it outlives the broker; 0 or -ERR_IO */
 /* Some of the body, from where the last call ended; 0: no more. <0: -ERR_IO. */
 int held_read(struct held *held, char *bytes, size_t size);
+/* It is about to be sent: a broker that comes after this one asks its server for it first. */
+void held_sending(struct held *held, bool sending); /* false: nothing of it was */
 /* It became this prompt: its body is forgotten. What fails is forgotten whole. */
 void held_sent(struct held *held, const struct held_head *head);
 void held_drop(struct held *held); /* takes NULL; the file is gone */

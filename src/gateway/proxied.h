@@ -18,6 +18,7 @@ enum proxied_stage {
 	PROXIED_FORWARDED, /* its server has it */
 	PROXIED_WORKING,   /* answered or left; its server works on it */
 	PROXIED_PUT_OFF,   /* of an earlier broker; its server cannot be reached */
+	PROXIED_ASKING,    /* its server is asked whether it was sent already */
 };
 
 struct proxied {
@@ -34,6 +35,7 @@ struct proxied {
 	size_t fields_size;
 	int64_t body_bytes; /* as announced; -1: not */
 	bool has_body, body_paused;
+	bool kept; /* from an earlier broker */
 	bool takes_turn, from_disk, websocket, tunnelled, wants_html, head_only;
 	bool starts;      /* it asks for no more than that its server is started */
 	uint64_t browser; /* which one asks; 0: none */
@@ -55,9 +57,12 @@ struct proxied {
 	struct buf answer, answer_fields; /* kept until complete: it names the prompt */
 	bool keeps_answer;
 
+	char id[HELD_ID_BYTES];           /* that its prompt is to have; "": none */
+	size_t id_at;                     /* of the body, where that is put in; 0: it is not */
+	char known_as[HELD_PROMPT_BYTES]; /* PROXIED_ASKING: that, or the client's own */
 	char prompt[HELD_PROMPT_BYTES];
 	struct mono_ms look_at, heard_at; /* whether its server still works; when it said so last */
 	int64_t pace_ms;
-	unsigned idle_count, tries;
+	unsigned idle_count, tries, breaks;
 	struct call *call;
 };

@@ -232,6 +232,7 @@ void proxied_head(const struct proxied *p, struct held_head *ret_head)
 		.cls = p->cls,
 		.fields = p->fields ? p->fields : "",
 		.fields_size = p->fields_size,
+		.id = p->id,
 		.prompt = p->prompt,
 	};
 }
@@ -255,6 +256,9 @@ static void take_held(void *ctx, const struct held_head *head, struct held *held
 	snprintf(p->method, sizeof(p->method), "POST");
 	snprintf(p->label, sizeof(p->label), "prompt %" PRIu64, held->number);
 	snprintf(p->prompt, sizeof(p->prompt), "%s", head->prompt);
+	if (strspn(head->id, "0123456789abcdef-") == strlen(head->id))
+		snprintf(p->id, sizeof(p->id), "%s", head->id);
+	p->kept = true;
 	p->target = copy_text(head->target);
 	p->host = copy_text(head->host);
 	p->fields = malloc(head->fields_size + 1);
@@ -265,7 +269,7 @@ static void take_held(void *ctx, const struct held_head *head, struct held *held
 	if (p->prompt[0])
 		proxied_want_turn(p, p->since);
 	else
-		proxied_want_model(p, p->since);
+		proxied_try_again(p, p->since);
 }
 
 void proxies_resume(struct gateway *gateway)

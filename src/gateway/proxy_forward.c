@@ -17,6 +17,7 @@ enum {
 	CONNECT_MS = 5000,
 	PIECE_BYTES = 32 * 1024,
 	ANSWER_BYTES_MAX = 4 * 1024 * 1024,
+	BREAKS_MAX = 3, /* of one prompt: it may be what ends its server */
 };
 
 static size_t gather_fields(const struct proxied *p, struct http_header *ret_fields)
@@ -110,6 +111,16 @@ static void say_unreachable(const struct proxied *p, const struct upstream_end *
 			    end->what);
 }
 
+/* What broke off may have arrived, and is asked for before. Who waits for an answer hears it. */
+static bool may_be_tried_again(struct proxied *p, const struct upstream_end *end)
+{
+	bool sent = end->phase != UPSTREAM_CONNECT;
+
+	if (!sent && p->held)
+		held_sending(p->held, false);
+	return !sent || (p->kept && ++p->breaks < BREAKS_MAX);
+}
+
 static void request_failed(struct proxied *p, const struct upstream_end *end)
 {
 	const struct model_server *server = p->model->server;
@@ -125,24 +136,32 @@ static void request_failed(struct proxied *p, const struct upstream_end *end)
 		proxied_begin_work(p, now);
 		return;
 	}
-	if (end->phase != UPSTREAM_CONNECT || !proxied_put_off(p, words.bytes))
+	if (!may_be_tried_again(p, end) || !proxied_put_off(p, words.bytes))
 		proxied_fail(p, end->err, words.bytes, 0);
 	if (end->nobody)
 		residence_server_gone(server, now); /* nothing of it runs there now */
 }
 
-/* It is known by its id from now on, which outlives the broker, too. */
-static void take_prompt(struct proxied *p)
+void proxied_take_prompt(struct proxied *p, const char *prompt)
 {
 	struct held_head head;
 
-	if (!p->keeps_answer || p->status != 200 || !p->answer.length)
-		return;
-	adapter_read_prompt(buf_data(&p->answer), p->answer.length, p->prompt, sizeof(p->prompt));
+	snprintf(p->prompt, sizeof(p->prompt), "%s", prompt);
 	if (!p->prompt[0] || !p->held)
 		return;
 	proxied_head(p, &head);
 	held_sent(p->held, &head);
+}
+
+/* It is known by its id from now on. */
+static void read_prompt(struct proxied *p)
+{
+	char prompt[HELD_PROMPT_BYTES];
+
+	if (!p->keeps_answer || p->status != 200 || !p->answer.length)
+		return;
+	adapter_read_prompt(buf_data(&p->answer), p->answer.length, prompt, sizeof(prompt));
+	proxied_take_prompt(p, prompt);
 }
 
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
@@ -157,7 +176,7 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 		return;
 	}
 
-	take_prompt(p);
+	read_prompt(p);
 	if (p->keeps_answer)
 		proxied_answer_kept(p);
 	else if (p->conn)
@@ -173,6 +192,52 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 
 static const struct upstream_handlers handlers = {on_head, on_body, on_writable, on_end};
 
+/* Behind the brace of a body that is an object with something in it; 0: it is none. */
+static size_t place_of_id(const char *bytes, size_t length)
+{
+	static const char spaces[] = " \t\r\n";
+	size_t at = 0, brace;
+
+	while (at < length && strchr(spaces, bytes[at]) && bytes[at])
+		at++;
+	if (at == length || bytes[at] != '{')
+		return 0;
+	for (brace = ++at; at < length && bytes[at] && strchr(spaces, bytes[at]);)
+		at++;
+	return at < length && bytes[at] == '"' ? brace : 0;
+}
+
+/* The client's own one stands behind it, and counts. */
+static size_t write_id(const struct proxied *p, char *text, size_t size)
+{
+	return p->id_at ? (size_t)snprintf(text, size, "\"prompt_id\":\"%s\",", p->id) : 0;
+}
+
+/* The beginning of the body, with the id in its place. */
+static bool write_first(struct proxied *p, const char *bytes, size_t length)
+{
+	struct upstream *upstream = p->gateway->pages_upstream;
+	char id[HELD_ID_BYTES + 32];
+	size_t id_length = write_id(p, id, sizeof(id));
+
+	(void)upstream_write(upstream, p->request, bytes, p->id_at);
+	(void)upstream_write(upstream, p->request, id, id_length);
+	return upstream_write(upstream, p->request, bytes + p->id_at, length - p->id_at);
+}
+
+/* Where its id goes; the length of all of it then. */
+static uint64_t prepare_held(struct proxied *p)
+{
+	char bytes[PIECE_BYTES], id[HELD_ID_BYTES + 32];
+	int n;
+
+	p->held->at = 0;
+	n = held_read(p->held, bytes, sizeof(bytes));
+	p->held->at = 0;
+	p->id_at = n > 0 && p->id[0] ? place_of_id(bytes, (size_t)n) : 0;
+	return p->held->bytes + write_id(p, id, sizeof(id));
+}
+
 void proxied_push_held(struct proxied *p)
 {
 	char bytes[PIECE_BYTES];
@@ -180,8 +245,11 @@ void proxied_push_held(struct proxied *p)
 	int n = 1;
 
 	while (more && n > 0) {
+		bool first = p->held->at == 0 && p->id_at > 0;
 		n = held_read(p->held, bytes, sizeof(bytes));
-		if (n > 0)
+		if (n > 0 && first)
+			more = write_first(p, bytes, (size_t)n);
+		else if (n > 0)
 			more = upstream_write(p->gateway->pages_upstream, p->request, bytes,
 					      (size_t)n);
 	}
@@ -200,7 +268,7 @@ void proxied_forward(struct proxied *p)
 		.host = p->host,
 		.fields = fields,
 		.streamed = p->has_body,
-		.body_bytes = p->held ? (int64_t)p->held->bytes : p->body_bytes,
+		.body_bytes = p->held ? (int64_t)prepare_held(p) : p->body_bytes,
 		.connect_time_ms = CONNECT_MS,
 		.first_byte_time_ms = silence_ms,
 		.idle_time_ms = silence_ms,
@@ -212,6 +280,8 @@ void proxied_forward(struct proxied *p)
 	text_format(&url, "%s%s", server->url, p->target);
 	request.url = url.bytes;
 	request.field_count = gather_fields(p, fields);
+	if (p->held)
+		held_sending(p->held, true);
 	rc = upstream_start(p->gateway->pages_upstream, &request, &handlers, p, &p->request);
 	if (rc != 0) {
 		proxied_fail(p, -rc, err_text(rc), 0);
@@ -219,7 +289,6 @@ void proxied_forward(struct proxied *p)
 	}
 
 	if (p->held) {
-		p->held->at = 0;
 		proxied_push_held(p);
 	} else if (p->body_paused) {
 		p->body_paused = false;

@@ -35,6 +35,8 @@ void proxied_give_back(struct proxied *p);
 void proxied_news(struct proxied *p, const struct send_effect *send);
 void proxied_model_changed(struct gateway *gateway, struct model *model);
 struct proxied *proxied_of_party(const struct gateway *gateway, uint64_t party);
+/* Of an earlier broker: at once, or when its server said that it does not have it. */
+void proxied_try_again(struct proxied *p, struct mono_ms now);
 /* Its work is not wanted any more: the server is told to stop. */
 void proxied_stop_work(struct proxied *p);
 
@@ -42,6 +44,9 @@ void proxied_stop_work(struct proxied *p);
 void proxied_forward(struct proxied *p);
 void proxied_open_socket(struct proxied *p);
 void proxied_push_held(struct proxied *p);
+
+/* It became this prompt, which outlives the broker, too. */
+void proxied_take_prompt(struct proxied *p, const char *prompt);
 
 /* proxy_work.c: its server may work until it says otherwise; whether it does is looked at. */
 void proxied_begin_work(struct proxied *p, struct mono_ms now);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
 #include "base/err.h"
 #include "gateway/proxy_impl.h"
@@ -169,6 +170,19 @@ static void fail_held(struct proxied *p, int rc)
 	proxied_fail(p, -rc, words, 0);
 }
 
+/* A version 4 UUID, as ComfyUI draws them. Without one it cannot be asked for. */
+static void draw_id(struct proxied *p)
+{
+	uint8_t b[16];
+
+	if (getrandom(b, sizeof(b), GRND_NONBLOCK) != sizeof(b))
+		return;
+	snprintf(p->id, sizeof(p->id),
+		 "%02x%02x%02x%02x-%02x%02x-4%x%02x-%x%x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		 b[2], b[3], b[4], b[5], b[6] & 15, b[7], 8 | (b[8] & 3), b[8] >> 4, b[9], b[10],
+		 b[11], b[12], b[13], b[14], b[15]);
+}
+
 static void begin_turn(struct proxied *p, const char *path)
 {
 	struct held_head head;
@@ -179,6 +193,7 @@ static void begin_turn(struct proxied *p, const char *path)
 		return;
 	}
 	if (p->from_disk) {
+		draw_id(p);
 		proxied_head(p, &head);
 		rc = held_begin(&p->gateway->held, &head, &p->held);
 		if (rc != 0) {

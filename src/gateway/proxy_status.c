@@ -27,9 +27,13 @@ void proxies_status(const struct gateway *gateway, struct text *out)
 static const char *stage_name(const struct proxied *p)
 {
 	static const char *const names[] = {
-		[PROXIED_RECEIVING] = "receiving",     [PROXIED_MODEL] = "waits for its model",
-		[PROXIED_TURN] = "waits for its turn", [PROXIED_FORWARDED] = "running",
-		[PROXIED_WORKING] = "running",         [PROXIED_PUT_OFF] = "put off",
+		[PROXIED_RECEIVING] = "receiving",
+		[PROXIED_MODEL] = "waits for its model",
+		[PROXIED_TURN] = "waits for its turn",
+		[PROXIED_FORWARDED] = "running",
+		[PROXIED_WORKING] = "running",
+		[PROXIED_PUT_OFF] = "put off",
+		[PROXIED_ASKING] = "asks whether it was sent",
 	};
 	return names[p->stage];
 }

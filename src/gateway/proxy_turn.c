@@ -84,7 +84,7 @@ void proxied_want_turn(struct proxied *p, struct mono_ms now)
 		.principal = principal,
 		.label = p->label,
 		/* Turns end with their broker, places do not. */
-		.again = p->held && !p->prompt[0] ? p->label : NULL,
+		.again = p->held && !p->held->sending && !p->prompt[0] ? p->label : NULL,
 		.cls = p->cls,
 		.slots = 1,
 		.gpu_mask = p->model->gpus ? p->model->gpus : server->gpu_mask,

@@ -92,7 +92,7 @@ void proxied_begin_work(struct proxied *p, struct mono_ms now)
 static void wait_is_over(struct proxied *p, struct mono_ms now)
 {
 	if (p->stage == PROXIED_PUT_OFF) {
-		proxied_want_model(p, now);
+		proxied_try_again(p, now);
 		return;
 	}
 	if (p->stage == PROXIED_FORWARDED) { /* a handshake */

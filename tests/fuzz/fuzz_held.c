@@ -30,6 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_text(head.server, bytes, size);
 		check_text(head.target, bytes, size);
 		check_text(head.host, bytes, size);
+		if (head.id[0])
+			check_text(head.id, bytes, size);
 		assert(head.cls < LEASE_CLASS_COUNT);
 		assert(head.fields_size < size);
 		for (const char *at = head.fields, *end = at + head.fields_size; at < end;) {

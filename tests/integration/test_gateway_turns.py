@@ -18,7 +18,8 @@ class Turns(PagesTest):
         self.assertEqual(answer.status, 200)
         self.assertEqual(answer.json(), {"prompt_id": server.queue[0], "number": 0, "node_errors": {}})
         self.assertIn("x-baton-wait-ms", answer.headers)
-        self.assertEqual(json.loads(server.asked("/prompt")[0][3]), PROMPT)
+        sent = json.loads(server.asked("/prompt")[0][3])
+        self.assertEqual(sent, {**PROMPT, "prompt_id": server.queue[0]})
         row = self.turns(daemon)[0]
         self.assertEqual((row["id"], row["class"], row["label"]), ("comfy", "normal", "prompt 1"))
         self.assertEqual(self.models(daemon)["requests"][0]["state"], "running")
@@ -248,7 +249,9 @@ class Trouble(PagesTest):
         daemon.http("POST", "/v1/gpu/reset", {}, unix=True)
         wait_until(lambda: server.done, "it is done")
         (method, path, headers, body), = server.asked("/prompt")
-        self.assertEqual((method, path, headers["comfy-user"], json.loads(body)), ("POST", "/prompt", "me", PROMPT))
+        body = json.loads(body)
+        self.assertEqual(body.pop("prompt_id"), server.done[0])
+        self.assertEqual((method, path, headers["comfy-user"], body), ("POST", "/prompt", "me", PROMPT))
         wait_until(lambda: self.held_files(daemon) == [] and not self.turns(daemon), "nothing is left")
 
     def test_killed_with_a_held_prompt_and_its_server_gone(self):
@@ -272,6 +275,82 @@ class Trouble(PagesTest):
         daemon.start()
         wait_until(lambda: len(back.done) == 1, "it is done")
         wait_until(lambda: self.held_files(daemon) == [], "nothing is left")
+
+    def killed_while_it_is_sent(self, prompt=PROMPT, **how):
+        """The server has all of it, and did not answer; then what `how` says of it."""
+        server = self.pages()
+        server.work.clear()
+        server.prompt_gate.clear()
+        for name, value in how.items():
+            setattr(server, name, value)
+        daemon = self.behind(self.upstream(server))
+        self.prompt(daemon, prompt)
+        wait_until(lambda: server.asked("/prompt"), "it was sent")
+        self.assertEqual(self.held_files(daemon), ["00000001.sending"])
+        daemon.kill()
+        server.prompt_gate.set()
+        return server, daemon
+
+    def is_over(self, server, daemon, sent):
+        wait_until(lambda: self.held_files(daemon) == [] and not self.turns(daemon), "nothing is left")
+        self.assertEqual((len(server.asked("/prompt")), len(server.done)), (sent, sent - server.loses_prompts))
+
+    def test_killed_while_it_is_sent(self):
+        """Its server works on it: it is known by the id that it was sent with, and has a turn."""
+        for prompt in (PROMPT, {**PROMPT, "prompt_id": "mine"}):
+            server, daemon = self.killed_while_it_is_sent(prompt)
+            wait_until(lambda: server.queue, "it is in the queue")
+            daemon.start()
+            wait_until(lambda: self.turns(daemon), "it has a turn")
+            self.assertEqual(self.held_files(daemon), ["00000001.sent"])
+            server.work.set()
+            self.is_over(server, daemon, 1)
+            self.assertEqual(server.done == ["mine"], prompt is not PROMPT)
+
+    def test_killed_while_it_is_sent_and_done_meanwhile(self):
+        server, daemon = self.killed_while_it_is_sent()
+        server.work.set()
+        wait_until(lambda: server.done, "it is done")
+        daemon.start()
+        self.is_over(server, daemon, 1)
+
+    def test_killed_while_it_is_sent_and_it_did_not_arrive(self):
+        """Nothing is lost: its server does not know it, and gets it again."""
+        server, daemon = self.killed_while_it_is_sent(loses_prompts=True)
+        wait_until(lambda: not server.connections, "it is cut off")
+        server.loses_prompts = False
+        server.work.set()
+        daemon.start()
+        wait_until(lambda: server.done, "it is done")
+        server.loses_prompts = True
+        self.is_over(server, daemon, 2)
+
+    def test_killed_while_it_is_sent_to_an_old_server(self):
+        """That takes no ids: it may be made twice, and is not lost."""
+        server, daemon = self.killed_while_it_is_sent(takes_ids=False)
+        wait_until(lambda: server.queue, "it is in the queue")
+        server.work.set()
+        daemon.start()
+        wait_until(lambda: len(server.done) == 2, "it was made twice")
+        self.is_over(server, daemon, 2)
+
+    def test_breaks_off_while_a_kept_prompt_is_sent(self):
+        """Nobody hears of it, so it is tried again; but not what ends its server each time."""
+        server = self.pages()
+        daemon = self.behind(self.upstream(server))
+        daemon.lock("somebody", ttl_s=3600)
+        self.prompt(daemon)
+        wait_until(lambda: daemon.waiting() == ["comfy"], "it waits")
+        daemon.kill()
+        server.loses_prompts = True
+        daemon.start()
+        daemon.http("POST", "/v1/gpu/reset", {}, unix=True)
+        wait_until(lambda: "cannot be sent yet" in daemon.log(), "it is tried again later")
+        self.assertEqual(self.held_files(daemon), ["00000001.sending"])
+        daemon.kill()
+        server.loses_prompts = False
+        daemon.start()
+        wait_until(lambda: len(server.done) == 1, "it is done")
 
     def test_held_for_a_server_that_was_removed(self):
         server = self.pages()

@@ -27,6 +27,8 @@ class PageServer(ModelServer):
         self.queue_answer = None    # in place of /queue's: bytes, or "hang"
         self.prompt_gate = threading.Event()
         self.prompt_gate.set()      # clear it, and POST /prompt is not answered
+        self.takes_ids = True       # as it does since 2025: a prompt may bring its own
+        self.loses_prompts = False  # set it, and POST /prompt is cut off before it counts
         self.sockets = 0            # WebSockets that are open
         self.socket_status = 101
         self.received = []          # what WebSockets said
@@ -53,6 +55,8 @@ class PageServer(ModelServer):
         if "websocket" in headers.get("upgrade", ""):
             return self.websocket(handler, headers)
         path = path.removeprefix("/api")
+        if path.startswith("/history/"):
+            return self.show_history(handler, path.removeprefix("/history/"))
         route = {("POST", "/prompt"): self.take_prompt, ("GET", "/queue"): self.show_queue,
                  ("POST", "/interrupt"): self.interrupt, ("POST", "/free"): self.free,
                  ("GET", "/system_stats"): self.stats, ("GET", "/"): self.page, ("HEAD", "/"): self.page,
@@ -70,6 +74,8 @@ class PageServer(ModelServer):
 
     def take_prompt(self, handler, body):
         self.prompt_gate.wait(30)
+        if self.loses_prompts:
+            return False
         asked = json.loads(body)
         if "long" in asked:  # as the errors of a workflow with many choices are
             return self.send(handler, 400, {"error": {"type": "long"}, "node_errors": {"1": "x" * asked["long"]}})
@@ -78,7 +84,7 @@ class PageServer(ModelServer):
         if "prompt" not in asked:
             error = {"type": "no_prompt", "message": "No prompt provided", "details": "", "extra_info": {}}
             return self.send(handler, 400, {"error": error, "node_errors": {}})
-        prompt = asked.get("prompt_id") or str(uuid.uuid4())
+        prompt = (self.takes_ids and asked.get("prompt_id")) or str(uuid.uuid4())
         with self.wake:
             self.queue.append(prompt)
             self.wake.notify_all()
@@ -93,6 +99,9 @@ class PageServer(ModelServer):
             return self.send(handler, 200, self.queue_answer)
         rows = [[i, prompt, {}, {}, []] for i, prompt in enumerate(list(self.queue))]
         return self.send(handler, 200, {"queue_running": rows[:1], "queue_pending": rows[1:]})
+
+    def show_history(self, handler, prompt):
+        return self.send(handler, 200, {prompt: {"status": {}}} if prompt in self.done else {})
 
     def interrupt(self, handler, body):
         named = json.loads(body or b"{}").get("prompt_id")

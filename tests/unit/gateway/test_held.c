@@ -29,6 +29,7 @@ static const struct held_head head = {
 	.cls = LEASE_VOICE,
 	.fields = fields,
 	.fields_size = sizeof(fields),
+	.id = "1-2",
 	.prompt = "",
 };
 
@@ -97,7 +98,8 @@ static void note(void *ctx, const struct held_head *found, struct held *held)
 	assert_memory_equal(found->fields, head.fields, head.fields_size);
 	assert_true(held_read(held, body, sizeof(body) - 1) >= 0);
 	assert_int_equal(strlen(body), held->bytes);
-	snprintf(scene->seen + at, sizeof(scene->seen) - at, "%s%s;", found->prompt, body);
+	snprintf(scene->seen + at, sizeof(scene->seen) - at, "%s%s%s;", found->prompt, body,
+		 held->sending ? "?" : "");
 }
 
 /* Another broker finds what this one left. */
@@ -146,6 +148,27 @@ static void test_comes_back(void **state)
 	assert_int_equal(begin(scene, "four")->number, 2);
 }
 
+/* That it may have been sent is known, until it is known that it was, or was not. */
+static void test_sending(void **state)
+{
+	struct scene *scene = *state;
+	struct held *one = begin(scene, "one"), *two = begin(scene, "two");
+	struct held_head sent = head;
+
+	sent.prompt = "id";
+	assert_int_equal(held_end(one), 0);
+	assert_int_equal(held_end(two), 0);
+	held_sending(one, true);
+	held_sending(one, true);
+	held_sending(two, true);
+	held_sending(two, false);
+	assert_string_equal(seen_again(scene), "one?;two;");
+	one = container_of(scene->store.files.next, struct held, in_store);
+	held_sent(one, &sent);
+	assert_string_equal(seen_again(scene), "id;two;");
+	assert_int_equal(files_in(scene->dir, false), 2);
+}
+
 static void write_file(const struct scene *scene, const char *name, const char *text)
 {
 	char path[128];
@@ -173,6 +196,7 @@ static void test_leftovers(void **state)
 	snprintf(text, sizeof(text), good, "prompt id\n", "");
 	write_file(scene, "00000007.sent", text);
 	write_file(scene, "00000008.part", "baton-held 1\n");
+	write_file(scene, "00000007.sending", text);
 	write_file(scene, "00000009.prompt", "baton-held 1\nserver x\n\n");
 	write_file(scene, "notes.txt", "mine");
 	write_file(scene, "x.prompt", "mine");
@@ -226,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_comes_back, open_scene, close_scene),
+		cmocka_unit_test_setup_teardown(test_sending, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(test_leftovers, open_scene, close_scene),
 		cmocka_unit_test_setup_teardown(test_bounds, open_scene, close_scene),
 		cmocka_unit_test(test_no_folder),
