@@ -20,6 +20,16 @@ void gateway_defaults(struct gateway_options *ret_options)
 	};
 }
 
+const char *relay_client(const struct relay *relay)
+{
+	return relay->name[0] ? relay->name : relay->principal;
+}
+
+const char *relay_public_name(const struct relay *relay)
+{
+	return relay->name[0] ? relay->name : sight_public_name(relay->principal);
+}
+
 /* At the end of the iteration: what follows from a change may end requests, and whoever told of it
  * may be walking over them. */
 static void flush_changes(void *ctx)

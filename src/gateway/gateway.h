@@ -8,6 +8,7 @@
 #include "gateway/process_port.h"
 #include "gateway/residence.h"
 #include "net/http.h"
+#include "wire/sight.h"
 
 struct gateway;
 struct loop;
@@ -28,16 +29,17 @@ struct gateway_options {
 
 /* Who asks, as access judged it; borrowed for the call. */
 struct gateway_client {
-	const char *principal, *name;
-	uint32_t classes;      /* that it may ask for: bit = enum lease_class */
-	const char *models;    /* that it may know: globs with commas between; NULL: all */
-	uint32_t requests_max; /* of its principal at the same time; 0: any number */
-	const char *origin;    /* to allow in the answer, or NULL */
+	const char *principal, *name; /* name "": it does not say how it is called */
+	uint32_t classes;             /* that it may ask for: bit = enum lease_class */
+	const char *models;           /* that it may know: globs with commas between; NULL: all */
+	uint32_t requests_max;        /* of its principal at the same time; 0: any number */
+	const char *origin;           /* to allow in the answer, or NULL */
 };
 
 /* Who looks; borrowed for the call. */
 struct gateway_viewer {
 	const struct gateway_client *client; /* NULL: the operator, who sees all */
+	const struct sight *sight;           /* of others' requests; NULL: the same */
 	const char *gpus[LIMIT_GPUS];        /* names, by their number; NULL: there is none */
 };
 

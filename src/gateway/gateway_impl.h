@@ -33,6 +33,10 @@ void gateway_look_later(struct gateway *gateway);
 /* gateway_reload.c: forgets servers that were removed, once nothing is left of them. */
 void gateway_forget_removed(struct gateway *gateway);
 
+/* gateway.c: who asks, for those who are told on whose behalf it is; for all. */
+const char *relay_client(const struct relay *relay);
+const char *relay_public_name(const struct relay *relay);
+
 /* relay_receive.c: from the first byte of the body to the model. */
 void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 

@@ -78,8 +78,8 @@ static uint64_t waiting_claim(const struct relay *relay)
 		       : 0;
 }
 
-static void add_request_state(struct text *out, const struct relay *relay, const char *model,
-			      struct mono_ms now)
+static void add_request_state(struct text *out, const struct gateway_viewer *viewer,
+			      const struct relay *relay, const char *model, struct mono_ms now)
 {
 	static const char *const stages[] = {
 		[RELAY_RECEIVING] = "receiving",       [RELAY_RESOLVING] = "resolving",
@@ -89,10 +89,13 @@ static void add_request_state(struct text *out, const struct relay *relay, const
 	};
 	bool granted = relay->granted.v != MONO_NEVER.v;
 	bool answered = relay->first_byte.v != MONO_NEVER.v;
+	bool told = sight_tells(viewer->sight, relay->principal);
 
 	text_json_item(out);
 	text_char(out, '{');
-	text_json_str(out, "client", relay->name);
+	text_json_str(out, "client", told ? relay_client(relay) : "");
+	if (told)
+		text_json_str(out, "principal", relay->principal);
 	text_json_str(out, "path", relay->route->path);
 	text_json_str(out, "model", model);
 	text_json_str(out, "class", lease_class_name(relay->cls));
@@ -145,7 +148,7 @@ static void add_switch(struct text *out, const struct gateway *gateway,
 		       struct mono_ms now)
 {
 	const struct gateway_client *client = viewer->client;
-	bool own = !client || !strcmp(entry->principal, client->principal);
+	bool told = sight_tells(viewer->sight, entry->principal);
 
 	text_json_item(out);
 	text_char(out, '{');
@@ -158,7 +161,7 @@ static void add_switch(struct text *out, const struct gateway *gateway,
 	text_char(out, '"');
 	text_json_seconds(out, "since_s", mono_since(now, entry->since));
 
-	text_json_str(out, "client", own ? entry->client : NULL);
+	text_json_str(out, "client", told ? entry->client : NULL);
 	text_json_str(out, "class", lease_class_name(entry->cls));
 	add_gpu(out, viewer, entry->gpus);
 	text_json_seconds_or_null(out, "waited_s", entry->waited_ms);
@@ -201,7 +204,7 @@ void gateway_status(const struct gateway *gateway, const struct gateway_viewer *
 	text_char(out, '[');
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
-		add_request_state(out, relay, asked_model(gateway, relay, client), now);
+		add_request_state(out, viewer, relay, asked_model(gateway, relay, client), now);
 	}
 	if (!client || !client->models)
 		proxied_status(gateway, out, now);

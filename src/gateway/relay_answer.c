@@ -271,13 +271,15 @@ static void log_outcome(const struct gateway *gateway, const struct relay *relay
 	bool answered = relay->first_byte.v != MONO_NEVER.v;
 
 	log_event(gateway->log, LOG_INFO, "request", log_str("path", relay->route->path),
-		  log_str("client", relay->name), log_str("class", lease_class_name(relay->cls)),
+		  log_str("client", relay_public_name(relay)),
+		  log_str("class", lease_class_name(relay->cls)),
 		  log_str("model", relay->model ? relay->model->name : ""),
 		  log_str("outcome", outcome), log_int("status", relay->status),
 		  log_int("waited_ms", mono_since(granted ? relay->granted : now, relay->since)),
 		  log_int("first_byte_ms",
 			  answered ? mono_since(relay->first_byte, relay->granted) : -1),
-		  log_int("total_ms", mono_since(now, relay->since)));
+		  log_int("total_ms", mono_since(now, relay->since)),
+		  log_str("principal", relay->principal));
 }
 
 static void forget_client(struct gateway *gateway, struct relay *relay)

@@ -310,7 +310,7 @@ static void ask_worker(struct relay *relay)
 	struct worker_request request = {
 		.path = relay->route->path,
 		.model = relay->model->name,
-		.client = relay->name,
+		.client = relay_public_name(relay),
 		.content_type = relay_content_type(relay),
 		.cls = relay->cls,
 		.streams = relay->streams,

@@ -17,7 +17,7 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 {
 	struct lease_ask ask = {
 		.party = gateway->party_next,
-		.name = relay->name,
+		.name = relay_public_name(relay),
 		.principal = relay->principal,
 		.label = relay->model->server->principal ? "" : relay->model->name, /* all see it */
 		.cls = relay->cls,
@@ -49,7 +49,7 @@ static void refuse_failed(struct gateway *gateway, struct relay *relay, struct m
 static int want_memory(struct gateway *gateway, struct model *model, const struct relay *relay,
 		       struct mono_ms now)
 {
-	const struct switch_cause cause = {relay->name, relay->principal, relay->cls};
+	const struct switch_cause cause = {relay_client(relay), relay->principal, relay->cls};
 
 	return residence_want(&gateway->residences, model, &cause, now);
 }

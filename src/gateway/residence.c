@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "gateway/residence_impl.h"
 #include "net/loop.h"
+#include "wire/sight.h"
 
 enum {
 	RETRY_MS = 15 * 1000,
@@ -26,10 +27,11 @@ static void log_switch(struct residences *residences, const struct switch_entry 
 	if (!entry)
 		return;
 	log_event(residences->log, LOG_INFO, "model loaded", log_str("model", entry->model.name),
-		  log_str("server", entry->model.server), log_str("client", entry->client),
+		  log_str("server", entry->model.server),
+		  log_str("client", sight_public_name(entry->client)),
 		  log_str("class", lease_class_name(entry->cls)),
 		  log_int("waited_ms", entry->waited_ms), log_int("load_ms", entry->load_ms),
-		  log_int("left", entry->left_count));
+		  log_int("left", entry->left_count), log_str("principal", entry->principal));
 }
 
 static void end_switch(struct model *model, enum switch_stage stage, struct mono_ms now)

@@ -4,7 +4,7 @@
 #include "wire/encode_common.h"
 
 void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
-		  struct wall_ms wall, const struct core_config *config)
+		  struct wall_ms wall, const struct core_config *config, const struct sight *sight)
 {
 	text_str(out, "{\"type\":\"event\"");
 	text_json_u64(out, "id", id);
@@ -25,7 +25,7 @@ void event_encode(struct text *out, const struct trace_effect *trace, uint64_t i
 		text_json_u64(out, "session", trace->session);
 	if (trace->name[0])
 		text_json_str(out, "client", trace->name);
-	if (trace->principal[0])
+	if (trace->principal[0] && sight_tells(sight, trace->principal))
 		text_json_str(out, "principal", trace->principal);
 	if (trace->end != END_NONE)
 		text_json_str(out, "end", end_reason_name(trace->end));

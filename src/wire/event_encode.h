@@ -3,11 +3,12 @@
 #pragma once
 #include "core/trace.h"
 #include "core/view.h"
+#include "wire/sight.h"
 #include "wire/told.h"
 
 /* A trace: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
  * log line: `held lease=7 client="x" ..`. */
 void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
-		  struct wall_ms wall, const struct core_config *config);
+		  struct wall_ms wall, const struct core_config *config, const struct sight *sight);
 void event_encode_log(struct text *out, const struct trace_effect *trace,
 		      const struct core_config *config);

@@ -18,8 +18,9 @@ static int64_t not_negative(int64_t ms)
 	return ms > 0 ? ms : 0;
 }
 
-static void add_claim(struct text *out, const struct claim_record *rec)
+static void add_claim(struct text *out, const struct claim_record *rec, const struct sight *sight)
 {
+	bool told = sight_tells(sight, rec->principal);
 	bool held = rec->granted_mask != 0 && rec->held_wall.v > 0;
 	int64_t waited_ms = held ? mono_since(rec->held_since, rec->arrival)
 				 : rec->ended_wall.v - rec->arrival_wall.v;
@@ -28,12 +29,12 @@ static void add_claim(struct text *out, const struct claim_record *rec)
 	text_json_str(out, "what", "claim");
 	text_json_u64(out, "lease", rec->id);
 	text_json_str(out, "id", rec->name);
-	if (rec->label[0])
+	if (rec->label[0] && told)
 		text_json_str(out, "label", rec->label);
 
 	text_json_str(out, "class", lease_class_name(rec->cls));
 	text_json_str(out, "binding", binding_name(rec->binding));
-	if (rec->principal[0])
+	if (rec->principal[0] && told)
 		text_json_str(out, "principal", rec->principal);
 	text_json_str(out, "end", end_reason_name(rec->end));
 	add_time(out, "asked", rec->arrival_wall);
@@ -53,23 +54,30 @@ struct wall_ms history_time(const struct record *record)
 	return record->type == RECORD_CLAIM_END ? record->claim.ended_wall : record->admin.wall;
 }
 
-void history_encode_row(struct text *out, uint64_t row, const struct record *record)
+static void add_act(struct text *out, const struct record *record, const struct sight *sight)
+{
+	bool told = sight_tells(sight, record->admin.who);
+
+	text_json_str(out, "what", "act");
+	text_json_str(out, "act", record->admin.act);
+	text_json_str(out, "who", told ? record->admin.who : "");
+	if (record->admin.lease)
+		text_json_u64(out, "lease", record->admin.lease);
+	if (record->admin.reason[0] && told)
+		text_json_str(out, "reason", record->admin.reason);
+}
+
+void history_encode_row(struct text *out, uint64_t row, const struct record *record,
+			const struct sight *sight)
 {
 	assert(record->type == RECORD_CLAIM_END || record->type == RECORD_AUDIT);
 	text_char(out, '{');
 	text_json_u64(out, "row", row);
 	add_time(out, "time", history_time(record));
 
-	if (record->type == RECORD_CLAIM_END) {
-		add_claim(out, &record->claim);
-	} else {
-		text_json_str(out, "what", "act");
-		text_json_str(out, "act", record->admin.act);
-		text_json_str(out, "who", record->admin.who);
-		if (record->admin.lease)
-			text_json_u64(out, "lease", record->admin.lease);
-		if (record->admin.reason[0])
-			text_json_str(out, "reason", record->admin.reason);
-	}
+	if (record->type == RECORD_CLAIM_END)
+		add_claim(out, &record->claim, sight);
+	else
+		add_act(out, record, sight);
 	text_char(out, '}');
 }

@@ -242,13 +242,14 @@ void status_encode_gpu(struct status_encoder *encoder, uint32_t index, const str
 }
 
 /* What holders and waiters have in common. */
-static void add_claim(struct text *out, const struct claim_view *view)
+static void add_claim(struct text *out, const struct claim_view *view, const struct sight *sight)
 {
 	const struct claim_record *rec = view->rec;
+	bool told = sight_tells(sight, rec->principal);
 
 	text_json_u64(out, "lease", rec->id);
 	text_json_str(out, "id", rec->name);
-	if (rec->label[0])
+	if (rec->label[0] && told)
 		text_json_str(out, "label", rec->label);
 	text_json_str(out, "class", lease_class_name(rec->cls));
 	text_json_str(out, "state",
@@ -258,7 +259,7 @@ static void add_claim(struct text *out, const struct claim_view *view)
 		text_json_u64(out, "host", rec->host);
 
 	text_json_str(out, "binding", binding_name(rec->binding));
-	text_json_str(out, "principal", rec->principal);
+	text_json_str(out, "principal", told ? rec->principal : "");
 	bool bound = binding_of(rec->binding)->proof != PROOF_TIME || rec->state == CLAIM_QUEUED;
 	text_json_bool(out, "attached", view->conn != 0 || !bound);
 	if (view->unwatched) {
@@ -334,7 +335,7 @@ void status_encode_lease(struct status_encoder *encoder, const struct claim_view
 	struct text *out = next_row(encoder, STATUS_PART_LEASES);
 
 	text_char(out, '{');
-	add_claim(out, holder);
+	add_claim(out, holder, encoder->sight);
 	text_json_u64(out, "fence", rec->fence);
 	encode_gpus(out, rec->granted_mask, config);
 	encode_observed(out, rec->observed, rec->would_wait);
@@ -386,7 +387,7 @@ void status_encode_waiter(struct status_encoder *encoder, const struct claim_vie
 
 	text_char(out, '{');
 	text_json_i64(out, "position", wait->position);
-	add_claim(out, waiter);
+	add_claim(out, waiter, encoder->sight);
 	text_json_u64(out, "gpu_count", rec->need.gpu_count);
 	if (rec->request_id[0])
 		text_json_str(out, "request_id", rec->request_id);

@@ -4,6 +4,7 @@
 #pragma once
 #include "core/view.h"
 #include "wire/gpu_encode.h"
+#include "wire/sight.h"
 #include "wire/told.h"
 
 /* The parts of status in their order. */
@@ -23,7 +24,8 @@ struct status_encoder {
 	bool first;     /* row of this part */
 	uint64_t *seen; /* hashes of names in start times: no name twice, none lost (P35) */
 	size_t seen_count, seen_capacity;
-	bool as_message; /* {"type":"status",..} */
+	bool as_message;           /* {"type":"status",..} */
+	const struct sight *sight; /* of others' claims; borrowed. NULL: all */
 };
 
 struct status_head {

@@ -323,6 +323,66 @@ class Limits(KeysTest):
         self.assertEqual({field: row[field] for field in said}, said)
 
 
+class Told(KeysTest):
+    """What one key is told of another, by every door: that it waits and holds, not whose or for which model."""
+    READ = ("/v1/gpu/status", "/v1/gpu/models", "/v1/gpu/history", "/logs", "/audit/server-logs", "/metrics",
+            "/v1/models", "/api/tags", "/health", "/v1/gpu/events?since=0")
+
+    def read_all(self, daemon, headers, key):
+        """All answers, and what a session with that key hears."""
+        said = {}
+        for path in self.READ:
+            connection = daemon.connect()
+            connection.send(daemon.request("GET", path, None, headers, token=None))
+            if "events" in path:
+                lines = [connection.reader.readline()]
+                while b'"to":"ended"' not in lines[-1]:
+                    lines.append(connection.reader.readline())
+                said[path] = b"".join(lines).decode()
+            else:
+                said[path] = connection.read_answer().body.decode()
+            connection.close()
+        session = daemon.websocket("reader", token=key)
+        session.send(type="subscribe", ref=1, events=True, logs=True)
+        for ref, kind in enumerate(("status", "clients", "events", "logs"), 2):
+            session.send(type=kind, ref=ref, **({"since": 0, "limit": 100} if kind in ("events", "logs") else {}))
+        session.wait("status")
+        session.wait("clients")
+        session.wait("ok", count=2)
+        return said, session
+
+    def test_of_others(self):
+        ollama = self.server("ollama", ["mine", "hidden"], size_mb=1000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        alice = self.new(daemon, "alice")
+        bob = self.new(daemon, "bob", "--models", "mine")
+        # Programs that do not say how they are called; a label; a session.
+        quiet = {**bearer(alice), "User-Agent": ""}
+        self.assertEqual(self.ask(daemon, "hidden", headers=quiet).status, 200)
+        holder = daemon.websocket("tab", token=alice)
+        holder.hold(label="the label")
+        runs, waits = (self.begin(daemon, "hidden", headers=quiet) for _ in range(2))
+        wait_until(lambda: len(daemon.waiting()) == 2, "both wait")
+        said, session = self.read_all(daemon, bearer(bob), bob)
+        self.assertError(self.ask(daemon, "hidden", headers=bearer(bob)), 404, "model_not_found")
+        holder.drop()
+        for connection in (runs, waits):
+            self.assertEqual(connection.read_answer().status, 200)
+        wait_until(lambda: session.messages("event", to="ended"), "it hears what happens")
+        said["session"] = json.dumps(session.messages())
+        self.assertIn("unnamed", said["/v1/gpu/status"])
+        for path, text in said.items():
+            for word in ("alice", "hidden", "the label"):
+                self.assertNotIn(word, text, path)
+        # Itself is told of itself, and whoever is no key of all.
+        own, _ = self.read_all(daemon, bearer(alice), alice)
+        self.assertIn("key:alice", own["/v1/gpu/history"])
+        self.assertIn("hidden", own["/v1/gpu/history"])
+        whole = daemon.http("GET", "/v1/gpu/history").body.decode()
+        for word in ("key:alice", "hidden", "the label"):
+            self.assertIn(word, whole)
+
+
 class Revoked(KeysTest):
     """What came by the key ends, and nothing of anybody else's."""
 

@@ -335,6 +335,7 @@ export interface StatusClaim {
 	state: ClaimState;
 	host?: number;
 	binding: Binding;
+	/** On whose behalf; empty where it may not be known */
 	principal: string;
 	attached: boolean;
 	watched?: false;
@@ -495,7 +496,10 @@ export interface ServedPages {
 
 /** A request to a model, on its way. */
 export interface ModelRequest {
+	/** How its program calls itself, else its principal; empty where it may not be known. */
 	client: string;
+	/** On whose behalf; not where it may not be known. */
+	principal?: string;
 	path: string;
 	/** Empty where it may not be known. */
 	model: string;

@@ -12,6 +12,7 @@ enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
 /* What is asked for, and what became of it so far. */
 struct reading {
 	struct text *out;
+	struct sight sight;
 	const char *name; /* only claims of this name, or NULL */
 	int64_t since_ms; /* wall time */
 	uint64_t limit, shown, read;
@@ -46,7 +47,7 @@ static void read_row(void *ctx, uint64_t row, const struct record *record)
 	reading->next = row;
 	if (is_wanted(reading, record)) {
 		text_json_item(reading->out);
-		history_encode_row(reading->out, row, record);
+		history_encode_row(reading->out, row, record, &reading->sight);
 		reading->shown++;
 	}
 
@@ -61,8 +62,11 @@ void route_history(struct monitoring_routes *routes, const struct request_contex
 	char name[LIMIT_ID_BYTES + 1];
 	uint64_t before = 0, since_s = 0;
 	struct reading reading = {.out = &body, .limit = ROWS_SHOWN};
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	int named = route_query_text(query, "name", name, sizeof(name));
 
+	access_principal(&context->verdict.who, principal);
+	reading.sight = sight_of(principal);
 	(void)route_query_u64(query, "limit", &reading.limit);
 	(void)route_query_u64(query, "before", &before);
 	(void)route_query_u64(query, "since", &since_s);

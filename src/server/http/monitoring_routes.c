@@ -17,8 +17,12 @@ void route_status(struct monitoring_routes *routes, const struct request_context
 {
 	uint64_t limit = UINT64_MAX;
 	(void)route_query_u64(context->request->query, "limit", &limit);
-	endpoint_open(routes->monitor->endpoints, context->request->conn, ENDPOINT_STATUS,
-		      context->verdict.allow_origin);
+	struct endpoint *endpoint =
+		endpoint_open(routes->monitor->endpoints, context->request->conn, ENDPOINT_STATUS,
+			      context->verdict.allow_origin);
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
+	access_principal(&context->verdict.who, principal);
+	endpoint_belongs(endpoint, principal);
 	(void)status_stream_begin(routes->status_streams, context->request->conn, false, limit);
 }
 
@@ -91,12 +95,14 @@ void route_logs(struct monitoring_routes *routes, const struct request_context *
 {
 	cleanup_text struct text body = {0}, shown = {0};
 	const struct log_ring *ring = routes->log_ring;
-	bool narrow = context->verdict.who.key != NULL;
+	char principal[LIMIT_PRINCIPAL_BYTES + 1];
 	struct text *out = &body;
 	uint64_t limit = 200, since = 0;
 
+	access_principal(&context->verdict.who, principal);
 	(void)route_query_u64(context->request->query, "limit", &limit);
 	bool from = route_query_u64(context->request->query, "since", &since);
+	const struct sight sight = sight_of(principal);
 	uint64_t first = since > ring->oldest ? since : ring->oldest;
 	if (!from && ring->next - ring->oldest > limit)
 		first = ring->next - limit; /* the newest */
@@ -116,7 +122,7 @@ void route_logs(struct monitoring_routes *routes, const struct request_context *
 		text_char(out, '"');
 		text_json_str(out, "level", log_level_name(line->level));
 		text_clear(&shown);
-		log_view_line(line->text, narrow, &shown);
+		log_view_line(line->text, &sight, &shown);
 		text_json_str(out, "text", shown.bytes);
 		text_char(out, '}');
 	}

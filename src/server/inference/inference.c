@@ -394,15 +394,15 @@ void inference_close(struct inference *inference)
 	inference->gateway = NULL;
 }
 
-/* What people see as the client: the program that asks, by its User-Agent's first product. */
-static void name_client(const struct http_request *request, const char *principal,
-			char ret_name[LIMIT_ID_BYTES + 1])
+/* What people see as the client: the program that asks, by its User-Agent's first product; "": it
+ * has none. */
+static void name_client(const struct http_request *request, char ret_name[LIMIT_ID_BYTES + 1])
 {
 	const char *agent = request->user_agent ? request->user_agent : "";
 	size_t length = strcspn(agent, " ");
 
 	if (name_problem(agent, length, LIMIT_ID_BYTES))
-		snprintf(ret_name, LIMIT_ID_BYTES + 1, "%s", principal);
+		ret_name[0] = '\0';
 	else
 		snprintf(ret_name, LIMIT_ID_BYTES + 1, "%.*s", (int)length, agent);
 }
@@ -419,7 +419,7 @@ static struct gateway_client client_of(const struct inference *inference,
 	const struct class_rights *rights;
 
 	access_principal(&context->verdict.who, names->principal);
-	name_client(context->request, names->principal, names->name);
+	name_client(context->request, names->name);
 	wire.principal = names->principal;
 	rights = class_rights_of(&wire);
 	return (struct gateway_client){.principal = names->principal,
@@ -476,7 +476,9 @@ void inference_status(struct inference *inference, const struct request_context 
 	cleanup_text struct text body = {0};
 	struct client_names names;
 	struct gateway_client client = client_of(inference, context, &names);
-	struct gateway_viewer viewer = {.client = operates ? NULL : &client};
+	const struct sight sight = sight_of(client.principal);
+	struct gateway_viewer viewer = {.client = operates ? NULL : &client,
+					.sight = operates ? NULL : &sight};
 	const struct core_config *core = inference->wire->config;
 
 	for (uint32_t gpu = 0; gpu < core->gpu_count; gpu++)

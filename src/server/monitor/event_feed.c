@@ -20,6 +20,7 @@ static bool write_changes(const struct monitor *monitor, struct endpoint *endpoi
 	cleanup_text struct text body = {0};
 	cleanup_text struct text line = {0};
 	const struct event_ring *ring = monitor->event_ring;
+	const struct sight sight = sight_of(endpoint->principal);
 	struct net *net = monitor->endpoints->net;
 	uint64_t oldest = event_ring_oldest(ring);
 	bool gap = endpoint->sent + 1 < oldest; /* it must look at the status instead */
@@ -37,7 +38,8 @@ static bool write_changes(const struct monitor *monitor, struct endpoint *endpoi
 		const struct event_ring_row *change = event_ring_at(ring, endpoint->sent + 1);
 		assert(change);
 		text_clear(&line);
-		event_encode(&line, &change->trace, change->id, change->at, monitor->config);
+		event_encode(&line, &change->trace, change->id, change->at, monitor->config,
+			     &sight);
 		http_encode_sse(&body, change->id, trace_name(change->trace.what), line.bytes);
 		endpoint->sent = change->id;
 	}

@@ -8,12 +8,12 @@
 #include "wire/told.h"
 
 static void render_line(struct text *scratch, struct text *out, const struct log_ring_line *line,
-			bool narrow)
+			const struct sight *sight)
 {
 	text_clear(scratch);
 	encode_time(scratch, line->at);
 	text_format(scratch, " %s ", log_level_name(line->level));
-	log_view_line(line->text, narrow, scratch);
+	log_view_line(line->text, sight, scratch);
 	text_clear(out);
 	session_encode_log(out, scratch->bytes);
 }
@@ -26,14 +26,14 @@ void log_feed_line(void *ctx, const struct log_ring_line *line)
 		return;
 	cleanup_text struct text scratch = {0}, whole = {0}, narrow = {0};
 
-	render_line(&scratch, &whole, line, false);
-	render_line(&scratch, &narrow, line, true);
 	list_each (it, next, &feed->endpoints->kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!endpoint->session->logs)
 			continue;
-		const struct text *shown =
-			log_view_is_narrow(endpoint->session->principal) ? &narrow : &whole;
+		const struct sight sight = sight_of(endpoint->session->principal);
+		struct text *shown = sight.narrow ? &narrow : &whole;
+		if (shown->length == 0) /* a line says not whose it is: one for all of a kind */
+			render_line(&scratch, shown, line, &sight);
 		net_session_send(feed->endpoints->net, endpoint->conn, shown->bytes, shown->length);
 	}
 }
@@ -44,7 +44,8 @@ uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t sinc
 	cleanup_text struct text scratch = {0};
 	const struct log_ring *ring = feed->ring;
 	const struct endpoint *endpoint = endpoint_of(feed->endpoints, conn);
-	bool narrow = endpoint && log_view_is_narrow(endpoint->session->principal);
+	const struct sight sight =
+		sight_of(endpoint && endpoint->session ? endpoint->session->principal : NULL);
 	uint64_t first = ring->oldest, count = 0;
 
 	if (since > first)
@@ -56,7 +57,7 @@ uint64_t log_feed_send(const struct log_feed *feed, uint64_t conn, uint64_t sinc
 		const struct log_ring_line *line = log_ring_at(ring, first);
 		if (!line)
 			continue;
-		render_line(&scratch, &message, line, narrow);
+		render_line(&scratch, &message, line, &sight);
 		net_session_send(feed->endpoints->net, conn, message.bytes, message.length);
 		count++;
 	}

@@ -22,22 +22,33 @@ static size_t room_bytes(const struct monitor *monitor, uint64_t conn)
 	return pending < WATCH_PENDING_BYTES ? WATCH_PENDING_BYTES - pending : 0;
 }
 
-static void add_client(struct text *out, const struct endpoint *endpoint, struct mono_ms now)
+static struct sight sight_of_session(const struct monitor *monitor, uint64_t conn)
 {
+	const struct endpoint *endpoint = endpoint_of(monitor->endpoints, conn);
+
+	return sight_of(endpoint && endpoint->session ? endpoint->session->principal : NULL);
+}
+
+/* What its connection shows tells on whose behalf it is, too. */
+static void add_client(struct text *out, const struct endpoint *endpoint, struct mono_ms now,
+		       const struct sight *sight)
+{
+	static const struct client_info nothing;
 	const struct endpoint_session *session = endpoint->session;
+	bool told = sight_tells(sight, session->principal);
 	const struct client_row client = {
 		.session = session->id,
 		.id = session->name,
-		.principal = session->principal,
+		.principal = told ? session->principal : NULL,
 		.binding = session->binding,
 		.since_ms = mono_since(now, session->since),
 		.seen_ms = mono_since(now, session->seen),
 		.browser = session->browser,
 		.overdue = session->unconfirmed_count > 0,
-		.origin = endpoint->origin,
-		.uid = session->peer.is_unix ? session->peer.uid : -1,
-		.pid = session->peer.is_unix ? session->peer.pid : 0,
-		.about = &session->about,
+		.origin = told ? endpoint->origin : NULL,
+		.uid = told && session->peer.is_unix ? session->peer.uid : -1,
+		.pid = told && session->peer.is_unix ? session->peer.pid : 0,
+		.about = told ? &session->about : &nothing,
 	};
 
 	encode_clients_add(out, &client);
@@ -52,6 +63,7 @@ bool monitoring_send_clients(const struct monitor *monitor, uint64_t conn)
 {
 	struct text out;
 	struct mono_ms now = loop_now();
+	const struct sight sight = sight_of_session(monitor, conn);
 	size_t most = room_bytes(monitor, conn);
 	unsigned rows = 0, left_off = 0;
 
@@ -67,7 +79,7 @@ bool monitoring_send_clients(const struct monitor *monitor, uint64_t conn)
 			left_off++;
 			continue;
 		}
-		add_client(&out, endpoint, now);
+		add_client(&out, endpoint, now, &sight);
 		rows++;
 	}
 
@@ -84,6 +96,7 @@ bool monitoring_send_events(const struct monitor *monitor, uint64_t conn,
 {
 	const struct event_ring *ring = monitor->event_ring;
 	size_t ends[EVENT_ROWS_MAX], count = 0, most = room_bytes(monitor, conn);
+	const struct sight sight = sight_of_session(monitor, conn);
 	struct text rows;
 
 	if (most == 0)
@@ -93,7 +106,8 @@ bool monitoring_send_events(const struct monitor *monitor, uint64_t conn,
 		const struct event_ring_row *change = event_ring_at(ring, id);
 		if (!change)
 			break;
-		event_encode(&rows, &change->trace, change->id, change->at, monitor->config);
+		event_encode(&rows, &change->trace, change->id, change->at, monitor->config,
+			     &sight);
 		if (rows.length + (count + 1) * FRAME_BYTES > most)
 			break;
 		ends[count++] = rows.length;

@@ -3,6 +3,7 @@
 #include "server/monitor/status_stream.h"
 #include "process/proc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/http_reply.h"
@@ -25,6 +26,8 @@ struct status_stream {
 	uint64_t after;    /* holders: id of the last row */
 	uint32_t position; /* waiters: the next row */
 	bool as_message, begun;
+	struct sight sight;
+	char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* of `sight` */
 	struct mono_ms patience; /* until then it waits for figures that are being read */
 };
 
@@ -245,6 +248,18 @@ static bool write_slice(struct status_streams *streams, struct status_stream *st
 	return false;
 }
 
+static void look_as(struct status_stream *stream, const struct endpoint *endpoint)
+{
+	const char *principal = endpoint && endpoint->session ? endpoint->session->principal
+				: endpoint                    ? endpoint->principal
+							      : NULL;
+
+	if (principal)
+		snprintf(stream->principal, sizeof(stream->principal), "%s", principal);
+	stream->sight = sight_of(principal ? stream->principal : NULL);
+	stream->render.sight = &stream->sight;
+}
+
 bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_message,
 			 uint64_t limit)
 {
@@ -289,6 +304,7 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	stream->session = own ? endpoint->session->id : 0;
 	text_init(&stream->text);
 	status_encode_begin(&stream->render, &stream->text, &head, as_message);
+	look_as(stream, endpoint);
 
 	list_init(&stream->link);
 	list_append(&streams->all, &stream->link);

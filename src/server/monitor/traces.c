@@ -10,16 +10,21 @@
 
 static void tell_subscribers(const struct monitor *monitor, const struct event_ring_row *change)
 {
-	cleanup_text struct text body = {0};
+	cleanup_text struct text whole = {0}, narrow = {0};
 
 	list_each (it, next, &monitor->endpoints->kinds[ENDPOINT_SESSION]) {
 		const struct endpoint *endpoint = container_of(it, struct endpoint, link);
 		if (!endpoint->session->events)
 			continue;
-		if (body.length == 0)
-			event_encode(&body, &change->trace, change->id, change->at,
-				     monitor->config);
-		net_session_send(monitor->endpoints->net, endpoint->conn, body.bytes, body.length);
+		const struct sight sight = sight_of(endpoint->session->principal);
+		struct text *shown = sight.narrow ? &narrow : &whole;
+		if (sight.narrow)
+			text_clear(shown);
+		if (shown->length == 0)
+			event_encode(shown, &change->trace, change->id, change->at, monitor->config,
+				     &sight);
+		net_session_send(monitor->endpoints->net, endpoint->conn, shown->bytes,
+				 shown->length);
 	}
 }
 

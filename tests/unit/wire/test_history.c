@@ -43,7 +43,7 @@ static void test_held(void **state)
 	struct record record = ended();
 	struct text out;
 	text_init(&out);
-	history_encode_row(&out, 12, &record);
+	history_encode_row(&out, 12, &record, NULL);
 	assert_string_equal(out.bytes,
 			    "{\"row\":12,\"time\":\"2025-12-22T23:43:21.000Z\",\"what\":\"claim\","
 			    "\"lease\":7,\"id\":\"tab\",\"class\":\"chat\",\"binding\":\"http\","
@@ -53,11 +53,11 @@ static void test_held(void **state)
 	assert_int_equal(history_time(&record).v, 1766447001000);
 	text_clear(&out);
 	record.claim.used_ms = 3000; /* an earlier turn: no wait, but a hold */
-	history_encode_row(&out, 12, &record);
+	history_encode_row(&out, 12, &record, NULL);
 	assert_non_null(strstr(out.bytes, "\"waited_s\":5,\"held_s\":15"));
 	text_clear(&out);
 	record.claim.ended_wall.v = 1; /* the clock was set back meanwhile */
-	history_encode_row(&out, 12, &record);
+	history_encode_row(&out, 12, &record, NULL);
 	assert_non_null(strstr(out.bytes, "\"waited_s\":5,\"held_s\":3"));
 	is_json(&out);
 	text_finish(&out);
@@ -74,7 +74,7 @@ static void test_never_granted(void **state)
 	record.claim.end = END_TIMEOUT;
 	snprintf(record.claim.label, sizeof(record.claim.label), "llama");
 	text_init(&out);
-	history_encode_row(&out, 12, &record);
+	history_encode_row(&out, 12, &record, NULL);
 	assert_non_null(strstr(out.bytes, "\"label\":\"llama\""));
 	assert_non_null(strstr(out.bytes, "\"end\":\"timeout\""));
 	assert_non_null(strstr(out.bytes, "\"waited_s\":20"));
@@ -94,7 +94,7 @@ static void test_act(void **state)
 	snprintf(record.admin.who, sizeof(record.admin.who), "uid=1000 pid=4242");
 	snprintf(record.admin.reason, sizeof(record.admin.reason), "new \"driver\"");
 	text_init(&out);
-	history_encode_row(&out, 11, &record);
+	history_encode_row(&out, 11, &record, NULL);
 	assert_string_equal(out.bytes,
 			    "{\"row\":11,\"time\":\"2025-12-22T23:43:21.000Z\",\"what\":\"act\","
 			    "\"act\":\"pause\",\"who\":\"uid=1000 pid=4242\","

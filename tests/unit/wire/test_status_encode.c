@@ -574,7 +574,7 @@ static void test_trace(void **state)
 	struct text out;
 	struct trace_effect effect = trace();
 	text_init(&out);
-	event_encode(&out, &effect, 12, (struct wall_ms){1766447001000}, &config);
+	event_encode(&out, &effect, 12, (struct wall_ms){1766447001000}, &config, NULL);
 	golden_check("broker-event.json", out.bytes);
 	text_clear(&out);
 	event_encode_log(&out, &effect, &config);
@@ -587,7 +587,7 @@ static void test_trace(void **state)
 	event_encode_log(&out, &effect, &config);
 	assert_string_equal(out.bytes, "paused detail=\"say \\\"why\\\"\"");
 	text_clear(&out);
-	event_encode(&out, &effect, 1, (struct wall_ms){-1}, &config);
+	event_encode(&out, &effect, 1, (struct wall_ms){-1}, &config, NULL);
 	assert_string_equal(out.bytes,
 			    "{\"type\":\"event\",\"id\":1,\"time\":\"1969-12-31T23:59:59.999Z\","
 			    "\"what\":\"paused\",\"detail\":\"say \\\"why\\\"\"}");
