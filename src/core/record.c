@@ -105,7 +105,7 @@ static const struct field claim_rows[] = {
 	ROW_LESS(T, 61, would_wait, 2),
 	ROW(T, 62, FIELD_INT, first_wall, SENSE_NOISE, 0),
 	ROW_MARK(T, 63, turns_ms, SENSE_NOISE),
-	ROW(T, 64, FIELD_UINT, moved, SENSE_NOISE, 2),
+	ROW_LESS(T, 64, moved, 2),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -58,7 +58,7 @@ struct claim_record {
 	struct need need;
 	uint32_t granted_mask; /* GPUs held or offered */
 	uint32_t parked_slots; /* HELD: of the turn that it gave back, keeping memory; 0: none */
-	bool moved;            /* waits: what ran under it was moved off the GPU, for lists */
+	bool moved;            /* waits: what ran under it was moved off the GPU and stands still */
 	enum yield_reason yield_reason;
 	enum end_reason end_as; /* revoked: how it will end; NONE: was not */
 	uint8_t acks_missed;    /* offers left unanswered in a row */

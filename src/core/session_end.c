@@ -1,5 +1,7 @@
 /* session_end: how sessions are lost, and what that means for their claims (docs/states.md,
  * Detached): a broken connection, an exited process, silence, a bye. */
+#include <signal.h>
+
 #include "core/binding.h"
 #include "core/claim.h"
 #include "core/emit.h"
@@ -109,10 +111,38 @@ static void end_or_stay(struct core *core, struct session *session)
 	timer_arm_session(core, session);
 }
 
+static bool has_moved(const struct session *session)
+{
+	list_each (it, next, &session->claims) {
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (claim->rec.state == CLAIM_QUEUED && claim->rec.moved)
+			return true;
+	}
+	return false;
+}
+
+/* What was moved off the GPU stands still for ever once nobody brings it back. The session stays
+ * until its processes are seen to end. */
+static void kill_moved(struct core *core, struct session *session)
+{
+	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
+
+	effect->to = session_party(session);
+	effect->signal.session = session->rec.id;
+	effect->signal.signo = SIGKILL;
+
+	session->ended = false;
+	session->place_deadline = session->detach_deadline =
+		mono_after(core->now, core->config.kill_wait_ms);
+	timer_arm_session(core, session);
+}
+
 /* Nobody is left to resume; its children are killed at once, which frees its capacity. */
 static void stop_rest(struct core *core, struct session *session)
 {
 	end_or_stay(core, session);
+	if (has_moved(session))
+		kill_moved(core, session);
 	end_waiting(core, session, END_DISCONNECTED);
 
 	list_each (it, next, &session->claims) {

@@ -253,6 +253,29 @@ class TheEndOfIt(Checkpoint):
                 voice.release(held)
                 self.assertNotIn("restore", self.names())
 
+    def test_all_of_baton_is_killed(self):
+        """kill -9 of wrapper and keeper, as `pkill -9 baton` does it, and of the broker: the next one ends the job."""
+        for confined in ([True] if own_cgroup() else []) + [False]:
+            for broker in (False, True):
+                with self.subTest(confined=confined, broker=broker):
+                    self.start_daemon()
+                    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup: the kernel sends it, too
+                    self.go_away(kind="three", count=3, confined=confined)
+                    signal.signal(signal.SIGHUP, before)
+                    children = pathlib.Path(f"/proc/{self.wrapper.pid}/task/{self.wrapper.pid}/children").read_text()
+                    keeper = next(int(pid) for pid in children.split()
+                                  if pathlib.Path(f"/proc/{pid}/comm").read_text() == "baton-keeper\n")
+                    self.wrapper.send_signal(signal.SIGSTOP)  # else it makes another one
+                    os.kill(keeper, signal.SIGKILL)
+                    if broker:
+                        self.d.kill()
+                    self.wrapper.kill()
+                    if broker:
+                        self.d.start()
+                    wait_until(lambda: not [pid for pid in self.signs() if is_alive(pid)], "all of it is gone")
+                    wait_until(lambda: not self.d.waiting(), "and its place")
+                    self.d.kill()
+
     def test_wrapper_is_killed_as_it_moves(self):
         """.. also while the driver is at work, there or back."""
         for call in ("lock", "checkpoint", "restore", "unlock"):

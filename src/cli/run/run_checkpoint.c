@@ -8,6 +8,7 @@
 
 #include "cli/clock.h"
 #include "cli/run/checkpoint_thread.h"
+#include "cli/run/run_lease.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
 #include "process/cuda_facts.h"
@@ -162,6 +163,7 @@ static void give_lease_back(struct run *run)
 	char size[UNITS_BYTES], took[UNITS_BYTES];
 	away->freezing = away->asked = false;
 	job_tell_keeper(&run->job);
+	run_lease_name_frozen(run);
 	terminal_take(&run->job.terminal);
 
 	run->asked_ms = clock_now_ms();

@@ -150,6 +150,7 @@ void run_freeze_look(struct run *run)
 		return;
 
 	job_tell_keeper(&run->job);
+	run_lease_name_frozen(run);
 	terminal_take(&run->job.terminal);
 	give_turn_back(run);
 	if (run->phase == RUN_FROZEN)

@@ -126,8 +126,11 @@ static void look_at_job(struct run *run)
 				 run->argv[0]);
 		run->phase = RUN_DONE;
 	}
-	if (run_is_running(run) && job_keep(&run->job))
+	if (run_is_running(run) && job_keep(&run->job)) {
 		(void)baton_keeper(run->baton, run->job.keeper.pid);
+		if (run->phase == RUN_FROZEN || run->phase == RUN_AWAY)
+			job_tell_keeper(&run->job); /* the one before knew all that is frozen */
+	}
 	if (run->attached.pid && run->phase == RUN_RUNNING)
 		run_lease_name_attached(run);
 	if (run_is_running(run) && child->ended && !run->end_noted)

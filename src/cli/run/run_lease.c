@@ -80,6 +80,15 @@ void run_lease_name_attached(struct run *run)
 	(void)baton_processes(run->baton, pids, count, NULL);
 }
 
+void run_lease_name_frozen(struct run *run)
+{
+	pid_t pids[LIMIT_PROCESSES - 1];
+	if (run->attached.pid)
+		return;
+	size_t count = job_pids(&run->job, pids, LIMIT_PROCESSES - 1);
+	(void)baton_processes(run->baton, pids, count, run_cgroup_path(run));
+}
+
 /* The broker learns of the keeper and the cgroup before there is a process that needs them. */
 static int start_command(struct run *run)
 {

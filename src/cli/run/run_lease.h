@@ -13,5 +13,7 @@ void run_lease_fill(const struct run_options *options, struct baton_request *req
 const char *run_cgroup_path(const struct run *run); /* NULL: it has none */
 /* Attached: the broker learns which processes there are now, if others than it knows. */
 void run_lease_name_attached(struct run *run);
+/* All of it stands still: should we and the keeper die, only the broker can find it. */
+void run_lease_name_frozen(struct run *run);
 /* Attached: the program goes on, and we end. */
 void run_lease_let_go(struct run *run);

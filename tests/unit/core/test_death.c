@@ -207,6 +207,30 @@ static void test_wrapper_dies(void **state)
 	assert_int_equal(fixture->session_count, 1);
 }
 
+/* The same while the job is off the GPU and waits: nobody would ever let it go on. */
+static void test_wrapper_dies_of_a_moved_job(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_NATIVE, "a"),
+		 b = fixture_session(fixture, BIND_NATIVE, "b");
+	uint64_t held = fixture_hold(fixture, a, LEASE_CHAT),
+		 session = fixture_session_id(fixture, a);
+	(void)fixture_wait(fixture, b, LEASE_CHAT);
+	fixture_step(fixture,
+		     (struct event){.type = EVENT_RELEASE,
+				    .from = party_of(PARTY_SESSION, a),
+				    .release = {.lease = held, .requeue = true, .moved = true}});
+	assert_int_equal(fixture_state(fixture, held), CLAIM_QUEUED);
+
+	peer_exit(fixture, session, true);
+	assert_int_equal(fixture_signal(fixture, SIGKILL)->signal.session, session);
+	assert_int_equal(fixture_end(fixture, held), END_DISCONNECTED);
+	peer_exit(fixture, session, true);
+	assert_null(fixture_signal(fixture, SIGKILL));
+	peer_exit(fixture, session, false);
+	assert_int_equal(fixture->session_count, 1);
+}
+
 /* What even SIGKILL does not end is not waited for without limit. */
 static void test_rest_is_stuck(void **state)
 {
@@ -321,6 +345,7 @@ int main(void)
 		TEST(test_reached_later),
 		TEST(test_watched_only),
 		TEST(test_wrapper_dies),
+		TEST(test_wrapper_dies_of_a_moved_job),
 		TEST(test_rest_is_stuck),
 		TEST(test_declared_grace),
 		TEST(test_grace_is_had_once),
