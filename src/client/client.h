@@ -7,11 +7,11 @@
 #include <sys/un.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "baton/baton.h"
 #include "client/callback_queue.h"
 #include "client/transport.h"
 #include "core/types.h"
-#include "wire/text.h"
 
 enum {
 	SESSION_BACKOFF_MS_MIN = 250,

@@ -6,7 +6,7 @@
 
 #include "client/session.h"
 #include "wire/client_encode.h"
-#include "wire/name.h"
+#include "wire/display_name.h"
 
 void client_send_processes(struct baton *baton)
 {
@@ -53,7 +53,7 @@ static bool is_sayable(const pid_t *pids, size_t count, const char *cgroup)
 	for (size_t i = 0; i < count && count <= count_max; i++)
 		if (pids[i] <= 0)
 			return false;
-	if (cgroup && (*cgroup != '/' || name_problem(cgroup, length, LIMIT_CGROUP_BYTES)))
+	if (cgroup && (*cgroup != '/' || display_name_problem(cgroup, length, LIMIT_CGROUP_BYTES)))
 		return false;
 	return count <= count_max;
 }

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "client/world.h"
-#include "wire/name.h"
+#include "wire/display_name.h"
 
 /* Copies a caller's struct into ours of `size` bytes. Fields missing from the caller's header are
  * zero; fields missing from ours must be unused. */
@@ -30,7 +30,7 @@ static int struct_copy(const void *theirs, size_t their_size, void *ours, size_t
 static bool is_printable(const char *text, size_t max_bytes)
 {
 	size_t length = strnlen(text, max_bytes + 1);
-	return length > 0 && name_problem(text, length, max_bytes) == NULL;
+	return length > 0 && display_name_problem(text, length, max_bytes) == NULL;
 }
 
 /* The program's, if its file is called by what can be a name. */

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mono.h"
+#include "base/token.h"
 
 /* Highest first. The wire also takes the predecessor's numbers: 0, 10, 15, 20. */
 enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEASE_CLASS_COUNT };
@@ -69,10 +70,6 @@ enum binding {
 	BIND_PROXIED, /* a request that the broker itself forwards, and can cut */
 	BIND_REMOTE,  /* session of another broker */
 	BINDING_COUNT
-};
-
-struct token {
-	uint8_t b[16];
 };
 
 /* What a claim asks for. Per GPU: `slots` compute turns (0 for a resident model) and `vram_bytes`

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "gateway/adapter_read.h"
+#include "json/json_writer.h"
 
 static const char *const ollama_prefixes[] = {"registry.ollama.ai/", "library/", NULL};
 static const char *const comfyui_turns[] = {"POST /prompt", "POST /api/prompt", NULL};

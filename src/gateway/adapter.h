@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "wire/text.h"
+#include "base/text.h"
 
 /* A call: `%s` in the path or the body stands for the model, escaped for where it stands. */
 struct adapter_call {

@@ -2,6 +2,7 @@
 #include "gateway/api_error.h"
 
 #include "base/err.h"
+#include "json/json_writer.h"
 
 enum { RETRY_S_MAX = 60 };
 

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "json/json_writer.h"
+
 void bridge_answer_finish(struct bridge_answer *answer)
 {
 	if (answer->content.bytes)
@@ -34,7 +36,7 @@ static void take_delta(struct bridge_answer *answer, const struct json *delta,
 
 	if (content)
 		text_str(&answer->content, content);
-	if (json_is(json_get(delta, "tool_calls"), TREE_ROW))
+	if (json_is(json_get(delta, "tool_calls"), JSON_KIND_ARRAY))
 		keep_part(&answer->tool_calls, json_span_member(part, "tool_calls"));
 }
 
@@ -52,7 +54,7 @@ bool bridge_answer_take(struct bridge_answer *answer, const struct json *chunk,
 	answer->any = true;
 	take_delta(answer, json_get(choice, "delta"), json_span_member(choice_part, "delta"));
 	keep_word(answer->finish, sizeof(answer->finish), json_get(choice, "finish_reason"));
-	if (json_is(json_get(chunk, "usage"), TREE_MAP))
+	if (json_is(json_get(chunk, "usage"), JSON_KIND_OBJECT))
 		keep_part(&answer->usage, json_span_member(part, "usage"));
 	return answer->content.length <= BRIDGE_ANSWER_BYTES_MAX;
 }

@@ -3,9 +3,9 @@
 #pragma once
 #include <stdbool.h>
 
-#include "wire/json_span.h"
-#include "wire/text.h"
-#include "wire/tree.h"
+#include "base/text.h"
+#include "json/json_reader.h"
+#include "json/json_span.h"
 
 enum { BRIDGE_ANSWER_BYTES_MAX = 1024 * 1024 };
 

@@ -2,9 +2,9 @@
  * and those that its servers list. Lists are asked for when somebody needs them and the last one is
  * old; a server that does not answer keeps what it had, flagged as down. */
 #pragma once
+#include "base/text.h"
 #include "gateway/api.h"
 #include "gateway/model.h"
-#include "wire/text.h"
 
 enum { CATALOG_LIST_AGE_MS = 10000, CATALOG_MODELS_MAX = 1024 };
 

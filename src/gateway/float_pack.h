@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "wire/text.h"
+#include "base/text.h"
 
 enum float_pack_state {
 	PACK_COPY,    /* outside any text */

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "wire/tree.h"
+#include "json/json_reader.h"
 
 static bool is_space(char byte)
 {
@@ -273,8 +273,8 @@ bool json_scan_model(const struct json_scan *scan, char *ret_name)
 	if (scan->model_to == 0)
 		return false;
 
-	value = tree_read(scan->raw, scan->raw_length, &at, &words);
-	found = json_is(value, TREE_TEXT) && value->count > 0 &&
+	value = json_read(scan->raw, scan->raw_length, &at, &words);
+	found = json_is(value, JSON_KIND_STRING) && value->count > 0 &&
 		value->count < JSON_SCAN_MODEL_BYTES;
 	if (found)
 		snprintf(ret_name, JSON_SCAN_MODEL_BYTES, "%s", value->text);

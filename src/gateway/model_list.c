@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
+#include "json/json_writer.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

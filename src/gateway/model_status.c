@@ -5,6 +5,7 @@
 
 #include "gateway/gateway_impl.h"
 #include "gateway/proxy_impl.h"
+#include "json/json_writer.h"
 #include "wire/told.h"
 
 /* A model is on one GPU. */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "gateway/api_error.h"
 #include "gateway/proxy_impl.h"
+#include "json/json_writer.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/tunnel.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "gateway/proxy_impl.h"
+#include "json/json_writer.h"
 
 void proxies_status(const struct gateway *gateway, struct text *out)
 {

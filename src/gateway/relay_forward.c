@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
+#include "json/json_writer.h"
 #include "net/http_receive.h"
 #include "net/loop.h"
 

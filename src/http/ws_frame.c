@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "http/utf8.h"
+#include "base/utf8.h"
 
 static bool refuse_frame(struct ws_fault *ret_fault, int code, const char *what)
 {

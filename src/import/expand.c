@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "http/utf8.h"
+#include "base/utf8.h"
 #include "yaml/yaml_text.h"
 
 enum { NAME_BYTES_MAX = 63, SLUG_BYTES = NAME_BYTES_MAX + 4 };

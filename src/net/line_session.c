@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "http/utf8.h"
+#include "base/utf8.h"
 #include "net/net_impl.h"
 #include "process/pidfd.h"
 

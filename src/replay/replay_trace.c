@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "core/binding.h"
-#include "wire/name.h"
+#include "wire/display_name.h"
 
 enum {
 	LINE_BYTES_MAX = 64 * 1024,
@@ -126,7 +126,7 @@ static int take_id(struct reader *r, json_t *object, char **ret_id)
 		return refuse_line(r, "id", "must be there and be a text");
 
 	const char *problem =
-		name_problem(json_string_value(id), json_string_length(id), LIMIT_ID_BYTES);
+		display_name_problem(json_string_value(id), json_string_length(id), LIMIT_ID_BYTES);
 	if (problem)
 		return refuse_line(r, "id", problem);
 
@@ -274,7 +274,7 @@ static int take_gpu(struct reader *r, json_t *object)
 		return rc;
 	if (config->gpu_count == LIMIT_GPUS)
 		return refuse_line(r, "gpus", "are too many");
-	if (!name || name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES))
+	if (!name || display_name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES))
 		return refuse_line(r, "gpus", "need a name each");
 	if (slots && (!json_is_integer(slots) || json_integer_value(slots) < 1 ||
 		      json_integer_value(slots) > 1000))
@@ -301,8 +301,8 @@ static int take_head(struct reader *r, json_t *object)
 
 	r->head_seen = true;
 	if (title && (!json_is_string(title) ||
-		      name_problem(json_string_value(title), json_string_length(title),
-				   sizeof(r->trace->title) - 1)))
+		      display_name_problem(json_string_value(title), json_string_length(title),
+					   sizeof(r->trace->title) - 1)))
 		return refuse_line(r, "title", "must be a short text");
 
 	snprintf(r->trace->title, sizeof(r->trace->title), "%s",

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "wire/worker_decode.h"
 
 enum { TOKEN_TEXT_BYTES_MAX = 256, NUMBER_DIGITS_MAX = 18 };
@@ -30,7 +31,8 @@ static const char *words_of(const struct json *error)
 {
 	const char *text = json_text(error);
 
-	if (!error || error->kind == TREE_NO || error->kind == TREE_FALSE || (text && !text[0]))
+	if (!error || error->kind == JSON_KIND_NULL || error->kind == JSON_KIND_FALSE ||
+	    (text && !text[0]))
 		return NULL;
 	return text ? text : "it gave an error without words";
 }
@@ -41,7 +43,7 @@ static void take_part(struct bridge_message *message, struct json_span whole, co
 	const struct json *value = json_get(message->parsed.root, key);
 	struct json_span part = json_span_member(whole, key);
 
-	if (message->said != BRIDGE_NOTHING || !json_is(value, TREE_MAP) || !part.from)
+	if (message->said != BRIDGE_NOTHING || !json_is(value, JSON_KIND_OBJECT) || !part.from)
 		return;
 	message->said = said;
 	message->value = value;
@@ -63,7 +65,7 @@ int bridge_decode(const char *text, size_t length, struct bridge_message *ret_me
 	message->words = words_of(json_get(root, "error"));
 	if (message->words)
 		message->said = BRIDGE_ERROR;
-	else if (json_is(json_get(root, "done"), TREE_TRUE))
+	else if (json_is(json_get(root, "done"), JSON_KIND_TRUE))
 		message->said = BRIDGE_DONE;
 	take_part(message, whole, "chunk", BRIDGE_CHUNK);
 	take_part(message, whole, "result", BRIDGE_RESULT);

@@ -1,9 +1,9 @@
 /* bridge_decode: what the predecessor's tabs say on /ws/chat and /ws/embed, see "The predecessor's
  * sockets" in docs/protocol.md. Judges form; whose request it is, is the gateway's to judge. */
 #pragma once
-#include "wire/json.h"
-#include "wire/json_span.h"
-#include "wire/text.h"
+#include "base/text.h"
+#include "json/json_span.h"
+#include "wire/json_fields.h"
 
 enum bridge_said {
 	BRIDGE_NOTHING, /* none of these: passed over */

@@ -82,8 +82,8 @@ static void read_times(struct received *r, const struct json *root)
 {
 	const struct json *position = json_get(root, "position");
 	const struct json *grace = json_get(root, "grace_ms");
-	r->position = json_is(position, TREE_WHOLE) ? json_whole(position) : -1;
-	r->grace_ms = json_is(grace, TREE_WHOLE) ? json_whole(grace) : -1;
+	r->position = json_is(position, JSON_KIND_INTEGER) ? json_whole(position) : -1;
+	r->grace_ms = json_is(grace, JSON_KIND_INTEGER) ? json_whole(grace) : -1;
 	r->eta_ms = seconds_ms(root, "eta_s");
 	r->eta_p90_ms = seconds_ms(root, "eta_p90_s");
 	r->bound_ms = seconds_ms(root, "bound_s");
@@ -102,7 +102,7 @@ static void read_numbers(struct received *r, const struct json *root)
 	r->other = number_of(root, r->type == RECEIVED_LENT ? "to" : "for_lease");
 	r->count = number_of(root, r->type == RECEIVED_CLOSE ? "code" : "count");
 	r->retry_s = (int)number_of(root, "retry_after_s");
-	r->resumed = json_is(json_get(root, "resumed"), TREE_TRUE);
+	r->resumed = json_is(json_get(root, "resumed"), JSON_KIND_TRUE);
 }
 
 static void read_texts(struct received *r, const struct json *root)

@@ -2,7 +2,7 @@
  * a plain struct. Used by libbaton and by tests. */
 #pragma once
 #include "core/types.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 
 enum received_type {
 	RECEIVED_WELCOME,

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "json/json_writer.h"
 #include "wire/encode_common.h"
 #include "wire/session_decode.h"
 

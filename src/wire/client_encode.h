@@ -3,8 +3,8 @@
 #pragma once
 #include <sys/types.h>
 
+#include "base/text.h"
 #include "core/event.h"
-#include "wire/text.h"
 
 struct client_hello {
 	const char *name;   /* 1..LIMIT_ID_BYTES */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_writer.h"
+
 static int text_field(struct parsed *parsed, const char *field,
 		      char ret[CLIENT_INFO_TEXT_BYTES + 1])
 {
@@ -46,7 +48,8 @@ int client_info_decode(struct parsed *parsed, struct client_info *ret_about)
 		err = json_bool(parsed, parsed->root, "visible", &about->visible);
 
 	const struct json *visible = json_get(parsed->root, "visible");
-	about->visible_known = json_is(visible, TREE_TRUE) || json_is(visible, TREE_FALSE);
+	about->visible_known =
+		json_is(visible, JSON_KIND_TRUE) || json_is(visible, JSON_KIND_FALSE);
 	return err;
 }
 

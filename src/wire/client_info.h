@@ -1,8 +1,8 @@
 /* client_info: what a client says of itself for people: which page it is, whether anybody looks at
  * it, which adapter it has. Nothing is decided by it. */
 #pragma once
-#include "wire/json.h"
-#include "wire/text.h"
+#include "base/text.h"
+#include "wire/json_fields.h"
 
 enum {
 	CLIENT_INFO_TEXT_BYTES = 128,

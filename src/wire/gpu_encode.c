@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "json/json_writer.h"
 #include "wire/metrics_encode.h"
 
 enum { MIB = 1024 * 1024 };

@@ -3,7 +3,7 @@
 #pragma once
 #include "base/limits.h"
 #include "base/mono.h"
-#include "wire/text.h"
+#include "base/text.h"
 
 struct gpu_process_row {
 	int64_t pid;      /* 0: not known */

@@ -3,6 +3,7 @@
 #include "wire/history_encode.h"
 #include <assert.h>
 
+#include "json/json_writer.h"
 #include "wire/encode_common.h"
 
 static void add_time(struct text *out, const char *key, struct wall_ms wall)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/binding.h"
+#include "wire/display_name.h"
 
 enum {
 	MIB = 1024 * 1024,
@@ -132,7 +133,7 @@ static int class_field(const struct json *object, const struct wire_context *ctx
 static int unknown_gpu(struct parsed *parsed, const char *name, const struct core_config *config)
 {
 	char words[PARSED_DETAIL_BYTES - 16], names[PARSED_DETAIL_BYTES / 2] = "";
-	bool known = name && !name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES);
+	bool known = name && !display_name_problem(name, strlen(name), LIMIT_GPU_NAME_BYTES);
 
 	for (uint32_t i = 0; i < config->gpu_count; i++) {
 		size_t length = strlen(names), left = sizeof(names) - length;
@@ -164,7 +165,7 @@ static int gpu_one(const struct json *value, const struct core_config *config,
 			return 0;
 		}
 		index = gpu_index(config, name);
-	} else if (json_is(value, TREE_WHOLE)) {
+	} else if (json_is(value, JSON_KIND_INTEGER)) {
 		int64_t number = json_whole(value);
 		index = number >= 0 && number < (int64_t)config->gpu_count ? (int)number : -1;
 	} else {
@@ -183,10 +184,10 @@ static int gpu_field(const struct json *object, const struct core_config *config
 	const struct json *value = json_get(object, "gpu");
 
 	*ret_mask = 0;
-	if (!value || json_is(value, TREE_NO))
+	if (!value || json_is(value, JSON_KIND_NULL))
 		return 0;
 
-	if (!json_is(value, TREE_ROW))
+	if (!json_is(value, JSON_KIND_ARRAY))
 		return gpu_one(value, config, parsed, ret_mask);
 	size_t count = json_count(value);
 	if (!count || count > LIMIT_GPUS)
@@ -249,7 +250,7 @@ static int time_fields(const struct json *object, const struct wire_context *ctx
 {
 	acquire->timeout_ms = ctx->config->timeout_ms;
 	int err = json_seconds(parsed, object, "timeout_s", WAIT_S_MAX, &acquire->timeout_ms, NULL);
-	if (json_is(json_get(object, "timeout_s"), TREE_NO))
+	if (json_is(json_get(object, "timeout_s"), JSON_KIND_NULL))
 		acquire->timeout_ms = -1; /* an explicit null: wait without limit */
 
 	if (err == 0)

@@ -3,7 +3,7 @@
  * adds conn, now, wall, random, and for acquire binding and browser. */
 #pragma once
 #include "core/event.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 
 /* The class of a client that names none comes from the first rule whose glob matches its id. */
 struct class_rule {

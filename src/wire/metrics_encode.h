@@ -1,7 +1,7 @@
 /* metrics_encode: counters and GPUs as Prometheus text. Keeps no counter itself. */
 #pragma once
+#include "base/text.h"
 #include "core/view.h"
-#include "wire/text.h"
 
 struct histogram;
 

@@ -2,6 +2,8 @@
  * Used by the server's monitoring.c and the session room. */
 #include "wire/monitoring_encode.h"
 
+#include "json/json_writer.h"
+
 void encode_clients_begin(struct text *out)
 {
 	text_str(out, "{\"type\":\"clients\"");

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "wire/name.h"
+#include "base/token.h"
 
 static const struct route routes[] = {
 #define ROUTE_ROW(id, method, path, rights, flags, part, handler, about)                           \
@@ -125,8 +125,8 @@ static bool decode_text(const char *at, size_t length, bool plus_is_space, char 
 	while (at < end) {
 		int byte = *at == '+' && plus_is_space ? ' ' : (unsigned char)*at;
 		if (*at == '%') {
-			int high = name_hex_value(at[1]),
-			    low = high < 0 ? -1 : name_hex_value(at[2]);
+			int high = token_hex_digit(at[1]),
+			    low = high < 0 ? -1 : token_hex_digit(at[2]);
 			if (low < 0)
 				return false;
 			byte = high * 16 + low;

@@ -229,16 +229,16 @@ const char *admin_act_name(enum admin_act act)
 static int pids_field(struct session_request *m)
 {
 	const struct json *pids = json_get(m->parsed.root, "pids");
-	if (!pids || json_is(pids, TREE_NO))
+	if (!pids || json_is(pids, JSON_KIND_NULL))
 		return 0;
 
 	size_t count = json_count(pids);
-	if (!json_is(pids, TREE_ROW) || count > LIMIT_PROCESSES)
+	if (!json_is(pids, JSON_KIND_ARRAY) || count > LIMIT_PROCESSES)
 		return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
 
 	for (size_t i = 0; i < count; i++) {
 		const struct json *pid = json_at(pids, i);
-		int64_t number = json_is(pid, TREE_WHOLE) ? json_whole(pid) : 0;
+		int64_t number = json_is(pid, JSON_KIND_INTEGER) ? json_whole(pid) : 0;
 		if (number <= 0 || number > INT32_MAX)
 			return json_refuse(&m->parsed, "pids", "expected at most 16 process ids");
 		m->named.v[i].pid = number;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "wire/encode_common.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/binding.h"
+#include "json/json_writer.h"
 #include "wire/encode_common.h"
 #include "wire/wait_reason.h"
 

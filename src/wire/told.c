@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "json/json_writer.h"
+
 static void add_digits(struct text *out, int number, int width, char behind)
 {
 	char digits[8];

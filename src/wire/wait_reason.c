@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_writer.h"
+
 enum { SHORT_NAME_BYTES = 48, IDLE_SAID_MS = 60 * 1000 };
 
 struct filling {

@@ -33,7 +33,7 @@ static int decode_model(struct worker_message *m, const struct json *entry)
 	struct worker_model *model = &m->models[m->model_count];
 	int err;
 
-	if (!json_is(entry, TREE_MAP))
+	if (!json_is(entry, JSON_KIND_OBJECT))
 		return json_refuse(&m->parsed, "models", "expected objects");
 
 	err = json_name(&m->parsed, entry, "id", WORKER_MODEL_BYTES, &model->name);
@@ -49,7 +49,7 @@ static int decode_model(struct worker_message *m, const struct json *entry)
 		return json_refuse(&m->parsed, "models", "a name stands there twice");
 
 	model->paths = json_get(entry, "paths");
-	if (!json_is(model->paths, TREE_ROW) || json_count(model->paths) > WORKER_PATHS_MAX)
+	if (!json_is(model->paths, JSON_KIND_ARRAY) || json_count(model->paths) > WORKER_PATHS_MAX)
 		return json_refuse(&m->parsed, "paths", "expected a list of at most 32 texts");
 	m->model_count++;
 	return 0;
@@ -65,7 +65,7 @@ static int decode_offer(struct worker_message *m)
 
 	if (err < 0)
 		return err;
-	if (!json_is(models, TREE_ROW) || json_count(models) > WORKER_MODELS_MAX)
+	if (!json_is(models, JSON_KIND_ARRAY) || json_count(models) > WORKER_MODELS_MAX)
 		return json_refuse(&m->parsed, "models", "expected a list of at most 32 objects");
 
 	m->concurrency = (unsigned)concurrency;
@@ -107,7 +107,7 @@ static int decode_content_type(struct worker_message *m)
 	const char *text = json_text(value);
 
 	m->content_type = content_types[0];
-	if (!value || json_is(value, TREE_NO))
+	if (!value || json_is(value, JSON_KIND_NULL))
 		return 0;
 	for (size_t i = 0; text && i < sizeof(content_types) / sizeof(content_types[0]); i++) {
 		if (strcmp(content_types[i], text) != 0)
@@ -139,7 +139,7 @@ static int decode_piece(struct worker_message *m)
 
 	if (err < 0)
 		return err;
-	if (!json_is(text, TREE_TEXT))
+	if (!json_is(text, JSON_KIND_STRING))
 		return json_refuse(&m->parsed, "text", "expected a text");
 	m->text = text->text;
 	m->text_length = text->count;
@@ -163,7 +163,7 @@ static int decode_end(struct worker_message *m)
 		return err;
 
 	m->err = code ? err_from_name(code) : 0;
-	if (!json_is(words, TREE_TEXT))
+	if (!json_is(words, JSON_KIND_STRING))
 		return 0;
 	if (words->count > WORKER_MESSAGE_BYTES)
 		return json_refuse(&m->parsed, "message", "expected at most 400 bytes");

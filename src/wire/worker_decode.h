@@ -1,7 +1,7 @@
 /* worker_decode: what workers say, see protocol/worker. Judges form and range; whether a request is
  * theirs is the gateway's to judge. The other direction is worker_encode.h. */
 #pragma once
-#include "wire/json.h"
+#include "wire/json_fields.h"
 
 enum {
 	WORKER_VERSION = 1,

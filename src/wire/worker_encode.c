@@ -1,6 +1,7 @@
 /* worker_encode: each message is one JSON object. */
 #include "wire/worker_encode.h"
 
+#include "json/json_writer.h"
 #include "wire/worker_decode.h"
 
 static void open_object(struct text *out, const char *type)

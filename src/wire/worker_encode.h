@@ -1,7 +1,7 @@
 /* worker_encode: what workers hear, see protocol/gateway. */
 #pragma once
+#include "base/text.h"
 #include "core/types.h"
-#include "wire/text.h"
 
 enum { WORKER_WINDOW_BYTES = 256 * 1024, WORKER_PING_MS = 5000 };
 

@@ -29,7 +29,7 @@ static void take(struct bridge_answer *answer, const char *line, size_t length)
 	part = message.part;
 	if (err == 0 && part.from) {
 		assert(part.from >= line && part.from + part.length <= line + length);
-		assert(is_json(part.from, part.length) && json_is(message.value, TREE_MAP));
+		assert(is_json(part.from, part.length) && json_is(message.value, JSON_KIND_OBJECT));
 		(void)bridge_answer_take(answer, message.value, part);
 	}
 	bridge_message_finish(&message);

@@ -4,8 +4,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "json/json_writer.h"
+#include "wire/display_name.h"
 #include "wire/http_decode.h"
-#include "wire/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +22,7 @@ static const struct wire_context ctx = {.config = &config, .rules = rules, .rule
 
 static void check_text(const char *text, size_t bytes_max)
 {
-	assert(!text || !name_problem(text, strlen(text), bytes_max));
+	assert(!text || !display_name_problem(text, strlen(text), bytes_max));
 }
 
 static void check_acquire(const struct ev_acquire *a)
@@ -79,7 +81,7 @@ static void try_round_trip(const char *bytes, size_t length)
 	struct parsed parsed;
 	struct event event;
 	struct text text;
-	if (name_problem(bytes, length, LIMIT_ID_BYTES))
+	if (display_name_problem(bytes, length, LIMIT_ID_BYTES))
 		return;
 	memcpy(name, bytes, length);
 	name[length] = '\0';

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "wire/client_decode.h"
+#include "wire/display_name.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
 
@@ -24,7 +25,7 @@ static void check_event(const struct session_request *m)
 	const struct event *event = &m->event;
 	if (event->type == EVENT_SESSION_OPEN) {
 		const char *name = event->session.name;
-		assert(name && !name_problem(name, strlen(name), LIMIT_ID_BYTES));
+		assert(name && !display_name_problem(name, strlen(name), LIMIT_ID_BYTES));
 		assert(!event->session.resume || event->session.resume == &m->parsed.token);
 	} else if (event->type == EVENT_ACQUIRE) {
 		assert(event->acquire.ref > 0 && event->acquire.ref == m->ref);
@@ -51,7 +52,7 @@ static void check_about(const struct client_info *about)
 	struct text text;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		assert(!texts[i][0] ||
-		       !name_problem(texts[i], strlen(texts[i]), CLIENT_INFO_TEXT_BYTES));
+		       !display_name_problem(texts[i], strlen(texts[i]), CLIENT_INFO_TEXT_BYTES));
 	assert(about->stalled_ms <= CLIENT_INFO_NUMBER_MAX &&
 	       about->vram_mb <= CLIENT_INFO_NUMBER_MAX);
 	client_info_merge(&kept, about);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "http/utf8.h"
+#include "base/utf8.h"
 #include "http/ws_frame.h"
 
 struct verdict {

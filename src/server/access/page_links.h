@@ -1,8 +1,8 @@
 /* page_links: the links that sign a browser in, once each. */
 #pragma once
+#include "base/text.h"
 #include "server/access/credentials.h"
 #include "server/random_pool.h"
-#include "wire/text.h"
 
 /* All is borrowed. */
 struct page_links {

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "json/json_writer.h"
+
 static void add_words(struct text *out, const char *key, const char *words)
 {
 	char copy[512], *save = NULL;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "server/http/monitoring_routes.h"
 #include "wire/history_encode.h"
 

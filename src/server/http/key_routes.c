@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "server/access/operator_name.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 #include "wire/told.h"
 
 enum { COUNT_MAX = 1000000 };
@@ -106,7 +107,7 @@ static int read_classes(struct parsed *parsed, uint32_t *ret_classes)
 	const struct json *list = json_get(parsed->root, "classes");
 	uint32_t classes = 0;
 
-	if (!list || json_is(list, TREE_NO))
+	if (!list || json_is(list, JSON_KIND_NULL))
 		return 0;
 	for (size_t i = 0; i < json_count(list); i++) {
 		const char *name = json_text(json_at(list, i));

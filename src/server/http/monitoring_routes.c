@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "net/http_reply.h"
 #include "server/message_context.h"
 #include "server/monitor/event_ring.h"

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_writer.h"
 #include "net/loop.h"
 #include "server/access/operator_name.h"
 #include "server/session/session_list.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 #include "wire/origin.h"
 
 /* ---- the page ---- */

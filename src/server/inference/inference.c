@@ -7,9 +7,10 @@
 
 #include "base/err.h"
 #include "gateway/json_scan.h"
+#include "json/json_writer.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
-#include "wire/name.h"
+#include "wire/display_name.h"
 
 /* The gateway counts its parties by itself; net's numbers never come so far. */
 #define PARTY_BASE ((uint64_t)1 << 62)
@@ -401,7 +402,7 @@ static void name_client(const struct http_request *request, char ret_name[LIMIT_
 	const char *agent = request->user_agent ? request->user_agent : "";
 	size_t length = strcspn(agent, " ");
 
-	if (name_problem(agent, length, LIMIT_ID_BYTES))
+	if (display_name_problem(agent, length, LIMIT_ID_BYTES))
 		ret_name[0] = '\0';
 	else
 		snprintf(ret_name, LIMIT_ID_BYTES + 1, "%.*s", (int)length, agent);

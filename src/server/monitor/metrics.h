@@ -1,6 +1,6 @@
 /* metrics: the text of /metrics. */
 #pragma once
-#include "wire/text.h"
+#include "base/text.h"
 
 struct monitor;
 

@@ -14,6 +14,7 @@
 #include "gateway/call.h"
 #include "gateway/residence.h"
 #include "gateway/worker.h"
+#include "json/json_writer.h"
 #include "net/loop.h"
 #include "net/session.h"
 

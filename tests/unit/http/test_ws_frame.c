@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "base/limits.h"
-#include "http/utf8.h"
+#include "base/utf8.h"
 #include "http/ws_frame.h"
 
 #define B(text) text, sizeof(text) - 1

@@ -311,8 +311,8 @@ class Lints(unittest.TestCase):
 
     def test_protocol_sees_a_field_without_a_schema(self):
         """C cannot write or read a field that protocol/ does not know, nor protocol/ one that C does not."""
-        self.copy("protocol", "docs/protocol.md", "src/base", "src/core", "src/wire", "src/server",
-                  "src/gateway", "tools/gen/protocol", "tests/unit/wire/golden")
+        self.copy("protocol", "docs/protocol.md", "src/base", "src/core", "src/json", "src/wire",
+                  "src/server", "src/gateway", "tools/gen/protocol", "tests/unit/wire/golden")
         check = ("../tests/unit/wire/protocol.py", str(self.root))
         self.assertEqual(self.lint(*check)[0], 0, self.lint(*check)[1])
         faults = (

@@ -20,8 +20,9 @@ class Source:
         self.bodies = {}
         self.by_name = set()  # functions that are told the name of the field
         self.readers, self.writers = set(), set()
-        for path in [*sorted((root / "src/wire").rglob("*.[ch]")), *sorted((root / "src/server").rglob("*.c")),
-                     root / "src/gateway/model_status.c", root / "src/gateway/proxy_status.c"]:
+        for path in [*sorted((root / "src/json").rglob("*.[ch]")), *sorted((root / "src/wire").rglob("*.[ch]")),
+                     *sorted((root / "src/server").rglob("*.c")), root / "src/gateway/model_status.c",
+                     root / "src/gateway/proxy_status.c"]:
             self.add_file(path.relative_to(root / "src").as_posix(), path.read_text(encoding="utf-8"))
         self.reads = self.named_by(self.readers)
         self.writes = self.named_by(self.writers)

@@ -359,7 +359,7 @@ static void test_welcome(void **state)
 	facts.rights = "admin";
 	facts.dev = true;
 	said(&send, &facts, "broker-welcome-dev.json", &r);
-	assert_true(json_is(json_get(r.parsed.root, "dev"), TREE_TRUE));
+	assert_true(json_is(json_get(r.parsed.root, "dev"), JSON_KIND_TRUE));
 	client_decode_finish(&r);
 }
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "wire/history_encode.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 
 static struct record ended(void)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "wire/http_encode.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 #include "wire/session_encode.h"
 
 #define HEX "00112233445566778899aabbccddeeff"

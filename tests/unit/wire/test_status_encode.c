@@ -13,7 +13,7 @@
 
 #include "golden.h"
 #include "wire/event_encode.h"
-#include "wire/json.h"
+#include "wire/json_fields.h"
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"
 #include "wire/wait_reason.h"

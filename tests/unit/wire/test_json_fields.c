@@ -11,7 +11,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "wire/json.h"
+#include "wire/display_name.h"
+#include "wire/json_fields.h"
 
 static int parse(const char *text, size_t length, struct parsed *parsed)
 {
@@ -118,7 +119,7 @@ static void test_good_texts(void **state)
 static void assert_whole(const struct parsed *p, const char *field, int64_t want)
 {
 	const struct json *value = json_get(p->root, field);
-	assert_true(json_is(value, TREE_WHOLE) && json_whole(value) == want);
+	assert_true(json_is(value, JSON_KIND_INTEGER) && json_whole(value) == want);
 }
 
 /* Values of every kind are what the text says, at any depth; what is not there is nothing. */
@@ -143,9 +144,10 @@ static void test_values(void **state)
 	assert_int_equal(json_count(list), 5);
 	assert_int_equal(json_count(json_at(list, 0)), 2);
 	assert_int_equal(json_whole(json_at(json_at(list, 0), 0)), 1);
-	assert_true(json_is(json_get(json_at(json_at(list, 0), 1), "x"), TREE_ROW));
-	assert_true(json_is(json_at(list, 1), TREE_TRUE) && json_is(json_at(list, 2), TREE_FALSE));
-	assert_true(json_is(json_at(list, 3), TREE_NO));
+	assert_true(json_is(json_get(json_at(json_at(list, 0), 1), "x"), JSON_KIND_ARRAY));
+	assert_true(json_is(json_at(list, 1), JSON_KIND_TRUE) &&
+		    json_is(json_at(list, 2), JSON_KIND_FALSE));
+	assert_true(json_is(json_at(list, 3), JSON_KIND_NULL));
 	assert_string_equal(json_text(json_at(list, 4)), "end");
 	assert_null(json_at(list, 5));
 	assert_null(json_get(list, "x"));
@@ -319,17 +321,17 @@ static void test_names(void **state)
 		"\xff",
 	};
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_null(name_problem(good[i], strlen(good[i]), LIMIT_ID_BYTES));
+		assert_null(display_name_problem(good[i], strlen(good[i]), LIMIT_ID_BYTES));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		if (!name_problem(bad[i], strlen(bad[i]), LIMIT_ID_BYTES))
+		if (!display_name_problem(bad[i], strlen(bad[i]), LIMIT_ID_BYTES))
 			print_error("row %zu is taken\n", i);
-		assert_non_null(name_problem(bad[i], strlen(bad[i]), LIMIT_ID_BYTES));
+		assert_non_null(display_name_problem(bad[i], strlen(bad[i]), LIMIT_ID_BYTES));
 	}
 	char longest[LIMIT_ID_BYTES + 1];
 	memset(longest, 'x', sizeof(longest));
-	assert_null(name_problem(longest, LIMIT_ID_BYTES, LIMIT_ID_BYTES));
-	assert_non_null(name_problem(longest, LIMIT_ID_BYTES + 1, LIMIT_ID_BYTES));
-	assert_non_null(name_problem("a\0b", 3, LIMIT_ID_BYTES));
+	assert_null(display_name_problem(longest, LIMIT_ID_BYTES, LIMIT_ID_BYTES));
+	assert_non_null(display_name_problem(longest, LIMIT_ID_BYTES + 1, LIMIT_ID_BYTES));
+	assert_non_null(display_name_problem("a\0b", 3, LIMIT_ID_BYTES));
 }
 
 /* Tokens are 32 hex digits and come back the same. */

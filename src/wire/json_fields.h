@@ -1,11 +1,11 @@
-/* json: one strict JSON object from bytes, and typed fields of it. Strict: UTF-8 without BOM,
- * nesting at most LIMIT_JSON_DEPTH (checked before any recursion), no duplicate key, one value, no
- * number that does not fit, no negative zero, no NUL in strings. Errors are words for the client:
- * where in the text, or which field and what was expected. Unknown fields are ignored. */
+/* json_fields: a client's text as one strict JSON object (json_reader.h), and typed fields of it,
+ * with errors in words for the client: where in the text, or which field and what was expected.
+ * Fields that nobody asks for are ignored. */
 #pragma once
 #include "base/err.h"
-#include "wire/name.h"
-#include "wire/tree.h"
+#include "base/limits.h"
+#include "base/token.h"
+#include "json/json_reader.h"
 
 enum { PARSED_DETAIL_BYTES = 200 };
 
@@ -32,7 +32,7 @@ int json_seconds(struct parsed *parsed, const struct json *object, const char *f
 int json_ms(struct parsed *parsed, const struct json *object, const char *field, int64_t max_ms,
 	    int64_t *ret_ms);
 int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret);
-/* Text of 1 to max_bytes printable bytes (name_problem); *ret is borrowed from parsed. */
+/* Text of 1 to max_bytes printable bytes (display_name_problem); *ret is borrowed from parsed. */
 int json_name(struct parsed *parsed, const struct json *object, const char *field, size_t max_bytes,
 	      const char **ret);
 /* 32 hex digits into parsed->token. */

@@ -1,8 +1,7 @@
-/* tree: see tree.h. Why our own: a message is read for each step of a lease, and a library that
- * makes an object with a hash table of each was a fifth of a lock cycle; this makes one block of
- * memory. Reads in one pass; the depth is bounded, so it may recurse. Knows no message. Called by
- * json.c. */
-#include "wire/tree.h"
+/* json_reader: see json_reader.h. Why not a library: a message is read for each step of a lease,
+ * and one that makes a hash table of every object took a fifth of a lock cycle; this makes one
+ * block of memory. It reads in one pass; the depth is bounded, so it may recurse. */
+#include "json/json_reader.h"
 
 #include <assert.h>
 #include <locale.h>
@@ -11,7 +10,8 @@
 #include <string.h>
 
 #include "base/limits.h"
-#include "wire/name.h"
+#include "base/token.h"
+#include "base/utf8.h"
 
 static const char too_many[] = "more values than a message has";
 
@@ -51,7 +51,7 @@ static int32_t read_hex(struct reading *r)
 	if (r->end - r->at < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = name_hex_value(*r->at++);
+		int digit = token_hex_digit(*r->at++);
 		if (digit < 0)
 			return -1;
 		code = code << 4 | digit;
@@ -144,7 +144,7 @@ static bool read_text(struct reading *r, const char **ret_text, uint32_t *ret_le
 			continue;
 		}
 		uint32_t code;
-		size_t bytes = name_code_point((const unsigned char *)r->at,
+		size_t bytes = utf8_code_point((const unsigned char *)r->at,
 					       (size_t)(r->end - r->at), &code);
 		if (!bytes)
 			return set_problem(r, "a text is not valid UTF-8");
@@ -184,7 +184,7 @@ static bool read_part(struct reading *r, const char *begin, struct json *value)
 	point = memchr(number, '.', length);
 	if (point)
 		*point = *localeconv()->decimal_point;
-	value->kind = TREE_PART;
+	value->kind = JSON_KIND_DOUBLE;
 	value->part = strtod(number, NULL);
 	return isfinite(value->part) ? true : set_problem(r, "a number is too large");
 }
@@ -199,7 +199,7 @@ static bool read_whole(struct reading *r, const char *begin, struct json *value)
 		    __builtin_add_overflow(whole, digit, &whole))
 			return set_problem(r, "a number is too large");
 	}
-	value->kind = TREE_WHOLE;
+	value->kind = JSON_KIND_INTEGER;
 	value->whole = whole;
 	return true;
 }
@@ -253,8 +253,10 @@ static bool read_word(struct reading *r, struct json *value)
 	static const struct {
 		const char *word;
 		size_t length;
-		enum tree_kind kind;
-	} rows[] = {{"true", 4, TREE_TRUE}, {"false", 5, TREE_FALSE}, {"null", 4, TREE_NO}};
+		enum json_kind kind;
+	} rows[] = {{"true", 4, JSON_KIND_TRUE},
+		    {"false", 5, JSON_KIND_FALSE},
+		    {"null", 4, JSON_KIND_NULL}};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		if ((size_t)(r->end - r->at) >= rows[i].length &&
 		    memcmp(r->at, rows[i].word, rows[i].length) == 0) {
@@ -336,7 +338,7 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 
 	if (depth > LIMIT_JSON_DEPTH)
 		return set_problem(r, "nested deeper than 16 levels");
-	parent->kind = map ? TREE_MAP : TREE_ROW;
+	parent->kind = map ? JSON_KIND_OBJECT : JSON_KIND_ARRAY;
 	parent->count = 0;
 	parent->initials = 0;
 	r->at++;
@@ -353,7 +355,7 @@ static bool read_values(struct reading *r, struct json *parent, unsigned depth)
 		if (map) {
 			if (!read_key(r, value))
 				return false;
-			parent->initials |= tree_initial(value->key);
+			parent->initials |= json_initial(value->key);
 		}
 		if (!read_value(r, value, depth))
 			return false;
@@ -378,7 +380,7 @@ static bool read_value(struct reading *r, struct json *value, unsigned depth)
 
 	switch (*r->at) {
 	case '"':
-		value->kind = TREE_TEXT;
+		value->kind = JSON_KIND_STRING;
 		ok = read_text(r, &value->text, &value->count);
 		break;
 	case '{':
@@ -433,7 +435,7 @@ static struct json *read_with(const char *bytes, size_t length, size_t count_max
 	return NULL;
 }
 
-struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words)
+struct json *json_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words)
 {
 	struct json *values = read_with(bytes, length, FEW_VALUES, ret_at, ret_words);
 	if (values || *ret_words != too_many)
@@ -443,7 +445,7 @@ struct json *tree_read(const char *bytes, size_t length, size_t *ret_at, const c
 
 const struct json *json_get(const struct json *object, const char *field)
 {
-	if (!json_is(object, TREE_MAP) || !(object->initials & tree_initial(field)))
+	if (!json_is(object, JSON_KIND_OBJECT) || !(object->initials & json_initial(field)))
 		return NULL;
 	const struct json *value = object + 1;
 	for (uint32_t i = 0; i < object->count; i++, value = next_of(value))

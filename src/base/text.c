@@ -1,6 +1,6 @@
 /* text: the growing buffer behind everything that Baton writes for others, with JSON and log
  * escapes. It does not know what it writes. Called by all of wire, the server and the client. */
-#include "wire/text.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -29,9 +29,12 @@ void text_finish(struct text *text)
 	*text = (struct text){0};
 }
 
-__attribute__((noinline)) static void text_grow(struct text *text, size_t wanted)
+void text_grow(struct text *text, size_t length)
 {
+	assert(length < SIZE_MAX / 4);
+	size_t wanted = text->length + length + 1;
 	size_t capacity = text->capacity ? text->capacity : TEXT_BYTES_MIN;
+
 	while (capacity < wanted)
 		capacity *= 2;
 	char *bytes = realloc(text->bytes, capacity);
@@ -41,19 +44,9 @@ __attribute__((noinline)) static void text_grow(struct text *text, size_t wanted
 	text->capacity = capacity;
 }
 
-/* Room for `length` more bytes and the NUL. */
-static inline char *text_room(struct text *text, size_t length)
-{
-	assert(length < SIZE_MAX / 4);
-	size_t wanted = text->length + length + 1;
-	if (wanted > text->capacity)
-		text_grow(text, wanted);
-	return text->bytes + text->length;
-}
-
 void text_add(struct text *text, const char *bytes, size_t length)
 {
-	char *end = text_room(text, length);
+	char *end = text_reserve(text, length);
 	if (length)
 		memcpy(end, bytes, length);
 	end[length] = '\0';
@@ -62,7 +55,7 @@ void text_add(struct text *text, const char *bytes, size_t length)
 
 void text_char(struct text *text, char c)
 {
-	char *end = text_room(text, 1);
+	char *end = text_reserve(text, 1);
 	end[0] = c;
 	end[1] = '\0';
 	text->length++;
@@ -107,107 +100,18 @@ void text_format(struct text *text, const char *format, ...)
 {
 	va_list args, again;
 	size_t room = TEXT_BYTES_MIN;
-	char *end = text_room(text, room);
+	char *end = text_reserve(text, room);
 	va_start(args, format);
 	va_copy(again, args);
 	int length = vsnprintf(end, room, format, args);
 	va_end(args);
 	assert(length >= 0);
 	if ((size_t)length >= room) {
-		end = text_room(text, (size_t)length);
+		end = text_reserve(text, (size_t)length);
 		vsnprintf(end, (size_t)length + 1, format, again);
 	}
 	va_end(again);
 	text->length += (size_t)length;
-}
-
-void text_json_item(struct text *text)
-{
-	char last = text->length ? text->bytes[text->length - 1] : '{';
-	if (last != '{' && last != '[')
-		text_char(text, ',');
-}
-
-/* May have to be escaped: quotes, backslash, controls, DEL, and what begins a line separator. */
-static bool is_plain(unsigned char c)
-{
-	static const uint32_t plain[8] = {0,          0xfffffffb, 0xefffffff, 0x7fffffff,
-					  0xffffffff, 0xffffffff, 0xffffffff, 0xfffffffb};
-	return plain[c / 32] >> (c % 32) & 1;
-}
-
-/* Only what JSON demands: quotes, backslash, controls; and DEL and the line separators, so that a
- * message stays one line for every reader. */
-void text_json_string(struct text *text, const char *string)
-{
-	static const char hex[] = "0123456789abcdef";
-
-	if (!string) {
-		text_str(text, "null");
-		return;
-	}
-
-	text_char(text, '"');
-	const char *plain = string;
-	for (const char *at = string;; at++) {
-		while (is_plain((unsigned char)*at))
-			at++;
-		unsigned char c = (unsigned char)*at;
-		bool separator = c == 0xe2 && (unsigned char)at[1] == 0x80 &&
-				 ((unsigned char)at[2] == 0xa8 || (unsigned char)at[2] == 0xa9);
-		if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f && !separator)
-			continue;
-		text_add(text, plain, (size_t)(at - plain));
-		if (!c)
-			break;
-		if (c == '"' || c == '\\')
-			text_add(text, (char[]){'\\', (char)c}, 2);
-		else if (c == '\n')
-			text_add(text, "\\n", 2);
-		else if (separator)
-			text_str(text, (unsigned char)at[2] == 0xa8 ? "\\u2028" : "\\u2029");
-		else
-			text_add(text, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
-		at += separator ? 2 : 0;
-		plain = at + 1;
-	}
-
-	text_char(text, '"');
-}
-
-/* Keys are our own constants and need no escaping. */
-void text_add_key(struct text *text, const char *key, size_t length)
-{
-	char last = text->length ? text->bytes[text->length - 1] : '{';
-	char *end = text_room(text, length + 4);
-	if (last != '{' && last != '[')
-		*end++ = ',';
-	*end++ = '"';
-	memcpy(end, key, length);
-	end += length;
-	memcpy(end, "\":", 3);
-	text->length = (size_t)(end + 2 - text->bytes);
-}
-
-void text_json_bool(struct text *text, const char *key, bool value)
-{
-	text_json_key(text, key);
-	text_str(text, value ? "true" : "false");
-}
-
-void text_json_seconds(struct text *text, const char *key, int64_t ms)
-{
-	text_json_key(text, key);
-	text_seconds(text, ms);
-}
-
-void text_json_seconds_or_null(struct text *text, const char *key, int64_t ms)
-{
-	text_json_key(text, key);
-	if (ms < 0)
-		text_str(text, "null");
-	else
-		text_seconds(text, ms);
 }
 
 /* U+0080..9F, U+200B..200F, U+2028..202E, U+2060..2069, U+FEFF: invisible, or able to turn a line

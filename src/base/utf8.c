@@ -1,7 +1,6 @@
 /* utf8: see utf8.h. Table 3-7 of the Unicode standard, as ranges of the second byte. */
-#include "http/utf8.h"
+#include "base/utf8.h"
 
-#include <stdint.h>
 #include <string.h>
 
 bool utf8_is_valid(const char *text, size_t length)
@@ -34,4 +33,30 @@ bool utf8_is_valid(const char *text, size_t length)
 		}
 	}
 	return true;
+}
+
+size_t utf8_code_point(const unsigned char *at, size_t left, uint32_t *ret_code)
+{
+	static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
+
+	if (at[0] < 0x80) {
+		*ret_code = at[0];
+		return 1;
+	}
+
+	size_t length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
+	if (at[0] < 0xc2 || at[0] > 0xf4 || length > left)
+		return 0;
+
+	uint32_t code = at[0] & (0xffu >> (length + 1));
+	for (size_t i = 1; i < length; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (at[i] & 0x3fu);
+	}
+
+	if (code < smallest[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return length;
 }

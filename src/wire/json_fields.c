@@ -1,7 +1,5 @@
-/* json: bytes to one strict JSON object, and typed fields of it with errors in words. Reading the
- * text is tree.c's. Knows no message. Called by http_decode.c, session_decode.c, client_decode.c.
- */
-#include "wire/json.h"
+/* json_fields: see json_fields.h. Knows no message, and how a text is read is json_reader.c's. */
+#include "wire/json_fields.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "wire/display_name.h"
 
 __attribute__((format(printf, 3, 4))) static int fail(struct parsed *parsed, int err,
 						      const char *format, ...)
@@ -45,11 +45,11 @@ int json_parse(const char *bytes, size_t length, size_t bytes_max, struct parsed
 
 	if (!length)
 		return fail(ret_parsed, ERR_BAD_JSON, "empty; one JSON object is expected");
-	struct json *root = tree_read(bytes, length, &at, &words);
+	struct json *root = json_read(bytes, length, &at, &words);
 	if (!root)
 		return bad_text(ret_parsed, bytes, at, words);
 
-	if (!json_is(root, TREE_MAP)) {
+	if (!json_is(root, JSON_KIND_OBJECT)) {
 		free(root);
 		return fail(ret_parsed, ERR_BAD_JSON, "one JSON object is expected, not a list");
 	}
@@ -78,7 +78,7 @@ int json_missing(struct parsed *parsed, const char *field)
 static const struct json *field_of(const struct json *object, const char *field)
 {
 	const struct json *value = json_get(object, field);
-	return json_is(value, TREE_NO) ? NULL : value;
+	return json_is(value, JSON_KIND_NULL) ? NULL : value;
 }
 
 static void set_present(bool *ret_present, const struct json *value)
@@ -97,9 +97,9 @@ int json_u64(struct parsed *parsed, const struct json *object, const char *field
 		return 0;
 
 	int64_t number = -1;
-	if (json_is(value, TREE_WHOLE)) {
+	if (json_is(value, JSON_KIND_INTEGER)) {
 		number = json_whole(value);
-	} else if (json_is(value, TREE_PART)) {
+	} else if (json_is(value, JSON_KIND_DOUBLE)) {
 		/* 5.0 and 5e3 are whole numbers too; past 2^53 a double is not exact. */
 		double real = json_number(value);
 		if (real == floor(real) && fabs(real) <= 9007199254740992.0)
@@ -147,9 +147,9 @@ int json_bool(struct parsed *parsed, const struct json *object, const char *fiel
 	const struct json *value = field_of(object, field);
 	if (!value)
 		return 0;
-	if (!json_is(value, TREE_TRUE) && !json_is(value, TREE_FALSE))
+	if (!json_is(value, JSON_KIND_TRUE) && !json_is(value, JSON_KIND_FALSE))
 		return json_refuse(parsed, field, "expected true or false");
-	*ret = json_is(value, TREE_TRUE);
+	*ret = json_is(value, JSON_KIND_TRUE);
 	return 0;
 }
 
@@ -160,8 +160,8 @@ int json_name(struct parsed *parsed, const struct json *object, const char *fiel
 	if (!value)
 		return 0;
 	const char *problem = "must be text";
-	if (json_is(value, TREE_TEXT))
-		problem = name_problem(value->text, value->count, max_bytes);
+	if (json_is(value, JSON_KIND_STRING))
+		problem = display_name_problem(value->text, value->count, max_bytes);
 	if (problem)
 		return fail(parsed, ERR_BAD_FIELD,
 			    "field `%s`: %s; expected 1 to %zu printable bytes", field, problem,
@@ -194,7 +194,7 @@ int json_token(struct parsed *parsed, const struct json *object, const char *fie
 	set_present(ret_present, value);
 	if (!value)
 		return 0;
-	if (!json_is(value, TREE_TEXT) ||
+	if (!json_is(value, JSON_KIND_STRING) ||
 	    !token_from_hex(value->text, value->count, &parsed->token))
 		return json_refuse(parsed, field, "expected 32 hex digits");
 	return 0;
