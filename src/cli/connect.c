@@ -19,10 +19,14 @@ static const struct program {
 	 "export OPENAI_API_KEY=\"$KEY\"\n",
 	 "unset OPENAI_BASE_URL OPENAI_API_KEY\n"},
 	{"anthropic",
-	 "# Programs that use Anthropic's libraries:\n"
+	 "# Programs that use Anthropic's libraries, which show a key of Anthropic's beside it, "
+	 "or\n"
+	 "# in its place, if there is one:\n"
 	 "export ANTHROPIC_BASE_URL=@\n"
-	 "export ANTHROPIC_AUTH_TOKEN=\"$KEY\"\n",
-	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN\n"},
+	 "export ANTHROPIC_AUTH_TOKEN=\"$KEY\"\n"
+	 "unset ANTHROPIC_API_KEY\n",
+	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN\n"
+	 "# and ANTHROPIC_API_KEY as it was\n"},
 	{"ollama",
 	 "# Programs that use Ollama's libraries, which take headers. The command `ollama` takes\n"
 	 "# none, so it can show no key: use it for pulling models only.\n"
@@ -42,14 +46,19 @@ static const struct program {
 	 "# Open WebUI: the same names, or Admin Panel, Settings, Connections.\n"
 	 "unset OPENAI_API_BASE_URL OPENAI_API_KEY ENABLE_OLLAMA_API\n"},
 	{"comfyui",
-	 "# ComfyUI itself takes a lease for as long as it runs, and is frozen when others need "
-	 "the\n"
-	 "# GPU more; its memory stays:\n"
-	 "baton run --class normal --on-yield freeze -- python main.py\n"
+	 "# ComfyUI stays as it is; Baton stands before its pages. In Baton's configuration:\n"
+	 "upstreams:\n"
+	 "  - name: comfyui\n"
+	 "    kind: comfyui\n"
+	 "    url: http://127.0.0.1:8188\n"
+	 "    listen: 127.0.0.1:8189\n"
+	 "    vram_mb: 12000    # what it needs when the largest of its models is loaded\n"
+	 "# then: baton reload. Open http://127.0.0.1:8189 in place of port 8188.\n"
 	 "# Nodes of it that ask a language model go through the gateway:\n"
 	 "#   base URL @/v1, key: the content of $KEY\n",
-	 "python main.py\n"
-	 "# and in its nodes the base URL that they had\n"},
+	 "# Take comfyui out of `upstreams`, then: baton reload. Open http://127.0.0.1:8188 "
+	 "again.\n"
+	 "# Its nodes get the base URL that they had.\n"},
 	{"llama-swap",
 	 "# llama-swap stays as it is; Baton stands before it. In Baton's configuration:\n"
 	 "upstreams:\n"
@@ -64,13 +73,23 @@ static const struct program {
 	 "# MODEL is one that `baton models` lists.\n"
 	 "export ANTHROPIC_BASE_URL=@\n"
 	 "export ANTHROPIC_AUTH_TOKEN=\"$KEY\"\n"
-	 "export ANTHROPIC_MODEL=MODEL\n",
-	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL\n"},
+	 "unset ANTHROPIC_API_KEY # it would count before\n"
+	 "export ANTHROPIC_MODEL=MODEL\n"
+	 "# What it asks in the background, and its subagents, have models of their own:\n"
+	 "export ANTHROPIC_DEFAULT_OPUS_MODEL=\"$ANTHROPIC_MODEL\"\n"
+	 "export ANTHROPIC_DEFAULT_SONNET_MODEL=\"$ANTHROPIC_MODEL\"\n"
+	 "export ANTHROPIC_DEFAULT_HAIKU_MODEL=\"$ANTHROPIC_MODEL\"\n",
+	 "unset ANTHROPIC_BASE_URL ANTHROPIC_AUTH_TOKEN ANTHROPIC_MODEL\n"
+	 "unset ANTHROPIC_DEFAULT_OPUS_MODEL ANTHROPIC_DEFAULT_SONNET_MODEL\n"
+	 "unset ANTHROPIC_DEFAULT_HAIKU_MODEL\n"
+	 "# and ANTHROPIC_API_KEY as it was\n"},
 	{"codex",
 	 "export BATON_KEY=\"$KEY\"\n"
-	 "# in ~/.codex/config.toml, MODEL being one that `baton models` lists:\n"
+	 "# in ~/.codex/config.toml, the first two lines before any [..], the others at its end;\n"
+	 "# MODEL is one that `baton models` lists:\n"
 	 "model = \"MODEL\"\n"
 	 "model_provider = \"baton\"\n"
+	 "\n"
 	 "[model_providers.baton]\n"
 	 "name = \"Baton\"\n"
 	 "base_url = \"@/v1\"\n"
@@ -168,7 +187,8 @@ static int run_connect(const struct cli *cli, const struct command *command, int
 	if (!find_address(url))
 		fprintf(stderr, "baton: no broker runs here; this is for its default address\n");
 	if (strstr(program->connect, "$KEY"))
-		puts("# The install token, or a key of `keys` in the configuration:\n"
+		puts("# The install token, or a key of its own, which is told once: baton keys new "
+		     "NAME\n"
 		     "KEY=$(cat \"${XDG_STATE_HOME:-$HOME/.local/state}/baton/token\")");
 	print_filled(program->connect, url);
 	return 0;

@@ -5,6 +5,7 @@ hand behind it.
 Usage: real_clients.py COMMAND.. where COMMAND starts the driver; BATON_BIN names the daemon.
 """
 import json
+import os
 import pathlib
 import queue
 import struct
@@ -30,6 +31,21 @@ TEXTS = {
            ("httpx", "chat"), ("ollama", "chat")],
 }
 EMBEDDERS = {"mjs": ["openai", "ai"], "py": ["openai"]}
+# Programs that are told nothing but by their environment.
+ASKS = {
+    "py": {
+        "openai": "import openai; print(openai.OpenAI(max_retries=0).chat.completions.create("
+                  "model='m', messages=[{'role': 'user', 'content': 'hi'}]).choices[0].message.content)",
+        "anthropic": "import anthropic; print(anthropic.Anthropic(max_retries=0).messages.create("
+                     "model='m', max_tokens=9, messages=[{'role': 'user', 'content': 'hi'}]).content[0].text)",
+    },
+    "mjs": {
+        "openai": "import OpenAI from 'openai'; console.log((await new OpenAI({maxRetries: 0}).chat.completions.create("
+                  "{model: 'm', messages: [{role: 'user', content: 'hi'}]})).choices[0].message.content)",
+        "anthropic": "import A from '@anthropic-ai/sdk'; console.log((await new A({maxRetries: 0}).messages.create("
+                     "{model: 'm', max_tokens: 9, messages: [{role: 'user', content: 'hi'}]})).content[0].text)",
+    },
+}
 NOT_FOUND = {"openai": "NotFoundError", "anthropic": "NotFoundError", "ollama": "ResponseError", "ai": "APICallError",
              "httpx": "HTTPStatusError"}
 
@@ -327,6 +343,22 @@ class Broken(RealClients):
             error = call.error()
             self.assertEqual(error["code"], "upstream_broken", (name, error))
             self.assertIn("stream", error["message"])
+
+
+class Connect(RealClients):
+    """What `baton connect` prints is all that a program's libraries are told, and what was set before does not count."""
+
+    def test_environment(self):
+        _, daemon = self.behind()
+        left = {"OPENAI_API_KEY": "sk-left", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "ANTHROPIC_API_KEY": "sk-left"}
+        for name in ("openai", "anthropic"):
+            text = self.run_cli(daemon, "connect", name).stdout
+            text = text.replace("${XDG_STATE_HOME:-$HOME/.local/state}/baton", str(daemon.state))
+            flag = ["--input-type=module", "-e"] if self.language == "mjs" else ["-c"]
+            said = subprocess.run(["sh", "-c", text + '\nexec "$@"', "sh", COMMAND[0], *flag, ASKS[self.language][name]],
+                                  env={**os.environ, **left}, cwd=pathlib.Path(__file__).parent, capture_output=True,
+                                  text=True, timeout=60, check=False)
+            self.assertEqual(said.stdout.strip(), "hello", (name, said.stderr))
 
 
 class Aborts(RealClients):

@@ -3,6 +3,7 @@ import json
 import re
 import socket
 import threading
+import tomllib
 import unittest
 
 from lib.daemon import DaemonTest
@@ -163,6 +164,24 @@ class Connect(DaemonTest):
             self.assertNotIn("@", there + back)
             for variable in re.findall(r"(?m)^export (\w+)=", there):
                 self.assertIn(variable, back, name)
+
+    def test_lines_of_the_configuration(self):
+        """They are taken as they are, all at once."""
+        daemon = self.daemon(start=False, config={"gpus": GPU})
+        rows = [self.text(daemon, "connect", name).stdout.split("upstreams:\n")[1] for name in ("comfyui", "llama-swap")]
+        with daemon.config_path.open("a", encoding="utf-8") as file:
+            file.write("upstreams:\n" + "".join(rows))
+        self.assertEqual(self.run_cli(daemon, "serve", "--check", "--config", daemon.config_path).returncode, 0)
+
+    def test_lines_of_codex(self):
+        """Where a file has tables already: the first ones before them, a table behind."""
+        text = self.text(self.daemon(start=False), "connect", "codex").stdout
+        lines = [line for line in text.splitlines() if not line.startswith(("#", "export ", "KEY="))]
+        top, table = "\n".join(lines).split("\n\n")
+        read = tomllib.loads(f"{top}\n[history]\npersistence = 'none'\n{table}\n")
+        provider = read["model_providers"][read["model_provider"]]
+        self.assertEqual((read["model"], provider["wire_api"]), ("MODEL", "responses"))
+        self.assertIn(f"export {provider['env_key']}=", text)
 
     def test_the_address_is_the_brokers(self):
         daemon = self.daemon()
