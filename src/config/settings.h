@@ -69,6 +69,7 @@ struct settings_upstream {
 		   1];      /* the path that answers 200 once it is; "": its list */
 	int64_t idle_ms;    /* it is stopped when idle for so long; 0: never */
 	int64_t silence_ms; /* a request is given up that moved no byte for so long */
+	uint32_t parallel;  /* requests for a model of it that are in one turn, at most */
 	char listen[SETTINGS_ADDRESS_BYTES + 1]; /* where its pages are served; "": nowhere */
 	int64_t wait_ms; /* of its pages' requests for their turn, at most; 0: its kind's own */
 };

@@ -69,6 +69,7 @@ struct file_upstream {
 	unsigned cmd_count, env_count;
 	double *idle_s, *silence_s, *wait_s;
 	uint64_t *vram_mb;
+	uint32_t *parallel;
 	struct file_upstream_model *models;
 	unsigned models_count;
 	struct file_upstream_route *routes;

@@ -113,6 +113,7 @@ static const cyaml_schema_field_t upstream_fields[] = {
 			       SETTINGS_ADDRESS_BYTES),
 	CYAML_FIELD_FLOAT_PTR("idle_s", OPT, struct file_upstream, idle_s),
 	CYAML_FIELD_FLOAT_PTR("silence_s", OPT, struct file_upstream, silence_s),
+	CYAML_FIELD_UINT_PTR("parallel", OPT, struct file_upstream, parallel),
 	CYAML_FIELD_STRING_PTR("listen", OPT, struct file_upstream, listen, 1,
 			       SETTINGS_ADDRESS_BYTES),
 	CYAML_FIELD_FLOAT_PTR("wait_s", OPT, struct file_upstream, wait_s),

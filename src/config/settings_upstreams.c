@@ -5,7 +5,13 @@
 
 #include "config/settings_file.h"
 
-enum { VRAM_MB_MAX = 1 << 24, IDLE_S_MAX = 604800, SILENCE_S_MAX = 86400, WAIT_S_MAX = 604800 };
+enum {
+	VRAM_MB_MAX = 1 << 24,
+	IDLE_S_MAX = 604800,
+	SILENCE_S_MAX = 86400,
+	WAIT_S_MAX = 604800,
+	PARALLEL_MAX = 64
+};
 
 /* The official clients of the APIs give a silent answer up after as long. */
 enum { SILENCE_S_DEFAULT = 600 };
@@ -240,9 +246,12 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return "has a vram_mb that is not between 1 and 16777216";
 	if (from->silence_s && !(*from->silence_s >= 0.1 && *from->silence_s <= SILENCE_S_MAX))
 		return "has a silence_s that is not between 0.1 and 86400";
+	if (from->parallel && !(*from->parallel >= 1 && *from->parallel <= PARALLEL_MAX))
+		return "has a parallel that is not between 1 and 64";
 
 	*upstream = (struct settings_upstream){
 		.vram_bytes = from->vram_mb ? *from->vram_mb << 20 : 0,
+		.parallel = from->parallel ? *from->parallel : 1,
 		.silence_ms =
 			(int64_t)((from->silence_s ? *from->silence_s : SILENCE_S_DEFAULT) * 1000),
 	};

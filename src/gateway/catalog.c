@@ -248,6 +248,7 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 	server->gpu_mask = config->gpu_mask;
 	server->vram_bytes = config->vram_bytes;
 	server->silence_ms = config->silence_ms;
+	server->parallel = config->parallel;
 	server->configured = true;
 
 	take_command(server, config);
@@ -282,6 +283,7 @@ void catalog_update(struct model_server *server, const struct gateway_server_con
 	server->vram_bytes = config->vram_bytes;
 	server->idle_ms = config->idle_ms;
 	server->silence_ms = config->silence_ms;
+	server->parallel = config->parallel;
 	take_ready(server, config);
 	take_key(server, config->key);
 

@@ -27,6 +27,7 @@ struct gateway_server_config {
 	const char *ready;  /* the path that answers 200 then; "": its list */
 	int64_t idle_ms;    /* 0: it is not stopped for being idle */
 	int64_t silence_ms; /* a request that moved no byte for so long is given up */
+	unsigned parallel;  /* requests that it works on at once */
 	/* Of its pages. */
 	const char *listen; /* "": nowhere */
 	const struct gateway_rule *rules;

@@ -52,6 +52,16 @@ void relay_news(struct gateway *gateway, struct relay *relay, const struct send_
 void relay_leave_queue(struct gateway *gateway, struct relay *relay); /* whatever it waits for */
 void relay_give_back(struct gateway *gateway, struct relay *relay);
 
+/* relay_share.c: several in one turn. */
+/* Whether it has part in one that runs: it was forwarded, and may have ended. */
+bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* This turn has begun: those who wait for one like it come along. */
+void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms now);
+/* Its turn goes to another that has part in it; false: there is none. */
+bool relay_hand_on(struct gateway *gateway, struct relay *relay);
+/* That turn was taken away: who has part in it ends, but for its holder. */
+void relay_turn_lost(struct gateway *gateway, uint64_t party);
+
 /* relay_forward.c: to the server and back. */
 void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 void relay_push_body(struct gateway *gateway, struct relay *relay);

@@ -1,4 +1,4 @@
-/* lease_port: what the gateway needs of whoever grants leases: four calls, and news that come back
+/* lease_port: what the gateway needs of whoever grants leases: five calls, and news that come back
  * by gateway_lease_news. It knows parties by numbers of its own, each for one claim, never used
  * twice; so the gateway runs in tests against a fake. */
 #pragma once
@@ -37,5 +37,7 @@ struct lease_port {
 	void (*release)(void *ctx, uint64_t party, const struct token *token, bool requeue);
 	/* Whoever waited or held by this number is gone, and uses nothing. */
 	void (*gone)(void *ctx, uint64_t party);
+	/* How many claims wait, of all; NULL: nobody does. */
+	unsigned (*waiting)(void *ctx);
 	void *ctx;
 };

@@ -35,6 +35,7 @@ struct model_server {
 	char *principal;               /* a tab's: only its requests; NULL: everybody's */
 	unsigned running, concurrency; /* a tab's: requests that it has, and may have */
 	bool takes_turns;    /* a tab that asks for none itself: Baton does, for each request */
+	unsigned parallel;   /* requests that it works on at once; 0, 1: one */
 	bool on_gpu;         /* false: it takes no lease, it is not on this machine's GPUs */
 	uint32_t gpu_mask;   /* 0: any */
 	uint64_t vram_bytes; /* of a model that says nothing; 0: not said */

@@ -49,6 +49,8 @@ struct relay {
 	char body_model[JSON_SCAN_MODEL_BYTES]; /* as the body says it now */
 	uint64_t party, lease, fence;           /* of its turn; 0: none */
 	uint64_t claim;                         /* in the queue for that; 0: not yet */
+	uint64_t turn; /* another relay's party, in whose turn it has part; 0: in none */
+	struct mono_ms turn_since;
 	struct token token;
 	bool in_batch;   /* its model is leaving, and it is served before: RELAY_TURN */
 	bool outranked;  /* was asked to give way, in this turn */

@@ -331,8 +331,8 @@ static bool must_settle(const struct relay *relay)
 {
 	const struct model_server *server = relay->model ? relay->model->server : NULL;
 
-	return relay->stage == RELAY_FORWARDED && relay->party && !relay->outranked &&
-	       (server->adapter->busy.method || server->takes_turns);
+	return relay->stage == RELAY_FORWARDED && (relay->party || relay->turn) &&
+	       !relay->outranked && (server->adapter->busy.method || server->takes_turns);
 }
 
 void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome)

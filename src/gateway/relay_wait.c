@@ -29,6 +29,8 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 		.timeout_ms = -1, /* relay.due is its own */
 	};
 
+	if (relay_join(gateway, relay, now))
+		return;
 	gateway->party_next += 2;
 	relay->party = ask.party;
 	relay->claim = 0;
@@ -267,6 +269,8 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay->fence = send->fence;
 	relay->token = send->token;
 	relay->outranked = false;
+	relay->turn_since = now;
+	uint64_t party = relay->party;
 	bool served = relay->model->residence == RESIDENCE_READY ||
 		      (relay->in_batch && relay->model->residence == RESIDENCE_LEAVING &&
 		       !is_in_the_way(gateway, relay));
@@ -279,6 +283,7 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	}
 	if (served) {
 		relay_forward(gateway, relay, now);
+		relay_take_along(gateway, party, now);
 		return;
 	}
 
@@ -310,10 +315,31 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	relay->body_sent = 0;
 	relay->taken_back = true;
 	relay->model->running--;
-	relay->stage = RELAY_TURN;
 	relay->due = relay_patience(gateway, relay);
+	if (relay->turn || relay_hand_on(gateway, relay)) { /* that one goes on without it */
+		relay->turn = relay->lease = 0;
+		want_turn(gateway, relay, now);
+		return;
+	}
+	relay->stage = RELAY_TURN;
 	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, true);
 	residence_worked(&gateway->residences, relay->model, now);
+}
+
+/* Its holder last: the turn is given back by who is left of them. */
+static void all_give_way(struct gateway *gateway, struct relay *host,
+			 const struct send_effect *send)
+{
+	bool asked = host->outranked;
+
+	host->outranked = true; /* nobody joins any more */
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->turn && relay->turn == host->party)
+			give_way(gateway, relay, send);
+	}
+	host->outranked = asked;
+	give_way(gateway, host, send);
 }
 
 static void turn_refused(struct gateway *gateway, struct relay *relay,
@@ -331,19 +357,22 @@ static void turn_refused(struct gateway *gateway, struct relay *relay,
 void relay_news(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
 {
 	enum send_kind msg = send->msg;
+	bool lost = msg == SEND_REVOKED || msg == SEND_DENIED || msg == SEND_TIMEOUT ||
+		    (msg == SEND_RELEASED && send->end != END_NONE);
 
+	if (lost)
+		relay_turn_lost(gateway, relay->party);
 	if (msg == SEND_QUEUED)
 		relay->claim = send->lease;
 	else if (msg == SEND_GRANTED)
 		begin_turn(gateway, relay, send);
 	else if (msg == SEND_YIELD)
-		give_way(gateway, relay, send);
+		all_give_way(gateway, relay, send);
 	else if (msg == SEND_REVOKED && relay->stage == RELAY_SETTLING)
 		relay_end(gateway, relay, "left");
 	else if (msg == SEND_REVOKED)
 		relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
-	else if (msg == SEND_DENIED || msg == SEND_TIMEOUT ||
-		 (msg == SEND_RELEASED && send->end != END_NONE)) /* not of its own `requeue` */
+	else if (lost) /* and not of its own `requeue` */
 		turn_refused(gateway, relay, send);
 }
 
@@ -366,7 +395,9 @@ void relay_leave_queue(struct gateway *gateway, struct relay *relay)
 
 void relay_give_back(struct gateway *gateway, struct relay *relay)
 {
-	if (!relay->party)
+	if (relay->turn)
+		relay->turn = relay->lease = 0;
+	if (!relay->party || relay_hand_on(gateway, relay))
 		return;
 	gateway->port->release(gateway->port->ctx, relay->party, &relay->token, false);
 	relay->party = relay->lease = 0;

@@ -346,7 +346,7 @@ class Broken(RealClients):
 
 
 class Connect(RealClients):
-    """What `baton connect` prints is all that a program's libraries are told, and what was set before does not count."""
+    """What `baton connect` prints is all that a program needs, and what was set before does not count."""
 
     def test_environment(self):
         _, daemon = self.behind()
@@ -355,7 +355,8 @@ class Connect(RealClients):
             text = self.run_cli(daemon, "connect", name).stdout
             text = text.replace("${XDG_STATE_HOME:-$HOME/.local/state}/baton", str(daemon.state))
             flag = ["--input-type=module", "-e"] if self.language == "mjs" else ["-c"]
-            said = subprocess.run(["sh", "-c", text + '\nexec "$@"', "sh", COMMAND[0], *flag, ASKS[self.language][name]],
+            program = [COMMAND[0], *flag, ASKS[self.language][name]]
+            said = subprocess.run(["sh", "-c", text + '\nexec "$@"', "sh", *program],
                                   env={**os.environ, **left}, cwd=pathlib.Path(__file__).parent, capture_output=True,
                                   text=True, timeout=60, check=False)
             self.assertEqual(said.stdout.strip(), "hello", (name, said.stderr))

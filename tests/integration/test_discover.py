@@ -168,7 +168,8 @@ class Connect(DaemonTest):
     def test_lines_of_the_configuration(self):
         """They are taken as they are, all at once."""
         daemon = self.daemon(start=False, config={"gpus": GPU})
-        rows = [self.text(daemon, "connect", name).stdout.split("upstreams:\n")[1] for name in ("comfyui", "llama-swap")]
+        rows = [self.text(daemon, "connect", name).stdout.split("upstreams:\n")[1]
+                for name in ("comfyui", "llama-swap")]
         with daemon.config_path.open("a", encoding="utf-8") as file:
             file.write("upstreams:\n" + "".join(rows))
         self.assertEqual(self.run_cli(daemon, "serve", "--check", "--config", daemon.config_path).returncode, 0)

@@ -100,5 +100,104 @@ class Batch(GatewayTest):
         self.answers([other])
 
 
+class Parallel(GatewayTest):
+    """A server that works on several requests at once has them in one turn."""
+
+    def start(self, parallel=3, kind="openai", **options):
+        self.plain = self.server(kind, ["m"])
+        self.addCleanup(self.plain.gate.set)
+        daemon = self.behind(upstream(self.plain, "plain", vram_mb=1000, parallel=parallel), **options)
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+        self.plain.requests.clear()
+        self.plain.gate.clear()
+        return daemon
+
+    def ask_for(self, daemon, count, runs, **headers):
+        """So many more; as many as run then."""
+        sent = [self.begin(daemon, "m", headers=headers) for _ in range(count)]
+        wait_until(lambda: self.plain.running == runs, "they run")
+        return sent
+
+    def turns(self, daemon):
+        return [row["lease"] for row in daemon.status()["leases"] if row["slots"] == 1]
+
+    def shown(self, daemon):
+        return [(row["state"], row["lease"]) for row in self.models(daemon)["requests"]]
+
+    def test_in_one_turn(self):
+        """As many as it may; the turn is over with the last of them, whoever began it."""
+        daemon = self.start()
+        sent = self.ask_for(daemon, 5, 3)
+        wait_until(lambda: len(daemon.waiting()) == 2, "two wait")
+        turn, = self.turns(daemon)
+        self.assertEqual(self.shown(daemon)[:3], [("running", turn)] * 3)
+        sent.pop(0).close()
+        wait_until(lambda: len(self.models(daemon)["requests"]) == 4, "one has left")
+        self.assertEqual(self.turns(daemon), [turn])
+        self.plain.gate.set()
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 4)
+        wait_until(lambda: not self.turns(daemon) and not daemon.waiting(), "all turns are over")
+
+    def test_one_by_one(self):
+        """Where nothing is said of it, and who is of another class."""
+        daemon = self.start(parallel=1)
+        self.ask_for(daemon, 2, 1)
+        wait_until(lambda: len(daemon.waiting()) == 1, "one waits")
+
+    def test_others_come_between(self):
+        """While somebody else waits nobody joins; those who waited before come along."""
+        daemon = self.start()
+        first = self.ask_for(daemon, 1, 1)
+        game = daemon.park("game", **{"class": "chat"})
+        wait_until(lambda: daemon.waiting() == ["game"], "it waits")
+        sent = [self.begin(daemon, "m") for _ in range(3)]
+        wait_until(lambda: len(daemon.waiting()) == 4, "they wait behind it")
+        self.assertEqual(self.plain.running, 1)
+        self.plain.gate.set()
+        token = game.read_answer().json()["token"]
+        self.plain.gate.clear()
+        self.assertEqual([self.plain.running, first[0].read_answer().status], [0, 200])
+        daemon.unlock(token)
+        wait_until(lambda: self.plain.running == 3, "they have one turn")
+        self.assertEqual(len(self.turns(daemon)), 1)
+        self.plain.gate.set()
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 3)
+
+    def test_taken_back(self):
+        """A voice takes the turn of all of them, which are asked again later."""
+        daemon = self.start()
+        sent = self.ask_for(daemon, 3, 3)
+        voice = daemon.park("voice", **{"class": "voice"})
+        token = voice.read_answer().json()["token"]
+        wait_until(lambda: self.plain.running == 0, "the server hears of it")
+        self.assertEqual(len(daemon.waiting()), 3)
+        daemon.unlock(token)
+        wait_until(lambda: self.plain.running == 3, "they are asked again")
+        self.assertEqual(len(self.turns(daemon)), 1)
+        self.plain.gate.set()
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 3)
+
+    def test_revoked(self):
+        daemon = self.start()
+        sent = self.ask_for(daemon, 3, 3)
+        daemon.http("POST", f"/v1/gpu/leases/{self.turns(daemon)[0]}/revoke", {}, unix=True)
+        for one in sent:
+            self.assertError(one.read_answer(), 503, "outranked")
+        wait_until(lambda: not self.turns(daemon) and self.plain.running == 0, "nothing of it is left")
+
+    def test_the_turn_of_one_that_settles(self):
+        """Its client left, and its server says that it works: it keeps the turn, alone or not."""
+        daemon = self.start(kind="llama-server")
+        sent = self.ask_for(daemon, 2, 2)
+        self.plain.slots_busy = True
+        sent[0].close()
+        wait_until(lambda: ("left", self.turns(daemon)[0]) in self.shown(daemon), "it is waited for")
+        self.plain.gate.set()
+        self.assertEqual(sent[1].read_answer().status, 200)
+        self.assertEqual(len(self.turns(daemon)), 1)
+        self.plain.slots_busy = False
+        wait_until(lambda: not self.turns(daemon), "it is idle")
+
+
 if __name__ == "__main__":
     unittest.main()

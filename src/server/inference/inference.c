@@ -111,6 +111,13 @@ static void on_gone(void *ctx, uint64_t party)
 	event_queue_event(inference->queue, EVENT_CONN_CLOSED, party_of_number(party));
 }
 
+static unsigned on_waiting(void *ctx)
+{
+	const struct inference *inference = ctx;
+
+	return inference->core ? core_waiting_count(inference->core) : 0;
+}
+
 static uint32_t gpu_mask_of(const struct core_config *core, const char *name)
 {
 	for (uint32_t gpu = 0; gpu < core->gpu_count; gpu++)
@@ -177,6 +184,7 @@ static void fill_servers(const struct inference *inference, const struct setting
 			.ready = from->ready,
 			.idle_ms = from->idle_ms,
 			.silence_ms = from->silence_ms,
+			.parallel = from->parallel,
 			.listen = from->listen,
 			.wait_ms = from->wait_ms,
 		};
@@ -220,10 +228,14 @@ static void fill_options(const struct inference *inference, const struct setting
 	fill_models(settings, rows);
 	fill_rules(settings, rows);
 	gateway_defaults(ret_options);
+
 	ret_options->quiet_ms = settings->gateway.quiet_ms;
 	ret_options->whole_wait_ms = settings->gateway.whole_wait_ms;
 	ret_options->stream_wait_ms = settings->gateway.stream_wait_ms;
 	ret_options->finish_ms = settings->gateway.finish_ms;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		ret_options->hold_ms_max[cls] = settings->core.classes[cls].hold_ms_max;
+
 	ret_options->load_ms_max = settings->core.load_ms_max;
 	ret_options->unload_ms_max = settings->core.unload_ms_max;
 	ret_options->servers = rows->servers;
@@ -342,7 +354,7 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		.loop = loop,
 		.net = net,
 		.log = log,
-		.port = {on_acquire, on_ready, on_release, on_gone, inference},
+		.port = {on_acquire, on_ready, on_release, on_gone, on_waiting, inference},
 		.processes = {on_process_start, on_process_stop, inference},
 		.queue = queue,
 		.wire = wire,
@@ -369,6 +381,7 @@ void inference_resume(struct inference *inference, const struct core *core)
 	struct claim_view view;
 	uint64_t id = 0;
 
+	inference->core = core;
 	while (core_holder_after(core, id, loop_now(), &view)) {
 		const struct claim_record *rec = view.rec;
 

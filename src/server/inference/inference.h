@@ -14,6 +14,7 @@ struct inference {
 	struct net *net;
 	struct log *log;
 	struct lease_port port;
+	const struct core *core; /* NULL: not yet */
 	struct process_port processes;
 	struct managed managed;
 	/* From inference_read to inference_take, by the place of their servers; "": none. */

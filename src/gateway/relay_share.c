@@ -1,0 +1,129 @@
+/* relay_share: several requests for one model in one turn, where its server works on several at
+ * once. The turn is the claim of one of them, the others have part in it; it goes to one of these
+ * when that one ends. Only those of one class are together, that may be cut short alike; who comes
+ * later joins them while nobody else waits, and not once the turn has lasted as long as one may. */
+#include "base/err.h"
+#include "gateway/gateway_impl.h"
+#include "net/loop.h"
+
+static bool has_part(const struct relay *relay, uint64_t party)
+{
+	return relay->party == party || relay->turn == party;
+}
+
+/* That its server works on in this turn. */
+static unsigned count_parts(const struct gateway *gateway, uint64_t party)
+{
+	unsigned count = 0;
+
+	list_each (it, next, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		count += has_part(relay, party) && relay->stage == RELAY_FORWARDED;
+	}
+	return count;
+}
+
+static bool is_open(const struct gateway *gateway, const struct relay *host, struct mono_ms now)
+{
+	int64_t most_ms = gateway->options.hold_ms_max[host->cls];
+
+	return host->stage == RELAY_FORWARDED && host->party && !host->outranked &&
+	       mono_since(now, host->turn_since) < most_ms &&
+	       count_parts(gateway, host->party) < host->model->server->parallel;
+}
+
+/* That may be in one turn. */
+static bool may_be_together(const struct relay *relay, const struct relay *host)
+{
+	return relay->model == host->model && relay->cls == host->cls &&
+	       relay->route->whole == host->route->whole;
+}
+
+/* Somebody who does not wait for a turn with this model. What was asked for and is not known to the
+ * queue yet has no claim. */
+static bool another_waits(const struct gateway *gateway, const struct model *model)
+{
+	const struct lease_port *port = gateway->port;
+	unsigned own = 0;
+
+	list_each (it, next, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		own += relay->model == model && relay->stage == RELAY_TURN && relay->claim;
+	}
+	return port->waiting && port->waiting(port->ctx) > own;
+}
+
+static void take_part(struct gateway *gateway, struct relay *relay, const struct relay *host,
+		      struct mono_ms now)
+{
+	relay->turn = host->party;
+	relay->turn_since = host->turn_since;
+	relay->lease = host->lease;
+	relay->fence = host->fence;
+	relay->token = host->token;
+	relay->outranked = false;
+	relay_forward(gateway, relay, now);
+}
+
+bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	const struct model *model = relay->model;
+
+	if (model->server->parallel < 2 || model->residence != RESIDENCE_READY ||
+	    another_waits(gateway, model))
+		return false;
+
+	list_each (it, next, &gateway->relays) {
+		const struct relay *host = container_of(it, struct relay, link);
+		if (may_be_together(relay, host) && is_open(gateway, host, now)) {
+			take_part(gateway, relay, host, now);
+			return true;
+		}
+	}
+	return false;
+}
+
+void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms now)
+{
+	const struct relay *host = relay_of_party(gateway, party);
+
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (!host || !is_open(gateway, host, now))
+			return;
+		if (relay->stage != RELAY_TURN || !may_be_together(relay, host) ||
+		    (host->model->residence != RESIDENCE_READY && !relay->in_batch))
+			continue;
+		relay_leave_queue(gateway, relay);
+		take_part(gateway, relay, host, now);
+	}
+}
+
+bool relay_hand_on(struct gateway *gateway, struct relay *relay)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *heir = container_of(it, struct relay, link);
+		if (!relay->party || heir->turn != relay->party)
+			continue;
+		heir->party = heir->turn;
+		heir->turn = 0;
+		heir->outranked |= relay->outranked;
+		relay->party = relay->lease = 0;
+		return true;
+	}
+	return false;
+}
+
+void relay_turn_lost(struct gateway *gateway, uint64_t party)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->turn != party)
+			continue;
+		relay->turn = relay->lease = 0;
+		if (relay->stage == RELAY_SETTLING)
+			relay_end(gateway, relay, "left");
+		else
+			relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
+	}
+}
