@@ -66,7 +66,9 @@ static int judge_principal(const struct core *core, const struct ev_acquire *ask
 	return ERR_QUOTA;
 }
 
-/* Of one session, or of one name without a session, within its principal. */
+/* Of one session, or of one name without a session, within its principal. Requests that the broker
+ * forwards are no session's: programs of one kind share a name, and their principal's limits hold.
+ */
 static int judge_owner(const struct core *core, const struct session *session,
 		       const struct claim_record *rec, char *detail, size_t size)
 {
@@ -97,7 +99,8 @@ int caps_judge(const struct core *core, const struct event *event, const struct 
 	uint32_t waiting = own ? principal_waiting(own, LEASE_BACKGROUND) : 0;
 	uint32_t held = own ? principal_held(own, LEASE_BACKGROUND) : 0;
 	bool observe = core->config.observe; /* then only what bounds the broker's memory */
-	int err = observe ? 0 : judge_owner(core, session, rec, detail, size);
+	bool owned = !observe && rec->binding != BIND_PROXIED;
+	int err = owned ? judge_owner(core, session, rec, detail, size) : 0;
 
 	PRE(event->type == EVENT_ACQUIRE);
 	PRE(rec->principal[0] != '\0');

@@ -139,6 +139,10 @@ void proxied_answer_kept(struct proxied *p)
 	gather_headers(&headers, p,
 		       (struct http_field_iterator){fields, fields + p->answer_fields.length},
 		       &length);
+	if (headers.over) { /* its server may work all the same */
+		proxied_refuse(p, ERR_UPSTREAM_BROKEN, "The server's answer has too many headers.");
+		return;
+	}
 	http_reply(p->proxy->net, p->conn, p->status, headers.v, headers.count,
 		   p->answer.length ? buf_data(&p->answer) : "", p->answer.length);
 	proxied_forget_client(p);

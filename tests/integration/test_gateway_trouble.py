@@ -501,7 +501,7 @@ class Sockets(GatewayTest):
         self.assertEqual(daemon.log().count("outcome=draining"), 5)
 
     def test_fifty_in_the_queue(self):
-        plain, daemon = self.ready(config={"queue": {"per_session_max": 64}})
+        plain, daemon = self.ready()
         computing = Computing(plain)
         jobs = [in_thread(self.ask, daemon, "m") for _ in range(50)]
         self.assertEqual([a.body for a in (job.result(60) for job in jobs) if a.status != 200], [])

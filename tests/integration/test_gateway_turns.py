@@ -57,8 +57,9 @@ class Turns(PagesTest):
                 self.assertEqual(self.got(daemon, "GET", "/").status, 200)
             answer = client.read_answer()
             self.assertEqual((answer.status, len(answer.json()["node_errors"]["1"])), (400, size))
-        answer = self.prompt(daemon, {"headers": 190}).read_answer()
-        self.assertIn(answer.status, (400, 502))
+        answer = self.prompt(daemon, {"headers": 90}).read_answer()
+        self.assertEqual((answer.status, answer.headers["x-89"]), (400, "y" * 300))
+        self.assertError(self.prompt(daemon, {"headers": 190}).read_answer(), 502, "upstream_broken")
         wait_until(lambda: not self.turns(daemon), "the turns are over")
         self.assertEqual(self.held_files(daemon), [])
 
@@ -136,6 +137,16 @@ class Turns(PagesTest):
         server.work.set()
         wait_until(lambda: not self.turns(daemon), "the turn is over")
         self.assertEqual(len(server.done), 1)
+
+    def test_many_wait(self):
+        """All that there is room for, and none is refused for the others' sake."""
+        server = self.pages()
+        daemon = self.behind(self.upstream(server))
+        daemon.lock("somebody", ttl_s=3600)
+        sent = [self.prompt(daemon) for _ in range(20)]
+        wait_until(lambda: len(daemon.waiting()) == 20, "all wait")
+        daemon.http("POST", "/v1/gpu/reset", {}, unix=True)
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 20)
 
     def test_a_browser_keeps_a_socket(self):
         server = self.pages()
