@@ -102,6 +102,19 @@ class Managed(ManagedTest):
         self.assertEqual((len(self.runs("other")), len(pids_of("left-behind-" + ports[1]))), (1, 1))
         self.assertIn("was killed; what it kept is killed", daemon.log())
 
+    def test_its_keeper_is_stopped(self):
+        """It goes on when it is to end what it keeps, or the broker is gone."""
+        daemon = self.behind(self.row("one", model="a"), self.row("two", "child", model="b"))
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        keeper, = pids_of("baton-keeper", self.ports["one"])
+        os.kill(keeper, signal.SIGSTOP)
+        self.assertEqual(self.ask(daemon, "b").status, 200)
+        self.assertEqual(self.runs("one"), [])
+        keeper, = pids_of("baton-keeper", self.ports["two"])
+        os.kill(keeper, signal.SIGSTOP)
+        daemon.kill()
+        wait_until(lambda: not self.runs("two") and not pids_of("left-behind-" + self.ports["two"]), "nothing is left")
+
     def test_crashes_when_asked(self):
         daemon = self.behind(self.row("it", "crash"))
         self.assertIn(self.ask(daemon, "m").status, (502, 503))

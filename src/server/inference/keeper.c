@@ -114,6 +114,7 @@ static int start_command(struct keeper *keeper, char *const *argv)
 	sigemptyset(&none);
 	signal(SIGCHLD, on_child);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_PDEATHSIG, SIGCONT); /* to hear that the broker is gone, if stopped itself */
 	if (nothing < 0 || dup3(STDIN_FILENO, CONTROL_FD, O_CLOEXEC) < 0 ||
 	    dup2(nothing, STDIN_FILENO) < 0)
 		return errno;

@@ -26,6 +26,7 @@ enum {
 	LAST_MS = 5 * 1000, /* for all to end, when the broker does */
 	NAME_BYTES = 64,
 	SWEEP_MS = 20,
+	STOP_MS = KEEPER_GRACE_MS + 1500, /* for a keeper to end all that it keeps, once asked */
 };
 
 struct managed_process {
@@ -39,8 +40,9 @@ struct managed_process {
 	struct loop_watch *end_watch, *output_watch;
 	char line[LINE_BYTES + 1];
 	size_t length;
-	bool cut;              /* the rest of the line is passed over */
-	struct mono_ms window; /* when the next one begins */
+	struct mono_ms kill_at; /* asked to end; MONO_NEVER: not */
+	bool cut;               /* the rest of the line is passed over */
+	struct mono_ms window;  /* when the next one begins */
 	unsigned lines, left_out;
 	size_t bytes;
 };
@@ -293,7 +295,12 @@ int managed_start(struct managed *managed, const struct process_ask *ask, const 
 		return -ENOMEM;
 	orphans_begin(&managed->orphans);
 	*process = (struct managed_process){
-		.owner = managed, .process = ask->process, .pidfd = -1, .window = loop_now()};
+		.owner = managed,
+		.process = ask->process,
+		.pidfd = -1,
+		.window = loop_now(),
+		.kill_at = MONO_NEVER,
+	};
 	snprintf(process->server, sizeof(process->server), "%s", ask->server);
 	list_init(&process->link);
 	if (pipe2(control, O_CLOEXEC) != 0 || pipe2(output, O_CLOEXEC) != 0)
@@ -322,15 +329,33 @@ int managed_start(struct managed *managed, const struct process_ask *ask, const 
 	return 0;
 }
 
+/* A keeper that is stopped itself would hear of nothing. */
+static void ask_to_end(struct managed_process *process)
+{
+	if (write(process->control_fd, "s", 1) < 0)
+		log_event(process->owner->log, LOG_WARN, "model server cannot be asked to end",
+			  log_str("server", process->server), log_str("error", strerror(errno)));
+	(void)pidfd_send_signal(process->pidfd, SIGCONT, NULL, 0);
+	if (process->kill_at.v == MONO_NEVER.v)
+		process->kill_at = mono_after(loop_now(), STOP_MS);
+}
+
 void managed_stop(struct managed *managed, uint64_t process)
 {
 	list_each (it, next, &managed->all) {
 		struct managed_process *one = container_of(it, struct managed_process, link);
-		if (one->process == process && one->pid && write(one->control_fd, "s", 1) < 0)
-			log_event(managed->log, LOG_WARN, "model server cannot be asked to end",
-				  log_str("server", one->server),
-				  log_str("error", strerror(errno)));
+		if (one->process == process && one->pid)
+			ask_to_end(one);
 	}
+}
+
+/* Its keeper does nothing: it is killed, and what it kept with it. */
+static void kill_overdue(struct managed_process *process, struct mono_ms now)
+{
+	if (!process->pid || !mono_due(process->kill_at, now))
+		return;
+	(void)pidfd_send_signal(process->pidfd, SIGKILL, NULL, 0);
+	process->kill_at = MONO_NEVER;
 }
 
 /* True: some of it lives still. */
@@ -356,6 +381,9 @@ struct mono_ms managed_step(struct managed *managed, struct mono_ms now)
 
 	list_each (it, next, &managed->all) {
 		struct managed_process *process = container_of(it, struct managed_process, link);
+		kill_overdue(process, now);
+		if (process->pid)
+			next_at = mono_min(next_at, process->kill_at);
 		if (process->output_watch || process->output_fd < 0)
 			continue;
 		if (mono_due(process->window, now)) {
