@@ -223,6 +223,19 @@ struct model *proxy_model(const struct gateway *gateway, const char *name)
 	return NULL;
 }
 
+bool proxied_is_prompt(const struct proxied *p)
+{
+	const struct adapter *adapter = p->model->server->adapter;
+	const char *const *turn = adapter->turns;
+	char path[64];
+
+	snprintf(path, sizeof(path), "%.*s", (int)strcspn(p->target, "?"), p->target);
+	for (; adapter->queues_prompts && *turn; turn++)
+		if (turn_rule_matches(*turn, p->method, path))
+			return true;
+	return false;
+}
+
 void proxied_head(const struct proxied *p, struct held_head *ret_head)
 {
 	*ret_head = (struct held_head){

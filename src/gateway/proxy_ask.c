@@ -112,7 +112,7 @@ static void name_prompt(struct proxied *p)
 void proxied_try_again(struct proxied *p, struct mono_ms now)
 {
 	p->due = MONO_NEVER;
-	if (p->held->sending)
+	if (p->held->sending && proxied_is_prompt(p))
 		name_prompt(p);
 	if (!p->held->sending || !p->known_as[0]) {
 		proxied_want_model(p, now);

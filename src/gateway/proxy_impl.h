@@ -77,3 +77,5 @@ struct proxied *proxied_create(struct gateway *gateway, struct model *model);
 struct proxied *proxied_of(const struct proxy *proxy, uint64_t conn);
 struct model *proxy_model(const struct gateway *gateway, const char *server);
 void proxied_head(const struct proxied *p, struct held_head *ret_head);
+/* By what its kind says: other requests may take a turn as well, and have no ids. */
+bool proxied_is_prompt(const struct proxied *p);

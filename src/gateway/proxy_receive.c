@@ -193,7 +193,8 @@ static void begin_turn(struct proxied *p, const char *path)
 		return;
 	}
 	if (p->from_disk) {
-		draw_id(p);
+		if (proxied_is_prompt(p))
+			draw_id(p);
 		proxied_head(p, &head);
 		rc = held_begin(&p->gateway->held, &head, &p->held);
 		if (rc != 0) {

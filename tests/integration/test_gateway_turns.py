@@ -88,7 +88,8 @@ class Turns(PagesTest):
     def test_routes(self):
         """What the configuration says goes before what the kind says."""
         server = self.pages()
-        routes = [{"match": "POST /prompt", "class": "pass"}, {"match": "GET /q*", "class": "background"}]
+        routes = [{"match": "POST /prompt", "class": "pass"}, {"match": "GET /q*", "class": "background"},
+                  {"match": "POST /upload", "class": "normal"}]
         daemon = self.behind(self.upstream(server, routes=routes))
         holder = daemon.lock("somebody").json()["token"]
         self.assertEqual(self.prompt(daemon).read_answer().status, 200)
@@ -97,6 +98,8 @@ class Turns(PagesTest):
         self.assertEqual(daemon.status()["waiting"][0]["class"], "background")
         daemon.unlock(holder)
         self.assertEqual(polls.read_answer().status, 200)
+        self.assertEqual(self.got(daemon, "POST", "/upload", PROMPT).status, 200)
+        self.assertEqual(json.loads(server.asked("/upload")[0][3]), PROMPT)  # and no id in it
         wait_until(lambda: not self.turns(daemon), "the turn is over")
 
     def test_no_gpu(self):
