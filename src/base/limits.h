@@ -31,6 +31,7 @@ enum {
 	LIMIT_NEEDS_PER_PRINCIPAL = 64, /* distinct ones among its waiting claims */
 	LIMIT_GPUS = 16,
 	LIMIT_PROCESSES = 16,     /* that a session may name as using the GPU for it */
+	LIMIT_MARK_BYTES = 32,    /* of `baton run`, in the environment of its job */
 	LIMIT_CGROUP_BYTES = 255, /* a path in a session message */
 	LIMIT_LOG_LINES = 2000,   /* ring behind /logs */
 	LIMIT_EVENT_RING = 4096,  /* ring behind /v1/gpu/events */

@@ -19,6 +19,7 @@ static const struct field named_rows[] = {
 	ROW_OF(T, 2, FIELD_PARTS, v, SENSE_NONE, &process_fields),
 	ROW_INT(T, 3, keeper),
 	ROW_TEXT(T, 4, cgroup),
+	ROW_TEXT(T, 5, mark),
 };
 static const struct field_table named_fields = FIELD_TABLE(named_rows);
 #undef T

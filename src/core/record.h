@@ -15,6 +15,7 @@ struct named_processes {
 	} v[LIMIT_PROCESSES];
 	int64_t keeper; /* of v: waited for like the others, never killed; 0: none */
 	char cgroup[LIMIT_CGROUP_BYTES + 1]; /* a folder of cgroup2; "": none */
+	char mark[LIMIT_MARK_BYTES + 1];     /* in the environment of all of it; "": none */
 };
 
 struct session_record {

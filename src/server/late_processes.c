@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "process/proc.h"
+#include "process/run_mark.h"
 
 enum { ROUNDS_MAX = 8 };
 
@@ -33,10 +34,35 @@ static struct process_tree join_roots(const struct process_tree *known,
 	return roots;
 }
 
+static void add_root(struct process_tree *roots, int64_t pid, uint64_t start)
+{
+	roots->v = reallocarray(roots->v, roots->count + 1, sizeof(*roots->v));
+	if (!roots->v)
+		abort();
+	roots->v[roots->count++] = (struct process){.pid = (pid_t)pid, .start = start};
+}
+
+/* Those whose parents are dead are in no tree any more. The start is read before and after: all is
+ * of one process. */
+static void add_marked(struct process_tree *roots, const struct named_processes *named)
+{
+	pid_t pid;
+	DIR *proc = named->mark[0] ? opendir("/proc") : NULL;
+
+	while ((pid = proc_next(proc)) > 0) {
+		uint64_t start = proc_start(pid);
+		if (pid != getpid() && run_mark_has(pid, named->mark) && proc_start(pid) == start)
+			add_root(roots, pid, start);
+	}
+	if (proc)
+		(void)closedir(proc);
+}
+
 void late_processes_read(const struct process_tree *known, const struct named_processes *named,
 			 int64_t uid, struct process_tree *ret_tree)
 {
 	struct process_tree roots = join_roots(known, named);
+	add_marked(&roots, named);
 	size_t kept = 0;
 
 	*ret_tree = (struct process_tree){0};

@@ -449,8 +449,7 @@ void process_tracker_take(struct process_tracker *tracker, uint64_t session, int
 bool process_tracker_gone(const struct process_tracker *tracker, uint64_t session)
 {
 	const struct tracked_session *tracked = find_session(tracker, session);
-	return tracked && tracker->queue->count == 0 && !may_live(&tracked->own) &&
-	       rest_is_gone(tracked);
+	return tracked && tracked->reported_gone;
 }
 
 static void signal_one(struct tracked_process *process, int signo)

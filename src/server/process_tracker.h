@@ -31,8 +31,7 @@ void process_tracker_watch(struct process_tracker *tracker, const struct session
 /* The session's connection is this process's. Takes the pidfd (-1: none). */
 void process_tracker_take(struct process_tracker *tracker, uint64_t session, int pidfd);
 void process_tracker_forget(struct process_tracker *tracker, uint64_t session);
-/* Whether all of them are, for certain: false while something was read and is not recorded, which
- * may name others. */
+/* Whether all of them are, and that was told. */
 bool process_tracker_gone(const struct process_tracker *tracker, uint64_t session);
 /* SIGTERM for the process at its connection; SIGKILL for all but the keeper. */
 void process_tracker_signal(struct process_tracker *tracker, uint64_t session, int signo);

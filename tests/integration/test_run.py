@@ -9,6 +9,7 @@ import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest
+from lib.native import without_cgroups
 from lib.overlap import JOB, is_alive
 from lib.wait import wait_until
 
@@ -295,6 +296,30 @@ class Death(DaemonTest):
         wrapper.kill()
         waiter.wait("granted", ref=ref)
         self.assertFalse(is_alive(pid))
+
+    def test_all_of_baton_is_killed(self):
+        """kill -9 of wrapper and keeper, as `pkill -9 baton` does it, and of the broker: what the job has started is
+        found by its mark, and ended before anybody else is let in, by the next broker as well."""
+        for broker in (False, True):
+            with self.subTest(broker=broker):
+                daemon = self.daemon()
+                before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+                wrapper = self.start_cli(daemon, "run", "-n", "job", "--", "sh", "-c", "sleep 600 & echo $!; wait",
+                                         preexec_fn=without_cgroups)
+                signal.signal(signal.SIGHUP, before)
+                child = int(wrapper.stdout.readline())
+                wait_until(lambda wrapper=wrapper: "holding" in wrapper.stderr.readline(), "it has named the command")
+                daemon.status()  # answered after that was read
+                wrapper.send_signal(signal.SIGSTOP)  # else it makes another keeper
+                os.kill(keeper_of(wrapper.pid), signal.SIGKILL)
+                if broker:
+                    daemon.kill()
+                wrapper.kill()
+                wrapper.wait()
+                if broker:
+                    daemon.start()
+                daemon.session("next").hold()
+                self.assertFalse(is_alive(child))
 
     def test_killed_keeper_is_replaced(self):
         """D5: the keeper alone is killed: another one ends what the wrapper leaves when it is killed, too."""

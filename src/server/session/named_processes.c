@@ -10,6 +10,7 @@
 #include "net/net.h"
 #include "process/cgroup.h"
 #include "process/proc.h"
+#include "process/run_mark.h"
 
 static int check_cgroup(const struct net_peer *peer, const char *path, char *detail, size_t size)
 {
@@ -61,10 +62,21 @@ static int check_pids(const struct net_peer *peer, struct named_processes *named
 	return 0;
 }
 
+/* Only `baton run` has a keeper, and then the innermost mark is its own. It finds what the job has
+ * started, should nobody be left who knows. */
+static void read_mark(struct named_processes *named)
+{
+	for (uint32_t i = 0; i < named->count && named->keeper; i++)
+		if (named->v[i].pid != named->keeper && run_mark_read(named->v[i].pid, named->mark))
+			return;
+}
+
 int named_processes_check(const struct net_peer *peer, struct named_processes *named, char *detail,
 			  size_t detail_size)
 {
 	int rc = check_pids(peer, named, detail, detail_size);
+	if (rc == 0)
+		read_mark(named);
 	if (rc || !named->cgroup[0])
 		return rc;
 	return check_cgroup(peer, named->cgroup, detail, detail_size);

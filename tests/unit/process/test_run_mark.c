@@ -1,0 +1,80 @@
+/* Goal: of several marks the innermost is a process's own, each is found, and what is no mark is
+ * none. Method: real processes with environments of their own. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "process/run_mark.h"
+
+#define OUTER "0123456789abcdef0123456789abcdef"
+#define INNER "fedcba9876543210fedcba9876543210"
+
+/* Returns once it has its environment. */
+static pid_t start(char *entry)
+{
+	char *environment[] = {(char *)"A=BATON_RUN=x", entry, (char *)"Z=1", NULL};
+	char *words[] = {(char *)"sleep", (char *)"60", NULL};
+	int fds[2];
+	char done;
+	assert_int_equal(pipe(fds), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(fds[0]);
+		if (fcntl(fds[1], F_SETFD, FD_CLOEXEC) == 0)
+			execve("/bin/sleep", words, environment);
+		_exit(1);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &done, 1), 0);
+	close(fds[0]);
+	return pid;
+}
+
+static void stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void innermost(void **state)
+{
+	char mark[LIMIT_MARK_BYTES + 1];
+	(void)state;
+	pid_t pid = start((char *)"BATON_RUN=" OUTER "," INNER);
+	assert_true(run_mark_read(pid, mark));
+	assert_string_equal(mark, INNER);
+	assert_true(run_mark_has(pid, OUTER) && run_mark_has(pid, INNER));
+	assert_false(run_mark_has(pid, "0000"));
+	stop(pid);
+	assert_false(run_mark_read(pid, mark) || run_mark_has(pid, INNER));
+}
+
+static void no_marks(void **state)
+{
+	static const char *const entries[] = {"BATON_RUN=", "BATON_RUN=abc", "BATON_RUNS=" INNER,
+					      "BATON_RUN=" INNER "0", "BATON_RUN=" INNER ",x"};
+	(void)state;
+	for (size_t i = 0; i < sizeof(entries) / sizeof(*entries); i++) {
+		char mark[LIMIT_MARK_BYTES + 1];
+		pid_t pid = start((char *)entries[i]);
+		assert_false(run_mark_read(pid, mark));
+		stop(pid);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(innermost),
+		cmocka_unit_test(no_marks),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
