@@ -120,8 +120,8 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		claim->offered_since = claim->rec.turn_since = core->now;
 	if (from == CLAIM_OFFERED && (to == CLAIM_HELD || to == CLAIM_LOADING)) {
 		claim->rec.held_since = core->now;
-		claim->rec.moved = false;
 		claim->rec.held_wall = core->wall;
+		claim->rec.moved = false;
 		claim->rec.loading = to == CLAIM_LOADING;
 	}
 	if (to == CLAIM_LOADING) /* kept when its time is over: for the next tick to judge */
