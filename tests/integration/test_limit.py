@@ -7,7 +7,7 @@ not seen.
 """
 import unittest
 
-from lib.daemon import die_with_parent
+from lib.daemon import BATON, die_with_parent
 from lib.gpus import card
 from lib.native import own_cgroup, without_cgroups
 from lib.wait import wait_until
@@ -69,6 +69,13 @@ class Limit(MeasureTest):
                 _, said = job.communicate("\n", timeout=20)
                 self.assertEqual((job.returncode, said.count("--limit does not hold on gpu1: ")), (3, 1), said)
                 self.assertIn(words, said)
+
+    def test_inside(self):
+        """Under the lease of another `baton run` there is no cgroup of its own, and that is said."""
+        result = self.run_cli(self.d, "run", "-q", "--gpu", "gpu0", "--vram", "8G", "--", BATON, "run", "--vram", "4G",
+                              "--limit", "--", "true")
+        self.assertEqual(result.returncode, 0, result)
+        self.assertIn("--limit does not hold inside another lease", result.stderr)
 
     def test_usage(self):
         """Without --vram there is nothing to hold it to."""

@@ -38,6 +38,11 @@ static int run_under_outer(struct run *run)
 
 	run_progress_say(&run->show, false, "inside lease %" PRIu64 ", which has room for %s",
 			 lease, run->argv[0]);
+	if (options->limit)
+		run_progress_say(&run->show, true,
+				 "run: --limit does not hold inside another lease: %s is held to "
+				 "what that is",
+				 run->argv[0]);
 	execvp(run->argv[0], run->argv);
 	return cli_fail(run->command, errno == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE,
 			"%s: %s", run->argv[0], strerror(errno));
