@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import struct
 import subprocess
 import unittest
@@ -138,16 +139,20 @@ class LettingIn(DaemonTest):
                               cwd="/", capture_output=True, text=True, check=False)
 
     def test_it_lets_in(self):
-        """What it starts may open the file, has no capability, keeps ids and the environment, and can be looked at."""
+        """What it starts may open the file, has no capability, keeps ids and the environment, can be looked at, and
+        dies with its parent."""
         self.assertNotEqual(self.as_nobody("cat", self.node).returncode, 0)
         self.allow()
         code = "import os, json; print(json.dumps([open(%r).read(), os.getresgid(), os.getgroups(), " \
                "dict(os.environ).get('LD_LIBRARY_PATH'), open('/proc/self/status').read(), " \
-               "os.stat('/proc/self/environ').st_uid]))" % str(self.node)
-        result = self.as_nobody(self.helper, "LD_LIBRARY_PATH=/opt", "--", "/usr/bin/python3", "-S", "-c", code)
+               "os.stat('/proc/self/environ').st_uid, signo.value]))" % str(self.node)
+        code = "import ctypes; signo = ctypes.c_int(); ctypes.CDLL(None).prctl(2, ctypes.byref(signo)); " + code
+        result = self.as_nobody(self.helper, "--parent", os.getpid(), "LD_LIBRARY_PATH=/opt", "--", "/usr/bin/python3",
+                                "-S", "-c", code)
         self.assertEqual(result.returncode, 0, result)
-        text, gids, groups, libraries, status, owner = json.loads(result.stdout)
+        text, gids, groups, libraries, status, owner, dies_by = json.loads(result.stdout)
         self.assertEqual((text, gids, libraries, owner), ("gpu\n", [NOBODY] * 3, "/opt", NOBODY))
+        self.assertEqual(dies_by, signal.SIGKILL)
         self.assertEqual(groups, [grp.getgrnam(GROUP).gr_gid])
         for line in ("CapPrm", "CapEff", "CapAmb"):
             self.assertIn(f"{line}:\t0000000000000000\n", status)
