@@ -44,7 +44,7 @@ static bool is_answer(struct proxied *p, const struct call_answer *answer)
 		proxied_try_again(p, loop_now());
 		return false;
 	}
-	if (answer->err == ERR_TOO_LARGE || (answer->err == 0 && answer->status == 200))
+	if (answer->err == ERR_TOO_LARGE || (answer->err == 0 && answer->status < 500))
 		return true;
 	ask_later(p, answer->err ? answer->what : "it does not say what it has");
 	return false;
@@ -53,13 +53,17 @@ static bool is_answer(struct proxied *p, const struct call_answer *answer)
 static void on_history(void *ctx, const struct call_answer *answer)
 {
 	struct proxied *p = ctx;
+	bool done;
 
 	if (!is_answer(p, answer))
 		return;
-	if (answer->err == 0 && !adapter_read_history(answer->body, answer->length, p->known_as))
-		send_again(p);
+	done = answer->err || /* too long to be of nothing */
+	       (answer->status == 200 &&
+		adapter_read_history(answer->body, answer->length, p->known_as));
+	if (done)
+		proxied_end(p, "ok");
 	else
-		proxied_end(p, "ok"); /* it is done */
+		send_again(p);
 }
 
 static void on_queue(void *ctx, const struct call_answer *answer)

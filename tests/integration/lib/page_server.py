@@ -101,6 +101,8 @@ class PageServer(ModelServer):
         return self.send(handler, 200, {"queue_running": rows[:1], "queue_pending": rows[1:]})
 
     def show_history(self, handler, prompt):
+        if not self.takes_ids:
+            return self.send(handler, 404, b"404: Not Found")
         return self.send(handler, 200, {prompt: {"status": {}}} if prompt in self.done else {})
 
     def interrupt(self, handler, body):
