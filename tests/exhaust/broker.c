@@ -1,5 +1,5 @@
-/* broker: the shell of one world: turns of its loop, a journal of rows, a crash and the start after
- * it. It decides nothing about leases. */
+/* broker: the daemon of one world: turns of its loop, a journal of rows, a crash and the start
+ * after it. It decides nothing about leases. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +103,7 @@ void broker_follow(struct world *w, struct event event)
 		w->pending[w->pending_count++] = event;
 }
 
-/* An exchange has one answer; the shell closes it then, and says so. */
+/* An exchange has one answer; the daemon closes it then, and says so. */
 static void answer(struct world *w, struct client *client, const struct effect *fx)
 {
 	uint64_t exchange = client->exchange;

@@ -1,5 +1,4 @@
-/* going_on: see going_on.h. States from which all was well are remembered, so most runs are short.
- */
+/* going_on: see going_on.h. States that have passed are remembered, so most runs are short. */
 #include "going_on.h"
 
 #include <stdlib.h>
@@ -7,7 +6,7 @@
 
 #include "set.h"
 
-enum { TOLD_MAX = 60 }; /* steps of a trace; what goes on for ever has no end */
+enum { TOLD_MAX = 60 }; /* steps of a trace; what goes on forever has no end */
 
 static uint64_t *memo;
 static size_t memo_mask;

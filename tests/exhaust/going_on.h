@@ -1,5 +1,5 @@
-/* going_on: from any state on, without faults: everybody who waits there must be served, and
- * nobody later than it was told. */
+/* going_on: liveness: from any state, without faults, everybody who waits must be served, and no
+ * later than promised. */
 #pragma once
 #include "world.h"
 

@@ -1,5 +1,5 @@
-/* hear: what clients do about what they are told. They are honest: one that is told to stop, or is
- * cut off, has stopped before the broker gives its room away. */
+/* hear: what clients do about messages. They are honest: one that must stop, or is cut off, has
+ * stopped before the broker gives its capacity away. */
 #include "base/err.h"
 #include "base/margin.h"
 #include "world.h"

@@ -129,7 +129,7 @@ static inline bool is_http(const struct world *w, const struct client *client)
 	return cast_of(w, client)->binding == BIND_HTTP;
 }
 
-/* broker.c: the turns of the shell. */
+/* broker.c: the turns of the daemon. */
 void broker_start(struct world *w);
 void broker_turn(struct world *w, struct event event); /* steps it, ticks, commits, tells */
 void broker_crash(struct world *w);

@@ -1,6 +1,5 @@
-/* broker: one loop turn of the simulated shell: step all that arrived, tick, commit, send. It
- * decides nothing about leases. Starts and ends are in broker_life.c. Called by world.c when the
- * agenda says that something arrived or is due. */
+/* broker: one loop turn of the simulated daemon: step all that arrived, tick, commit, send. It
+ * decides nothing about leases. Starts and ends are in broker_life.c. */
 #include "broker.h"
 
 #include <assert.h>
@@ -17,39 +16,39 @@ struct mono_ms broker_now(const struct world *w)
 	return (struct mono_ms){w->t - w->boot_t + w->boot_mono_ms};
 }
 
-void broker_plan_turn(struct world *w, int64_t t)
+void broker_schedule_turn(struct world *w, int64_t t)
 {
 	if (t >= w->broker.turn_t)
 		return;
 	w->broker.turn_t = t;
-	agenda_add(&w->agenda, (struct item){.t = t, .kind = ITEM_TURN});
+	event_queue_add(&w->event_queue, (struct item){.t = t, .kind = ITEM_TURN});
 }
 
 void broker_wake(struct world *w)
 {
 	if (w->broker.state == BROKER_UP)
-		broker_plan_turn(w, w->t);
+		broker_schedule_turn(w, w->t);
 }
 
-struct letter *broker_event(struct world *w, enum event_type type)
+struct envelope *broker_event(struct world *w, enum event_type type)
 {
-	struct letter *letter = net_letter(w, LETTER_EVENT, 0);
-	letter->event.type = type;
-	return letter;
+	struct envelope *envelope = net_envelope(w, ENVELOPE_EVENT, 0);
+	envelope->event.type = type;
+	return envelope;
 }
 
-void broker_post(struct world *w, struct letter *letter)
+void broker_post(struct world *w, struct envelope *envelope)
 {
 	struct broker *b = &w->broker;
 	if (b->state == BROKER_DOWN) {
-		net_free(w, letter);
+		net_free(w, envelope);
 		return;
 	}
-	letter->next = NULL;
-	*b->inbox_tail = letter;
-	b->inbox_tail = &letter->next;
+	envelope->next = NULL;
+	*b->inbox_tail = envelope;
+	b->inbox_tail = &envelope->next;
 	if (b->state == BROKER_UP)
-		broker_plan_turn(w, w->t);
+		broker_schedule_turn(w, w->t);
 }
 
 static void see_close(struct world *w, struct conn *conn)
@@ -57,31 +56,31 @@ static void see_close(struct world *w, struct conn *conn)
 	if (!conn->broker_open)
 		return;
 	conn->broker_open = false;
-	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
-	letter->event.from = net_party(conn);
-	letter->event.closed.undelivered = (conn->exchange || conn->stream) && !conn->answered;
+	struct envelope *envelope = broker_event(w, EVENT_CONN_CLOSED);
+	envelope->event.from = net_party(conn);
+	envelope->event.closed.undelivered = (conn->exchange || conn->stream) && !conn->answered;
 	const struct client *client = conn->client < 0 ? NULL : &w->clients[conn->client];
-	letter->event.closed.peer_gone = client && client->plan->binding == BIND_NATIVE &&
-					 client->life != conn->life &&
-					 !fault_unwatched(client, conn->life);
-	broker_post(w, letter);
+	envelope->event.closed.peer_gone = client && client->scenario->binding == BIND_NATIVE &&
+					   client->life != conn->life &&
+					   !fault_unwatched(client, conn->life);
+	broker_post(w, envelope);
 }
 
-void broker_arrive(struct world *w, struct letter *letter)
+void broker_arrive(struct world *w, struct envelope *envelope)
 {
-	struct conn *conn = net_conn(w, letter->conn);
-	if (letter->kind == LETTER_CLOSED) {
+	struct conn *conn = net_conn(w, envelope->conn);
+	if (envelope->kind == ENVELOPE_CLOSED) {
 		see_close(w, conn);
-		net_free(w, letter);
+		net_free(w, envelope);
 		return;
 	}
-	assert(letter->kind == LETTER_EVENT);
+	assert(envelope->kind == ENVELOPE_EVENT);
 	if (!conn->broker_open) {
-		net_free(w, letter);
+		net_free(w, envelope);
 		return;
 	}
-	letter->event.from = net_party(conn);
-	broker_post(w, letter);
+	envelope->event.from = net_party(conn);
+	broker_post(w, envelope);
 }
 
 void broker_step(struct world *w, struct event *event)
@@ -149,9 +148,9 @@ static bool ends_exchange(const struct conn *conn, const struct effect *fx)
 
 static void tell_closed(struct world *w, const struct conn *conn)
 {
-	struct letter *letter = broker_event(w, EVENT_CONN_CLOSED);
-	letter->event.from = net_party(conn);
-	broker_post(w, letter);
+	struct envelope *envelope = broker_event(w, EVENT_CONN_CLOSED);
+	envelope->event.from = net_party(conn);
+	broker_post(w, envelope);
 }
 
 static void deliver_send(struct world *w, const struct effect *fx)
@@ -169,9 +168,9 @@ static void deliver_send(struct world *w, const struct effect *fx)
 			w->clients[conn->client].compute_ended_ms = broker_now(w).v;
 		fault_welcome(w, &w->clients[conn->client], fx->send.lease);
 	}
-	struct letter *letter = net_letter(w, LETTER_SEND, conn->id);
-	letter->effect = *fx;
-	net_down(w, letter);
+	struct envelope *envelope = net_envelope(w, ENVELOPE_SEND, conn->id);
+	envelope->effect = *fx;
+	net_down(w, envelope);
 	if (!ends_exchange(conn, fx))
 		return;
 	conn->answered = true;
@@ -197,7 +196,7 @@ static void deliver(struct world *w, const struct effect *fx)
 		if (!conn || !conn->broker_open)
 			return;
 		net_close_broker(w, conn, true);
-		if (w->plan.close_is_told)
+		if (w->scenario.close_is_told)
 			tell_closed(w, conn);
 		return;
 	case EFFECT_APPEND:
@@ -219,7 +218,7 @@ static void deliver_all(struct world *w)
 		bool lists = fx->type == EFFECT_SEND && fx->send.msg == SEND_CLAIM &&
 			     fx->to.id == listing;
 		if (listing && fx->type == EFFECT_SEND && !lists) {
-			net_down(w, net_letter(w, LETTER_LISTED, listing));
+			net_down(w, net_envelope(w, ENVELOPE_LISTED, listing));
 			listing = 0;
 		}
 		deliver(w, fx);
@@ -228,7 +227,7 @@ static void deliver_all(struct world *w)
 			listing = fx->to.id;
 	}
 	if (listing)
-		net_down(w, net_letter(w, LETTER_LISTED, listing));
+		net_down(w, net_envelope(w, ENVELOPE_LISTED, listing));
 }
 
 void broker_flush(struct world *w)
@@ -240,7 +239,7 @@ void broker_flush(struct world *w)
 		return;
 	}
 	if (!commit(w)) {
-		broker_plan_turn(w, w->t + 1000); /* try again; all sends wait */
+		broker_schedule_turn(w, w->t + 1000); /* try again; all sends wait */
 		return;
 	}
 	if (anything && b->crash == CRASH_AFTER_COMMIT) {
@@ -260,26 +259,26 @@ void broker_flush(struct world *w)
 static void step_inbox(struct world *w)
 {
 	struct broker *b = &w->broker;
-	struct letter *letter = b->inbox;
+	struct envelope *envelope = b->inbox;
 	b->inbox = NULL;
 	b->inbox_tail = &b->inbox;
-	for (struct letter *next; letter; letter = next) {
-		next = letter->next;
-		struct want *want = want_of(w, letter->want);
-		if (letter->event.type == EVENT_CONFIG) {
-			b->config = *letter->event.config;
+	for (struct envelope *next; envelope; envelope = next) {
+		next = envelope->next;
+		struct job *job = job_of(w, envelope->job);
+		if (envelope->event.type == EVENT_CONFIG) {
+			b->config = *envelope->event.config;
 			check_config(w, &b->config);
 		}
-		if (want && want->said == WANT_OVER) { /* a late copy of its request asks anew */
-			want->said = WANT_ASKED;
-			want->retried = true;
+		if (job && job->said == JOB_OVER) { /* a late copy of its request asks anew */
+			job->said = JOB_ASKED;
+			job->retried = true;
 		}
-		broker_step(w, &letter->event);
-		if (want && letter->event.type == EVENT_ACQUIRE && want->asked_t < 0) {
-			want->asked_t = w->t;
-			want->asked_stalled_ms = w->stalled_ms;
+		broker_step(w, &envelope->event);
+		if (job && envelope->event.type == EVENT_ACQUIRE && job->asked_t < 0) {
+			job->asked_t = w->t;
+			job->asked_stalled_ms = w->stalled_ms;
 		}
-		net_free(w, letter);
+		net_free(w, envelope);
 	}
 }
 
@@ -312,7 +311,7 @@ void broker_turn(struct world *w, int64_t t)
 	if (b->state != BROKER_UP)
 		return;
 	if (wake_ms < INT64_MAX - w->t)
-		broker_plan_turn(w, w->t + wake_ms);
+		broker_schedule_turn(w, w->t + wake_ms);
 	if ((b->disk_full || b->commit_failed) != b->journal_told_bad)
-		broker_plan_turn(w, w->t + 1);
+		broker_schedule_turn(w, w->t + 1);
 }

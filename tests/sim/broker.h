@@ -1,9 +1,9 @@
-/* broker: the simulated shell around the real core. Steps what arrived, commits, and only then
+/* broker: the simulated daemon around the real core. Steps what arrived, commits, and only then
  * sends; crashes, stalls and restarts. */
 #pragma once
 #include "core/core.h"
 #include "core/view.h"
-#include "letter.h"
+#include "envelope.h"
 #include "twin.h"
 
 struct world;
@@ -19,7 +19,7 @@ struct broker {
 	struct effects fx;
 	size_t seen;     /* effects that were checked and hashed */
 	size_t appended; /* effects whose records lie with the journal */
-	struct letter *inbox, **inbox_tail;
+	struct envelope *inbox, **inbox_tail;
 	int64_t turn_t;      /* next planned turn; INT64_MAX: none */
 	struct mono_ms wake; /* what the last step asked for */
 	enum crash_point crash;
@@ -36,10 +36,10 @@ struct broker {
 };
 
 void broker_start(struct world *w); /* the first start of a run */
-void broker_arrive(struct world *w, struct letter *letter);
-/* An event of the machine itself: no connection. Fill the event of the returned letter first. */
-struct letter *broker_event(struct world *w, enum event_type type);
-void broker_post(struct world *w, struct letter *letter);
+void broker_arrive(struct world *w, struct envelope *envelope);
+/* An event of the machine itself: no connection. Fill the event of the returned envelope first. */
+struct envelope *broker_event(struct world *w, enum event_type type);
+void broker_post(struct world *w, struct envelope *envelope);
 void broker_wake(struct world *w); /* a turn now, though nothing arrived */
 void broker_turn(struct world *w, int64_t t);
 void broker_stall(struct world *w, int64_t stall_ms);

@@ -41,11 +41,11 @@ static void serve(struct world *w, bool same_boot, int64_t in_doubt_ms)
 
 void broker_start(struct world *w)
 {
-	w->broker.config = w->plan.config;
+	w->broker.config = w->scenario.config;
 	effects_init(&w->broker.fx);
 	begin(w);
 	serve(w, true, 0);
-	broker_plan_turn(w, w->t);
+	broker_schedule_turn(w, w->t);
 }
 
 static void restore(struct world *w)
@@ -78,7 +78,7 @@ static void restore(struct world *w)
 /* The new daemon opens a pidfd per restored native session: a process that is gone is seen. */
 static void probe_processes(struct world *w)
 {
-	for (unsigned i = 0; i < w->plan.client_count; i++)
+	for (unsigned i = 0; i < w->scenario.client_count; i++)
 		w->clients[i].blind_session = 0;
 	const struct journal *journal = &w->journal;
 	for (size_t id = 0; id < journal->sessions_size; id++) {
@@ -89,9 +89,9 @@ static void probe_processes(struct world *w)
 		if (client && client->pid == row->rec.pid &&
 		    client->pid_start == row->rec.pid_start)
 			continue;
-		struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
-		letter->event.peer.session = id;
-		broker_post(w, letter);
+		struct envelope *envelope = broker_event(w, EVENT_PEER_EXIT);
+		envelope->event.peer.session = id;
+		broker_post(w, envelope);
 	}
 }
 
@@ -104,9 +104,9 @@ static void lose_journal(struct world *w)
 	int64_t ms = config->session_ttl_ms;
 	if (config->restart_linger_ms > ms)
 		ms = config->restart_linger_ms;
-	for (size_t i = 0; i < w->wants.count; i++)
-		if (w->wants.v[i].ttl_ms > ms)
-			ms = w->wants.v[i].ttl_ms;
+	for (size_t i = 0; i < w->jobs.count; i++)
+		if (w->jobs.v[i].ttl_ms > ms)
+			ms = w->jobs.v[i].ttl_ms;
 	for (size_t id = 0; id < journal->sessions_size; id++)
 		journal->sessions[id].live = false;
 	for (size_t id = 0; id < journal->claims_size; id++)
@@ -141,15 +141,15 @@ void broker_restart(struct world *w, bool same_boot)
 	broker_flush(w);
 	if (same_boot)
 		probe_processes(w);
-	broker_plan_turn(w, w->t);
+	broker_schedule_turn(w, w->t);
 }
 
 static void drop_inbox(struct world *w)
 {
 	struct broker *b = &w->broker;
-	for (struct letter *letter = b->inbox, *next; letter; letter = next) {
-		next = letter->next;
-		net_free(w, letter);
+	for (struct envelope *envelope = b->inbox, *next; envelope; envelope = next) {
+		next = envelope->next;
+		net_free(w, envelope);
 	}
 	b->inbox = NULL;
 	b->inbox_tail = &b->inbox;
@@ -172,9 +172,9 @@ void broker_crash(struct world *w, bool reboot)
 	effects_clear(&b->fx);
 	b->seen = b->appended = 0;
 	journal_drop_pending(&w->journal);
-	want_forget_uncommitted(w);
+	job_forget_uncommitted(w);
 	check_crash(w);
-	for (unsigned i = 0; i < w->plan.client_count; i++)
+	for (unsigned i = 0; i < w->scenario.client_count; i++)
 		w->clients[i].attached = 0;
 	for (size_t i = 0; i < w->net.count; i++) {
 		struct conn *conn = &w->net.conns[i];
@@ -185,10 +185,10 @@ void broker_crash(struct world *w, bool reboot)
 		return;
 	int64_t down_ms = rng_chance(&w->rng, 800) ? rng_between(&w->rng, 50, 1000)
 						   : rng_between(&w->rng, 1000, 60000);
-	agenda_add(&w->agenda, (struct item){.t = w->t + down_ms,
-					     .kind = ITEM_HEAL,
-					     .what = FAULT_CRASH,
-					     .subject = w->boots});
+	event_queue_add(&w->event_queue, (struct item){.t = w->t + down_ms,
+						       .kind = ITEM_HEAL,
+						       .what = FAULT_CRASH,
+						       .subject = w->boots});
 }
 
 void broker_stall(struct world *w, int64_t stall_ms)
@@ -199,8 +199,9 @@ void broker_stall(struct world *w, int64_t stall_ms)
 	b->state = BROKER_STALLED;
 	b->stall_begin_t = w->t;
 	told_taint(w);
-	agenda_add(&w->agenda,
-		   (struct item){.t = w->t + stall_ms, .kind = ITEM_HEAL, .what = FAULT_STALL});
+	event_queue_add(
+		&w->event_queue,
+		(struct item){.t = w->t + stall_ms, .kind = ITEM_HEAL, .what = FAULT_STALL});
 }
 
 void broker_resume(struct world *w)
@@ -217,7 +218,7 @@ void broker_resume(struct world *w)
 	}
 	told_taint(w);
 	b->turn_t = INT64_MAX;
-	broker_plan_turn(w, w->t);
+	broker_schedule_turn(w, w->t);
 }
 
 void broker_finish(struct world *w)

@@ -4,4 +4,4 @@
 
 void broker_step(struct world *w, struct event *event);
 void broker_flush(struct world *w);
-void broker_plan_turn(struct world *w, int64_t t);
+void broker_schedule_turn(struct world *w, int64_t t);

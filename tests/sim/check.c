@@ -77,47 +77,47 @@ static void hash_effect(struct world *w, const struct effect *fx)
 	}
 }
 
-static void excuse(struct world *w, struct want *want, int64_t t)
+static void excuse(struct world *w, struct job *job, int64_t t)
 {
-	if (want->excused_t <= t)
+	if (job->excused_t <= t)
 		return;
-	want->excused_t = t;
-	trace_line(&w->trace, "want %llu: its room may go to others from %lld",
-		   (unsigned long long)want->uid, (long long)t);
+	job->excused_t = t;
+	trace_line(&w->trace, "job %llu: its room may go to others from %lld",
+		   (unsigned long long)job->uid, (long long)t);
 }
 
 /* The broker takes a lease back, or ends it. From when on may others have its room, by contract?
  * A native process must be dead (EFFECT_SIGNAL excuses after kill_wait); a tab or plain HTTP client
  * cannot be forced, so it has the lock-delay; a lost tab has the linger after its close; a stream
  * that was cut is proof, also for the gateway, but for a model: its server has its time. */
-static void observe_taken(struct world *w, struct want *want, const struct claim_record *rec)
+static void observe_taken(struct world *w, struct job *job, const struct claim_record *rec)
 {
 	const struct core_config *config = &w->broker.config;
-	int64_t lock_ms = want->browser || want->binding != BIND_STREAM ? config->lock_delay_ms : 0;
-	switch (want->binding) {
+	int64_t lock_ms = job->browser || job->binding != BIND_STREAM ? config->lock_delay_ms : 0;
+	switch (job->binding) {
 	case BIND_NATIVE:
-		if (rec->observed && !want->by_operator) /* nobody stops it */
-			excuse(w, want, w->t);
-		if (fault_unwatched(&w->clients[want->client], want->life)) /* nothing reaches it */
-			excuse(w, want,
-			       want->lost_t == INT64_MAX
-				       ? (rec->revoked ? want->revoked_t : w->t) + config->grace_ms
-				       : want->lost_t + config->session_ttl_ms);
+		if (rec->observed && !job->by_operator) /* nobody stops it */
+			excuse(w, job, w->t);
+		if (fault_unwatched(&w->clients[job->client], job->life)) /* nothing reaches it */
+			excuse(w, job,
+			       job->lost_t == INT64_MAX
+				       ? (rec->revoked ? job->revoked_t : w->t) + config->grace_ms
+				       : job->lost_t + config->session_ttl_ms);
 		return;
 	case BIND_TAB:
-		if (want->lost_t != INT64_MAX)
-			excuse(w, want, want->lost_t + config->tab_linger_ms);
-		excuse(w, want, w->t + lock_ms);
+		if (job->lost_t != INT64_MAX)
+			excuse(w, job, job->lost_t + config->tab_linger_ms);
+		excuse(w, job, w->t + lock_ms);
 		return;
 	case BIND_STREAM:
-		excuse(w, want,
-		       w->t + (rec->end == END_DISCONNECTED && !want->browser ? 0 : lock_ms));
+		excuse(w, job,
+		       w->t + (rec->end == END_DISCONNECTED && !job->browser ? 0 : lock_ms));
 		return;
 	case BIND_HTTP:
-		excuse(w, want, rec->end == END_EXPIRED ? w->t : w->t + lock_ms);
+		excuse(w, job, rec->end == END_EXPIRED ? w->t : w->t + lock_ms);
 		return;
 	case BIND_PROXIED:
-		excuse(w, want, w->t + (want_is_model(want) ? config->unload_ms_max : 0));
+		excuse(w, job, w->t + (job_is_model(job) ? config->unload_ms_max : 0));
 		return;
 	case BIND_REMOTE:
 	case BINDING_COUNT:
@@ -131,16 +131,16 @@ static bool claim_has_fence(const struct claim_record *rec)
 }
 
 /* I2: each grant has a fence above all before it, over crashes and reboots. */
-static void observe_fence(struct world *w, struct want *want, uint64_t fence)
+static void observe_fence(struct world *w, struct job *job, uint64_t fence)
 {
-	if (fence == want->recorded_fence)
+	if (fence == job->recorded_fence)
 		return;
 	if (fence <= w->check.fence_before)
-		sim_fail(w, "I2: fence %llu of want %llu after %llu", (unsigned long long)fence,
-			 (unsigned long long)want->uid, (unsigned long long)w->check.fence_before);
-	want->recorded_fence = fence;
-	want->offered_t = w->t;
-	told_end(w, want); /* its wait is over */
+		sim_fail(w, "I2: fence %llu of job %llu after %llu", (unsigned long long)fence,
+			 (unsigned long long)job->uid, (unsigned long long)w->check.fence_before);
+	job->recorded_fence = fence;
+	job->offered_t = w->t;
+	told_end(w, job); /* its wait is over */
 	if (fence > w->check.fence_recorded)
 		w->check.fence_recorded = fence;
 }
@@ -149,22 +149,22 @@ void check_crash(struct world *w)
 {
 	/* What was never committed was never told, and may be used again. */
 	w->check.fence_recorded = w->check.fence_committed;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		const struct journal_claim *row = journal_claim(&w->journal, want->lease);
-		want->recorded_fence = row ? row->rec.fence : 0;
-		want->held_fence = row ? row->held_fence : 0;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		const struct journal_claim *row = journal_claim(&w->journal, job->lease);
+		job->recorded_fence = row ? row->rec.fence : 0;
+		job->held_fence = row ? row->held_fence : 0;
 		if (row)
-			want->arrival_ms = row->rec.arrival.v;
-		want->live = row && row->live;
-		want->draining = want->live && row->rec.state == CLAIM_DRAINING;
-		want->inside = want->live ? outside_inside(&row->rec) : 0;
-		want->load.on = want->live && row->rec.loading;
-		want->load.fence = want->load.on ? row->rec.fence : 0;
-		want->now.state = want->live && !want->draining ? row->rec.state : CLAIM_ENDED;
-		want->yield_for = 0;
+			job->arrival_ms = row->rec.arrival.v;
+		job->live = row && row->live;
+		job->draining = job->live && row->rec.state == CLAIM_DRAINING;
+		job->inside = job->live ? outside_inside(&row->rec) : 0;
+		job->load.on = job->live && row->rec.loading;
+		job->load.fence = job->load.on ? row->rec.fence : 0;
+		job->now.state = job->live && !job->draining ? row->rec.state : CLAIM_ENDED;
+		job->yield_for = 0;
 		if (!row || row->rec.state != CLAIM_YIELDING)
-			want->yield_asked = false;
+			job->yield_asked = false;
 	}
 }
 
@@ -172,60 +172,60 @@ void check_lost(struct world *w, int64_t in_doubt_ms)
 {
 	/* Who enforces nothing waits for nobody. */
 	w->check.doubt_until_t = w->t + (w->broker.config.observe ? 0 : in_doubt_ms);
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		want->live = want->queued = want->had_room = want->yield_asked = false;
-		want->load = (struct want_load){0};
-		want->inside = 0;
-		if (want->said != WANT_OVER)
-			want->said = WANT_ASKED;
-		excuse(w, want, w->check.doubt_until_t);
-		if (want->excused_t == w->check.doubt_until_t)
-			want->doubted_t = want->excused_t;
-		told_drop(want);
-		want->now.state = CLAIM_ENDED;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		job->live = job->queued = job->had_room = job->yield_asked = false;
+		job->load = (struct job_load){0};
+		job->inside = 0;
+		if (job->said != JOB_OVER)
+			job->said = JOB_ASKED;
+		excuse(w, job, w->check.doubt_until_t);
+		if (job->excused_t == w->check.doubt_until_t)
+			job->doubted_t = job->excused_t;
+		told_drop(job);
+		job->now.state = CLAIM_ENDED;
 	}
 }
 
 /* A wait begins, or goes on. */
-static void observe_queued(struct world *w, struct want *want)
+static void observe_queued(struct world *w, struct job *job)
 {
-	if (!want->queued) {
-		if (want->binding == BIND_HTTP) /* is told nothing while it waits */
-			want->said = WANT_WAITING;
-		told_begin(w, want, want->asked_t >= 0 ? want->asked_t : w->t);
-	} else if (want->had_room) {
-		told_begin(w, want, w->t);
+	if (!job->queued) {
+		if (job->binding == BIND_HTTP) /* is told nothing while it waits */
+			job->said = JOB_WAITING;
+		told_begin(w, job, job->asked_t >= 0 ? job->asked_t : w->t);
+	} else if (job->had_room) {
+		told_begin(w, job, w->t);
 	}
 }
 
 /* An heir goes on with the turn of its lender, who may be of any class. */
-static int64_t least_hold_ms(const struct world *w, const struct want *want)
+static int64_t least_hold_ms(const struct world *w, const struct job *job)
 {
 	const struct class_config *classes = w->broker.config.classes;
-	int64_t least_ms = classes[want->cls].hold_ms_max;
-	for (int cls = 0; cls < LEASE_CLASS_COUNT && want->heir; cls++)
+	int64_t least_ms = classes[job->cls].hold_ms_max;
+	for (int cls = 0; cls < LEASE_CLASS_COUNT && job->heir; cls++)
 		if (classes[cls].hold_ms_max < least_ms)
 			least_ms = classes[cls].hold_ms_max;
 	return least_ms;
 }
 
 /* It gives its turn back and keeps its memory, or has the turn again: the same one. */
-static void observe_parked(struct world *w, struct want *want, const struct claim_record *rec)
+static void observe_parked(struct world *w, struct job *job, const struct claim_record *rec)
 {
-	const struct want_now *now = &want->now;
-	bool cut_short = now->state == CLAIM_YIELDING && want->yield_reason == YIELD_PREEMPTED;
-	int64_t ran_ms = want->load.parked ? 0 : broker_now(w).v - now->turn_ms;
+	const struct job_now *now = &job->now;
+	bool cut_short = now->state == CLAIM_YIELDING && job->yield_reason == YIELD_PREEMPTED;
+	int64_t ran_ms = job->load.parked ? 0 : broker_now(w).v - now->turn_ms;
 	if (rec->parked_slots > 0 && now->parked_slots == 0) {
 		w->tally.parks++;
-		want->was_parked = true;
+		job->was_parked = true;
 		if (rec->need.slots > 0 || rec->parked_slots != now->slots)
 			sim_fail(w, "lease %llu gave back %u turns, is parked with %u and has %u",
 				 (unsigned long long)rec->id, now->slots, rec->parked_slots,
 				 rec->need.slots);
-		want->keeps_until_ms = broker_now(w).v;
+		job->keeps_until_ms = broker_now(w).v;
 		if (cut_short)
-			want->keeps_until_ms += least_hold_ms(w, want) - now->used_ms - ran_ms;
+			job->keeps_until_ms += least_hold_ms(w, job) - now->used_ms - ran_ms;
 	} else if (outside_is_held(rec->state) && rec->parked_slots == 0 && now->parked_slots > 0 &&
 		   rec->need.slots > 0 &&
 		   ((!rec->need.all_slots && rec->need.slots != now->parked_slots) ||
@@ -236,39 +236,38 @@ static void observe_parked(struct world *w, struct want *want, const struct clai
 }
 
 /* What it has now; and when its session computed last. */
-static void observe_now(struct world *w, struct want *want, const struct claim_record *rec,
-			bool ends)
+static void observe_now(struct world *w, struct job *job, const struct claim_record *rec, bool ends)
 {
-	bool computed = outside_has_room_now(want) && want->now.slots > 0;
-	bool anew = rec->fence != want->now.fence; /* gave way and was served again in one step */
-	want->now = (struct want_now){.state = ends ? CLAIM_ENDED : rec->state,
-				      .gpus = rec->granted_mask,
-				      .slots = rec->need.slots,
-				      .parked_slots = rec->parked_slots,
-				      .need = rec->need,
-				      .fence = rec->fence,
-				      .held_ms = rec->held_since.v,
-				      .turn_ms = rec->turn_since.v,
-				      .used_ms = rec->used_ms};
-	if (computed && (anew || !(outside_has_room_now(want) && want->now.slots > 0)))
-		w->clients[want->client].compute_ended_ms = broker_now(w).v;
+	bool computed = outside_has_room_now(job) && job->now.slots > 0;
+	bool anew = rec->fence != job->now.fence; /* gave way and was served again in one step */
+	job->now = (struct job_now){.state = ends ? CLAIM_ENDED : rec->state,
+				    .gpus = rec->granted_mask,
+				    .slots = rec->need.slots,
+				    .parked_slots = rec->parked_slots,
+				    .need = rec->need,
+				    .fence = rec->fence,
+				    .held_ms = rec->held_since.v,
+				    .turn_ms = rec->turn_since.v,
+				    .used_ms = rec->used_ms};
+	if (computed && (anew || !(outside_has_room_now(job) && job->now.slots > 0)))
+		w->clients[job->client].compute_ended_ms = broker_now(w).v;
 	if (rec->lender == 0)
 		return;
-	struct want *lender = want_of_lease(w, rec->lender);
+	struct job *lender = job_of_lease(w, rec->lender);
 	if (lender)
 		lender->lends = true;
 }
 
-static void observe_grant(struct world *w, struct want *want, const struct claim_record *rec,
+static void observe_grant(struct world *w, struct job *job, const struct claim_record *rec,
 			  bool ends)
 {
-	bool held = !ends && outside_is_held(rec->state) && rec->fence != want->held_fence;
+	bool held = !ends && outside_is_held(rec->state) && rec->fence != job->held_fence;
 	/* Held for a moment, and then the parked lease's turn again. */
 	bool resumed =
-		ends && rec->resumes != 0 && want->now.state == CLAIM_OFFERED && w->check.accepts;
+		ends && rec->resumes != 0 && job->now.state == CLAIM_OFFERED && w->check.accepts;
 	if (held) {
-		want->held_fence = rec->fence;
-		want->yield_asked = false;
+		job->held_fence = rec->fence;
+		job->yield_asked = false;
 	}
 	w->check.granted[rec->cls] += held || resumed;
 	w->tally.grants += held || resumed;
@@ -277,69 +276,69 @@ static void observe_grant(struct world *w, struct want *want, const struct claim
 static void observe_claim(struct world *w, const struct record *record)
 {
 	const struct claim_record *rec = &record->claim;
-	struct want *want = want_of(w, rec->ref);
-	if (!want)
+	struct job *job = job_of(w, rec->ref);
+	if (!job)
 		sim_fail(w, "claim %llu carries a ref that nobody used",
 			 (unsigned long long)rec->id);
-	trace_line(&w->trace, "  record: claim %llu want %llu %s%s%s fence %llu",
+	trace_line(&w->trace, "  record: claim %llu job %llu %s%s%s fence %llu",
 		   (unsigned long long)rec->id, (unsigned long long)rec->ref,
 		   record->type == RECORD_CLAIM_PUT ? claim_state_name((int)rec->state)
 						    : end_reason_name((int)rec->end),
 		   record->type == RECORD_CLAIM_PUT ? "" : " (end)", rec->revoked ? " revoked" : "",
 		   (unsigned long long)rec->fence);
-	want_activate(w, want);
+	job_activate(w, job);
 	w->check.recorded = true;
-	if (want->lease != rec->id) {
-		want_bind_lease(w, want, rec->id);
-		want->lease = rec->id;
-		want->load = (struct want_load){0}; /* a lease of its own, with all its time */
-		want->arrival_ms = rec->arrival.v;
+	if (job->lease != rec->id) {
+		job_bind_lease(w, job, rec->id);
+		job->lease = rec->id;
+		job->load = (struct job_load){0}; /* a lease of its own, with all its time */
+		job->arrival_ms = rec->arrival.v;
 	}
 	bool ends = record->type == RECORD_CLAIM_END, drains = rec->state == CLAIM_DRAINING;
 	if (ends)
-		w->leftover_mask |= want->measured_gpus;
-	if (want->draining) { /* it was over before: now its room is free, too */
-		want->live = !ends;
+		w->leftover_mask |= job->measured_gpus;
+	if (job->draining) { /* it was over before: now its room is free, too */
+		job->live = !ends;
 		return;
 	}
-	check_place(w, want, rec);
-	yield_record(w, want, rec, ends || drains);
-	evict_record(w, want, rec, ends || drains);
-	if (rec->state == CLAIM_OFFERED && rec->fence != want->recorded_fence)
-		evict_offered(w, want);
-	inside_record(w, want, rec, ends || drains);
-	load_record(w, want, rec, ends || drains);
-	check_settling(w, want, record);
-	want->heir = rec->state != CLAIM_QUEUED && (want->heir || (want->lender && !rec->lender));
-	want->lender = rec->lender;
-	want->was_lent |= rec->lender != 0;
-	check_observe_record(w, want, rec);
+	check_place(w, job, rec);
+	yield_record(w, job, rec, ends || drains);
+	evict_record(w, job, rec, ends || drains);
+	if (rec->state == CLAIM_OFFERED && rec->fence != job->recorded_fence)
+		evict_offered(w, job);
+	inside_record(w, job, rec, ends || drains);
+	load_record(w, job, rec, ends || drains);
+	check_settling(w, job, record);
+	job->heir = rec->state != CLAIM_QUEUED && (job->heir || (job->lender && !rec->lender));
+	job->lender = rec->lender;
+	job->was_lent |= rec->lender != 0;
+	check_observe_record(w, job, rec);
 	if (claim_has_fence(rec))
-		observe_fence(w, want, rec->fence);
+		observe_fence(w, job, rec->fence);
 	if (record->type == RECORD_CLAIM_PUT && rec->state == CLAIM_QUEUED)
-		observe_queued(w, want);
-	want->live = !ends;
-	want->draining = drains;
+		observe_queued(w, job);
+	job->live = !ends;
+	job->draining = drains;
 	ends |= drains;
 	if (ends)
-		check_linger(w, want, rec);
+		check_linger(w, job, rec);
 	/* Nobody is there to be told; perhaps it has asked again already, elsewhere. */
-	if (ends && rec->end == END_DISCONNECTED && want->binding == BIND_HTTP)
-		want->said = WANT_ASKED;
-	want->queued = true;
-	want->had_room = outside_is_held(rec->state);
-	want->had_offer = rec->state == CLAIM_OFFERED;
+	if (ends && rec->end == END_DISCONNECTED && job->binding == BIND_HTTP)
+		job->said = JOB_ASKED;
+	job->queued = true;
+	job->had_room = outside_is_held(rec->state);
+	job->had_offer = rec->state == CLAIM_OFFERED;
 	if ((rec->revoked && !drains) || (ends && rec->end != END_RELEASED))
-		observe_taken(w, want, rec);
-	observe_grant(w, want, rec, ends);
+		observe_taken(w, job, rec);
+	observe_grant(w, job, rec, ends);
 	if (!ends)
-		observe_parked(w, want, rec);
+		observe_parked(w, job, rec);
 	if (ends) {
 		w->tally.ended++;
 		w->tally.timeouts += rec->end == END_TIMEOUT;
-		told_drop(want);
+		told_drop(job);
 	}
-	observe_now(w, want, rec, ends);
+	observe_now(w, job, rec, ends);
 }
 
 static void observe_signal(struct world *w, const struct effect *fx)
@@ -349,10 +348,10 @@ static void observe_signal(struct world *w, const struct effect *fx)
 		   (unsigned long long)fx->signal.session);
 	if (!client || fx->signal.signo != SIGKILL)
 		return;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client == (int)client->index && want->life == client->life)
-			excuse(w, want, w->t + w->broker.config.kill_wait_ms);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client == (int)client->index && job->life == client->life)
+			excuse(w, job, w->t + w->broker.config.kill_wait_ms);
 	}
 }
 
@@ -361,7 +360,7 @@ static void observe_signal(struct world *w, const struct effect *fx)
 static void note_attached(struct world *w, const struct effect *fx)
 {
 	struct conn *conn = net_conn(w, fx->to.id);
-	struct want *model = conn && conn->gateway ? want_of(w, conn->want) : NULL;
+	struct job *model = conn && conn->gateway ? job_of(w, conn->job) : NULL;
 	if (model && (fx->send.msg == SEND_GRANTED || fx->send.msg == SEND_QUEUED))
 		model->lost_t = INT64_MAX; /* asked for again after a restart */
 	if (fx->send.msg != SEND_WELCOME || !conn || conn->client < 0)
@@ -369,10 +368,10 @@ static void note_attached(struct world *w, const struct effect *fx)
 	conn->taken = true;
 	if (w->clients[conn->client].life == conn->life)
 		w->clients[conn->client].attached = conn->id;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client == conn->client && want->life == conn->life)
-			want->lost_t = INT64_MAX;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client == conn->client && job->life == conn->life)
+			job->lost_t = INT64_MAX;
 	}
 }
 
@@ -420,13 +419,13 @@ static void note_loss(struct world *w, const struct event *event)
 		client->attached = 0;
 	else if (client->life == conn->life)
 		return; /* it was resumed elsewhere before */
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client != conn->client || want->life != conn->life)
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client != conn->client || job->life != conn->life)
 			continue;
-		if (want->lost_t == INT64_MAX)
-			want->lost_t = w->t;
-		told_drop(want);
+		if (job->lost_t == INT64_MAX)
+			job->lost_t = w->t;
+		told_drop(job);
 	}
 }
 
@@ -467,9 +466,9 @@ static const char *event_name(enum event_type type)
 static uint64_t ready_of(struct world *w, const struct event *event)
 {
 	const struct conn *conn = net_conn(w, event->from.id);
-	const struct want *want = conn && event->renew.lease ? want_of_lease(w, event->renew.lease)
-							     : want_of(w, conn ? conn->want : 0);
-	return want && want->client == conn->client && want->life == conn->life ? want->uid : 0;
+	const struct job *job = conn && event->renew.lease ? job_of_lease(w, event->renew.lease)
+							   : job_of(w, conn ? conn->job : 0);
+	return job && job->client == conn->client && job->life == conn->life ? job->uid : 0;
 }
 
 void check_step(struct world *w, const struct event *event)
@@ -479,7 +478,7 @@ void check_step(struct world *w, const struct event *event)
 		trace_line(&w->trace, "%s conn %llu", event_name(event->type),
 			   (unsigned long long)event->from.id);
 	if (event->type == EVENT_ACQUIRE)
-		trace_line(&w->trace, "  want %llu (%s, %s) needs %u turns, %llu MiB on %u of %#x",
+		trace_line(&w->trace, "  job %llu (%s, %s) needs %u turns, %llu MiB on %u of %#x",
 			   (unsigned long long)event->acquire.ref,
 			   binding_name((int)event->acquire.binding),
 			   lease_class_name((int)event->acquire.cls), event->acquire.need.slots,

@@ -9,7 +9,7 @@ struct world;
 struct event;
 struct effect;
 struct conn;
-struct want;
+struct job;
 struct core_config;
 
 struct check_token {
@@ -25,7 +25,7 @@ struct check {
 	uint64_t granted[4];   /* by class, since the core was started */
 	bool ticking;          /* this step is a tick .. */
 	bool accepts;          /* .. somebody accepts ..  */
-	uint64_t ready;        /* .. or says so of this want's lease; 0: it does not */
+	uint64_t ready;        /* .. or says so of this job's lease; 0: it does not */
 	int64_t started_t;     /* the daemon's last start */
 	int64_t ticked_t;      /* the last one */
 	int64_t settled_t;     /* silence may not be judged before */

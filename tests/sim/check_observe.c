@@ -16,18 +16,18 @@ static bool is_refusal(int err)
 	return err == ERR_QUOTA || err == ERR_BUSY || err == ERR_DEADLOCK || err == ERR_NEVER_FITS;
 }
 
-static bool is_left_alone(const struct world *w, const struct want *want)
+static bool is_left_alone(const struct world *w, const struct job *job)
 {
-	return w->broker.config.observe || (want->live && want->observed);
+	return w->broker.config.observe || (job->live && job->observed);
 }
 
 /* It names fewer GPUs that are there than it asks for; a page has one. */
-static bool is_impossible(const struct world *w, const struct want *want)
+static bool is_impossible(const struct world *w, const struct job *job)
 {
-	const struct need *need = &want->need;
+	const struct need *need = &job->need;
 	uint32_t mask = need->gpu_mask ? need->gpu_mask : UINT32_MAX;
 
-	if (want->binding == BIND_TAB && need->gpu_count > 1)
+	if (job->binding == BIND_TAB && need->gpu_count > 1)
 		return true;
 	if (w->broker.config.gpu_count < 32)
 		mask &= (UINT32_C(1) << w->broker.config.gpu_count) - 1;
@@ -36,33 +36,33 @@ static bool is_impossible(const struct world *w, const struct want *want)
 
 static void check_denied(struct world *w, const struct effect *fx)
 {
-	const struct want *want = want_of(w, fx->send.ref);
+	const struct job *job = job_of(w, fx->send.ref);
 	int64_t left_ms;
 
-	if (!want || want->host != 0) /* places inside a lease are its holder's */
+	if (!job || job->host != 0) /* places inside a lease are its holder's */
 		return;
 	if (core_grants(w->broker.core, broker_now(w), &left_ms) != GRANTS_ALLOWED)
 		return;
-	if (fx->send.err == ERR_NEVER_FITS && is_impossible(w, want))
+	if (fx->send.err == ERR_NEVER_FITS && is_impossible(w, job))
 		return;
 	if (w->broker.config.observe && is_refusal(fx->send.err))
-		sim_fail(w, "want %llu is refused in observe mode: %s", (ull)fx->send.ref,
+		sim_fail(w, "job %llu is refused in observe mode: %s", (ull)fx->send.ref,
 			 err_name(fx->send.err));
 }
 
 static void check_message(struct world *w, const struct effect *fx)
 {
-	const struct want *want = want_of_lease(w, fx->send.lease);
+	const struct job *job = job_of_lease(w, fx->send.lease);
 	enum yield_reason reason = fx->send.reason;
 	bool may = reason == YIELD_OPERATOR;
 
 	/* Who runs inside another lease goes with it. */
-	if (!want || !is_left_alone(w, want) || want->revoked || want->inside != 0)
+	if (!job || !is_left_alone(w, job) || job->revoked || job->inside != 0)
 		return;
 	if (fx->send.msg == SEND_REVOKED)
 		may |= reason == YIELD_EXPIRED || reason == YIELD_HOST_OVER;
 	if (!may)
-		sim_fail(w, "lease %llu is made to leave (%s) in observe mode", (ull)want->lease,
+		sim_fail(w, "lease %llu is made to leave (%s) in observe mode", (ull)job->lease,
 			 yield_reason_name((int)reason));
 }
 
@@ -71,15 +71,15 @@ static void check_signal(struct world *w, const struct effect *fx)
 	const struct client *client = world_session_client(w, fx->signal.session);
 	bool alone = client != NULL;
 
-	for (size_t i = 0; client && i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client != (int)client->index || want->life != client->life)
+	for (size_t i = 0; client && i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client != (int)client->index || job->life != client->life)
 			continue;
 		/* What began by the rules ends by them, also when the mode begins. */
-		alone &= want->live && want->observed && !want->by_operator;
+		alone &= job->live && job->observed && !job->by_operator;
 	}
 	if (alone)
-		sim_fail(w, "%s gets signal %d in observe mode", client->plan->name,
+		sim_fail(w, "%s gets signal %d in observe mode", client->scenario->name,
 			 fx->signal.signo);
 }
 
@@ -95,17 +95,17 @@ void check_observe(struct world *w, const struct effect *fx)
 		check_message(w, fx);
 }
 
-void check_observe_record(struct world *w, struct want *want, const struct claim_record *rec)
+void check_observe_record(struct world *w, struct job *job, const struct claim_record *rec)
 {
 	bool has = outside_is_held(rec->state) || rec->state == CLAIM_OFFERED;
 
-	if (has && rec->fence != want->recorded_fence && rec->observed != w->broker.config.observe)
+	if (has && rec->fence != job->recorded_fence && rec->observed != w->broker.config.observe)
 		sim_fail(w, "lease %llu is granted and says %sobserved", (ull)rec->id,
 			 rec->observed ? "" : "not ");
 	/* Until its next grant: its client may use the GPU after the end of the lease. */
 	if (has) {
-		want->observed = rec->observed;
-		want->would_wait = rec->would_wait;
+		job->observed = rec->observed;
+		job->would_wait = rec->would_wait;
 	}
-	want->by_operator |= rec->yield_reason == YIELD_OPERATOR;
+	job->by_operator |= rec->yield_reason == YIELD_OPERATOR;
 }

@@ -61,30 +61,29 @@ static uint32_t check_holders(struct world *w, struct mono_ms now)
 }
 
 /* Whoever is connected was told everything, so his last message and the status agree. */
-static void check_told(struct world *w, const struct want *want, struct mono_ms now)
+static void check_told(struct world *w, const struct job *job, struct mono_ms now)
 {
-	const struct client *client = &w->clients[want->client];
-	const struct conn *conn =
-		net_conn(w, want->binding <= BIND_TAB ? client->conn : want->conn);
-	if (!conn || !conn->broker_open || !conn->client_open || want->life != client->life)
+	const struct client *client = &w->clients[job->client];
+	const struct conn *conn = net_conn(w, job->binding <= BIND_TAB ? client->conn : job->conn);
+	if (!conn || !conn->broker_open || !conn->client_open || job->life != client->life)
 		return;
-	if (want->binding <= BIND_TAB && conn->session == 0)
+	if (job->binding <= BIND_TAB && conn->session == 0)
 		return;
 	struct claim_view view;
-	bool lives = core_claim(w->broker.core, want->lease, now, &view) &&
+	bool lives = core_claim(w->broker.core, job->lease, now, &view) &&
 		     view.rec->state != CLAIM_DRAINING; /* over: only its memory lives */
-	if (want->said == WANT_WAITING && (!lives || view.rec->state != CLAIM_QUEUED))
-		sim_fail(w, "P35: want %llu was told queued, claim %llu is %s", (ull)want->uid,
-			 (ull)want->lease, lives ? claim_state_name((int)view.rec->state) : "gone");
-	if (want->said == WANT_HELD && want->binding != BIND_HTTP && lives &&
+	if (job->said == JOB_WAITING && (!lives || view.rec->state != CLAIM_QUEUED))
+		sim_fail(w, "P35: job %llu was told queued, claim %llu is %s", (ull)job->uid,
+			 (ull)job->lease, lives ? claim_state_name((int)view.rec->state) : "gone");
+	if (job->said == JOB_HELD && job->binding != BIND_HTTP && lives &&
 	    !outside_is_held(view.rec->state))
-		sim_fail(w, "P35: want %llu was told granted, claim %llu is %s", (ull)want->uid,
-			 (ull)want->lease, claim_state_name((int)view.rec->state));
-	if (want->said == WANT_WAITING && want->timeout_ms >= 0 && !want->yielded &&
-	    !want->retried && w->taints_open == 0 && want->told.taints == w->taints &&
-	    want->asked_t >= 0 && w->t - want->asked_t > want->timeout_ms + 10)
-		sim_fail(w, "want %llu waits %lld ms, its limit is %lld", (ull)want->uid,
-			 (long long)(w->t - want->asked_t), (long long)want->timeout_ms);
+		sim_fail(w, "P35: job %llu was told granted, claim %llu is %s", (ull)job->uid,
+			 (ull)job->lease, claim_state_name((int)view.rec->state));
+	if (job->said == JOB_WAITING && job->timeout_ms >= 0 && !job->yielded && !job->retried &&
+	    w->taints_open == 0 && job->told.taints == w->taints && job->asked_t >= 0 &&
+	    w->t - job->asked_t > job->timeout_ms + 10)
+		sim_fail(w, "job %llu waits %lld ms, its limit is %lld", (ull)job->uid,
+			 (long long)(w->t - job->asked_t), (long long)job->timeout_ms);
 }
 
 static bool grants_are_given(const struct world *w)
@@ -104,10 +103,10 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 			view.rec->host == 0;
 	/* After a reload somebody may need more than there is. */
 	bool free = holders == 0 && grants_are_given(w) && w->taints_open == 0 &&
-		    w->plan.every_ms[FAULT_REGPU] == 0;
+		    w->scenario.every_ms[FAULT_REGPU] == 0;
 	/* One that was taken its lease and goes on is a stranger now: its memory is in use. */
-	for (size_t i = 0; free && i < w->wants.active_count; i++)
-		free = !want_of(w, w->wants.active[i])->uses;
+	for (size_t i = 0; free && i < w->jobs.active_count; i++)
+		free = !job_of(w, w->jobs.active[i])->uses;
 	/* .. as is what somebody left behind. */
 	free &= w->leftover_count == 0 && w->t - w->leftover_t > SAMPLE_EVERY_MS;
 	if (!waits || !free) {
@@ -121,7 +120,7 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 		sim_fail(w, "I5: claim %llu waits while nothing is held", (ull)view.rec->id);
 }
 
-/* Stalls delay the judgement of a silent tab by their own length, never for ever. */
+/* Stalls delay the judgement of a silent tab by their own length, never forever. */
 static void check_silence(struct world *w, struct mono_ms now)
 {
 	const struct core_config *config = &w->broker.config;
@@ -173,7 +172,7 @@ void check_turn(struct world *w)
 {
 	if (w->broker.state != BROKER_UP)
 		return;
-	wants_sweep(w);
+	jobs_sweep(w);
 	struct mono_ms now = broker_now(w);
 	struct core_stats stats;
 	core_stats(w->broker.core, &stats);
@@ -195,8 +194,8 @@ void check_turn(struct world *w)
 				 (ull)stats.granted[cls], lease_class_name(cls),
 				 (ull)w->check.granted[cls]);
 	}
-	for (size_t i = 0; i < w->wants.active_count; i++)
-		check_told(w, want_of(w, w->wants.active[i]), now);
+	for (size_t i = 0; i < w->jobs.active_count; i++)
+		check_told(w, job_of(w, w->jobs.active[i]), now);
 	check_no_idling(w, now, &stats, holders);
 	check_silence(w, now);
 	check_views(w, now, stats.waiting);
@@ -226,7 +225,7 @@ static void check_restored(struct world *w, const struct claim_record *rec)
 	if (stream || (rec->binding == BIND_HTTP && rec->state < CLAIM_HELD))
 		return;
 	if (!lives && rec->state == CLAIM_QUEUED &&
-	    w->plan.every_ms[FAULT_REGPU] + w->plan.every_ms[FAULT_OBSERVE] > 0)
+	    w->scenario.every_ms[FAULT_REGPU] + w->scenario.every_ms[FAULT_OBSERVE] > 0)
 		return; /* it needs more than there is since a reload */
 	if (!lives && rec->state == CLAIM_QUEUED && rec->host != 0 &&
 	    (!core_claim(w->broker.core, rec->host, broker_now(w), &view) ||
@@ -249,8 +248,8 @@ void check_restart(struct world *w, int same_boot)
 	const struct journal *journal = &w->journal;
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
 		w->check.granted[cls] = 0;
-	for (size_t i = 0; i < w->wants.active_count; i++) /* all are detached from now on */
-		want_of(w, w->wants.active[i])->lost_t = w->t;
+	for (size_t i = 0; i < w->jobs.active_count; i++) /* all are detached from now on */
+		job_of(w, w->jobs.active[i])->lost_t = w->t;
 	w->check.idle_since_t = INT64_MAX;
 	w->check.started_t = w->t;
 	for (size_t id = 0; same_boot && id < journal->claims_size; id++) {
@@ -273,7 +272,7 @@ void check_show(struct world *w)
 		core_why(w->broker.core, view.rec->id, now, &why);
 		trace_line(&w->trace,
 			   "claim %llu (%s, %u turns, %llu MiB on %u of %#x) waits: %s, gpu %u, "
-			   "holder %llu, wants %llu of %llu",
+			   "holder %llu, jobs %llu of %llu",
 			   (ull)view.rec->id, lease_class_name((int)view.rec->cls),
 			   view.rec->need.slots, (ull)view.rec->need.vram_bytes >> 20,
 			   view.rec->need.gpu_count, view.rec->need.gpu_mask,
@@ -282,7 +281,7 @@ void check_show(struct world *w)
 	}
 	for (uint64_t id = 0; core_holder_after(w->broker.core, id, now, &view); id = view.rec->id)
 		trace_line(&w->trace,
-			   "claim %llu of want %llu (%s, %s, %u turns, %llu MiB%s) on %#x is %s, "
+			   "claim %llu of job %llu (%s, %s, %u turns, %llu MiB%s) on %#x is %s, "
 			   "conn %llu",
 			   (ull)view.rec->id, (ull)view.rec->ref,
 			   binding_name((int)view.rec->binding),

@@ -1,6 +1,5 @@
-/* client: birth, death, pause and connections of a simulated program. What it says is in
- * client_ask.c, what it does when told something in client_hear.c. Called by world.c for its
- * timers and letters, and by faults. */
+/* client: start, end, pause and connections of a simulated program. What it says is in
+ * client_ask.c, what it does about messages in client_hear.c. */
 #include "client.h"
 
 #include <assert.h>
@@ -12,7 +11,7 @@
 
 static bool has_session(const struct client *client)
 {
-	return client->plan->binding == BIND_NATIVE || client->plan->binding == BIND_TAB;
+	return client->scenario->binding == BIND_NATIVE || client->scenario->binding == BIND_TAB;
 }
 
 void client_start(struct world *w, struct client *client)
@@ -23,12 +22,12 @@ void client_start(struct world *w, struct client *client)
 	client->state = has_session(client) ? CLIENT_OFFLINE : CLIENT_READY;
 	client->conn = client->session = 0;
 	client->claim_count = 0;
-	client->linger_ms = core_linger_ms(&w->broker.config, client->plan->binding);
+	client->linger_ms = core_linger_ms(&w->broker.config, client->scenario->binding);
 	client->silence_t = client->broke_ms = INT64_MAX;
 	if (has_session(client))
 		client_set_timer(w, client, TIMER_CONNECT, 0, rng_between(&w->rng, 0, 200));
 	client_set_timer(w, client, TIMER_THINK, 0,
-			 rng_between(&w->rng, 10, 10 + client->plan->think_ms_max));
+			 rng_between(&w->rng, 10, 10 + client->scenario->think_ms_max));
 }
 
 static void connect_session(struct world *w, struct client *client)
@@ -52,16 +51,16 @@ static void fall_silent(struct world *w, struct client *client)
 	if (client->state == CLIENT_READY || w->t < client->silence_t)
 		return;
 	client->silence_t = INT64_MAX;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client != (int)client->index || want->life != client->life)
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client != (int)client->index || job->life != client->life)
 			continue;
 		if (rng_chance(&w->rng, world_permille(w, FAULT_IGNORE_REVOKE))) {
 			world_count(w, FAULT_IGNORE_REVOKE);
-			want->ignores = true;
+			job->ignores = true;
 			continue;
 		}
-		client_stop(w, client, want, client->linger_ms / 2 * 8 / 10);
+		client_stop(w, client, job, client->linger_ms / 2 * 8 / 10);
 	}
 }
 
@@ -82,7 +81,7 @@ static void unpause(struct world *w, struct client *client)
 	if (!client->paused)
 		return;
 	client->paused = false;
-	trace_line(&w->trace, "%s goes on", client->plan->name);
+	trace_line(&w->trace, "%s goes on", client->scenario->name);
 	/* In the order in which it would have happened; a handler may pause or kill it again. */
 	size_t count = client->deferred_count;
 	struct item *items = client->deferred;
@@ -90,7 +89,7 @@ static void unpause(struct world *w, struct client *client)
 	client->deferred_count = client->deferred_capacity = 0;
 	for (size_t i = 0; i < count; i++) {
 		items[i].t = w->t;
-		agenda_add(&w->agenda, items[i]);
+		event_queue_add(&w->event_queue, items[i]);
 	}
 	free(items);
 }
@@ -126,45 +125,46 @@ void client_timer(struct world *w, const struct item *item)
 	else if (what == TIMER_THINK)
 		client_ask_new(w, client);
 	else if (what >= TIMER_ACCEPT) {
-		struct want *want = want_of(w, item->subject);
-		if (want->stage != WANT_OVER)
-			client_want_timer(w, client, what, want);
+		struct job *job = job_of(w, item->subject);
+		if (job->stage != JOB_OVER)
+			client_job_timer(w, client, what, job);
 	}
 }
 
 /* A GRANTED that nobody reads gives nobody the GPU. */
-static void lost_letter(struct world *w, const struct letter *letter)
+static void lost_envelope(struct world *w, const struct envelope *envelope)
 {
-	if (letter->kind != LETTER_SEND || letter->effect.send.msg != SEND_GRANTED)
+	if (envelope->kind != ENVELOPE_SEND || envelope->effect.send.msg != SEND_GRANTED)
 		return;
-	struct want *want = want_of_lease(w, letter->effect.send.lease);
-	if (!want || want->stage == WANT_HELD)
+	struct job *job = job_of_lease(w, envelope->effect.send.lease);
+	if (!job || job->stage == JOB_HELD)
 		return;
-	want_stop(w, want);
-	client_turn_unread(w, want);
+	job_stop(w, job);
+	client_turn_unread(w, job);
 }
 
 void client_arrive(struct world *w, const struct item *item)
 {
-	struct letter *letter = item->letter;
-	struct conn *conn = net_conn(w, letter->conn);
+	struct envelope *envelope = item->envelope;
+	struct conn *conn = net_conn(w, envelope->conn);
 	struct client *client = conn->client < 0 ? NULL : &w->clients[conn->client];
 	bool alive = client && client->life == conn->life && client->state != CLIENT_DEAD;
 	if (alive && client->paused) {
 		defer(client, item);
 		return;
 	}
-	bool reads = alive && (conn->client_open || (letter->kind == LETTER_EOF && letter->want));
+	bool reads =
+		alive && (conn->client_open || (envelope->kind == ENVELOPE_EOF && envelope->job));
 	if (!reads) {
-		lost_letter(w, letter);
-	} else if (letter->kind == LETTER_EOF) {
+		lost_envelope(w, envelope);
+	} else if (envelope->kind == ENVELOPE_EOF) {
 		conn->client_open = false;
-		want_stop_unheard(w, conn); /* what is still on its way is read by nobody */
+		job_stop_unheard(w, conn); /* what is still on its way is read by nobody */
 		client_lose_conn(w, client, conn->id);
 	} else {
-		client_hear(w, client, letter);
+		client_hear(w, client, envelope);
 	}
-	net_free(w, letter);
+	net_free(w, envelope);
 }
 
 void client_pause(struct world *w, struct client *client, int64_t pause_ms)
@@ -173,7 +173,8 @@ void client_pause(struct world *w, struct client *client, int64_t pause_ms)
 		return;
 	world_count(w, FAULT_PAUSE);
 	client->paused = client->stood_still = true;
-	trace_line(&w->trace, "%s is stopped for %lld ms", client->plan->name, (long long)pause_ms);
+	trace_line(&w->trace, "%s is stopped for %lld ms", client->scenario->name,
+		   (long long)pause_ms);
 	client_set_timer(w, client, TIMER_UNPAUSE, 0, pause_ms);
 }
 
@@ -181,13 +182,13 @@ void client_pause(struct world *w, struct client *client, int64_t pause_ms)
  * linger after the broker saw the close, see check.c). */
 static void drop_uses(struct world *w, struct client *client, bool machine_off)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client != (int)client->index || want->life != client->life)
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client != (int)client->index || job->life != client->life)
 			continue;
-		if (machine_off || client->plan->binding != BIND_TAB)
-			want_stop(w, want);
-		want->stage = WANT_OVER;
+		if (machine_off || client->scenario->binding != BIND_TAB)
+			job_stop(w, job);
+		job->stage = JOB_OVER;
 	}
 	client->claim_count = 0;
 }
@@ -197,8 +198,8 @@ static void free_deferred(struct world *w, struct client *client)
 	for (size_t i = 0; i < client->deferred_count; i++) {
 		if (client->deferred[i].kind != ITEM_TO_CLIENT)
 			continue;
-		lost_letter(w, client->deferred[i].letter);
-		net_free(w, client->deferred[i].letter);
+		lost_envelope(w, client->deferred[i].envelope);
+		net_free(w, client->deferred[i].envelope);
 	}
 	client->deferred_count = 0;
 	client->paused = false;
@@ -206,10 +207,10 @@ static void free_deferred(struct world *w, struct client *client)
 
 static void close_conns(struct world *w, const struct client *client, bool clean)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		struct conn *conn = net_conn(w, want->conn);
-		if (conn && want->client == (int)client->index)
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		struct conn *conn = net_conn(w, job->conn);
+		if (conn && job->client == (int)client->index)
 			net_close_client(w, conn, clean);
 	}
 	struct conn *conn = net_conn(w, client->conn);
@@ -221,13 +222,13 @@ void client_die(struct world *w, struct client *client)
 {
 	if (client->state == CLIENT_DEAD)
 		return;
-	trace_line(&w->trace, "%s dies", client->plan->name);
+	trace_line(&w->trace, "%s dies", client->scenario->name);
 	drop_uses(w, client, false);
 	free_deferred(w, client);
 	close_conns(w, client, rng_chance(&w->rng, 500));
 	client->state = CLIENT_DEAD;
 	client->life++;
-	if (client->plan->binding == BIND_NATIVE && client->session > 0 &&
+	if (client->scenario->binding == BIND_NATIVE && client->session > 0 &&
 	    !fault_unwatched(client, client->life - 1))
 		fault_exit(w, client->session);
 	if (!w->healed)
@@ -238,8 +239,8 @@ void client_signal(struct world *w, struct client *client, int signo)
 {
 	if (client->state == CLIENT_DEAD)
 		return;
-	bool obeys = !client->plan->deaf && !client->paused;
-	trace_line(&w->trace, "%s gets signal %d", client->plan->name, signo);
+	bool obeys = !client->scenario->deaf && !client->paused;
+	trace_line(&w->trace, "%s gets signal %d", client->scenario->name, signo);
 	if (signo == SIGKILL) {
 		int64_t after_ms = rng_between(&w->rng, 0, 50);
 		if (rng_chance(&w->rng, world_permille(w, FAULT_STUCK))) {
@@ -254,37 +255,37 @@ void client_signal(struct world *w, struct client *client, int signo)
 
 void client_cut(struct world *w, struct client *client)
 {
-	if (client->state == CLIENT_DEAD || client->plan->binding == BIND_PROXIED)
+	if (client->state == CLIENT_DEAD || client->scenario->binding == BIND_PROXIED)
 		return;
 	struct conn *open = net_conn(w, client->conn);
-	for (size_t i = 0; !open && i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client == (int)client->index && want->life == client->life)
-			open = net_conn(w, want->conn);
+	for (size_t i = 0; !open && i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client == (int)client->index && job->life == client->life)
+			open = net_conn(w, job->conn);
 	}
 	if (!open || !open->client_open || !open->broker_open)
 		return;
 	world_count(w, FAULT_CUT);
 	trace_line(&w->trace, "conn %llu of %s breaks", (unsigned long long)open->id,
-		   client->plan->name);
+		   client->scenario->name);
 	net_close_client(w, open, false);
 	if (!client->paused)
 		client_lose_conn(w, client, open->id);
 	if (!client->paused)
 		return;
-	struct letter *letter = net_letter(w, LETTER_EOF, open->id);
-	letter->want = 1; /* it hears of it when it goes on, though its side is closed */
-	defer(client, &(struct item){.kind = ITEM_TO_CLIENT, .letter = letter});
+	struct envelope *envelope = net_envelope(w, ENVELOPE_EOF, open->id);
+	envelope->job = 1; /* it hears of it when it goes on, though its side is closed */
+	defer(client, &(struct item){.kind = ITEM_TO_CLIENT, .envelope = envelope});
 }
 
 void client_reload(struct world *w, struct client *client)
 {
 	struct conn *conn = net_conn(w, client->conn);
-	if (client->plan->binding != BIND_TAB || client->state != CLIENT_READY || client->paused ||
-	    !conn || !conn->client_open)
+	if (client->scenario->binding != BIND_TAB || client->state != CLIENT_READY ||
+	    client->paused || !conn || !conn->client_open)
 		return;
 	world_count(w, FAULT_RELOAD);
-	trace_line(&w->trace, "%s reloads", client->plan->name);
+	trace_line(&w->trace, "%s reloads", client->scenario->name);
 	net_close_client(w, conn, true);
 	client_lose_conn(w, client, conn->id);
 }

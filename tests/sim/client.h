@@ -1,13 +1,13 @@
 /* client: a simulated program: native, tab, stream, plain HTTP or the gateway. Honest or not, it
  * only knows what messages and signals told it. */
 #pragma once
-#include "agenda.h"
 #include "core/event.h"
-#include "plan.h"
+#include "event_queue.h"
+#include "scenario.h"
 
 struct world;
-struct want;
-struct letter;
+struct job;
+struct envelope;
 
 enum client_state {
 	CLIENT_DEAD,
@@ -24,7 +24,7 @@ enum timer {
 	TIMER_DIE,
 	TIMER_RESPAWN,
 	TIMER_HTTP_DONE, /* the last timer with a client as subject */
-	TIMER_ACCEPT,    /* from here on the subject is a want */
+	TIMER_ACCEPT,    /* from here on the subject is a job */
 	TIMER_RELEASE,
 	TIMER_REQUEUE,
 	TIMER_YIELDING,
@@ -41,7 +41,7 @@ enum timer {
 
 struct client {
 	unsigned index;
-	const struct client_plan *plan;
+	const struct client_scenario *scenario;
 	uint32_t life; /* rises when the process dies */
 	int64_t pid;
 	uint64_t pid_start;
@@ -64,9 +64,9 @@ struct client {
 };
 
 /* client_gateway.c */
-void client_gateway_draw(struct want *want);
-void client_gateway_unload(struct world *w, struct client *client, struct want *want);
-void client_gateway_lost(struct world *w, struct client *client, struct want *want);
+void client_gateway_draw(struct job *job);
+void client_gateway_unload(struct world *w, struct client *client, struct job *job);
+void client_gateway_lost(struct world *w, struct client *client, struct job *job);
 
 void client_start(struct world *w, struct client *client);
 void client_timer(struct world *w, const struct item *item);
@@ -85,40 +85,40 @@ void client_set_timer(struct world *w, struct client *client, enum timer what, u
 void client_hello(struct world *w, struct client *client);
 void client_ask_new(struct world *w, struct client *client);
 void client_ask_one(struct world *w, struct client *client); /* now, whatever it has */
-void client_want_timer(struct world *w, struct client *client, enum timer what, struct want *want);
-void client_release(struct world *w, struct want *want, bool requeue);
+void client_job_timer(struct world *w, struct client *client, enum timer what, struct job *job);
+void client_release(struct world *w, struct job *job, bool requeue);
 void client_bye(struct world *w, struct client *client);
 void client_send_alive(struct world *w, struct client *client);
 
 /* client_inside.c: what they load, and whom they run inside of. */
-void client_draw_inside(struct world *w, const struct client *client, struct want *want);
-/* From its grant on: loading, perhaps for ever. Then how long it keeps its lease in all. */
-void client_plan_ready(struct world *w, struct client *client, struct want *want);
-int64_t client_work_ms(struct world *w, const struct want *want);
-void client_say_ready(struct world *w, struct client *client, struct want *want);
+void client_draw_inside(struct world *w, const struct client *client, struct job *job);
+/* From its grant on: loading, perhaps forever. Then how long it keeps its lease in all. */
+void client_schedule_ready(struct world *w, struct client *client, struct job *job);
+int64_t client_work_ms(struct world *w, const struct job *job);
+void client_say_ready(struct world *w, struct client *client, struct job *job);
 /* A new exchange of plain HTTP or a stream, or the session's connection; NULL: not now. */
-struct letter *client_act(struct world *w, struct client *client, struct want *want,
-			  enum event_type type);
+struct envelope *client_act(struct world *w, struct client *client, struct job *job,
+			    enum event_type type);
 
 /* Under a new request, or the same again; false: not now. */
-bool client_ask_for(struct world *w, struct client *client, struct want *want);
-void client_cancel(struct world *w, struct client *client, struct want *want);
+bool client_ask_for(struct world *w, struct client *client, struct job *job);
+void client_cancel(struct world *w, struct client *client, struct job *job);
 
 /* client_park.c: jobs that can be frozen. */
-bool client_may_park(const struct world *w, const struct client *client, const struct want *want);
-/* Gives its turn back and keeps its memory. Moves the wants. */
-void client_park(struct world *w, struct client *client, struct want *want);
-void client_unpark(struct world *w, struct client *client, struct want *want); /* it goes */
+bool client_may_park(const struct world *w, const struct client *client, const struct job *job);
+/* Gives its turn back and keeps its memory. Moves the jobs. */
+void client_park(struct world *w, struct client *client, struct job *job);
+void client_unpark(struct world *w, struct client *client, struct job *job); /* it goes */
 /* A claim for the turn of a parked lease, or such a lease: now and then. */
-void client_watch_parked(struct world *w, struct client *client, struct want *want);
+void client_watch_parked(struct world *w, struct client *client, struct job *job);
 /* Such a claim was granted; was refused; was granted, and nobody reads it. */
-void client_resume(struct world *w, struct client *client, struct want *turn);
-void client_park_refused(struct world *w, struct want *turn);
-void client_turn_unread(struct world *w, const struct want *turn);
+void client_resume(struct world *w, struct client *client, struct job *turn);
+void client_park_refused(struct world *w, struct job *turn);
+void client_turn_unread(struct world *w, const struct job *turn);
 
 /* client_hear.c: what clients do about what they are told. */
-void client_hear(struct world *w, struct client *client, const struct letter *letter);
+void client_hear(struct world *w, struct client *client, const struct envelope *envelope);
 void client_lose_conn(struct world *w, struct client *client, uint64_t conn);
 /* Stops the work, which takes a slow one up to max_ms, and says so only then. */
-void client_stopped(struct world *w, struct client *client, struct want *want);
-void client_stop(struct world *w, struct client *client, struct want *want, int64_t max_ms);
+void client_stopped(struct world *w, struct client *client, struct job *job);
+void client_stop(struct world *w, struct client *client, struct job *job, int64_t max_ms);

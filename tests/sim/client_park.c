@@ -5,45 +5,44 @@
 
 enum { WATCH_MS_MAX = 5000, LEFT_MS_MIN = 50 };
 
-static void want_timer(struct world *w, struct client *client, enum timer what,
-		       const struct want *want, int64_t after_ms)
+static void job_timer(struct world *w, struct client *client, enum timer what,
+		      const struct job *job, int64_t after_ms)
 {
-	client_set_timer(w, client, what, want->uid, after_ms);
+	client_set_timer(w, client, what, job->uid, after_ms);
 }
 
-static bool is_held(const struct want *want)
+static bool is_held(const struct job *job)
 {
-	return want->stage == WANT_HELD && !want->done && !want->stopping;
+	return job->stage == JOB_HELD && !job->done && !job->stopping;
 }
 
-static bool is_own(const struct want *want, const struct want *other)
+static bool is_own(const struct job *job, const struct job *other)
 {
-	return want->client == other->client && want->life == other->life;
+	return job->client == other->client && job->life == other->life;
 }
 
 /* The claim for its turn, or NULL. */
-static struct want *turn_of(struct world *w, const struct want *lease)
+static struct job *turn_of(struct world *w, const struct job *lease)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->resumes == lease->lease && is_own(want, lease) &&
-		    want->stage != WANT_OVER)
-			return want;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->resumes == lease->lease && is_own(job, lease) && job->stage != JOB_OVER)
+			return job;
 	}
 	return NULL;
 }
 
-static struct want *lease_of(struct world *w, const struct want *turn)
+static struct job *lease_of(struct world *w, const struct job *turn)
 {
-	struct want *lease = want_of_lease(w, turn->resumes);
+	struct job *lease = job_of_lease(w, turn->resumes);
 	return lease && is_own(turn, lease) ? lease : NULL;
 }
 
-/* Moves the wants. */
+/* Moves the jobs. */
 static void ask_turn(struct world *w, struct client *client, uint64_t uid)
 {
-	struct want *turn = want_new(w, (int)client->index);
-	struct want *lease = want_of(w, uid);
+	struct job *turn = job_new(w, (int)client->index);
+	struct job *lease = job_of(w, uid);
 	turn->binding = lease->binding;
 	turn->browser = lease->browser;
 	turn->cls = lease->cls;
@@ -58,102 +57,102 @@ static void ask_turn(struct world *w, struct client *client, uint64_t uid)
 	turn->asked_t = -1;
 	client->claim_count++;
 	w->tally.claims++;
-	want_timer(w, client, TIMER_PARKED, turn, rng_between(&w->park_rng, 100, WATCH_MS_MAX));
+	job_timer(w, client, TIMER_PARKED, turn, rng_between(&w->park_rng, 100, WATCH_MS_MAX));
 	if (!client_ask_for(w, client, turn))
-		want_over(w, turn);
+		job_over(w, turn);
 }
 
-bool client_may_park(const struct world *w, const struct client *client, const struct want *want)
+bool client_may_park(const struct world *w, const struct client *client, const struct job *job)
 {
-	return client->plan->park_permille > 0 && !w->healed && client->state == CLIENT_READY &&
-	       is_held(want) && want->uses && want->uses_need.slots > 0 && !want->resident &&
-	       want->parked_slots == 0 && want->resumes == 0;
+	return client->scenario->park_permille > 0 && !w->healed && client->state == CLIENT_READY &&
+	       is_held(job) && job->uses && job->uses_need.slots > 0 && !job->resident &&
+	       job->parked_slots == 0 && job->resumes == 0;
 }
 
-void client_park(struct world *w, struct client *client, struct want *want)
+void client_park(struct world *w, struct client *client, struct job *job)
 {
-	uint64_t uid = want->uid;
-	want->parked_slots = want->uses_need.slots;
-	want->uses_need.slots = 0; /* it is frozen before it says so */
-	want->work_left_ms = want->hold_ms - (w->t - want->granted_t);
-	trace_line(&w->trace, "want %llu is frozen", (unsigned long long)uid);
-	want_timer(w, client, TIMER_PARKED, want, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
+	uint64_t uid = job->uid;
+	job->parked_slots = job->uses_need.slots;
+	job->uses_need.slots = 0; /* it is frozen before it says so */
+	job->work_left_ms = job->hold_ms - (w->t - job->granted_t);
+	trace_line(&w->trace, "job %llu is frozen", (unsigned long long)uid);
+	job_timer(w, client, TIMER_PARKED, job, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
 	ask_turn(w, client, uid);
 }
 
 /* The frozen one is asked for its memory, or is over: nobody waits for its turn any more. */
-void client_unpark(struct world *w, struct client *client, struct want *want)
+void client_unpark(struct world *w, struct client *client, struct job *job)
 {
-	struct want *turn = turn_of(w, want);
-	want->parked_slots = 0;
+	struct job *turn = turn_of(w, job);
+	job->parked_slots = 0;
 	if (turn)
 		client_cancel(w, client, turn);
 }
 
 /* Its turn was refused, ran out of time, or got lost. */
-static void watch_lease(struct world *w, struct client *client, struct want *want)
+static void watch_lease(struct world *w, struct client *client, struct job *job)
 {
-	if (want->parked_slots == 0 || !is_held(want))
+	if (job->parked_slots == 0 || !is_held(job))
 		return;
-	want_timer(w, client, TIMER_PARKED, want, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
-	if (client->state != CLIENT_READY || turn_of(w, want))
+	job_timer(w, client, TIMER_PARKED, job, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
+	if (client->state != CLIENT_READY || turn_of(w, job))
 		return;
 	if (w->healed || rng_chance(&w->park_rng, 300))
-		client_release(w, want, false);
+		client_release(w, job, false);
 	else
-		ask_turn(w, client, want->uid);
+		ask_turn(w, client, job->uid);
 }
 
-static void watch_turn(struct world *w, struct client *client, struct want *turn)
+static void watch_turn(struct world *w, struct client *client, struct job *turn)
 {
-	const struct want *lease = lease_of(w, turn);
-	want_timer(w, client, TIMER_PARKED, turn, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
+	const struct job *lease = lease_of(w, turn);
+	job_timer(w, client, TIMER_PARKED, turn, rng_between(&w->park_rng, 500, WATCH_MS_MAX));
 	if (lease && is_held(lease) && lease->parked_slots > 0)
 		return;
-	if (turn->stage == WANT_HELD)
+	if (turn->stage == JOB_HELD)
 		client_release(w, turn, false);
 	else
 		client_cancel(w, client, turn);
 }
 
-void client_watch_parked(struct world *w, struct client *client, struct want *want)
+void client_watch_parked(struct world *w, struct client *client, struct job *job)
 {
-	if (want->resumes != 0)
-		watch_turn(w, client, want);
+	if (job->resumes != 0)
+		watch_turn(w, client, job);
 	else
-		watch_lease(w, client, want);
+		watch_lease(w, client, job);
 }
 
 /* Asked for its memory meanwhile it will not go on: then the turn is a lease like any other. */
-void client_resume(struct world *w, struct client *client, struct want *turn)
+void client_resume(struct world *w, struct client *client, struct job *turn)
 {
-	struct want *lease = lease_of(w, turn);
-	turn->stage = WANT_HELD;
+	struct job *lease = lease_of(w, turn);
+	turn->stage = JOB_HELD;
 	if (!lease || !is_held(lease) || lease->parked_slots == 0 || lease->asked_to_yield) {
 		client_release(w, turn, false);
 		return;
 	}
-	want_over(w, turn);
+	job_over(w, turn);
 	lease->parked_slots = 0;
 	lease->granted_t = w->t;
 	lease->hold_ms = lease->work_left_ms > LEFT_MS_MIN ? lease->work_left_ms : LEFT_MS_MIN;
 	w->tally.resumes++;
-	trace_line(&w->trace, "want %llu goes on", (unsigned long long)lease->uid);
-	want_timer(w, client, TIMER_RELEASE, lease, lease->hold_ms);
+	trace_line(&w->trace, "job %llu goes on", (unsigned long long)lease->uid);
+	job_timer(w, client, TIMER_RELEASE, lease, lease->hold_ms);
 }
 
 /* It can not be frozen: it goes, as it was asked to. */
-void client_park_refused(struct world *w, struct want *turn)
+void client_park_refused(struct world *w, struct job *turn)
 {
-	struct want *lease = lease_of(w, turn);
-	want_over(w, turn);
+	struct job *lease = lease_of(w, turn);
+	job_over(w, turn);
 	if (lease && is_held(lease) && lease->parked_slots > 0)
 		client_release(w, lease, lease->asked_to_yield);
 }
 
-void client_turn_unread(struct world *w, const struct want *turn)
+void client_turn_unread(struct world *w, const struct job *turn)
 {
-	struct want *lease = turn->resumes != 0 ? lease_of(w, turn) : NULL;
+	struct job *lease = turn->resumes != 0 ? lease_of(w, turn) : NULL;
 	if (lease && lease->parked_slots > 0)
 		lease->uses_need.slots = 0;
 }

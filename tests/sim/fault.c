@@ -1,5 +1,5 @@
 /* fault: the timed faults: when they strike, what they do, when they pass. Faults that strike while
- * a client acts are drawn where the act is. Called by world.c from the agenda. */
+ * a client acts are drawn where the act is. Called by world.c from the event_queue. */
 #include "fault.h"
 
 #include "world.h"
@@ -12,20 +12,21 @@ enum { STALL_EVERY_MS = 4000 };
 void fault_heal_later(struct world *w, enum fault fault, uint64_t subject, int64_t lo_ms,
 		      int64_t hi_ms)
 {
-	agenda_add(&w->agenda, (struct item){.t = w->t + rng_between(&w->rng, lo_ms, hi_ms),
-					     .kind = ITEM_HEAL,
-					     .what = fault,
-					     .subject = subject});
+	event_queue_add(&w->event_queue,
+			(struct item){.t = w->t + rng_between(&w->rng, lo_ms, hi_ms),
+				      .kind = ITEM_HEAL,
+				      .what = fault,
+				      .subject = subject});
 }
 
 static void schedule(struct world *w, enum fault fault)
 {
-	int64_t every_ms = w->plan.every_ms[fault];
+	int64_t every_ms = w->scenario.every_ms[fault];
 	if (every_ms > 0)
-		agenda_add(&w->agenda,
-			   (struct item){.t = w->t + rng_between(&w->rng, 1, 2 * every_ms),
-					 .kind = ITEM_FAULT,
-					 .what = fault});
+		event_queue_add(&w->event_queue,
+				(struct item){.t = w->t + rng_between(&w->rng, 1, 2 * every_ms),
+					      .kind = ITEM_FAULT,
+					      .what = fault});
 }
 
 void fault_schedule_all(struct world *w)
@@ -61,10 +62,10 @@ static void stall_again(struct world *w)
 
 static uint64_t some_lease(struct world *w)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (want->live && rng_chance(&w->rng, 500))
-			return want->lease;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->live && rng_chance(&w->rng, 500))
+			return job->lease;
 	}
 	return 0;
 }
@@ -76,14 +77,14 @@ static bool post_admin(struct world *w, enum admin_act act)
 		return false;
 	conn->exchange = true;
 	conn->asks = EVENT_ADMIN;
-	struct letter *letter = net_letter(w, LETTER_EVENT, conn->id);
-	letter->event.type = EVENT_ADMIN;
-	letter->event.admin.act = act;
-	letter->event.admin.who = "operator";
-	letter->event.admin.reason = "the simulator says so";
+	struct envelope *envelope = net_envelope(w, ENVELOPE_EVENT, conn->id);
+	envelope->event.type = EVENT_ADMIN;
+	envelope->event.admin.act = act;
+	envelope->event.admin.who = "operator";
+	envelope->event.admin.reason = "the simulator says so";
 	if (act == ADMIN_YIELD || act == ADMIN_REVOKE || act == ADMIN_CANCEL)
-		letter->event.admin.lease = some_lease(w);
-	net_up(w, letter);
+		envelope->event.admin.lease = some_lease(w);
+	net_up(w, envelope);
 	return true;
 }
 
@@ -129,21 +130,21 @@ static void strike_reboot(struct world *w)
 {
 	world_count(w, FAULT_REBOOT);
 	w->boots++;
-	for (unsigned i = 0; i < w->plan.client_count; i++)
+	for (unsigned i = 0; i < w->scenario.client_count; i++)
 		client_machine_off(w, &w->clients[i]);
 	broker_crash(w, true);
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		want_stop(w, want);
-		want->stage = want->said = WANT_OVER;
-		want->live = false;
-		told_drop(want);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		job_stop(w, job);
+		job->stage = job->said = JOB_OVER;
+		job->live = false;
+		told_drop(job);
 	}
 	if (rng_chance(&w->rng, 500)) { /* power cut: only what was synced is left */
 		uint64_t epoch = w->journal.epoch;
 		journal_copy(&w->journal, &w->synced);
 		w->journal.epoch = epoch;
-		want_forget_leases(w);
+		job_forget_leases(w);
 	}
 	fault_heal_later(w, FAULT_REBOOT, w->boots, 5000, 60000);
 }
@@ -182,7 +183,7 @@ static void strike_kill(struct world *w, struct client *client)
 	if (client->state == CLIENT_DEAD)
 		return;
 	world_count(w, FAULT_KILL);
-	if (client->plan->binding != BIND_NATIVE ||
+	if (client->scenario->binding != BIND_NATIVE ||
 	    !rng_chance(&w->rng, world_permille(w, FAULT_STUCK))) {
 		client_die(w, client);
 		return;
@@ -224,7 +225,7 @@ static void strike_wall(struct world *w)
 
 static void strike(struct world *w, enum fault fault)
 {
-	struct client *client = &w->clients[rng_below(&w->rng, w->plan.client_count)];
+	struct client *client = &w->clients[rng_below(&w->rng, w->scenario.client_count)];
 	switch (fault) {
 	case FAULT_CUT:
 		client_cut(w, client);

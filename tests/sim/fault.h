@@ -1,9 +1,10 @@
-/* fault: what the two files of timed faults share, and what the world and the shell ask of them. */
+/* fault: what the two files of timed faults share, and what the world and the daemon ask of them.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "plan.h"
+#include "scenario.h"
 
 struct world;
 struct client;

@@ -1,13 +1,13 @@
 /* fault_machine: faults of GPUs and of what the kernel tells of processes, and reloads of the
- * configuration. Called by fault.c when they strike and pass, and by the shell and the clients. */
+ * configuration. Called by fault.c when they strike and pass, and by the broker and the clients. */
 #include "fault.h"
 #include "world.h"
 
 static void strike_gpu(struct world *w, enum fault fault)
 {
-	uint32_t gpu = (uint32_t)rng_below(&w->rng, w->plan.config.gpu_count);
+	uint32_t gpu = (uint32_t)rng_below(&w->rng, w->scenario.config.gpu_count);
 	uint32_t bit = UINT32_C(1) << gpu;
-	const struct gpu_config *g = &w->plan.config.gpus[gpu];
+	const struct gpu_config *g = &w->scenario.config.gpus[gpu];
 	if (fault == FAULT_UNMANAGED) {
 		if (w->unmanaged_bytes[gpu] > 0 || !g->vram_known)
 			return;
@@ -37,10 +37,10 @@ static void heal_gpu(struct world *w, enum fault fault, uint64_t gpu)
 
 static void post_config(struct world *w)
 {
-	struct letter *letter = broker_event(w, EVENT_CONFIG);
-	letter->event.config = &w->config_next;
+	struct envelope *envelope = broker_event(w, EVENT_CONFIG);
+	envelope->event.config = &w->config_next;
 	told_taint(w);
-	broker_post(w, letter);
+	broker_post(w, envelope);
 }
 
 static void strike_config(struct world *w, enum fault fault)
@@ -51,9 +51,9 @@ static void strike_config(struct world *w, enum fault fault)
 	if (fault == FAULT_OBSERVE) {
 		w->config_next = w->broker.config;
 	} else if (fault == FAULT_REGPU) {
-		plan_redraw_gpus(&w->plan, &w->config_next, &w->unkind_rng);
+		scenario_redraw_gpus(&w->scenario, &w->config_next, &w->unkind_rng);
 	} else {
-		plan_redraw_config(&w->plan, &w->config_next, &w->rng);
+		scenario_redraw_config(&w->scenario, &w->config_next, &w->rng);
 		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 			w->config_next.gpus[gpu] = w->broker.config.gpus[gpu];
 		w->config_next.gpu_count = w->broker.config.gpu_count;
@@ -64,12 +64,12 @@ static void strike_config(struct world *w, enum fault fault)
 
 void fault_restore_config(struct world *w)
 {
-	if (w->plan.every_ms[FAULT_REGPU] == 0 && w->plan.every_ms[FAULT_OBSERVE] == 0)
+	if (w->scenario.every_ms[FAULT_REGPU] == 0 && w->scenario.every_ms[FAULT_OBSERVE] == 0)
 		return;
 	w->config_next = w->broker.config;
-	if (w->plan.every_ms[FAULT_REGPU] > 0)
-		plan_widen_gpus(&w->plan, &w->config_next);
-	w->config_next.observe = w->plan.config.observe;
+	if (w->scenario.every_ms[FAULT_REGPU] > 0)
+		scenario_widen_gpus(&w->scenario, &w->config_next);
+	w->config_next.observe = w->scenario.config.observe;
 	if (w->broker.state == BROKER_DOWN)
 		w->broker.config = w->config_next;
 	else
@@ -78,18 +78,18 @@ void fault_restore_config(struct world *w)
 
 static void tell_reach(struct world *w, uint64_t session, enum peer_reach reach)
 {
-	struct letter *letter = broker_event(w, EVENT_PEER_REACH);
-	letter->event.peer.session = session;
-	letter->event.peer.reach = reach;
-	letter->event.peer.why = "the simulator says so";
-	broker_post(w, letter);
+	struct envelope *envelope = broker_event(w, EVENT_PEER_REACH);
+	envelope->event.peer.session = session;
+	envelope->event.peer.reach = reach;
+	envelope->event.peer.why = "the simulator says so";
+	broker_post(w, envelope);
 }
 
 void fault_welcome(struct world *w, struct client *client, uint64_t session)
 {
 	bool was_blind = client->blind_session > 0;
 	client->blind_session = 0;
-	if (client->plan->binding != BIND_NATIVE ||
+	if (client->scenario->binding != BIND_NATIVE ||
 	    !rng_chance(&w->unkind_rng, world_permille(w, FAULT_PIDFD)))
 		return;
 	client->blind_session = session;
@@ -109,9 +109,9 @@ bool fault_unwatched(const struct client *client, uint32_t life)
 
 void fault_exit(struct world *w, uint64_t session)
 {
-	struct letter *letter = broker_event(w, EVENT_PEER_EXIT);
-	letter->event.peer.session = session;
-	broker_post(w, letter);
+	struct envelope *envelope = broker_event(w, EVENT_PEER_EXIT);
+	envelope->event.peer.session = session;
+	broker_post(w, envelope);
 }
 
 /* The next try to watch it succeeds, or shows that it is gone. */

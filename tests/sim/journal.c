@@ -1,6 +1,6 @@
 /* journal: rows by id, through codec_encode and codec_decode in both directions, so a field that
  * the codec forgets is a field that the simulated restart forgets. It judges only the codec. Called
- * by the shell (broker.c), read by the checks. */
+ * by the broker (broker.c), read by the checks. */
 #include "journal.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* judge: names of the judges, and how one speaks. Called by main.c for its options. */
+/* judge: the names of the judges, and how one reports. */
 #include "judge.h"
 
 #include <stdarg.h>

@@ -1,13 +1,13 @@
-/* judge: what a world must be like for those who live in it, judged from outside: by the messages
- * that were sent, by the records that were committed and by what clients in truth do, never by the
- * core's ledger. Each judge has a name and can be turned off by it, so that one alone must see a
- * fault. The invariants in check*.c are always on. */
+/* judge: test oracles, which see the run from outside: the messages that were sent, the records
+ * that were committed and what clients really do, never the core's ledger. Each has a name by which
+ * it can be switched off, so that a fault can be shown to be seen by one alone. The invariants in
+ * check*.c are always on. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
 struct world;
-struct want;
+struct job;
 struct effect;
 struct event;
 struct claim_record;
@@ -47,32 +47,32 @@ _Noreturn void judge_fail(struct world *w, enum judge judge, const char *format,
 /* judge_told.c: the clock stops for all; a wait begins (its record says queued), goes on, ends in
  * an offer, ends in none. */
 void told_taint(struct world *w);
-void told_begin(struct world *w, struct want *want, int64_t begin_t);
+void told_begin(struct world *w, struct job *job, int64_t begin_t);
 void told_turn(struct world *w);
-void told_end(struct world *w, struct want *want);
-void told_drop(struct want *want);
+void told_end(struct world *w, struct job *job);
+void told_drop(struct job *job);
 
 /* judge_share.c, judge_idle.c: the end of a loop turn. */
 void share_turn(struct world *w);
 void idle_turn(struct world *w);
 /* judge_evict.c: a lease is asked to leave for memory; a claim is offered room. */
-void evict_asked(struct world *w, struct want *want, uint64_t for_lease, bool in_this_step);
-void evict_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
-void evict_offered(struct world *w, struct want *want);
+void evict_asked(struct world *w, struct job *job, uint64_t for_lease, bool in_this_step);
+void evict_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);
+void evict_offered(struct world *w, struct job *job);
 void evict_step(struct world *w); /* after all effects of a step */
 void evict_turn(struct world *w);
 /* judge_yield.c */
-void yield_sent(struct world *w, struct want *want, const struct effect *fx);
-void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
+void yield_sent(struct world *w, struct job *job, const struct effect *fx);
+void yield_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);
 void yield_step(struct world *w); /* after all effects of a step */
 void yield_turn(struct world *w);
 /* judge_load.c */
-void load_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
+void load_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);
 void load_turn(struct world *w);
 /* judge_inside.c */
-void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends);
-void inside_sent(struct world *w, struct want *want, const struct effect *fx);
+void inside_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);
+void inside_sent(struct world *w, struct job *job, const struct effect *fx);
 void inside_step(struct world *w, const struct event *event);
 void inside_turn(struct world *w);
 /* By their newest records others run inside it. */
-bool inside_anybody(struct world *w, const struct want *want);
+bool inside_anybody(struct world *w, const struct job *job);

@@ -52,12 +52,12 @@ static bool may_keep(const struct outside *outside, const struct claim_record *o
 }
 
 /* It waits, or died just now and the broker may not have heard of it. */
-static bool may_wait(struct world *w, const struct want *want)
+static bool may_wait(struct world *w, const struct job *job)
 {
-	const struct claim_record *rec = outside_row(w, want);
-	bool died = want->binding <= BIND_TAB && w->clients[want->client].life != want->life;
+	const struct claim_record *rec = outside_row(w, job);
+	bool died = job->binding <= BIND_TAB && w->clients[job->client].life != job->life;
 
-	return outside_waits(w, want) ||
+	return outside_waits(w, job) ||
 	       (died && rec && rec->state == CLAIM_QUEUED && rec->host == 0);
 }
 
@@ -65,8 +65,8 @@ static bool may_wait(struct world *w, const struct want *want)
 static bool is_kept_by_lack(struct world *w, const struct outside *outside,
 			    const struct claim_record *row)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *other = want_of(w, w->wants.active[i]);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *other = job_of(w, w->jobs.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
 		if (rec && rec != row && may_wait(w, other) && is_possible(outside, &rec->need) &&
 		    !fits_now(w, outside, &rec->need) && may_keep(outside, rec, row))
@@ -76,14 +76,14 @@ static bool is_kept_by_lack(struct world *w, const struct outside *outside,
 }
 
 /* So does one that would fit if nothing were kept from it. */
-static bool is_blocked(struct world *w, const struct outside *outside, const struct want *want)
+static bool is_blocked(struct world *w, const struct outside *outside, const struct job *job)
 {
-	const struct claim_record *row = outside_row(w, want);
+	const struct claim_record *row = outside_row(w, job);
 
 	if (is_kept_by_lack(w, outside, row))
 		return true;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *other = want_of(w, w->wants.active[i]);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *other = job_of(w, w->jobs.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
 		if (rec && rec != row && may_wait(w, other) && fits_now(w, outside, &rec->need) &&
 		    may_keep(outside, rec, row) && is_kept_by_lack(w, outside, rec))
@@ -92,36 +92,36 @@ static bool is_blocked(struct world *w, const struct outside *outside, const str
 	return false;
 }
 
-static void judge_conserve(struct world *w, const struct outside *outside, struct want *want,
+static void judge_conserve(struct world *w, const struct outside *outside, struct job *job,
 			   const struct need *need)
 {
-	bool idle = fits_now(w, outside, need) && !is_blocked(w, outside, want);
-	if (!idle || want->idle_since_t == 0 || want->idle_since_t < w->tainted_t)
-		want->idle_since_t = idle ? w->t : 0;
-	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - want->idle_since_t > idle_ms_max(need))
+	bool idle = fits_now(w, outside, need) && !is_blocked(w, outside, job);
+	if (!idle || job->idle_since_t == 0 || job->idle_since_t < w->tainted_t)
+		job->idle_since_t = idle ? w->t : 0;
+	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - job->idle_since_t > idle_ms_max(need))
 		judge_fail(w, JUDGE_CONSERVE,
 			   "claim %llu (%s, %u turns, %llu MiB) waits %lld ms beside room on %#x "
 			   "that nobody before it could use",
-			   (ull)want->lease, lease_class_name((int)want->cls), need->slots,
-			   (ull)need->vram_bytes >> 20, (long long)(w->t - want->idle_since_t),
+			   (ull)job->lease, lease_class_name((int)job->cls), need->slots,
+			   (ull)need->vram_bytes >> 20, (long long)(w->t - job->idle_since_t),
 			   fits(w, outside, need));
 }
 
-static void judge_starve(struct world *w, const struct outside *outside, struct want *want,
+static void judge_starve(struct world *w, const struct outside *outside, struct job *job,
 			 const struct need *need)
 {
 	bool possible =
 		(uint32_t)__builtin_popcount(outside_possible(outside, need)) >= need->gpu_count;
-	if (!possible || want->starve_since_t == 0 || want->starve_since_t < w->tainted_t ||
-	    want->starve_since_t < want->offered_t) {
-		want->starve_since_t = possible ? w->t : 0;
-		want->starve_ahead = w->wants.active_count;
+	if (!possible || job->starve_since_t == 0 || job->starve_since_t < w->tainted_t ||
+	    job->starve_since_t < job->offered_t) {
+		job->starve_since_t = possible ? w->t : 0;
+		job->starve_ahead = w->jobs.active_count;
 	}
-	int64_t limit_ms = STARVE_MS * (int64_t)(4 + want->starve_ahead) / 4;
-	if (possible && judge_is_on(w, JUDGE_STARVE) && w->t - want->starve_since_t > limit_ms)
+	int64_t limit_ms = STARVE_MS * (int64_t)(4 + job->starve_ahead) / 4;
+	if (possible && judge_is_on(w, JUDGE_STARVE) && w->t - job->starve_since_t > limit_ms)
 		judge_fail(w, JUDGE_STARVE, "claim %llu (%s) is possible and waits %lld minutes",
-			   (ull)want->lease, lease_class_name((int)want->cls),
-			   (long long)((w->t - want->starve_since_t) / 60000));
+			   (ull)job->lease, lease_class_name((int)job->cls),
+			   (long long)((w->t - job->starve_since_t) / 60000));
 }
 
 /* Whoever uses a GPU and is excused by nothing has his room in the ledger. */
@@ -152,41 +152,41 @@ static bool is_named(const struct world *w, uint32_t gpu)
 
 /* Nothing that its client has is in use there, not even what it left behind. What nobody can name
  * is taken for that of a client that has gone, as long as it may be. */
-static bool is_unused(struct world *w, const struct want *drains, uint32_t gpus)
+static bool is_unused(struct world *w, const struct job *drains, uint32_t gpus)
 {
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		if ((gpus >> gpu & 1) && !is_named(w, gpu))
 			return false;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (want->client == drains->client && want->uses && (want->uses_mask & gpus))
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->client == drains->client && job->uses && (job->uses_mask & gpus))
 			return false;
 	}
 	for (size_t i = 0; i < w->leftover_count; i++)
-		if (want_of(w, w->leftovers[i].want)->client == drains->client &&
+		if (job_of(w, w->leftovers[i].job)->client == drains->client &&
 		    (w->leftovers[i].gpus & gpus))
 			return false;
 	return true;
 }
 
-/* What is over keeps its memory until that is measured free, and not for ever. */
-static void judge_drain(struct world *w, struct want *want)
+/* What is over keeps its memory until that is measured free, and not forever. */
+static void judge_drain(struct world *w, struct job *job)
 {
-	const struct claim_record *rec = outside_row(w, want);
+	const struct claim_record *rec = outside_row(w, job);
 	bool drains = rec && rec->state == CLAIM_DRAINING && !outside_is_host(w, rec);
-	bool unused = drains && is_unused(w, want, rec->granted_mask);
-	if (!drains || !w->well || want->drains_since_t <= w->tainted_t)
-		want->drains_since_t = drains ? w->t : 0;
-	if (!unused || !w->well || want->unused_since_t <= w->tainted_t)
-		want->unused_since_t = unused ? w->t : 0;
+	bool unused = drains && is_unused(w, job, rec->granted_mask);
+	if (!drains || !w->well || job->drains_since_t <= w->tainted_t)
+		job->drains_since_t = drains ? w->t : 0;
+	if (!unused || !w->well || job->unused_since_t <= w->tainted_t)
+		job->unused_since_t = unused ? w->t : 0;
 	if (!drains || !judge_is_on(w, JUDGE_CONSERVE))
 		return;
-	if (w->t - want->drains_since_t > w->broker.config.drain_ms_max + IDLE_MS_MAX)
-		judge_fail(w, JUDGE_CONSERVE, "lease %llu drains for %lld ms", (ull)want->lease,
-			   (long long)(w->t - want->drains_since_t));
-	if (unused && w->t - want->unused_since_t > IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS)
+	if (w->t - job->drains_since_t > w->broker.config.drain_ms_max + IDLE_MS_MAX)
+		judge_fail(w, JUDGE_CONSERVE, "lease %llu drains for %lld ms", (ull)job->lease,
+			   (long long)(w->t - job->drains_since_t));
+	if (unused && w->t - job->unused_since_t > IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS)
 		judge_fail(w, JUDGE_CONSERVE, "lease %llu drains, and all is free for %lld ms",
-			   (ull)want->lease, (long long)(w->t - want->unused_since_t));
+			   (ull)job->lease, (long long)(w->t - job->unused_since_t));
 }
 
 void idle_turn(struct world *w)
@@ -197,19 +197,19 @@ void idle_turn(struct world *w)
 	w->check.looked_t = w->t;
 	/* Who enforces nothing goes on without knowing who ran before. */
 	bool doubts = core_in_doubt(w->broker.core, broker_now(w)) ||
-		      (w->broker.config.observe && w->plan.permille[FAULT_LOST] > 0);
+		      (w->broker.config.observe && w->scenario.permille[FAULT_LOST] > 0);
 	if (judge_is_on(w, JUDGE_ROOM) && !doubts)
 		judge_room(w);
 	outside_count(w, &outside);
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		judge_drain(w, want);
-		if (!w->well || !outside_waits(w, want)) {
-			want->idle_since_t = want->starve_since_t = 0;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		judge_drain(w, job);
+		if (!w->well || !outside_waits(w, job)) {
+			job->idle_since_t = job->starve_since_t = 0;
 			continue;
 		}
-		const struct need *need = &outside_row(w, want)->need;
-		judge_conserve(w, &outside, want, need);
-		judge_starve(w, &outside, want, need);
+		const struct need *need = &outside_row(w, job)->need;
+		judge_conserve(w, &outside, job, need);
+		judge_starve(w, &outside, job, need);
 	}
 }

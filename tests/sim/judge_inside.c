@@ -10,76 +10,76 @@ typedef unsigned long long ull;
 
 enum { PLACE_MS_MAX = 10 };
 
-bool inside_anybody(struct world *w, const struct want *want)
+bool inside_anybody(struct world *w, const struct job *job)
 {
-	for (size_t i = 0; i < w->wants.active_count && want->lease != 0; i++) {
-		const struct want *guest = want_of(w, w->wants.active[i]);
-		if (guest->inside == want->lease && guest->live)
+	for (size_t i = 0; i < w->jobs.active_count && job->lease != 0; i++) {
+		const struct job *guest = job_of(w, w->jobs.active[i]);
+		if (guest->inside == job->lease && guest->live)
 			return true;
 	}
 	return false;
 }
 
 /* Its client can be told. */
-static bool has_ears(struct world *w, const struct want *want)
+static bool has_ears(struct world *w, const struct job *job)
 {
-	const struct client *client = &w->clients[want->client];
-	bool session = want->binding <= BIND_TAB;
-	const struct conn *conn = net_conn(w, session ? client->attached : want->conn);
+	const struct client *client = &w->clients[job->client];
+	bool session = job->binding <= BIND_TAB;
+	const struct conn *conn = net_conn(w, session ? client->attached : job->conn);
 	if (!conn || !conn->broker_open)
 		return false;
-	if (session || want_is_model(want))
-		return want->lost_t == INT64_MAX && client->life == want->life;
-	return want_is_stream(want);
+	if (session || job_is_model(job))
+		return job->lost_t == INT64_MAX && client->life == job->life;
+	return job_is_stream(job);
 }
 
-void inside_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+void inside_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends)
 {
 	uint64_t inside = ends ? 0 : outside_inside(rec);
-	struct want *host = want_of_lease(w, want->inside);
-	bool taken = rec->revoked && !want->revoked && rec->state == CLAIM_YIELDING;
+	struct job *host = job_of_lease(w, job->inside);
+	bool taken = rec->revoked && !job->revoked && rec->state == CLAIM_YIELDING;
 	/* With a later fence it was out meanwhile, and is offered a place there again. */
-	bool left = inside != want->inside || rec->fence != want->now.fence;
+	bool left = inside != job->inside || rec->fence != job->now.fence;
 	if (host && left && host->binding <= BIND_TAB)
 		w->clients[host->client].compute_ended_ms = broker_now(w).v;
-	if (inside != 0 && rec->lender == 0 && inside != want->inside)
+	if (inside != 0 && rec->lender == 0 && inside != job->inside)
 		w->tally.guests++;
-	want->inside = inside;
+	job->inside = inside;
 	if (taken || (ends && rec->end == END_DENIED))
-		want->over_step = w->tally.steps + 1;
-	w->check.over |= want->over_step == w->tally.steps + 1;
+		job->over_step = w->tally.steps + 1;
+	w->check.over |= job->over_step == w->tally.steps + 1;
 	w->tally.host_overs += taken && rec->yield_reason == YIELD_HOST_OVER;
 }
 
-static int64_t declared_ms(const struct world *w, const struct want *want)
+static int64_t declared_ms(const struct world *w, const struct job *job)
 {
 	const struct core_config *config = &w->broker.config;
-	int64_t ms = want->uninterruptible_ms < config->grace_ms_max ? want->uninterruptible_ms
-								     : config->grace_ms_max;
+	int64_t ms = job->uninterruptible_ms < config->grace_ms_max ? job->uninterruptible_ms
+								    : config->grace_ms_max;
 	return ms > config->grace_ms ? ms : config->grace_ms;
 }
 
 /* Others were told when the host will be gone: nobody inside has longer than it declared, or than
  * the one around it did, if that is asked. */
-static void judge_grace(struct world *w, const struct want *want, const struct effect *fx)
+static void judge_grace(struct world *w, const struct job *job, const struct effect *fx)
 {
-	const struct want *host = want_of_lease(w, want->inside);
+	const struct job *host = job_of_lease(w, job->inside);
 	int64_t most_ms = 0;
-	if (!host || want->offered_t < w->check.config_t)
+	if (!host || job->offered_t < w->check.config_t)
 		return;
-	for (; host; host = want_of_lease(w, host->inside))
+	for (; host; host = job_of_lease(w, host->inside))
 		most_ms = declared_ms(w, host) > most_ms ? declared_ms(w, host) : most_ms;
 	if (fx->send.grace_ms > most_ms)
 		judge_fail(w, JUDGE_INSIDE, "lease %llu has %lld ms to stop, its host has %lld",
-			   (ull)want->lease, (long long)fx->send.grace_ms, (long long)most_ms);
+			   (ull)job->lease, (long long)fx->send.grace_ms, (long long)most_ms);
 }
 
-void inside_sent(struct world *w, struct want *want, const struct effect *fx)
+void inside_sent(struct world *w, struct job *job, const struct effect *fx)
 {
 	if (fx->send.msg == SEND_REVOKED || fx->send.msg == SEND_DENIED)
-		want->told_step = w->tally.steps + 1;
-	if (fx->send.msg == SEND_YIELD && want->inside != 0 && judge_is_on(w, JUDGE_INSIDE))
-		judge_grace(w, want, fx);
+		job->told_step = w->tally.steps + 1;
+	if (fx->send.msg == SEND_YIELD && job->inside != 0 && judge_is_on(w, JUDGE_INSIDE))
+		judge_grace(w, job, fx);
 }
 
 /* Whoever lost its place or its lease hears it at once. */
@@ -91,55 +91,55 @@ void inside_step(struct world *w, const struct event *event)
 	w->check.over = false;
 	if (!over || !judge_is_on(w, JUDGE_INSIDE) || event->type <= EVENT_START)
 		return;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
 		/* Its client left it in this step, and may have a new connection by now. */
-		bool left = closed && closed->client == want->client;
-		if (want->over_step == w->tally.steps + 1 && want->told_step != want->over_step &&
-		    !left && has_ears(w, want))
+		bool left = closed && closed->client == job->client;
+		if (job->over_step == w->tally.steps + 1 && job->told_step != job->over_step &&
+		    !left && has_ears(w, job))
 			judge_fail(w, JUDGE_INSIDE, "claim %llu is over and is not told",
-				   (ull)want->lease);
+				   (ull)job->lease);
 	}
 }
 
 static void begin(struct world *w)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		want->places.inside = want->places.waiting = 0;
-		want->places.need_bytes = 0;
-		want->places.comes_free = false;
-		want->places.due_t = INT64_MAX;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		job->places.inside = job->places.waiting = 0;
+		job->places.need_bytes = 0;
+		job->places.comes_free = false;
+		job->places.due_t = INT64_MAX;
 	}
 }
 
 /* When a guest has had its turn, on the clock of the run. */
-static int64_t turn_over_t(const struct world *w, const struct want *want,
+static int64_t turn_over_t(const struct world *w, const struct job *job,
 			   const struct claim_record *rec)
 {
 	/* An heir goes on with the turn of its lender, who may be of any class. */
-	int64_t most_ms = want->heir ? core_hold_ms_max(&w->broker.config)
-				     : w->broker.config.classes[rec->cls].hold_ms_max;
+	int64_t most_ms = job->heir ? core_hold_ms_max(&w->broker.config)
+				    : w->broker.config.classes[rec->cls].hold_ms_max;
 	int64_t left_ms = most_ms - rec->used_ms;
 	if (rec->loading && rec->preemptible)
 		return INT64_MAX;
 	return w->t - (broker_now(w).v - rec->turn_since.v) + (left_ms > 0 ? left_ms : 0);
 }
 
-static void note_guest(struct world *w, const struct want *want, const struct claim_record *rec)
+static void note_guest(struct world *w, const struct job *job, const struct claim_record *rec)
 {
-	struct want *host = want_of_lease(w, rec->host);
+	struct job *host = job_of_lease(w, rec->host);
 	const struct claim_record *house = host ? outside_row(w, host) : NULL;
 	if (!house || !outside_is_held(house->state)) {
 		bool over = house && house->state == CLAIM_DRAINING;
 		if (!over || !(rec->revoked || rec->state == CLAIM_DRAINING))
 			judge_fail(w, JUDGE_INSIDE, "lease %llu runs inside %llu, which is %s",
-				   (ull)want->lease, (ull)rec->host,
+				   (ull)job->lease, (ull)rec->host,
 				   house ? claim_state_name((int)house->state) : "gone");
 	}
-	struct want_places *places = &host->places;
+	struct job_places *places = &host->places;
 	int64_t due_t =
-		rec->observed || w->broker.config.observe ? INT64_MAX : turn_over_t(w, want, rec);
+		rec->observed || w->broker.config.observe ? INT64_MAX : turn_over_t(w, job, rec);
 	places->inside++;
 	places->need_bytes += rec->need.vram_bytes;
 	places->comes_free |= rec->state == CLAIM_YIELDING || rec->state == CLAIM_DRAINING ||
@@ -154,19 +154,19 @@ static void note_guest(struct world *w, const struct want *want, const struct cl
 /* Those inside, and that everybody who waits has somebody to wait for. */
 static void look_around(struct world *w)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		const struct claim_record *rec = outside_row(w, want);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		const struct claim_record *rec = outside_row(w, job);
 		if (!rec || rec->host == 0)
 			continue;
 		if (rec->lender == 0 && outside_has_room(rec)) {
-			note_guest(w, want, rec);
+			note_guest(w, job, rec);
 		} else if (rec->state == CLAIM_QUEUED) {
-			struct want *host = want_of_lease(w, rec->host);
+			struct job *host = job_of_lease(w, rec->host);
 			if (!host || !host->live || host->draining)
 				judge_fail(w, JUDGE_INSIDE,
 					   "claim %llu waits for a place in %llu, which is over",
-					   (ull)want->lease, (ull)rec->host);
+					   (ull)job->lease, (ull)rec->host);
 			host->places.waiting++;
 		}
 	}
@@ -195,13 +195,13 @@ static bool could_be_inside(const struct world *w, const struct claim_record *re
 }
 
 /* The first who waits and could go in at once: NULL where one waits who may be before it. */
-static const struct want *first_waiter(struct world *w, const struct want *host,
-				       const struct claim_record *house)
+static const struct job *first_waiter(struct world *w, const struct job *host,
+				      const struct claim_record *house)
 {
-	const struct want *first = NULL;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		const struct claim_record *rec = outside_row(w, want);
+	const struct job *first = NULL;
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		const struct claim_record *rec = outside_row(w, job);
 		if (!rec || rec->state != CLAIM_QUEUED || rec->host != host->lease)
 			continue;
 		if (!could_be_inside(w, rec, house))
@@ -209,19 +209,19 @@ static const struct want *first_waiter(struct world *w, const struct want *host,
 		if (rec->need.vram_bytes > 0 &&
 		    host->places.need_bytes + rec->need.vram_bytes > house->need.vram_bytes)
 			return NULL; /* for memory beyond its host's */
-		if (outside_attached(w, want))
-			first = want;
+		if (outside_attached(w, job))
+			first = job;
 	}
 	return first;
 }
 
-static void judge_house(struct world *w, struct want *host, const struct claim_record *house)
+static void judge_house(struct world *w, struct job *host, const struct claim_record *house)
 {
-	struct want_places *places = &host->places;
+	struct job_places *places = &host->places;
 	bool full = places->inside >= house->guests;
 	bool asks = house->state == CLAIM_HELD && w->well && places->waiting > 0 &&
 		    (!full || places->due_t <= w->t);
-	const struct want *waiter = asks ? first_waiter(w, host, house) : NULL;
+	const struct job *waiter = asks ? first_waiter(w, host, house) : NULL;
 	if (stands(&places->free_since_t, waiter && !full, w, PLACE_MS_MAX))
 		judge_fail(w, JUDGE_INSIDE, "claim %llu waits beside a free place of lease %llu",
 			   (ull)waiter->lease, (ull)host->lease);
@@ -238,12 +238,12 @@ static void judge_house(struct world *w, struct want *host, const struct claim_r
 
 void inside_turn(struct world *w)
 {
-	if (!w->plan.uses_guests || !judge_is_on(w, JUDGE_INSIDE))
+	if (!w->scenario.uses_guests || !judge_is_on(w, JUDGE_INSIDE))
 		return;
 	begin(w);
 	look_around(w);
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *host = want_of(w, w->wants.active[i]);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *host = job_of(w, w->jobs.active[i]);
 		const struct claim_record *house = outside_row(w, host);
 		if (house && house->guests > 0)
 			judge_house(w, host, house);

@@ -85,9 +85,9 @@ static void account(struct world *w)
 	w->shares.taints = w->taints;
 }
 
-static void note_holder(struct world *w, const struct want *want, const struct claim_record *rec)
+static void note_holder(struct world *w, const struct job *job, const struct claim_record *rec)
 {
-	const struct want *head = want_of_lease(w, want->yield_for);
+	const struct job *head = job_of_lease(w, job->yield_for);
 	bool for_other = rec->state == CLAIM_YIELDING && head && head->cls != rec->cls;
 	if (outside_inside(rec) != 0)
 		return;
@@ -115,7 +115,7 @@ static void note_waiter(struct world *w, const struct outside *outside,
 void share_turn(struct world *w)
 {
 	struct outside outside;
-	if (!w->plan.war)
+	if (!w->scenario.war)
 		return;
 	account(w);
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
@@ -127,12 +127,12 @@ void share_turn(struct world *w)
 	if (w->healed || !w->well)
 		return;
 	outside_count(w, &outside);
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		const struct claim_record *rec = outside_row(w, want);
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		const struct claim_record *rec = outside_row(w, job);
 		if (rec && outside_has_room(rec))
-			note_holder(w, want, rec);
-		else if (rec && outside_waits(w, want))
+			note_holder(w, job, rec);
+		else if (rec && outside_waits(w, job))
 			note_waiter(w, &outside, rec);
 	}
 }

@@ -15,84 +15,84 @@ void told_taint(struct world *w)
 	w->tainted_t = w->t;
 }
 
-void told_begin(struct world *w, struct want *want, int64_t begin_t)
+void told_begin(struct world *w, struct job *job, int64_t begin_t)
 {
-	struct want_told *told = &want->told;
-	*told = (struct want_told){.begin_t = begin_t, .since_t = w->t, .taints = w->taints};
+	struct job_told *told = &job->told;
+	*told = (struct job_told){.begin_t = begin_t, .since_t = w->t, .taints = w->taints};
 	if (w->taints_open > 0 || (w->taints > 0 && w->tainted_t >= begin_t))
 		return;
 	told->running = true;
 	struct bound bound;
-	core_bound(w->broker.core, want->lease, broker_now(w), &bound);
+	core_bound(w->broker.core, job->lease, broker_now(w), &bound);
 	told->ms = bound.ms;
 	if (told->ms < 0)
 		w->tally.told_none[bound.none]++;
-	else if ((uint64_t)told->ms > w->tally.told_most_ms[want->cls])
-		w->tally.told_most_ms[want->cls] = (uint64_t)told->ms;
+	else if ((uint64_t)told->ms > w->tally.told_most_ms[job->cls])
+		w->tally.told_most_ms[job->cls] = (uint64_t)told->ms;
 }
 
-void told_drop(struct want *want)
+void told_drop(struct job *job)
 {
-	want->told.running = false;
+	job->told.running = false;
 }
 
-static bool still_judged(struct world *w, struct want *want)
+static bool still_judged(struct world *w, struct job *job)
 {
-	if (want->told.taints != w->taints || w->taints_open > 0)
-		want->told.running = false;
-	return want->told.running && want->told.ms >= 0;
+	if (job->told.taints != w->taints || w->taints_open > 0)
+		job->told.running = false;
+	return job->told.running && job->told.ms >= 0;
 }
 
-static int64_t judge_wait(struct world *w, const struct want *want)
+static int64_t judge_wait(struct world *w, const struct job *job)
 {
-	int64_t waited_ms = w->t - want->told.begin_t;
-	if (judge_is_on(w, JUDGE_TOLD) && w->t - want->told.since_t > want->told.ms)
-		judge_fail(w, JUDGE_TOLD, "want %llu (%s, claim %llu) waits %lld ms, was told %lld",
-			   (ull)want->uid, lease_class_name((int)want->cls), (ull)want->lease,
-			   (long long)waited_ms, (long long)want->told.ms);
+	int64_t waited_ms = w->t - job->told.begin_t;
+	if (judge_is_on(w, JUDGE_TOLD) && w->t - job->told.since_t > job->told.ms)
+		judge_fail(w, JUDGE_TOLD, "job %llu (%s, claim %llu) waits %lld ms, was told %lld",
+			   (ull)job->uid, lease_class_name((int)job->cls), (ull)job->lease,
+			   (long long)waited_ms, (long long)job->told.ms);
 	return waited_ms;
 }
 
-void told_end(struct world *w, struct want *want)
+void told_end(struct world *w, struct job *job)
 {
-	if (!still_judged(w, want)) {
-		told_drop(want);
+	if (!still_judged(w, job)) {
+		told_drop(job);
 		return;
 	}
-	int64_t waited_ms = judge_wait(w, want);
+	int64_t waited_ms = judge_wait(w, job);
 	uint64_t permille =
-		(uint64_t)waited_ms * 1000 / (uint64_t)(want->told.ms > 0 ? want->told.ms : 1);
-	if (want->told.ms == 0)
+		(uint64_t)waited_ms * 1000 / (uint64_t)(job->told.ms > 0 ? job->told.ms : 1);
+	if (job->told.ms == 0)
 		permille = 0; /* served at once */
-	w->tally.waits[want->cls]++;
-	if (permille > w->tally.worst_permille[want->cls])
-		w->tally.worst_permille[want->cls] = permille;
-	told_drop(want);
+	w->tally.waits[job->cls]++;
+	if (permille > w->tally.worst_permille[job->cls])
+		w->tally.worst_permille[job->cls] = permille;
+	told_drop(job);
 }
 
 /* What is told later, by another question, may only be less. */
-static void judge_raised(struct world *w, const struct want *want)
+static void judge_raised(struct world *w, const struct job *job)
 {
-	int64_t ms = core_bound_ms(w->broker.core, want->lease, broker_now(w));
-	int64_t left_ms = want->told.since_t + want->told.ms - w->t;
+	int64_t ms = core_bound_ms(w->broker.core, job->lease, broker_now(w));
+	int64_t left_ms = job->told.since_t + job->told.ms - w->t;
 	if (ms > left_ms)
 		judge_fail(w, JUDGE_RAISED,
-			   "want %llu (%s) was told %lld ms, has %lld left of it "
+			   "job %llu (%s) was told %lld ms, has %lld left of it "
 			   "and is told %lld",
-			   (ull)want->uid, lease_class_name((int)want->cls),
-			   (long long)want->told.ms, (long long)left_ms, (long long)ms);
+			   (ull)job->uid, lease_class_name((int)job->cls), (long long)job->told.ms,
+			   (long long)left_ms, (long long)ms);
 }
 
 void told_turn(struct world *w)
 {
-	size_t count = w->wants.active_count;
+	size_t count = w->jobs.active_count;
 	for (size_t i = 0; i < count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (!still_judged(w, want))
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (!still_judged(w, job))
 			continue;
-		judge_wait(w, want);
+		judge_wait(w, job);
 		/* One of them per turn is asked again, for it costs. */
 		if (judge_is_on(w, JUDGE_RAISED) && i == w->broker.turns % count)
-			judge_raised(w, want);
+			judge_raised(w, job);
 	}
 }

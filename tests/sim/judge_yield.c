@@ -8,33 +8,33 @@ typedef unsigned long long ull;
 
 enum { LEFT_MS_MAX = 10, HOLD_MS_SLACK = 10, RELOADED_MS = 1000 };
 
-void yield_sent(struct world *w, struct want *want, const struct effect *fx)
+void yield_sent(struct world *w, struct job *job, const struct effect *fx)
 {
 	if (fx->send.msg == SEND_YIELD) {
-		want->yield_for = fx->send.other;
-		trace_line(&w->trace, "  lease %llu is asked for claim %llu", (ull)want->lease,
+		job->yield_for = fx->send.other;
+		trace_line(&w->trace, "  lease %llu is asked for claim %llu", (ull)job->lease,
 			   (ull)fx->send.other);
 	} else if (fx->send.msg == SEND_KEEP) {
-		want->yield_for = 0;
-		want->kept_untold = false;
+		job->yield_for = 0;
+		job->kept_untold = false;
 	}
 }
 
-static bool has_ears(const struct want *want)
+static bool has_ears(const struct job *job)
 {
-	return want->binding != BIND_HTTP && want->lost_t == INT64_MAX;
+	return job->binding != BIND_HTTP && job->lost_t == INT64_MAX;
 }
 
-void yield_record(struct world *w, struct want *want, const struct claim_record *rec, bool ends)
+void yield_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends)
 {
 	bool held = rec->state == CLAIM_HELD || rec->state == CLAIM_LOADING;
-	bool kept = want->now.state == CLAIM_YIELDING && held && !ends &&
-		    rec->fence == want->held_fence;
+	bool kept =
+		job->now.state == CLAIM_YIELDING && held && !ends && rec->fence == job->held_fence;
 	if (!kept)
 		return;
-	want->yield_asked = false;
-	want->evicted_for = 0; /* it need not go for anybody */
-	want->kept_untold = has_ears(want);
+	job->yield_asked = false;
+	job->evicted_for = 0; /* it need not go for anybody */
+	job->kept_untold = has_ears(job);
 	w->check.kept = true;
 }
 
@@ -43,36 +43,36 @@ void yield_step(struct world *w)
 	if (!w->check.kept)
 		return;
 	w->check.kept = false;
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		if (want->kept_untold && judge_is_on(w, JUDGE_KEEP))
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		if (job->kept_untold && judge_is_on(w, JUDGE_KEEP))
 			judge_fail(w, JUDGE_KEEP, "lease %llu may stay and is not told",
-				   (ull)want->lease);
-		want->kept_untold = false;
+				   (ull)job->lease);
+		job->kept_untold = false;
 	}
 }
 
-static bool is_asked(const struct want *want)
+static bool is_asked(const struct job *job)
 {
-	return want->live && want->now.state == CLAIM_YIELDING && !want->revoked &&
-	       want->yield_asked && want->inside == 0 && want->yield_for != 0 &&
-	       (want->yield_reason == YIELD_PREEMPTED || want->yield_reason == YIELD_EVICTED);
+	return job->live && job->now.state == CLAIM_YIELDING && !job->revoked && job->yield_asked &&
+	       job->inside == 0 && job->yield_for != 0 &&
+	       (job->yield_reason == YIELD_PREEMPTED || job->yield_reason == YIELD_EVICTED);
 }
 
 /* Asked for somebody who does not wait any more: it is asked for another, or may stay. Who has no
  * ears is told neither. */
-static void judge_left(struct world *w, struct want *want, const struct want *head)
+static void judge_left(struct world *w, struct job *job, const struct job *head)
 {
-	bool left = has_ears(want) && (!head || !head->live || head->now.state != CLAIM_QUEUED);
-	if (!left || want->left_since_t == 0)
-		want->left_since_t = left ? w->t : 0;
-	if (left && judge_is_on(w, JUDGE_KEEP) && w->t - want->left_since_t > LEFT_MS_MAX)
+	bool left = has_ears(job) && (!head || !head->live || head->now.state != CLAIM_QUEUED);
+	if (!left || job->left_since_t == 0)
+		job->left_since_t = left ? w->t : 0;
+	if (left && judge_is_on(w, JUDGE_KEEP) && w->t - job->left_since_t > LEFT_MS_MAX)
 		judge_fail(w, JUDGE_KEEP,
 			   "lease %llu still has to go for claim %llu, which has left",
-			   (ull)want->lease, (ull)want->yield_for);
+			   (ull)job->lease, (ull)job->yield_for);
 }
 
-static void judge_two(struct world *w, const struct want *want, struct want *head)
+static void judge_two(struct world *w, const struct job *job, struct job *head)
 {
 	if (head->need.gpu_count != 1 || !judge_is_on(w, JUDGE_TWO))
 		return;
@@ -80,32 +80,32 @@ static void judge_two(struct world *w, const struct want *want, struct want *hea
 		head->asked_turn = w->broker.turns;
 		head->asked_gpus = UINT32_MAX;
 	}
-	head->asked_gpus &= want->now.gpus;
+	head->asked_gpus &= job->now.gpus;
 	if (head->asked_gpus == 0)
 		judge_fail(w, JUDGE_TWO,
 			   "lease %llu is asked for claim %llu on %#x, another elsewhere",
-			   (ull)want->lease, (ull)head->lease, want->now.gpus);
+			   (ull)job->lease, (ull)head->lease, job->now.gpus);
 }
 
 /* Would its turn serve somebody who waits for nothing else? */
-static const struct want *whom_it_serves(struct world *w, const struct outside *outside,
-					 const struct want *holder)
+static const struct job *whom_it_serves(struct world *w, const struct outside *outside,
+					const struct job *holder)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct want *want = want_of(w, w->wants.active[i]);
-		if (!outside_waits(w, want))
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *job = job_of(w, w->jobs.active[i]);
+		if (!outside_waits(w, job))
 			continue;
-		const struct need *need = &outside_row(w, want)->need;
+		const struct need *need = &outside_row(w, job)->need;
 		if (need->vram_bytes == 0 && need->gpu_count == 1 && need->slots > 0 &&
 		    !need->all_slots && need->slots <= holder->now.slots &&
 		    (outside_possible(outside, need) & holder->now.gpus))
-			return want;
+			return job;
 	}
 	return NULL;
 }
 
 /* An heir goes on with the turn of its lender, who may be of any class. */
-static int64_t hold_limit_ms(const struct world *w, const struct want *holder)
+static int64_t hold_limit_ms(const struct world *w, const struct job *holder)
 {
 	const struct class_config *classes = w->broker.config.classes;
 	int64_t most_ms = classes[holder->cls].hold_ms_max;
@@ -115,7 +115,7 @@ static int64_t hold_limit_ms(const struct world *w, const struct want *holder)
 	return most_ms;
 }
 
-static void judge_hold(struct world *w, const struct outside *outside, const struct want *holder)
+static void judge_hold(struct world *w, const struct outside *outside, const struct job *holder)
 {
 	int64_t limit_ms = hold_limit_ms(w, holder);
 	int64_t ran_ms = broker_now(w).v - holder->now.turn_ms;
@@ -127,7 +127,7 @@ static void judge_hold(struct world *w, const struct outside *outside, const str
 	/* Since a reload there may be fewer turns than are used: one that ends serves nobody. */
 	if (outside->gpus[0].slots_used > outside->gpus[0].slots)
 		return;
-	const struct want *waiter = whom_it_serves(w, outside, holder);
+	const struct job *waiter = whom_it_serves(w, outside, holder);
 	if (waiter)
 		judge_fail(w, JUDGE_HOLD,
 			   "lease %llu (%s) is held for %lld ms of %lld beside claim %llu",
@@ -142,21 +142,21 @@ void yield_turn(struct world *w)
 	/* On several GPUs or slots another's turn may end for the same waiter. */
 	bool holds = judge_is_on(w, JUDGE_HOLD) && w->broker.config.gpu_count == 1 &&
 		     w->broker.config.gpus[0].slots == 1 && w->t - w->check.config_t > RELOADED_MS;
-	for (size_t i = 0; calm && i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		struct want *head = want_of_lease(w, want->yield_for);
-		if (is_asked(want)) {
-			judge_left(w, want, head);
+	for (size_t i = 0; calm && i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		struct job *head = job_of_lease(w, job->yield_for);
+		if (is_asked(job)) {
+			judge_left(w, job, head);
 			if (head && head->live && head->now.state == CLAIM_QUEUED)
-				judge_two(w, want, head);
+				judge_two(w, job, head);
 		} else {
-			want->left_since_t = 0;
+			job->left_since_t = 0;
 		}
-		if (!holds || !want->live || !want->now.state)
+		if (!holds || !job->live || !job->now.state)
 			continue;
 		if (!counted)
 			outside_count(w, &outside);
 		counted = true;
-		judge_hold(w, &outside, want);
+		judge_hold(w, &outside, job);
 	}
 }

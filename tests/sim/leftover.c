@@ -1,6 +1,6 @@
-/* leftover: memory that is in use after its work has stopped: freed late (a driver, a process that
- * takes its time), never while its process lives (a leak), or freed and in use again (a child that
- * nobody waited for). The probe sees it; no lease stands for it. Draws from numbers of its own. */
+/* leftover: memory that is in use after its work has stopped: freed late (a driver, a slow
+ * process), never while its process lives (a leak), or freed and in use again (a child that nobody
+ * waited for). The probe sees it; no lease stands for it. Draws from random numbers of its own. */
 #include "leftover.h"
 
 #include "world.h"
@@ -21,34 +21,34 @@ static void draw_times(struct world *w, struct leftover *left)
 	w->tally.leftovers[kind < 6 ? 0 : kind < 8 ? 1 : 2]++;
 }
 
-void leftover_begin(struct world *w, const struct want *want)
+void leftover_begin(struct world *w, const struct job *job)
 {
 	struct leftover *left = &w->leftovers[w->leftover_count];
-	uint32_t permille = w->plan.clients[want->client].leaves_permille;
-	if (w->healed || want->uses_need.vram_bytes == 0 || want->inside != 0 ||
+	uint32_t permille = w->scenario.clients[job->client].leaves_permille;
+	if (w->healed || job->uses_need.vram_bytes == 0 || job->inside != 0 ||
 	    w->leftover_count == LEFTOVERS_MAX || !rng_chance(&w->memory_rng, permille))
 		return;
 	*left = (struct leftover){
-		.want = want->uid, .gpus = want->uses_mask, .bytes = want->uses_need.vram_bytes};
+		.job = job->uid, .gpus = job->uses_mask, .bytes = job->uses_need.vram_bytes};
 	draw_times(w, left);
 	w->leftover_count++;
-	trace_line(&w->trace, "want %llu leaves memory on %#x from %lld to %lld",
-		   (unsigned long long)want->uid, left->gpus, (long long)left->from_t,
+	trace_line(&w->trace, "job %llu leaves memory on %#x from %lld to %lld",
+		   (unsigned long long)job->uid, left->gpus, (long long)left->from_t,
 		   (long long)left->until_t);
 }
 
 /* What never goes goes with its process. */
 static bool is_over(struct world *w, const struct leftover *left)
 {
-	const struct want *want = want_of(w, left->want);
-	bool died = w->clients[want->client].life != want->life;
+	const struct job *job = job_of(w, left->job);
+	bool died = w->clients[job->client].life != job->life;
 	return w->healed || w->t >= left->until_t || (died && left->until_t == INT64_MAX);
 }
 
-/* Used by its want again: that counts. */
+/* Used by its job again: that counts. */
 static bool is_there(struct world *w, const struct leftover *left)
 {
-	return w->t >= left->from_t && !want_of(w, left->want)->uses;
+	return w->t >= left->from_t && !job_of(w, left->job)->uses;
 }
 
 void leftovers_sweep(struct world *w)

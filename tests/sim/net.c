@@ -1,5 +1,4 @@
-/* net: connections and letters in flight. It knows nothing of leases. Called by clients, by the
- * broker's shell, and by the faults that cut. */
+/* net: connections and envelopes in flight. It knows nothing of leases. */
 #include "net.h"
 
 #include <assert.h>
@@ -43,27 +42,27 @@ struct party net_party(const struct conn *conn)
 	return party_of(plain ? PARTY_EXCHANGE : PARTY_SESSION, conn->id);
 }
 
-struct letter *net_letter(struct world *w, enum letter_kind kind, uint64_t conn)
+struct envelope *net_envelope(struct world *w, enum envelope_kind kind, uint64_t conn)
 {
-	struct letter *letter = w->net.spare;
-	if (letter)
-		w->net.spare = letter->next;
+	struct envelope *envelope = w->net.spare;
+	if (envelope)
+		w->net.spare = envelope->next;
 	else
-		letter = malloc(sizeof *letter);
-	assert(letter);
-	letter->next = NULL;
-	letter->kind = kind;
-	letter->conn = conn;
-	letter->want = 0;
-	if (kind == LETTER_EVENT)
-		memset(&letter->event, 0, sizeof letter->event);
-	return letter;
+		envelope = malloc(sizeof *envelope);
+	assert(envelope);
+	envelope->next = NULL;
+	envelope->kind = kind;
+	envelope->conn = conn;
+	envelope->job = 0;
+	if (kind == ENVELOPE_EVENT)
+		memset(&envelope->event, 0, sizeof envelope->event);
+	return envelope;
 }
 
-void net_free(struct world *w, struct letter *letter)
+void net_free(struct world *w, struct envelope *envelope)
 {
-	letter->next = w->net.spare;
-	w->net.spare = letter;
+	envelope->next = w->net.spare;
+	w->net.spare = envelope;
 }
 
 static int64_t delay_ms(struct world *w)
@@ -75,24 +74,26 @@ static int64_t delay_ms(struct world *w)
 	return rng_between(&w->rng, 0, 2);
 }
 
-void net_up(struct world *w, struct letter *letter)
+void net_up(struct world *w, struct envelope *envelope)
 {
-	struct conn *conn = net_conn(w, letter->conn);
+	struct conn *conn = net_conn(w, envelope->conn);
 	int64_t t = w->t + delay_ms(w);
 	if (t > conn->up_t)
 		conn->up_t = t;
-	agenda_add(&w->agenda,
-		   (struct item){.t = conn->up_t, .kind = ITEM_TO_BROKER, .letter = letter});
+	event_queue_add(
+		&w->event_queue,
+		(struct item){.t = conn->up_t, .kind = ITEM_TO_BROKER, .envelope = envelope});
 }
 
-void net_down(struct world *w, struct letter *letter)
+void net_down(struct world *w, struct envelope *envelope)
 {
-	struct conn *conn = net_conn(w, letter->conn);
+	struct conn *conn = net_conn(w, envelope->conn);
 	int64_t t = w->t + delay_ms(w);
 	if (t > conn->down_t)
 		conn->down_t = t;
-	agenda_add(&w->agenda,
-		   (struct item){.t = conn->down_t, .kind = ITEM_TO_CLIENT, .letter = letter});
+	event_queue_add(
+		&w->event_queue,
+		(struct item){.t = conn->down_t, .kind = ITEM_TO_CLIENT, .envelope = envelope});
 }
 
 void net_close_client(struct world *w, struct conn *conn, bool clean)
@@ -100,13 +101,14 @@ void net_close_client(struct world *w, struct conn *conn, bool clean)
 	if (!conn->client_open)
 		return;
 	conn->client_open = false;
-	want_stop_unheard(w, conn);
+	job_stop_unheard(w, conn);
 	int64_t t = w->t + rng_between(&w->rng, 0, 40);
 	if (clean && conn->up_t > t)
 		t = conn->up_t;
-	agenda_add(&w->agenda, (struct item){.t = t,
-					     .kind = ITEM_TO_BROKER,
-					     .letter = net_letter(w, LETTER_CLOSED, conn->id)});
+	event_queue_add(&w->event_queue,
+			(struct item){.t = t,
+				      .kind = ITEM_TO_BROKER,
+				      .envelope = net_envelope(w, ENVELOPE_CLOSED, conn->id)});
 }
 
 void net_close_broker(struct world *w, struct conn *conn, bool clean)
@@ -117,16 +119,17 @@ void net_close_broker(struct world *w, struct conn *conn, bool clean)
 	int64_t t = w->t + rng_between(&w->rng, 0, 40);
 	if (clean && conn->down_t > t)
 		t = conn->down_t;
-	agenda_add(&w->agenda, (struct item){.t = t,
-					     .kind = ITEM_TO_CLIENT,
-					     .letter = net_letter(w, LETTER_EOF, conn->id)});
+	event_queue_add(&w->event_queue,
+			(struct item){.t = t,
+				      .kind = ITEM_TO_CLIENT,
+				      .envelope = net_envelope(w, ENVELOPE_EOF, conn->id)});
 }
 
 void net_finish(struct world *w)
 {
-	for (struct letter *letter = w->net.spare, *next; letter; letter = next) {
-		next = letter->next;
-		free(letter);
+	for (struct envelope *envelope = w->net.spare, *next; envelope; envelope = next) {
+		next = envelope->next;
+		free(envelope);
 	}
 	free(w->net.conns);
 	w->net = (struct net){0};

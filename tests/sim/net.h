@@ -1,7 +1,7 @@
 /* net: simulated connections. Order is kept in each direction; a message arrives late, or not at
  * all when the connection breaks first. */
 #pragma once
-#include "letter.h"
+#include "envelope.h"
 
 struct world;
 
@@ -9,7 +9,7 @@ struct conn {
 	uint64_t id; /* index + 1; never used twice in a run */
 	int client;  /* -1: the operator's */
 	uint32_t life;
-	uint64_t want;        /* HTTP and streams: the want it is about; 0 */
+	uint64_t job;         /* HTTP and streams: the job it is about; 0 */
 	enum event_type asks; /* .. and what it asks */
 	uint64_t session;     /* once WELCOME was sent */
 	bool taken;           /* .. or was to be: the core took it for its session's */
@@ -25,18 +25,18 @@ struct conn {
 struct net {
 	struct conn *conns;
 	size_t count, capacity;
-	struct letter *spare; /* for reuse */
+	struct envelope *spare; /* for reuse */
 };
 
 /* NULL: refused, the broker is down or has no free descriptor. */
 struct conn *net_connect(struct world *w, int client);
 struct conn *net_conn(struct world *w, uint64_t id); /* NULL for 0 */
 struct party net_party(const struct conn *conn);
-struct letter *net_letter(struct world *w, enum letter_kind kind, uint64_t conn);
-void net_free(struct world *w, struct letter *letter);
-/* Both take the letter. */
-void net_up(struct world *w, struct letter *letter);
-void net_down(struct world *w, struct letter *letter);
+struct envelope *net_envelope(struct world *w, enum envelope_kind kind, uint64_t conn);
+void net_free(struct world *w, struct envelope *envelope);
+/* Both take the envelope. */
+void net_up(struct world *w, struct envelope *envelope);
+void net_down(struct world *w, struct envelope *envelope);
 /* The client's side ends. clean: what it sent arrives first. */
 void net_close_client(struct world *w, struct conn *conn, bool clean);
 /* The broker's side ends; the client hears of it. clean: what was sent arrives first. */

@@ -1,10 +1,10 @@
-/* outside: sums of records and of true use. It judges nothing. Called by the judges. */
+/* outside: sums of records and of real use. It judges nothing. */
 #include "outside.h"
 
-const struct claim_record *outside_row(const struct world *w, const struct want *want)
+const struct claim_record *outside_row(const struct world *w, const struct job *job)
 {
-	const struct journal_claim *row = journal_claim(&w->journal, want->lease);
-	return row && row->live && row->rec.ref == want->uid ? &row->rec : NULL;
+	const struct journal_claim *row = journal_claim(&w->journal, job->lease);
+	return row && row->live && row->rec.ref == job->uid ? &row->rec : NULL;
 }
 
 bool outside_has_room(const struct claim_record *rec)
@@ -24,27 +24,27 @@ uint64_t outside_inside(const struct claim_record *rec)
 	return rec->lender != 0 ? rec->lender : rec->host;
 }
 
-bool outside_has_room_now(const struct want *want)
+bool outside_has_room_now(const struct job *job)
 {
-	return want->now.state != CLAIM_QUEUED && want->now.state != CLAIM_ENDED;
+	return job->now.state != CLAIM_QUEUED && job->now.state != CLAIM_ENDED;
 }
 
-bool outside_waits(struct world *w, const struct want *want)
+bool outside_waits(struct world *w, const struct job *job)
 {
-	const struct claim_record *rec = outside_row(w, want);
+	const struct claim_record *rec = outside_row(w, job);
 	if (!rec || rec->state != CLAIM_QUEUED || rec->host != 0)
 		return false; /* a guest waits for a place inside another, not for a GPU */
-	return outside_attached(w, want);
+	return outside_attached(w, job);
 }
 
-bool outside_attached(struct world *w, const struct want *want)
+bool outside_attached(struct world *w, const struct job *job)
 {
-	if (want->binding <= BIND_TAB)
-		return want->lost_t == INT64_MAX && w->clients[want->client].attached != 0 &&
-		       w->clients[want->client].life == want->life;
-	const struct conn *conn = net_conn(w, want->conn);
+	if (job->binding <= BIND_TAB)
+		return job->lost_t == INT64_MAX && w->clients[job->client].attached != 0 &&
+		       w->clients[job->client].life == job->life;
+	const struct conn *conn = net_conn(w, job->conn);
 	/* That it asked, on this connection, may not have arrived. */
-	return conn && conn->broker_open && conn->client_open && want->asked_t >= 0;
+	return conn && conn->broker_open && conn->client_open && job->asked_t >= 0;
 }
 
 /* A lease that computes ends by its limit, a resident only if it may be evicted; what was granted
@@ -64,23 +64,23 @@ static uint64_t more(uint64_t a, uint64_t b)
 }
 
 /* What it takes beyond what it said. */
-static uint64_t undeclared_of(const struct world *w, const struct want *want)
+static uint64_t undeclared_of(const struct world *w, const struct job *job)
 {
-	return want->uses && w->plan.uses_more ? want->uses_need.vram_bytes / 4 : 0;
+	return job->uses && w->scenario.uses_more ? job->uses_need.vram_bytes / 4 : 0;
 }
 
-static uint64_t bytes_of(const struct world *w, const struct want *want,
+static uint64_t bytes_of(const struct world *w, const struct job *job,
 			 const struct claim_record *rec)
 {
-	uint64_t uses = want->uses ? want->uses_need.vram_bytes : 0;
-	uses += undeclared_of(w, want);
+	uint64_t uses = job->uses ? job->uses_need.vram_bytes : 0;
+	uses += undeclared_of(w, job);
 	return more(rec ? rec->need.vram_bytes : 0, uses);
 }
 
 bool outside_is_host(struct world *w, const struct claim_record *host)
 {
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		const struct claim_record *rec = outside_row(w, want_of(w, w->wants.active[i]));
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct claim_record *rec = outside_row(w, job_of(w, w->jobs.active[i]));
 		if (rec && outside_inside(rec) == host->id)
 			return true;
 	}
@@ -88,19 +88,19 @@ bool outside_is_host(struct world *w, const struct claim_record *host)
 }
 
 /* A turn is over with its lease; but a host drains until its guests, who use its turn, are out. */
-static void add(struct world *w, struct outside *outside, const struct want *want)
+static void add(struct world *w, struct outside *outside, const struct job *job)
 {
-	const struct claim_record *rec = outside_row(w, want);
+	const struct claim_record *rec = outside_row(w, job);
 	bool has = rec && outside_has_room(rec);
 	uint32_t mask = has ? rec->granted_mask : 0;
 	bool over = has && rec->state == CLAIM_DRAINING && !outside_is_host(w, rec);
 	bool computes = has && outside_inside(rec) == 0 && !over;
 	const struct need *turns = computes ? &rec->need : NULL;
-	if (want->uses)
-		mask |= want->uses_mask;
-	if (want->uses && !has)
-		turns = &want->uses_need;
-	uint64_t bytes = mask ? bytes_of(w, want, has ? rec : NULL) : 0;
+	if (job->uses)
+		mask |= job->uses_mask;
+	if (job->uses && !has)
+		turns = &job->uses_need;
+	uint64_t bytes = mask ? bytes_of(w, job, has ? rec : NULL) : 0;
 	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
 		struct outside_gpu *g = &outside->gpus[gpu];
 		uint32_t slots = turns ? outside_slots(w, turns, gpu) : 0;
@@ -113,7 +113,7 @@ static void add(struct world *w, struct outside *outside, const struct want *wan
 			continue;
 		g->staying_slots += slots;
 		g->staying_bytes += bytes;
-		g->staying_undeclared_bytes += undeclared_of(w, want);
+		g->staying_undeclared_bytes += undeclared_of(w, job);
 		g->staying_takers += bytes > 0;
 	}
 }
@@ -123,7 +123,7 @@ static void add_leftovers(struct world *w, uint32_t gpu, struct outside_gpu *g)
 {
 	const struct leftover *left;
 	for (size_t at = 0; (left = leftover_next(w, gpu, &at));) {
-		const struct claim_record *rec = outside_row(w, want_of(w, left->want));
+		const struct claim_record *rec = outside_row(w, job_of(w, left->job));
 		if (rec && outside_has_room(rec) && (rec->granted_mask >> gpu & 1))
 			continue;
 		g->used_bytes += left->bytes;
@@ -145,8 +145,8 @@ void outside_count(struct world *w, struct outside *ret_outside)
 		g->room_bytes = total > gone ? total - gone : 0;
 		g->healthy = !(w->unhealthy_mask >> gpu & 1) && !(w->unknown_mask >> gpu & 1);
 	}
-	for (size_t i = 0; i < w->wants.active_count; i++)
-		add(w, ret_outside, want_of(w, w->wants.active[i]));
+	for (size_t i = 0; i < w->jobs.active_count; i++)
+		add(w, ret_outside, job_of(w, w->jobs.active[i]));
 	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++)
 		add_leftovers(w, gpu, &ret_outside->gpus[gpu]);
 }

@@ -1,5 +1,5 @@
-/* outside: who has what, counted from the committed records and from what clients in truth do. The
- * core's ledger is not asked. */
+/* outside: the ground truth: who has what, counted from the committed records and from what clients
+ * really do. The core's ledger is not asked. */
 #pragma once
 #include "world.h"
 
@@ -19,7 +19,7 @@ struct outside {
 
 void outside_count(struct world *w, struct outside *ret_outside);
 /* The row that says where it waits or what it holds; NULL: it does not live. */
-const struct claim_record *outside_row(const struct world *w, const struct want *want);
+const struct claim_record *outside_row(const struct world *w, const struct job *job);
 bool outside_has_room(const struct claim_record *rec);
 bool outside_is_held(enum claim_state state); /* granted, and not over: it loads, works or stops */
 /* The lease inside whose room it runs, as its lender's borrower or its host's guest; 0: none. */
@@ -30,15 +30,15 @@ struct outside_use {
 	uint64_t slots, vram_bytes;
 	uint32_t takers;
 };
-void outside_use(struct world *w, uint32_t gpu, const struct want *more,
+void outside_use(struct world *w, uint32_t gpu, const struct job *more,
 		 struct outside_use *ret_use);
 /* By committed rows others run in its room, be they over and not gone. */
 bool outside_is_host(struct world *w, const struct claim_record *host);
-bool outside_has_room_now(const struct want *want); /* by its newest record */
+bool outside_has_room_now(const struct job *job); /* by its newest record */
 /* There is somebody to be told. */
-bool outside_attached(struct world *w, const struct want *want);
+bool outside_attached(struct world *w, const struct job *job);
 /* It waits for a GPU, and there is somebody to be told. */
-bool outside_waits(struct world *w, const struct want *want);
+bool outside_waits(struct world *w, const struct job *job);
 /* Masks of GPUs: where it fits now; where it fits once all who can leave have left. */
 uint32_t outside_fits(const struct outside *outside, const struct need *need);
 uint32_t outside_possible(const struct outside *outside, const struct need *need);

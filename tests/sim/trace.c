@@ -1,5 +1,4 @@
-/* trace: hashing of effects and keeping of lines. It decides nothing. Called by the shell for each
- * effect and by whoever wants a line in the story. */
+/* trace: hashing of effects and keeping of lines. It decides nothing. */
 #include "trace.h"
 
 #include <stdarg.h>

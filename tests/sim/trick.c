@@ -1,5 +1,5 @@
-/* trick: adversaries (plan.h, TRICK_TABLE). They send nothing that an honest client could not send
- * in some situation; they only do it always. Called by client_ask.c and client_hear.c. */
+/* trick: adversaries (scenario.h, TRICK_TABLE). They send nothing that an honest client could not
+ * send in some situation; they only do it always. */
 #include "trick.h"
 
 #include "world.h"
@@ -8,60 +8,60 @@ enum { YEAR_S = 365 * 86400 };
 
 static bool plays(const struct world *w, const struct client *client, enum trick trick)
 {
-	return !w->healed && client->plan->trick == trick;
+	return !w->healed && client->scenario->trick == trick;
 }
 
 static void acted(struct world *w, const struct client *client)
 {
-	w->tally.tricks[client->plan->trick]++;
+	w->tally.tricks[client->scenario->trick]++;
 }
 
-static void timer(struct world *w, struct client *client, enum timer what, const struct want *want,
+static void timer(struct world *w, struct client *client, enum timer what, const struct job *job,
 		  int64_t after_ms)
 {
-	client_set_timer(w, client, what, want->uid, after_ms);
+	client_set_timer(w, client, what, job->uid, after_ms);
 }
 
 static uint64_t vram_most(const struct world *w)
 {
-	const struct core_config *config = &w->plan.config;
+	const struct core_config *config = &w->scenario.config;
 	uint64_t most = 0;
 	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++)
 		if (config->gpus[gpu].vram_known && config->gpus[gpu].vram_bytes_total > most)
 			most = config->gpus[gpu].vram_bytes_total;
-	return most > 0 ? most : 8 * w->plan.vram_unit;
+	return most > 0 ? most : 8 * w->scenario.vram_unit;
 }
 
-static void draw_sets(struct world *w, struct want *want)
+static void draw_sets(struct world *w, struct job *job)
 {
-	uint32_t count = w->plan.config.gpu_count;
-	want->need.gpu_mask = 1 + (uint32_t)rng_below(&w->rng, (UINT64_C(1) << count) - 1);
-	want->need.gpu_count =
-		(uint32_t)rng_between(&w->rng, 1, __builtin_popcount(want->need.gpu_mask));
+	uint32_t count = w->scenario.config.gpu_count;
+	job->need.gpu_mask = 1 + (uint32_t)rng_below(&w->rng, (UINT64_C(1) << count) - 1);
+	job->need.gpu_count =
+		(uint32_t)rng_between(&w->rng, 1, __builtin_popcount(job->need.gpu_mask));
 }
 
-void trick_draw(struct world *w, const struct client *client, struct want *want)
+void trick_draw(struct world *w, const struct client *client, struct job *job)
 {
-	enum trick trick = client->plan->trick;
+	enum trick trick = client->scenario->trick;
 	if (w->healed || trick == TRICK_NONE)
 		return;
-	want->timeout_ms = -1;
+	job->timeout_ms = -1;
 	if (trick == TRICK_FLOODS || trick == TRICK_SETS || trick == TRICK_SQUATS)
 		acted(w, client);
 	if (trick == TRICK_UNSTOPPABLE || trick == TRICK_RENEWS)
-		want->uninterruptible_ms = 20000;
+		job->uninterruptible_ms = 20000;
 	if (trick == TRICK_SETS)
-		draw_sets(w, want);
+		draw_sets(w, job);
 	if (trick != TRICK_RETURNS && trick != TRICK_VOICE_MODEL && trick != TRICK_SQUATS)
 		return;
-	want->evictable = want->resident = true;
-	want->need.slots = rng_chance(&w->rng, 500) ? 0 : 1;
-	want->need.gpu_count = 1;
-	want->hold_ms = 3600 * 1000;
-	want->need.vram_bytes = vram_most(w) * 6 / 10;
+	job->evictable = job->resident = true;
+	job->need.slots = rng_chance(&w->rng, 500) ? 0 : 1;
+	job->need.gpu_count = 1;
+	job->hold_ms = 3600 * 1000;
+	job->need.vram_bytes = vram_most(w) * 6 / 10;
 	if (trick == TRICK_SQUATS) {
-		want->min_residence_ms = YEAR_S * INT64_C(1000);
-		want->need.vram_bytes = vram_most(w) * 3 / 10;
+		job->min_residence_ms = YEAR_S * INT64_C(1000);
+		job->need.vram_bytes = vram_most(w) * 3 / 10;
 	}
 }
 
@@ -74,7 +74,7 @@ static void drop_line(struct world *w, struct client *client)
 	client_lose_conn(w, client, conn->id);
 }
 
-bool trick_offered(struct world *w, struct client *client, struct want *want)
+bool trick_offered(struct world *w, struct client *client, struct job *job)
 {
 	if (plays(w, client, TRICK_NEVER_ACCEPTS)) {
 		acted(w, client);
@@ -82,7 +82,7 @@ bool trick_offered(struct world *w, struct client *client, struct want *want)
 	}
 	if (plays(w, client, TRICK_CANCELS)) {
 		acted(w, client);
-		timer(w, client, TIMER_CANCEL, want, rng_between(&w->rng, 0, 50));
+		timer(w, client, TIMER_CANCEL, job, rng_between(&w->rng, 0, 50));
 		return true;
 	}
 	if (plays(w, client, TRICK_FLAPS) && rng_chance(&w->rng, 900)) {
@@ -92,7 +92,7 @@ bool trick_offered(struct world *w, struct client *client, struct want *want)
 	}
 	if (plays(w, client, TRICK_STANDS)) {
 		acted(w, client);
-		timer(w, client, TIMER_ACCEPT, want, 0);
+		timer(w, client, TIMER_ACCEPT, job, 0);
 		client_pause(w, client, rng_between(&w->rng, 100, 15000));
 		return true;
 	}
@@ -102,10 +102,10 @@ bool trick_offered(struct world *w, struct client *client, struct want *want)
 /* Goes as soon as somebody is inside: for good, to come back, or without a word. */
 static void leave_guest(struct world *w, struct client *client, uint64_t lease)
 {
-	struct want *host = want_of_lease(w, lease);
+	struct job *host = job_of_lease(w, lease);
 	uint64_t way = rng_below(&w->inside_rng, 4);
 	if (!host || host->client != (int)client->index || host->life != client->life ||
-	    host->stage != WANT_HELD || host->done)
+	    host->stage != JOB_HELD || host->done)
 		return;
 	acted(w, client);
 	if (way == 0)
@@ -114,20 +114,20 @@ static void leave_guest(struct world *w, struct client *client, uint64_t lease)
 		client_release(w, host, way == 1);
 }
 
-static void take_in(struct world *w, struct client *client, const struct want *want)
+static void take_in(struct world *w, struct client *client, const struct job *job)
 {
-	uint32_t count = want->guests;
-	uint64_t host = want->host;
+	uint32_t count = job->guests;
+	uint64_t host = job->host;
 	if (count > 0)
 		for (; count > 0; count--)
-			client_ask_one(w, client); /* moves the wants */
+			client_ask_one(w, client); /* moves the jobs */
 	else if (host != 0)
 		leave_guest(w, client, host);
 }
 
-bool trick_ready(struct world *w, struct client *client, const struct want *want)
+bool trick_ready(struct world *w, struct client *client, const struct job *job)
 {
-	if (want->binding > BIND_TAB || !plays(w, client, TRICK_FLAPS_READY) ||
+	if (job->binding > BIND_TAB || !plays(w, client, TRICK_FLAPS_READY) ||
 	    !rng_chance(&w->inside_rng, 800))
 		return false;
 	acted(w, client);
@@ -135,56 +135,56 @@ bool trick_ready(struct world *w, struct client *client, const struct want *want
 	return true;
 }
 
-void trick_granted(struct world *w, struct client *client, struct want *want)
+void trick_granted(struct world *w, struct client *client, struct job *job)
 {
 	if (plays(w, client, TRICK_HOSTS) && client->state == CLIENT_READY) {
-		take_in(w, client, want);
+		take_in(w, client, job);
 		return;
 	}
 	if (!plays(w, client, TRICK_LENDS) || client->state != CLIENT_READY)
 		return;
-	uint64_t uid = want->uid;
-	client_ask_one(w, client); /* moves the wants */
+	uint64_t uid = job->uid;
+	client_ask_one(w, client); /* moves the jobs */
 	client_set_timer(w, client, TIMER_LEND, uid, 100);
 }
 
-void trick_lent(struct world *w, struct client *client, struct want *want)
+void trick_lent(struct world *w, struct client *client, struct job *job)
 {
-	if (!plays(w, client, TRICK_LENDS) || want->stage != WANT_HELD || want->done)
+	if (!plays(w, client, TRICK_LENDS) || job->stage != JOB_HELD || job->done)
 		return;
 	acted(w, client);
-	client_release(w, want, false);
+	client_release(w, job, false);
 }
 
 /* Asked to give way: how it answers, by what it says and when. */
-bool trick_asked(struct world *w, struct client *client, struct want *want, int64_t grace_ms)
+bool trick_asked(struct world *w, struct client *client, struct job *job, int64_t grace_ms)
 {
-	enum trick trick = w->healed ? TRICK_NONE : client->plan->trick;
-	if (trick == TRICK_IGNORES || (trick == TRICK_STAYS && want->host != 0)) {
+	enum trick trick = w->healed ? TRICK_NONE : client->scenario->trick;
+	if (trick == TRICK_IGNORES || (trick == TRICK_STAYS && job->host != 0)) {
 		acted(w, client);
 	} else if (trick == TRICK_RENEWS) {
 		acted(w, client);
-		timer(w, client, TIMER_RENEW, want, 100);
-		timer(w, client, TIMER_YIELDING, want, grace_ms / 2);
+		timer(w, client, TIMER_RENEW, job, 100);
+		timer(w, client, TIMER_YIELDING, job, grace_ms / 2);
 	} else if (trick == TRICK_UNSTOPPABLE || trick == TRICK_TO_LIMIT || trick == TRICK_LIES) {
 		acted(w, client);
-		timer(w, client, TIMER_REQUEUE, want, grace_ms * 95 / 100);
+		timer(w, client, TIMER_REQUEUE, job, grace_ms * 95 / 100);
 	} else if (trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL || trick == TRICK_LOADS) {
 		acted(w, client);
-		timer(w, client, TIMER_REQUEUE, want, rng_between(&w->rng, 0, 20));
+		timer(w, client, TIMER_REQUEUE, job, rng_between(&w->rng, 0, 20));
 	} else {
 		return false;
 	}
 	return true;
 }
 
-void trick_renewed(struct world *w, struct client *client, const struct want *want)
+void trick_renewed(struct world *w, struct client *client, const struct job *job)
 {
-	if (plays(w, client, TRICK_RENEWS) && want->asked_to_yield)
-		timer(w, client, TIMER_RENEW, want, 500);
+	if (plays(w, client, TRICK_RENEWS) && job->asked_to_yield)
+		timer(w, client, TIMER_RENEW, job, 500);
 }
 
 bool trick_returns(const struct world *w, const struct client *client)
 {
-	return !w->healed && client->plan->trick != TRICK_NONE && client->plan->stays;
+	return !w->healed && client->scenario->trick != TRICK_NONE && client->scenario->stays;
 }

@@ -1,5 +1,5 @@
-/* twin: the property of export and import: the same bytes again, and the same future. It judges
- * nothing else. Called by broker.c around each step. */
+/* twin: the properties of export and import: the same bytes again, and the same future. It judges
+ * nothing else. */
 #include "twin.h"
 
 #include <string.h>
@@ -102,8 +102,7 @@ void twin_end_step(struct world *w, const struct event *event, size_t from)
 	effects_clear(&twin->fx);
 	core_step(twin->core, event, &twin->fx);
 	if (twin->fx.count != fx->count - from || twin->fx.next_wake.v != fx->next_wake.v)
-		sim_fail(w,
-			 "the imported core wants %zu effects and to wake at %lld, not %zu, %lld",
+		sim_fail(w, "the imported core jobs %zu effects and to wake at %lld, not %zu, %lld",
 			 fx->count - from, (long long)fx->next_wake.v, twin->fx.count,
 			 (long long)twin->fx.next_wake.v);
 	for (size_t i = 0; i < twin->fx.count; i++)

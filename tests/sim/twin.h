@@ -1,5 +1,5 @@
-/* twin: now and then the broker's core is exported, imported, and the copy goes on in its place;
- * the old one takes the same events beside it for a while, and must want the same. */
+/* twin: now and then the broker's core is exported and imported, and the copy goes on in its place;
+ * the old one gets the same events for a while, and must answer with the same effects. */
 #pragma once
 #include "core/core.h"
 

@@ -1,6 +1,6 @@
-/* world: one seed's run. Takes what is due from the agenda and hands it to broker, clients and
- * faults: first a safety phase with faults, then a liveness phase in which all is healed and
- * everybody must be served. Called by main.c. */
+/* world: one seed's run. Takes what is due from the event queue and hands it to broker, clients and
+ * faults: first a safety phase with faults, then a liveness phase without them, in which everybody
+ * must be served. */
 #include "world.h"
 #include "fault.h"
 
@@ -15,7 +15,7 @@ enum { STEPS_PER_MS_MAX = 20000 };
 
 uint32_t world_permille(const struct world *w, enum fault fault)
 {
-	return w->healed ? 0 : w->plan.permille[fault];
+	return w->healed ? 0 : w->scenario.permille[fault];
 }
 
 void world_count(struct world *w, enum fault fault)
@@ -68,19 +68,19 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	w->judges = options->judges;
 	w->broker.twin.every = options->twin_every;
 	rng_seed(&w->unkind_rng, seed ^ UINT64_C(0x756e6b696e64));
-	plan_draw(&w->plan, options->trick, seed % 8 == 2, &w->rng, &w->unkind_rng);
+	scenario_draw(&w->scenario, options->trick, seed % 8 == 2, &w->rng, &w->unkind_rng);
 	rng_seed(&w->inside_rng, seed ^ UINT64_C(0x696e73696465));
-	plan_draw_inside(&w->plan, &w->inside_rng);
+	scenario_draw_inside(&w->scenario, &w->inside_rng);
 	rng_seed(&w->observe_rng, seed ^ UINT64_C(0x6f627365727665));
-	plan_draw_observe(&w->plan, &w->observe_rng);
+	scenario_draw_observe(&w->scenario, &w->observe_rng);
 	rng_seed(&w->park_rng, seed ^ UINT64_C(0x7061726b));
-	plan_draw_park(&w->plan, &w->park_rng);
+	scenario_draw_park(&w->scenario, &w->park_rng);
 	rng_seed(&w->memory_rng, seed ^ UINT64_C(0x6d656d6f7279));
-	plan_draw_leftovers(&w->plan, &w->memory_rng);
+	scenario_draw_leftovers(&w->scenario, &w->memory_rng);
 	/* From numbers of its own, so that the other seeds stay what they were. */
 	rng_seed(&w->lost_rng, seed ^ UINT64_C(0x6c6f7374));
 	if (rng_chance(&w->lost_rng, 350))
-		w->plan.permille[FAULT_LOST] = (uint32_t)rng_between(&w->lost_rng, 200, 800);
+		w->scenario.permille[FAULT_LOST] = (uint32_t)rng_between(&w->lost_rng, 200, 800);
 	w->boot_mono_ms = rng_between(&w->rng, 1000, 100000000);
 	w->wall_offset_ms = INT64_C(1790000000000);
 	w->pid_next = 1000;
@@ -88,12 +88,12 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 	/* The last sixth is the liveness phase; it may take longer when much is outstanding. */
 	w->end_t = options->minutes * 60000;
 	int64_t heal_t = w->end_t * 5 / 6;
-	agenda_add(&w->agenda, (struct item){.t = heal_t, .kind = ITEM_PHASE});
-	agenda_add(&w->agenda, (struct item){.t = SAMPLE_EVERY_MS, .kind = ITEM_SAMPLE});
+	event_queue_add(&w->event_queue, (struct item){.t = heal_t, .kind = ITEM_PHASE});
+	event_queue_add(&w->event_queue, (struct item){.t = SAMPLE_EVERY_MS, .kind = ITEM_SAMPLE});
 	broker_start(w);
-	for (unsigned i = 0; i < w->plan.client_count; i++) {
+	for (unsigned i = 0; i < w->scenario.client_count; i++) {
 		w->clients[i].index = i;
-		w->clients[i].plan = &w->plan.clients[i];
+		w->clients[i].scenario = &w->scenario.clients[i];
 		client_start(w, &w->clients[i]);
 	}
 	fault_schedule_all(w);
@@ -102,22 +102,22 @@ static void create(struct world *w, uint64_t seed, const struct world_options *o
 static void destroy(struct world *w)
 {
 	struct item item;
-	while (agenda_take(&w->agenda, &item)) {
-		if (item.letter)
-			net_free(w, item.letter);
+	while (event_queue_take(&w->event_queue, &item)) {
+		if (item.envelope)
+			net_free(w, item.envelope);
 	}
-	for (unsigned i = 0; i < w->plan.client_count; i++) {
+	for (unsigned i = 0; i < w->scenario.client_count; i++) {
 		struct client *client = &w->clients[i];
 		for (size_t at = 0; at < client->deferred_count; at++) {
-			if (client->deferred[at].letter)
-				net_free(w, client->deferred[at].letter);
+			if (client->deferred[at].envelope)
+				net_free(w, client->deferred[at].envelope);
 		}
 		client_finish(client);
 	}
 	broker_finish(w);
-	agenda_finish(&w->agenda);
+	event_queue_finish(&w->event_queue);
 	net_finish(w);
-	wants_finish(w);
+	jobs_finish(w);
 	journal_finish(&w->journal);
 	journal_finish(&w->synced);
 	check_finish(w);
@@ -134,14 +134,14 @@ static int64_t liveness_ms(struct world *w)
 		if (c->classes[cls].hold_ms_max > hold_ms)
 			hold_ms = c->classes[cls].hold_ms_max;
 	}
-	int64_t load_ms = w->plan.uses_loads ? c->load_ms_max : 0;
+	int64_t load_ms = w->scenario.uses_loads ? c->load_ms_max : 0;
 	int64_t turn_ms = hold_ms + load_ms + c->grace_ms_max + c->kill_wait_ms + c->lock_delay_ms +
 			  c->ack_ms;
 	int64_t http_ms = 200 * 1000; /* a plain HTTP lease whose client died, restarted once */
-	return 60000 + linger_ms + http_ms + (int64_t)w->wants.active_count * 2 * turn_ms;
+	return 60000 + linger_ms + http_ms + (int64_t)w->jobs.active_count * 2 * turn_ms;
 }
 
-/* Faults off. Each client asks once more, for ever, so that there is somebody to serve. */
+/* Faults off. Each client asks once more, forever, so that there is somebody to serve. */
 static void heal(struct world *w)
 {
 	trace_line(&w->trace, "all faults are off");
@@ -149,16 +149,16 @@ static void heal(struct world *w)
 	w->broker.crash = CRASH_NONE;
 	w->broker.io_error = false;
 	fault_restore_config(w);
-	for (unsigned i = 0; i < w->plan.client_count; i++) {
+	for (unsigned i = 0; i < w->scenario.client_count; i++) {
 		struct client *client = &w->clients[i];
 		client_set_timer(w, client, TIMER_UNPAUSE, 0, 0);
 		if (client->state == CLIENT_READY && !client->paused)
 			client_ask_one(w, client);
 	}
-	for (size_t i = 0; i < w->wants.active_count; i++) {
-		struct want *want = want_of(w, w->wants.active[i]);
-		struct client *client = &w->clients[want->client];
-		client_set_timer(w, client, TIMER_RELEASE, want->uid,
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		struct job *job = job_of(w, w->jobs.active[i]);
+		struct client *client = &w->clients[job->client];
+		client_set_timer(w, client, TIMER_RELEASE, job->uid,
 				 rng_between(&w->rng, 1000, HEALED_HOLD_MS_MAX));
 	}
 	w->end_t = w->t + liveness_ms(w);
@@ -171,7 +171,7 @@ static void handle(struct world *w, const struct item *item)
 		broker_turn(w, item->t);
 		return;
 	case ITEM_TO_BROKER:
-		broker_arrive(w, item->letter);
+		broker_arrive(w, item->envelope);
 		return;
 	case ITEM_TO_CLIENT:
 		client_arrive(w, item);
@@ -187,8 +187,8 @@ static void handle(struct world *w, const struct item *item)
 		return;
 	case ITEM_SAMPLE:
 		fault_sample(w);
-		agenda_add(&w->agenda,
-			   (struct item){.t = w->t + SAMPLE_EVERY_MS, .kind = ITEM_SAMPLE});
+		event_queue_add(&w->event_queue,
+				(struct item){.t = w->t + SAMPLE_EVERY_MS, .kind = ITEM_SAMPLE});
 		return;
 	case ITEM_PHASE:
 		heal(w);
@@ -198,7 +198,7 @@ static void handle(struct world *w, const struct item *item)
 
 static bool all_served(const struct world *w)
 {
-	if (!w->healed || w->broker.state != BROKER_UP || w->wants.active_count > 0)
+	if (!w->healed || w->broker.state != BROKER_UP || w->jobs.active_count > 0)
 		return false;
 	return w->journal.live_count[CLAIM_QUEUED] + w->journal.live_count[CLAIM_OFFERED] +
 		       w->journal.live_count[CLAIM_HELD] + w->journal.live_count[CLAIM_LOADING] +
@@ -211,14 +211,14 @@ void world_run(struct world *w, uint64_t seed, const struct world_options *optio
 	create(w, seed, options);
 	struct item item;
 	unsigned at_once = 0;
-	while (!all_served(w) && agenda_take(&w->agenda, &item)) {
+	while (!all_served(w) && event_queue_take(&w->event_queue, &item)) {
 		assert(item.t >= w->t);
 		at_once = item.t == w->t ? at_once + 1 : 0;
 		if (at_once > STEPS_PER_MS_MAX)
 			sim_fail(w, "time stands still");
 		if (item.t > w->end_t) {
-			if (item.letter)
-				net_free(w, item.letter);
+			if (item.envelope)
+				net_free(w, item.envelope);
 			break;
 		}
 		w->t = w->trace.t_ms = item.t;

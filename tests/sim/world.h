@@ -1,17 +1,17 @@
 /* world: everything of one seed's run. No globals: the run is this struct. */
 #pragma once
-#include "agenda.h"
 #include "broker.h"
 #include "check.h"
 #include "client.h"
+#include "event_queue.h"
+#include "job.h"
 #include "journal.h"
 #include "judge.h"
 #include "leftover.h"
 #include "net.h"
-#include "plan.h"
 #include "rng.h"
+#include "scenario.h"
 #include "trace.h"
-#include "want.h"
 
 enum { SAMPLE_EVERY_MS = 5000, HEALED_HOLD_MS_MAX = 20000 };
 
@@ -53,16 +53,16 @@ struct world_session {
 
 struct world {
 	uint64_t seed;
-	struct plan plan;
+	struct scenario scenario;
 	struct rng rng, token_rng, lost_rng, unkind_rng, inside_rng, observe_rng, park_rng,
 		memory_rng;
 	struct trace trace;
-	struct agenda agenda;
+	struct event_queue event_queue;
 	struct net net;
-	struct wants wants;
+	struct jobs jobs;
 	struct broker broker;
 	struct journal journal, synced; /* synced: what a power cut leaves */
-	struct client clients[PLAN_CLIENTS_MAX];
+	struct client clients[SCENARIO_CLIENTS_MAX];
 	struct check check;
 	struct shares shares;
 	struct tally tally;
@@ -81,7 +81,7 @@ struct world {
 		unnamed_mask; /* used by somebody whom a probe cannot name, and never empty since */
 	uint32_t leftover_mask; /* the last measurement saw somebody who has no lease */
 	uint64_t unmanaged_bytes[LIMIT_GPUS];
-	struct observed observed[LIMIT_GPUS][PLAN_CLIENTS_MAX];
+	struct observed observed[LIMIT_GPUS][SCENARIO_CLIENTS_MAX];
 	uint64_t taints;      /* times the clock of the bounds was stopped */
 	int64_t tainted_t;    /* .. and the last of them */
 	unsigned taints_open; /* conditions that stop it now */

@@ -1,6 +1,6 @@
-/* main: runs seeds of the town: the agenda, the faults, and the demand that all are served once
- * faults are off. `--trace` prints what happens in one;
- * `--lies` plants a fault into the processes, and has to fail. */
+/* main: runs seeds of the town: its event queue, the faults, and the demand that everybody is
+ * served once faults are off. `--trace` prints what happens in one; `--lies` plants a fault into
+ * the processes, and has to fail. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -61,7 +61,7 @@ struct item *town_add(struct town *town, int64_t after_ms, enum item_kind kind)
 
 /* ---- faults ---- */
 
-static void plan_fault(struct town *town)
+static void scenario_fault(struct town *town)
 {
 	static const enum fault faults[] = {FAULT_CUT,    FAULT_CUT,   FAULT_CUT,
 					    FAULT_REFUSE, FAULT_CRASH, FAULT_KILL};
@@ -108,7 +108,7 @@ static void strike(struct town *town, enum fault fault)
 			town_add(town, rng_between(&town->rng, 50, 15000), ITEM_FAULT)->number =
 				FAULT_START;
 		}
-		plan_fault(town);
+		scenario_fault(town);
 	}
 }
 
@@ -218,7 +218,7 @@ static void run_seed(struct town *town, uint64_t seed, bool trace, bool lies)
 		town->processes[i].index = i;
 		process_start(town, &town->processes[i]);
 	}
-	plan_fault(town);
+	scenario_fault(town);
 	live(town);
 	judge_waits(town);
 	finish(town);

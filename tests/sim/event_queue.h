@@ -1,16 +1,16 @@
-/* agenda: what will happen when, in virtual milliseconds. Equal times keep the order in which they
- * were added. */
+/* event_queue: what will happen when, in virtual milliseconds. Equal times keep the order in which
+ * they were added. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct letter;
+struct envelope;
 
 enum item_kind {
 	ITEM_TURN,      /* the broker's loop turns */
-	ITEM_TO_BROKER, /* letter arrives at the broker */
-	ITEM_TO_CLIENT, /* letter arrives at a client */
+	ITEM_TO_BROKER, /* envelope arrives at the broker */
+	ITEM_TO_CLIENT, /* envelope arrives at a client */
 	ITEM_CLIENT,    /* a client's timer: client, what, subject */
 	ITEM_FAULT,     /* what = enum fault: it strikes */
 	ITEM_HEAL,      /* what = enum fault: it passes, subject says which */
@@ -25,16 +25,16 @@ struct item {
 	int what;
 	uint32_t client, life; /* life: of the process that set the timer */
 	uint64_t subject;
-	struct letter *letter;
+	struct envelope *envelope;
 };
 
-struct agenda {
+struct event_queue {
 	struct item *heap;
 	size_t count, capacity;
 	uint64_t seq_next;
 };
 
-void agenda_add(struct agenda *agenda, struct item item);
+void event_queue_add(struct event_queue *event_queue, struct item item);
 /* The earliest item, removed; false: none. */
-bool agenda_take(struct agenda *agenda, struct item *ret_item);
-void agenda_finish(struct agenda *agenda);
+bool event_queue_take(struct event_queue *event_queue, struct item *ret_item);
+void event_queue_finish(struct event_queue *event_queue);

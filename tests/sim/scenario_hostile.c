@@ -1,9 +1,9 @@
-/* plan_unkind: a world that means no good: many clients, several slots and GPUs, and adversaries
- * among honest clients. Called by plan.c, with numbers of its own. */
+/* scenario_hostile: many clients, several slots and GPUs, and adversaries among honest clients.
+ * Draws from random numbers of its own. */
 #include <stdio.h>
 #include <string.h>
 
-#include "plan.h"
+#include "scenario.h"
 
 enum { UNKIND_GPUS_MAX = 8, UNKIND_SLOTS_MAX = 4 };
 
@@ -17,9 +17,10 @@ const char *trick_name(int trick)
 	return trick >= 0 && trick < TRICK_COUNT ? names[trick] : "?";
 }
 
-static void draw_unkind_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng)
+static void draw_unkind_gpu(const struct scenario *scenario, struct gpu_config *ret_gpu,
+			    struct rng *rng)
 {
-	plan_draw_gpu(plan, ret_gpu, rng);
+	scenario_draw_gpu(scenario, ret_gpu, rng);
 	if (rng_chance(rng, 500))
 		ret_gpu->slots = (uint32_t)rng_between(rng, 1, UNKIND_SLOTS_MAX);
 }
@@ -30,66 +31,68 @@ static void name_gpus(struct core_config *config)
 		snprintf(config->gpus[i].name, sizeof config->gpus[i].name, "gpu%u", i);
 }
 
-void plan_draw_machine(struct plan *plan, struct rng *rng)
+void scenario_draw_machine(struct scenario *scenario, struct rng *rng)
 {
-	struct core_config *config = &plan->config;
-	plan->war = rng_chance(rng, 300);
-	plan->or_new = rng_chance(rng, 300);
-	plan->strict = rng_chance(rng, plan->war ? 500 : 150);
-	plan->uses_lend = !plan->strict && rng_chance(rng, 400);
-	plan->calm |= rng_chance(rng, plan->war ? 600 : 300);
-	plan->client_count = (unsigned)(rng_chance(rng, 80) ? rng_between(rng, 13, PLAN_CLIENTS_MAX)
-					: rng_chance(rng, 300) ? rng_between(rng, 6, 12)
-							       : rng_between(rng, 3, 6));
-	config->gpu_count = plan->strict || rng_chance(rng, 500) ? 1
-			    : rng_chance(rng, 800)               ? (uint32_t)rng_between(rng, 2, 4)
+	struct core_config *config = &scenario->config;
+	scenario->war = rng_chance(rng, 300);
+	scenario->or_new = rng_chance(rng, 300);
+	scenario->strict = rng_chance(rng, scenario->war ? 500 : 150);
+	scenario->uses_lend = !scenario->strict && rng_chance(rng, 400);
+	scenario->calm |= rng_chance(rng, scenario->war ? 600 : 300);
+	scenario->client_count =
+		(unsigned)(rng_chance(rng, 80)    ? rng_between(rng, 13, SCENARIO_CLIENTS_MAX)
+			   : rng_chance(rng, 300) ? rng_between(rng, 6, 12)
+						  : rng_between(rng, 3, 6));
+	config->gpu_count = scenario->strict || rng_chance(rng, 500) ? 1
+			    : rng_chance(rng, 800) ? (uint32_t)rng_between(rng, 2, 4)
 						   : (uint32_t)rng_between(rng, 5, UNKIND_GPUS_MAX);
-	for (uint32_t i = 0; i < config->gpu_count && !plan->strict; i++)
-		draw_unkind_gpu(plan, &config->gpus[i], rng);
-	if (plan->strict)
+	for (uint32_t i = 0; i < config->gpu_count && !scenario->strict; i++)
+		draw_unkind_gpu(scenario, &config->gpus[i], rng);
+	if (scenario->strict)
 		config->gpus[0].slots = 1;
 	name_gpus(config);
-	if (!plan->calm && rng_chance(rng, 300))
-		plan->every_ms[FAULT_REGPU] = rng_between(rng, 100, 900) * 1000;
+	if (!scenario->calm && rng_chance(rng, 300))
+		scenario->every_ms[FAULT_REGPU] = rng_between(rng, 100, 900) * 1000;
 	if (rng_chance(rng, 300))
-		plan->permille[FAULT_PIDFD] = (uint32_t)rng_between(rng, 100, 800);
+		scenario->permille[FAULT_PIDFD] = (uint32_t)rng_between(rng, 100, 800);
 }
 
-void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng)
+void scenario_redraw_gpus(const struct scenario *scenario, struct core_config *config,
+			  struct rng *rng)
 {
-	*config = plan->config;
+	*config = scenario->config;
 	if (rng_chance(rng, 300))
 		config->gpu_count = (uint32_t)rng_between(rng, 1, UNKIND_GPUS_MAX);
 	name_gpus(config);
 	for (uint32_t i = 0; i < config->gpu_count; i++) {
 		struct gpu_config *gpu = &config->gpus[i];
 		if (gpu->slots == 0 || rng_chance(rng, 500))
-			draw_unkind_gpu(plan, gpu, rng);
+			draw_unkind_gpu(scenario, gpu, rng);
 	}
 }
 
-void plan_widen_gpus(const struct plan *plan, struct core_config *config)
+void scenario_widen_gpus(const struct scenario *scenario, struct core_config *config)
 {
-	*config = plan->config;
+	*config = scenario->config;
 	config->gpu_count = UNKIND_GPUS_MAX;
 	name_gpus(config);
 	for (uint32_t i = 0; i < config->gpu_count; i++) {
 		config->gpus[i].slots = UNKIND_SLOTS_MAX;
-		config->gpus[i].vram_bytes_total = 64 * plan->vram_unit;
+		config->gpus[i].vram_bytes_total = 64 * scenario->vram_unit;
 	}
 }
 
-static uint32_t slots_most(const struct plan *plan)
+static uint32_t slots_most(const struct scenario *scenario)
 {
 	uint32_t most = 1;
-	for (uint32_t i = 0; i < plan->config.gpu_count; i++)
-		if (plan->config.gpus[i].slots > most)
-			most = plan->config.gpus[i].slots;
+	for (uint32_t i = 0; i < scenario->config.gpu_count; i++)
+		if (scenario->config.gpus[i].slots > most)
+			most = scenario->config.gpus[i].slots;
 	return most;
 }
 
 /* Classes never rest: each has two who hold until they are asked and come back at once. */
-static void draw_warrior(struct client_plan *client, unsigned index, struct rng *rng)
+static void draw_warrior(struct client_scenario *client, unsigned index, struct rng *rng)
 {
 	memset(client->class_permille, 0, sizeof client->class_permille);
 	client->class_permille[index % LEASE_CLASS_COUNT] = 1000;
@@ -103,13 +106,13 @@ static void draw_warrior(struct client_plan *client, unsigned index, struct rng 
 	client->vram_permille = rng_chance(rng, 800) ? 0 : 300;
 }
 
-static void only_class(struct client_plan *client, enum lease_class cls)
+static void only_class(struct client_scenario *client, enum lease_class cls)
 {
 	memset(client->class_permille, 0, sizeof client->class_permille);
 	client->class_permille[cls] = 1000;
 }
 
-static void make_greedy(struct client_plan *client)
+static void make_greedy(struct client_scenario *client)
 {
 	client->greedy = client->stays = true;
 	client->think_ms_min = 200;
@@ -117,7 +120,7 @@ static void make_greedy(struct client_plan *client)
 	client->hold_ms_max = 3600 * 1000;
 }
 
-/* Tricks about memory, which a strict plan has none of. */
+/* Tricks about memory, which a strict scenario has none of. */
 static bool is_about_memory(enum trick trick)
 {
 	return trick == TRICK_RETURNS || trick == TRICK_VOICE_MODEL || trick == TRICK_SQUATS ||
@@ -130,7 +133,7 @@ static bool needs_session(enum trick trick)
 	       trick != TRICK_SETS;
 }
 
-void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng)
+void scenario_equip(struct client_scenario *client, enum trick trick, struct rng *rng)
 {
 	client->trick = trick;
 	client->think_ms_min = 200;
@@ -168,18 +171,18 @@ void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng)
 }
 
 /* Everybody for himself, or a few users with many programs each. */
-static void draw_principals(struct plan *plan, struct rng *rng)
+static void draw_principals(struct scenario *scenario, struct rng *rng)
 {
 	unsigned users =
-		rng_chance(rng, 600) ? plan->client_count : (unsigned)rng_between(rng, 1, 4);
-	for (unsigned i = 0; i < plan->client_count; i++)
-		snprintf(plan->clients[i].principal, PLAN_NAME_BYTES, "user:%u", i % users);
+		rng_chance(rng, 600) ? scenario->client_count : (unsigned)rng_between(rng, 1, 4);
+	for (unsigned i = 0; i < scenario->client_count; i++)
+		snprintf(scenario->clients[i].principal, SCENARIO_NAME_BYTES, "user:%u", i % users);
 }
 
-static void name_clients(struct plan *plan)
+static void name_clients(struct scenario *scenario)
 {
-	for (unsigned i = 0; i < plan->client_count; i++) {
-		struct client_plan *client = &plan->clients[i];
+	for (unsigned i = 0; i < scenario->client_count; i++) {
+		struct client_scenario *client = &scenario->clients[i];
 		snprintf(client->name, sizeof client->name, "%s-%u",
 			 client->trick ? trick_name((int)client->trick)
 				       : binding_name((int)client->binding),
@@ -187,16 +190,16 @@ static void name_clients(struct plan *plan)
 	}
 }
 
-void plan_draw_tricks(struct plan *plan, enum trick only, struct rng *rng)
+void scenario_draw_tricks(struct scenario *scenario, enum trick only, struct rng *rng)
 {
-	bool has_slots = rng_chance(rng, 600), resides = !plan->strict && rng_chance(rng, 500);
+	bool has_slots = rng_chance(rng, 600), resides = !scenario->strict && rng_chance(rng, 500);
 	uint32_t evil_permille = (uint32_t)rng_between(rng, 0, 500);
-	for (unsigned i = 0; i < plan->client_count; i++) {
-		struct client_plan *client = &plan->clients[i];
-		if (plan->war)
+	for (unsigned i = 0; i < scenario->client_count; i++) {
+		struct client_scenario *client = &scenario->clients[i];
+		if (scenario->war)
 			draw_warrior(client, i, rng);
 		if (has_slots)
-			client->slots_max = (unsigned)rng_between(rng, 1, slots_most(plan));
+			client->slots_max = (unsigned)rng_between(rng, 1, slots_most(scenario));
 		if (resides)
 			client->residence_ms_max = rng_between(rng, 0, 120) * 1000;
 		if (!rng_chance(rng, evil_permille))
@@ -204,9 +207,9 @@ void plan_draw_tricks(struct plan *plan, enum trick only, struct rng *rng)
 		enum trick trick = (enum trick)rng_between(rng, 1, TRICK_STANDS);
 		if (only != TRICK_NONE)
 			trick = only;
-		if (!plan->strict || !is_about_memory(trick))
-			plan_equip(client, trick, rng);
+		if (!scenario->strict || !is_about_memory(trick))
+			scenario_equip(client, trick, rng);
 	}
-	name_clients(plan);
-	draw_principals(plan, rng);
+	name_clients(scenario);
+	draw_principals(scenario, rng);
 }

@@ -1,30 +1,30 @@
-/* want: one wish of one client, from its first request to its end, through retries and restarts.
- * It is the simulator's own memory of what was asked, what was answered, and who uses the GPU; it
- * is filled from messages only, never from the core's ledger. */
+/* job: one piece of work that a client wants a GPU for, from its first request to its end, through
+ * retries and restarts. It is the simulator's own record of what was asked, what was answered, and
+ * who uses the GPU; it is filled from messages only, never from the core's ledger. */
 #pragma once
 #include "core/effect.h"
 
 struct world;
 struct conn;
 
-enum want_stage {
-	WANT_ASKED,   /* no answer yet */
-	WANT_WAITING, /* told: queued */
-	WANT_OFFERED,
-	WANT_HELD,
-	WANT_OVER,
+enum job_stage {
+	JOB_ASKED,   /* no answer yet */
+	JOB_WAITING, /* told: queued */
+	JOB_OFFERED,
+	JOB_HELD,
+	JOB_OVER,
 };
-const char *want_stage_name(enum want_stage stage);
+const char *job_stage_name(enum job_stage stage);
 
 /* What its client could be told about its wait (judge_told.c). */
-struct want_told {
+struct job_told {
 	bool running;
 	uint64_t taints;              /* of the world when the wait began */
 	int64_t begin_t, since_t, ms; /* asked; told; -1: nothing */
 };
 
 /* One turn's loading (judge_load.c). */
-struct want_load {
+struct job_load {
 	bool on;                   /* by its newest record */
 	int64_t since_t, spent_ms; /* its present run; those before */
 	int64_t entered_t;         /* LOADING, also after it was asked to give way */
@@ -34,13 +34,13 @@ struct want_load {
 };
 
 /* For outside_use.c, while it counts. */
-struct want_sum {
+struct job_sum {
 	uint64_t inside_bytes;
 	bool used; /* by itself or by one inside */
 };
 
 /* For judge_inside.c, at the end of a turn. */
-struct want_places {
+struct job_places {
 	uint32_t inside, waiting;                          /* guests by their committed rows */
 	uint64_t need_bytes;                               /* .. and what they need in all */
 	bool comes_free;                                   /* one of them leaves */
@@ -49,7 +49,7 @@ struct want_places {
 };
 
 /* By its newest record, committed or not. */
-struct want_now {
+struct job_now {
 	enum claim_state state;
 	uint32_t gpus, slots;
 	struct need need;
@@ -58,7 +58,7 @@ struct want_now {
 	uint32_t parked_slots;             /* it gave its turn back: of so many */
 };
 
-struct want {
+struct job {
 	uint64_t uid; /* index + 1; also the ref that the client uses */
 	int client;
 	uint32_t life; /* of the client's process */
@@ -76,7 +76,7 @@ struct want {
 	uint64_t resumes; /* the parked lease whose turn it asks for */
 
 	/* The client's view. */
-	enum want_stage stage;
+	enum job_stage stage;
 	uint64_t lease, fence;
 	struct token token;
 	uint32_t gpus;
@@ -91,7 +91,7 @@ struct want {
 	bool observed, would_wait; /* by the newest record */
 	bool by_operator;          /* one made it leave once */
 	bool live;      /* by the newest record; a crash takes back what was not committed */
-	bool active;    /* in wants.active */
+	bool active;    /* in jobs.active */
 	bool queued;    /* since its last request: a place is recorded */
 	bool yielded;   /* gave way once */
 	bool revoked;   /* by the newest record */
@@ -100,7 +100,7 @@ struct want {
 	int64_t granted_t, offered_t, revoked_t;
 
 	/* What the broker has said, delivered or not. */
-	enum want_stage said;
+	enum job_stage said;
 	enum send_kind said_last;
 	int64_t asked_t;          /* the broker stepped its ACQUIRE; the place counts from here */
 	int64_t asked_stalled_ms; /* world.stalled_ms then */
@@ -128,11 +128,11 @@ struct want {
 	bool heir;              /* goes on in the turn of its lender, which has left */
 
 	/* For the judges. */
-	struct want_told told;
-	struct want_now now;
-	struct want_load load;
-	struct want_places places;
-	struct want_sum sum;
+	struct job_told told;
+	struct job_now now;
+	struct job_load load;
+	struct job_places places;
+	struct job_sum sum;
 	uint64_t over_step, told_step; /* steps in which it was taken back, and told so */
 	bool lends, kept_untold;
 	uint64_t yield_for;     /* lease for which it was asked to give way */
@@ -152,18 +152,18 @@ struct want {
 };
 
 /* A model that a server has in memory for the gateway: it outlives the broker. */
-static inline bool want_is_model(const struct want *want)
+static inline bool job_is_model(const struct job *job)
 {
-	return want->binding == BIND_PROXIED && want->need.slots == 0;
+	return job->binding == BIND_PROXIED && job->need.slots == 0;
 }
 /* Its connection is its lease, unless it is a model. */
-static inline bool want_is_stream(const struct want *want)
+static inline bool job_is_stream(const struct job *job)
 {
-	return want->binding == BIND_STREAM || want->binding == BIND_PROXIED;
+	return job->binding == BIND_STREAM || job->binding == BIND_PROXIED;
 }
 
-struct wants {
-	struct want *v;
+struct jobs {
+	struct job *v;
 	size_t count, capacity;
 	uint64_t *active; /* uids that are not over */
 	size_t active_count, active_capacity;
@@ -172,23 +172,23 @@ struct wants {
 };
 
 /* Back among the active ones: a late copy of its request was heard. */
-void want_activate(struct world *w, struct want *want);
-/* Valid until the next want_new. */
-struct want *want_new(struct world *w, int client);
-struct want *want_of(struct world *w, uint64_t uid); /* NULL for 0 and unknown ones */
-struct want *want_of_lease(struct world *w, uint64_t lease);
-void want_bind_lease(struct world *w, struct want *want, uint64_t lease);
+void job_activate(struct world *w, struct job *job);
+/* Valid until the next job_new. */
+struct job *job_new(struct world *w, int client);
+struct job *job_of(struct world *w, uint64_t uid); /* NULL for 0 and unknown ones */
+struct job *job_of_lease(struct world *w, uint64_t lease);
+void job_bind_lease(struct world *w, struct job *job, uint64_t lease);
 /* A crash: numbers that were never committed may come again. */
-void want_forget_uncommitted(struct world *w);
-void want_forget_leases(struct world *w); /* a power cut: numbers may come again */
+void job_forget_uncommitted(struct world *w);
+void job_forget_leases(struct world *w); /* a power cut: numbers may come again */
 /* The client starts and stops to use the GPU. */
-void want_use(struct world *w, struct want *want, uint32_t gpus);
-void want_stop(struct world *w, struct want *want);
+void job_use(struct world *w, struct job *job, uint32_t gpus);
+void job_stop(struct world *w, struct job *job);
 /* The client reads no more from conn: a GRANTED still on its way gives it nothing. */
-void want_stop_unheard(struct world *w, const struct conn *conn);
+void job_stop_unheard(struct world *w, const struct conn *conn);
 /* It is over for the client; frees its slot of work. */
-void want_over(struct world *w, struct want *want);
+void job_over(struct world *w, struct job *job);
 /* Forgets those that are over and unused. */
-void wants_sweep(struct world *w);
-bool want_in_room(const struct want *want, int64_t t); /* uses, and is not excused */
-void wants_finish(struct world *w);
+void jobs_sweep(struct world *w);
+bool job_in_room(const struct job *job, int64_t t); /* uses, and is not excused */
+void jobs_finish(struct world *w);

@@ -1,11 +1,11 @@
-/* plan: what one seed is about. Each seed draws its machine, its timings, its clients and which
+/* scenario: what one seed is about. Each seed draws its machine, its timings, its clients and which
  * faults strike how often (swarm testing): a fault that is off in a seed leaves room for the others
  * to reach deep states. */
 #pragma once
 #include "core/config.h"
 #include "rng.h"
 
-/* Every kind is counted when it strikes; T4 of CASES.md wants each in >= 10 % of seeds. */
+/* Every kind is counted when it strikes; T4 of CASES.md asks for each in >= 10 % of seeds. */
 #define FAULT_TABLE(X)                                                                             \
 	X(FAULT_DELAY, "delay")                   /* a message takes 0 to 10 s */                  \
 	X(FAULT_CUT, "cut")                       /* a connection breaks, its messages are lost */ \
@@ -76,11 +76,11 @@ enum trick {
 		TRICK_COUNT
 };
 
-enum { PLAN_CLIENTS_MAX = 40, PLAN_NAME_BYTES = 32 };
+enum { SCENARIO_CLIENTS_MAX = 40, SCENARIO_NAME_BYTES = 32 };
 
-struct client_plan {
-	char name[PLAN_NAME_BYTES];
-	char principal[PLAN_NAME_BYTES]; /* "": what the socket and the token say */
+struct client_scenario {
+	char name[SCENARIO_NAME_BYTES];
+	char principal[SCENARIO_NAME_BYTES]; /* "": what the socket and the token say */
 	enum binding binding;
 	bool browser; /* HTTP and streams: has an Origin */
 	bool mute;    /* ignores yields at times */
@@ -100,18 +100,18 @@ struct client_plan {
 	uint32_t park_permille;   /* of the askings to give way: it is frozen instead */
 };
 
-struct plan {
+struct scenario {
 	struct core_config config;
 	unsigned client_count;
-	struct client_plan clients[PLAN_CLIENTS_MAX];
+	struct client_scenario clients[SCENARIO_CLIENTS_MAX];
 	bool calm;          /* nothing that stops the clock of the bounds */
 	bool strict;        /* one GPU, one slot, no residents: the theorems hold as written */
-	bool close_is_told; /* the shell reports a connection that the core closed itself */
+	bool close_is_told; /* the daemon reports a connection that the core closed itself */
 	bool uses_yielding; /* clients may ask for more grace */
 	bool uses_lend;
 	bool tabs_seen; /* the probe can tell which tab uses how much */
 	bool uses_more; /* leases take more VRAM than they said */
-	bool unkind;    /* many clients, several slots, adversaries */
+	bool hostile;   /* many clients, several slots, adversaries */
 	bool uses_loads, uses_guests;
 	bool war;    /* every class always has somebody waiting for turns */
 	bool or_new; /* who resumes in vain takes a new session at once */
@@ -121,26 +121,29 @@ struct plan {
 };
 
 const char *trick_name(int trick);
-/* `more`: the numbers that make it unkind, so that the others stay what they were. `trick`: not
- * NONE: a calm but unkind world whose adversaries all play this one. */
-void plan_draw(struct plan *plan, enum trick trick, bool gateways, struct rng *rng,
-	       struct rng *more);
-void plan_draw_gpu(const struct plan *plan, struct gpu_config *ret_gpu, struct rng *rng);
-/* plan_unkind.c: before the clients are drawn, and after. */
-void plan_draw_machine(struct plan *plan, struct rng *rng);
-void plan_draw_tricks(struct plan *plan, enum trick trick, struct rng *rng);
-void plan_widen_gpus(const struct plan *plan, struct core_config *config);
+/* `more`: the numbers that make it hostile, so that the others stay what they were. `trick`: not
+ * NONE: a calm but hostile world whose adversaries all play this one. */
+void scenario_draw(struct scenario *scenario, enum trick trick, bool gateways, struct rng *rng,
+		   struct rng *more);
+void scenario_draw_gpu(const struct scenario *scenario, struct gpu_config *ret_gpu,
+		       struct rng *rng);
+/* scenario_hostile.c: before the clients are drawn, and after. */
+void scenario_draw_machine(struct scenario *scenario, struct rng *rng);
+void scenario_draw_tricks(struct scenario *scenario, enum trick trick, struct rng *rng);
+void scenario_widen_gpus(const struct scenario *scenario, struct core_config *config);
 /* A client that plays this trick. */
-void plan_equip(struct client_plan *client, enum trick trick, struct rng *rng);
-/* plan_inside.c: who loads and who hosts, over all that was drawn before. */
-void plan_draw_inside(struct plan *plan, struct rng *rng);
+void scenario_equip(struct client_scenario *client, enum trick trick, struct rng *rng);
+/* scenario_inside.c: who loads and who hosts, over all that was drawn before. */
+void scenario_draw_inside(struct scenario *scenario, struct rng *rng);
 /* Who can be frozen. */
-void plan_draw_park(struct plan *plan, struct rng *rng);
+void scenario_draw_park(struct scenario *scenario, struct rng *rng);
 /* Whose memory is freed late, never, or comes back. */
-void plan_draw_leftovers(struct plan *plan, struct rng *rng);
+void scenario_draw_leftovers(struct scenario *scenario, struct rng *rng);
 /* Observe mode: in some seeds from the start, in some switched while they run. */
-void plan_draw_observe(struct plan *plan, struct rng *rng);
-/* The plan's configuration with other GPUs: more or fewer, other slots, other memory. */
-void plan_redraw_gpus(const struct plan *plan, struct core_config *config, struct rng *rng);
+void scenario_draw_observe(struct scenario *scenario, struct rng *rng);
+/* The scenario's configuration with other GPUs: more or fewer, other slots, other memory. */
+void scenario_redraw_gpus(const struct scenario *scenario, struct core_config *config,
+			  struct rng *rng);
 /* A reloaded configuration: the same GPUs, other timings within sane ranges. */
-void plan_redraw_config(const struct plan *plan, struct core_config *config, struct rng *rng);
+void scenario_redraw_config(const struct scenario *scenario, struct core_config *config,
+			    struct rng *rng);
