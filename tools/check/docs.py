@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Keeps the documentation true where a program can. Usage: docs.py [ROOT]; 1 when something is wrong.
 
+- Each module of the core and the server stands in docs/architecture.md.
 - Each key of the configuration stands in docs/operations.md and in the man page.
 - Each relative link of a Markdown file leads to a file.
 - docs/conformance.md has a row for each scenario of tests/conformance, in the scenario's own words.
@@ -14,11 +15,20 @@ import sys
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 KEYS = [("src/config/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
         ("src/config/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
+MODULE_FOLDERS = ("src/core", "src/server")
 KEY_PAGES = ("docs/operations.md", "man/baton-config.5.scd")
 
 
 def read(path):
     return path.read_text(encoding="utf-8")
+
+
+def check_modules(root):
+    """docs/architecture.md has each module of the core and of the server's own folder."""
+    said = set(re.findall(r"`(\w+)`", read(root / "docs" / "architecture.md")))
+    for folder in MODULE_FOLDERS:
+        for module in sorted({path.stem for path in (root / folder).glob("*.[ch]")} - said):
+            yield f"docs/architecture.md: has no line for {folder}/{module}"
 
 
 def check_keys(root):
@@ -77,7 +87,7 @@ def check_statuses(root):
 
 
 def main(root):
-    problems = [*check_keys(root), *check_links(root), *check_scenarios(root), *check_man(root),
+    problems = [*check_modules(root), *check_keys(root), *check_links(root), *check_scenarios(root), *check_man(root),
                 *check_statuses(root)]
     for problem in problems:
         print(problem)

@@ -226,7 +226,9 @@ class Lints(unittest.TestCase):
         self.assertIn("base/a.h: does not compile alone", output)
 
     def test_docs_see_what_is_not_there(self):
-        """A key without its words, a link to nowhere, a scenario without its row."""
+        """A key without its words, a link to nowhere, a scenario without its row, a module without its line."""
+        self.write("src/core/claim.c", "/* claim: one. */\n")
+        self.write("docs/architecture.md", "`claim`\n")
         self.write("src/config/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
         self.write("src/config/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
@@ -238,6 +240,7 @@ class Lints(unittest.TestCase):
         self.write("tests/conformance/scenarios/late.json", '{"about": "It is late."}')
         self.write("docs/conformance.md", "| `late` | It is late. | ok | – | ok | |\n")
         self.assertEqual(self.lint("check/docs.py")[0], 0, self.lint("check/docs.py")[1])
+        self.write("src/core/lease.h", "/* lease: one. */\n")
         self.write("docs/conformance.md", "| `late` | It is soon. | ok | – | ok | |\n"
                    "| `gone` | It was. | ok | ok | ok | |\n")
         self.write("docs/operations.md", "`slots`, [cases](case.md)\n")
@@ -246,7 +249,8 @@ class Lints(unittest.TestCase):
         status, output = self.lint("check/docs.py")
         self.assertEqual(status, 1)
         for words in ("key grace_s", "no file case.md", "FILES stands there twice", "EXIT STATUS has no 75",
-                      "no exit status 64", "row of late", "row of gone"):
+                      "no exit status 64", "row of late", "row of gone",
+                      "no line for src/core/lease"):
             self.assertIn(words, output)
 
     def test_cases_see_what_no_test_shows(self):
