@@ -21,8 +21,8 @@ struct claim_record;
 	X(JUDGE_STARVE, "starve", 1)     /* who is possible is served, told or not */              \
 	X(JUDGE_COMEBACK, "comeback", 1) /* nobody evicted is back there before its head */        \
 	X(JUDGE_EVICT, "evict", 1)       /* the lowest class, then the longest idle by load */     \
-	X(JUDGE_KEEP, "keep", 0)         /* a yield taken back is told, and revokes nobody */      \
-	X(JUDGE_TWO, "two", 0)           /* nobody is asked on two GPUs for one claim */           \
+	X(JUDGE_KEEP, "keep", 1)         /* a yield taken back is told, and revokes nobody */      \
+	X(JUDGE_TWO, "two", 1)           /* nobody is asked on two GPUs for one claim */           \
 	X(JUDGE_ROOM, "room", 1)         /* no room is free inside and used outside */             \
 	X(JUDGE_HOLD, "hold", 1)         /* a hold ends when it is somebody's turn */              \
 	X(JUDGE_LOAD, "load", 1)         /* loading ends when it must, and begins the turn */      \
