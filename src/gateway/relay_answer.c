@@ -117,25 +117,31 @@ static bool value_begins(const struct http_field *field, const char *word)
 /* What can be read of an answer: in plain text, of a type that is known. */
 struct answer_form {
 	bool events, json;
+	int64_t length; /* -1: not said */
 };
 
 static struct answer_form form_of(struct http_field_iterator fields)
 {
-	struct answer_form form = {false, false};
+	struct answer_form form = {.length = -1};
 	bool coded = false;
 	struct http_field field;
+	uint64_t length;
 
 	while (http_field_next(&fields, &field)) {
-		if (http_field_is(&field, "content-type"))
-			form = (struct answer_form){
-				.events = value_begins(&field, "text/event-stream") ||
-					  value_begins(&field, "application/x-ndjson"),
-				.json = value_begins(&field, "application/json"),
-			};
-		else if (http_field_is(&field, "content-encoding"))
+		if (http_field_is(&field, "content-type")) {
+			form.events = value_begins(&field, "text/event-stream") ||
+				      value_begins(&field, "application/x-ndjson");
+			form.json = value_begins(&field, "application/json");
+		} else if (http_field_is(&field, "content-encoding"))
 			coded = !value_begins(&field, "identity");
+		else if (http_field_is(&field, "content-length") &&
+			 http_read_length(field.value, field.value_length, &length))
+			form.length = (int64_t)length;
 	}
-	return coded ? (struct answer_form){false, false} : form;
+
+	if (coded)
+		form.events = form.json = false;
+	return form;
 }
 
 /* What add_baton says, of an answer whose headers went before its turn came. */
@@ -179,7 +185,11 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 	add_baton(&headers, relay);
 	add_cors(&headers, relay);
 	relay->begun = true;
-	http_stream_begin(gateway->net, relay->conn, status, headers.v, headers.count);
+	if (form.length >= 0 && !events && !relay->packs)
+		http_stream_begin_sized(gateway->net, relay->conn, status, headers.v, headers.count,
+					(uint64_t)form.length);
+	else
+		http_stream_begin(gateway->net, relay->conn, status, headers.v, headers.count);
 }
 
 /* Lines that clients pass over: a comment with one newline, since an empty line would be an event

@@ -15,6 +15,7 @@ enum {
 	FIELD_COUNT_MAX = 64,
 	CONNECT_MS = 5000,
 	PIECE_BYTES = 32 * 1024,
+	WHOLE_BYTES = 256 * 1024, /* a body up to this is given to libcurl at once */
 	WORKER_TRIES_MAX = 3,
 	WORKER_IDLE_MS = 60 * 1000, /* without a byte, once it began to answer */
 };
@@ -320,6 +321,20 @@ static void ask_worker(struct relay *relay)
 	relay->request = worker_start(worker_of(relay), &request, &handlers, relay);
 }
 
+/* What is all here may take a connection that was used before: should that turn out dead, it can be
+ * sent again. A body that comes in pieces cannot, and has a connection of its own. */
+static void add_body(struct relay *relay, struct upstream_request *request)
+{
+	request->streamed = !relay->body_complete || relay->body.length > WHOLE_BYTES;
+	request->body_bytes =
+		relay->body_complete ? (int64_t)relay->body.length : relay->body_bytes;
+	if (request->streamed)
+		return;
+
+	request->body = buf_data(&relay->body);
+	request->body_length = relay->body_sent = relay->body.length;
+}
+
 static int start_request(struct gateway *gateway, struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
@@ -328,9 +343,6 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 	struct upstream_request request = {
 		.method = "POST",
 		.fields = fields,
-		.streamed = true,
-		.body_bytes =
-			relay->body_complete ? (int64_t)relay->body.length : relay->body_bytes,
 		.connect_time_ms = CONNECT_MS,
 		.first_byte_time_ms = (int)server->silence_ms,
 		.idle_time_ms = (int)server->silence_ms,
@@ -348,6 +360,7 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 	if (server->key)
 		text_format(&bearer, "Bearer %s", server->key);
 
+	add_body(relay, &request);
 	request.url = url.bytes;
 	request.field_count = gather_fields(relay, bearer.bytes, fields);
 	rc = upstream_start(gateway->upstream, &request, &handlers, relay, &relay->request);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/limits.h"
@@ -17,6 +18,14 @@ static struct transfer *find_transfer(const struct upstream *upstream, uint64_t 
 	uint64_t slot = id & ((1u << SLOT_BITS) - 1);
 	struct transfer *transfer = slot < upstream->slot_count ? upstream->slots[slot] : NULL;
 	return transfer && transfer->id == id && !transfer->cancelled ? transfer : NULL;
+}
+
+/* It may be somebody's prompt. */
+static void wipe_body(struct transfer *transfer)
+{
+	if (transfer->body.bytes)
+		explicit_bzero(transfer->body.bytes, transfer->body.capacity);
+	buf_finish(&transfer->body);
 }
 
 static void transfer_free(struct transfer *transfer)
@@ -32,7 +41,7 @@ static void transfer_free(struct transfer *transfer)
 	(void)event_del(&transfer->end);
 	list_remove(&transfer->changed);
 	buf_finish(&transfer->head);
-	buf_finish(&transfer->body);
+	wipe_body(transfer);
 
 	upstream->slots[transfer->id & ((1u << SLOT_BITS) - 1)] = NULL;
 	upstream->count--;

@@ -15,6 +15,8 @@ static const char *const own_fields[] = {
 	"te",     "proxy-connection",
 };
 
+enum { REWIND_MS_MAX = 1000 };
+
 static size_t refuse_answer(struct transfer *transfer, const char *what)
 {
 	if (!transfer->err) {
@@ -180,13 +182,21 @@ static size_t on_upload_ready(char *bytes, size_t size, size_t count, void *ctx)
 	return n;
 }
 
-/* A reused connection may turn out dead: then the request is sent again. */
+/* A connection that its server had closed turns out dead at once. Later it is the server that ended
+ * while it worked, and what made it end is not sent again. */
+static bool was_dead_before(const struct transfer *transfer)
+{
+	return !transfer->rewound && mono_since(loop_now(), transfer->progress_at) <= REWIND_MS_MAX;
+}
+
+/* A reused connection may turn out dead: then the request is sent again, once. */
 static int on_rewind(void *ctx, curl_off_t offset, int origin)
 {
 	struct transfer *transfer = ctx;
 	if (transfer->streamed || origin != SEEK_SET || offset < 0 ||
-	    (uint64_t)offset > transfer->body.length)
+	    (uint64_t)offset > transfer->body.length || !was_dead_before(transfer))
 		return CURL_SEEKFUNC_CANTSEEK;
+	transfer->rewound = true;
 	transfer->body_at = (size_t)offset;
 	return CURL_SEEKFUNC_OK;
 }

@@ -46,6 +46,7 @@ struct transfer {
 
 	struct buf body; /* complete: sent up to body_at; streamed: unsent bytes */
 	size_t body_at;
+	bool rewound;      /* it was sent twice */
 	int64_t body_left; /* to be written; -1: any */
 	bool has_body, streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
 

@@ -59,6 +59,40 @@ class Uploads(GatewayTest):
         self.assertEqual([len(row[3]) for row in whisper.asked(TRANSCRIBE)], [len(form(audio))])
 
 
+class Connections(GatewayTest):
+    """To servers they are kept: a new one for each request takes as long as all else that Baton does for it."""
+
+    def setUp(self):
+        self.vllm = self.server("openai", ["m"])
+        self.daemon_ = self.behind(upstream(self.vllm, "vllm", vram_mb=1000))
+        self.assertEqual(self.ask(self.daemon_, "m").status, 200)
+
+    def test_used_again(self):
+        before = self.vllm.accepted
+        answers = [self.ask(self.daemon_, "m") for _ in range(5)]
+        self.assertEqual([answer.status for answer in answers], [200] * 5)
+        self.assertEqual(self.vllm.accepted, before)
+        self.assertEqual([answer.headers["content-length"] for answer in answers],
+                         [str(len(answer.body)) for answer in answers])
+
+    def test_closed_meanwhile(self):
+        """What found its connection closed goes by another."""
+        for _ in range(5):
+            self.vllm.hang_up()
+            self.assertEqual(self.ask(self.daemon_, "m").status, 200)
+        self.assertEqual(len(self.vllm.asked(CHAT)), 6)
+
+    def test_what_ended_a_server_is_not_sent_again(self):
+        self.vllm.gate.clear()
+        running = self.begin(self.daemon_, "m")
+        wait_until(lambda: self.vllm.running == 1, "it works")
+        holds_for(lambda: self.vllm.running == 1, "it works longer than a dead connection takes to show", 1.2)
+        self.vllm.hang_up()
+        answer = running.read_answer()
+        self.assertEqual((answer.status, answer.json()["error"]["code"]), (502, "upstream_broken"), answer)
+        self.assertEqual(len(self.vllm.asked(CHAT)), 2)
+
+
 class Evicted(GatewayTest):
     def test_taken_back_and_out_at_once(self):
         """One who has not answered gives way: nothing runs any more, and the model leaves at once."""
@@ -438,7 +472,7 @@ class Sockets(GatewayTest):
         connection = self.raw(daemon, daemon.request("POST", CHAT, body))
         self.assertEqual(connection.read_head()[0], 200)
         server.read_on.set()
-        self.assertEqual(b"".join(connection.chunks()), b"%d" % len(body))
+        self.assertEqual(connection.reader.read(8), b"%d" % len(body))
 
     def test_slow_reader_of_a_fast_server(self):
         """The server is read only as fast as its client reads."""

@@ -40,6 +40,7 @@ class ModelServer:
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
         self.lock = threading.Lock()
         self.connections = set()
+        self.accepted = 0       # of them, so far
         self.closing = False
         outer = self
 
@@ -55,17 +56,21 @@ class ModelServer:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
+    def hang_up(self):
+        """On all who are connected, as if its process had ended."""
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
     def close(self):
         self.closing = True
         for gate in (self.gate, self.load_delay, self.unload_gate, self.read_gate):
             gate.set()
         self.server.shutdown()
         self.server.server_close()
-        for connection in list(self.connections):  # as if its process had ended
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        self.hang_up()
 
     def asked(self, path):
         return [row for row in self.requests if row[1].split("?")[0] == path]
@@ -74,6 +79,7 @@ class ModelServer:
 
     def serve(self, handler):
         self.connections.add(handler.connection)
+        self.accepted += 1
         while self.serve_one(handler):
             pass
         self.connections.discard(handler.connection)
