@@ -17,7 +17,8 @@ struct core *core_create(void)
 
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-			core->gpus[gpu].memory_since[cls] = MONO_NEVER;
+			core->gpus[gpu].memory_since[cls] = core->gpus[gpu].due_at[cls] =
+				MONO_NEVER;
 
 	core->wake = core->next_heartbeat = MONO_NEVER;
 	core->journal_ok = true;

@@ -19,12 +19,17 @@ struct leaving {
 	uint64_t vram_bytes;
 };
 
+/* To others its turn began with the offer, however long it loaded. */
+static struct mono_ms turn_began(const struct claim *holder)
+{
+	return holder->rec.loads ? holder->offered_since : holder->rec.turn_since;
+}
+
 /* For a class that is due, voice within its credit, a higher class that came first; not its own. */
 static struct mono_ms by_order(const struct core *core, const struct claim *head,
 			       const struct claim *holder, uint32_t gpu, bool due)
 {
-	/* To others its turn began with the offer, however long it loaded. */
-	struct mono_ms since = holder->rec.loads ? holder->offered_since : holder->rec.turn_since;
+	struct mono_ms since = turn_began(holder);
 	struct mono_ms when = MONO_NEVER;
 
 	if (!holder->rec.preemptible || head->rec.cls == holder->turn_cls)
@@ -79,6 +84,24 @@ struct mono_ms preempt_when_due(const struct core *core, const struct claim *hea
 	if (!claim_is_held(holder) || holder->slots_charged == 0 || observe_stays(core, holder))
 		return MONO_NEVER;
 	return turn_when(core, head, holder, gpu, due, ret_reason);
+}
+
+struct mono_ms preempt_limit(const struct core *core, const struct claim *head,
+			     const struct claim *holder, uint32_t gpu)
+{
+	const struct mono_ms *due_at = core->gpus[gpu].due_at;
+	struct mono_ms others = MONO_NEVER;
+	enum yield_reason reason;
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		if (cls != (int)holder->turn_cls)
+			others = mono_min(others, due_at[cls]);
+
+	if (!claim_is_held(holder) || !holder->rec.preemptible || observe_stays(core, holder))
+		others = MONO_NEVER;
+	others = mono_max(others, mono_after(turn_began(holder), core->config.min_run_ms));
+	others = mono_max(others, share_protected_until(core, holder));
+	return mono_min(others, preempt_when(core, head, holder, gpu, &reason));
 }
 
 /* A resident that waited until it was due is not evicted within a quantum. */

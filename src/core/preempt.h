@@ -16,6 +16,10 @@ struct mono_ms preempt_when(const struct core *core, const struct claim *head,
 struct mono_ms preempt_when_due(const struct core *core, const struct claim *head,
 				const struct claim *holder, uint32_t gpu, bool due,
 				enum yield_reason *ret_reason);
+/* What a waiter is told: when the holder must yield there to whomever, unless somebody comes or
+ * goes; to head as above, or to another class, which will be due. */
+struct mono_ms preempt_limit(const struct core *core, const struct claim *head,
+			     const struct claim *holder, uint32_t gpu);
 /* When an idle resident may be asked to leave for the head; NEVER: it is busy, or not evictable. */
 struct mono_ms preempt_evict_when(const struct core *core, const struct claim *head,
 				  const struct claim *resident);

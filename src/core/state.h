@@ -155,7 +155,9 @@ struct gpu {
 	int64_t lag[LEASE_CLASS_COUNT];  /* shares.c */
 	struct mono_ms memory_since[LEASE_CLASS_COUNT]; /* since when the first waits for memory, or
 							   the last grant */
-	uint32_t class_slots[LEASE_CLASS_COUNT];        /* of slots_used */
+	/* When its first waiter is due here, or an urgent voice, if nothing else happens. */
+	struct mono_ms due_at[LEASE_CLASS_COUNT];
+	uint32_t class_slots[LEASE_CLASS_COUNT]; /* of slots_used */
 	uint64_t pinned_bytes; /* charged to claims that cannot be made to leave (placement.c) */
 	uint32_t pinned_slots; /* of turns that cannot */
 	bool settled;          /* that is true */

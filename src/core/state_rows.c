@@ -98,6 +98,7 @@ static const struct field gpu_rows[] = {
 	ROW_UINT(T, 23, left_bytes),
 	ROW_TIME(T, 24, left_until),
 	ROW_INT(T, 25, idle_ms),
+	ROW_OF(T, 26, FIELD_TIME, due_at, SENSE_NONE, NULL),
 };
 static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 #undef T

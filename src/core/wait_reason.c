@@ -29,7 +29,6 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, struct mono_ms now)
 {
 	struct why why = {.code = WHY_HOLDER, .holder = holder->rec.id, .left_ms = -1};
-	enum yield_reason reason;
 
 	if (holder->rec.state == CLAIM_YIELDING) {
 		bool native = claim_proof(holder) == PROOF_EXIT;
@@ -51,7 +50,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		why.held_bytes = claim_parked(holder) ? holder->vram_charged : 0;
 		why.idle_ms = why.code == WHY_HOLDER ? notice_idle_ms(core, holder) : 0;
 		if (holder->slots_charged > 0)
-			why.left_ms = left_ms(preempt_when(core, head, holder, gpu, &reason), now);
+			why.left_ms = left_ms(preempt_limit(core, head, holder, gpu), now);
 		else if (claim_parked(holder))
 			why.left_ms = left_ms(preempt_evict_when(core, head, holder), now);
 	}
@@ -210,7 +209,9 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 
 		why.head = why.code;
 		why.code = ret_why->code;
+		/* Who is due is served before those that stand before it. */
 		why.ahead = ret_why->ahead;
+		why.ahead += rank_tree_rank(&head->place) > ret_why->ahead;
 		*ret_why = why;
 		return;
 	}

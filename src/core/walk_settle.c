@@ -43,18 +43,18 @@ static void settle_turns(struct core *core, const struct firsts *firsts, uint32_
 	state->waiting = 0;
 
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
-		struct mono_ms due;
+		struct mono_ms *due = &state->due_at[cls];
+		*due = MONO_NEVER;
 		if (!firsts->v[gpu][cls])
 			continue;
 		state->waiting |= (uint8_t)(1u << cls);
 
-		due = share_due_at(core, gpu, firsts->v[gpu][cls]);
-		if (!mono_due(due, core->now))
-			core->wake = mono_min(core->wake, due);
+		*due = share_due_at(core, gpu, firsts->v[gpu][cls]);
+		if (cls == LEASE_VOICE && !share_urgent(core, gpu))
+			*due = mono_min(*due, share_urgent_at(core, gpu));
+		if (!mono_due(*due, core->now))
+			core->wake = mono_min(core->wake, *due);
 	}
-
-	if (firsts->v[gpu][LEASE_VOICE] && !share_urgent(core, gpu))
-		core->wake = mono_min(core->wake, share_urgent_at(core, gpu));
 }
 
 /* Nobody waits for this GPU. */
@@ -62,7 +62,7 @@ static void settle_empty(struct gpu *gpu)
 {
 	gpu->waiting = 0;
 	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		gpu->memory_since[cls] = MONO_NEVER;
+		gpu->memory_since[cls] = gpu->due_at[cls] = MONO_NEVER;
 }
 
 void walk_retire(struct core *core)

@@ -200,6 +200,9 @@ void encode_sentence_text(struct text *out, int64_t position, const struct estim
 	const struct filling filling = {why, short_name(holder_name, name), config};
 	bool of_front = why->code == WHY_BEHIND && why->holder;
 
+	/* Of those before it one may be due that stands behind it. */
+	if (why->code == WHY_BEHIND && why->ahead > position)
+		position = why->ahead;
 	add_place(out, position);
 	if (estimate->p50_ms >= 0 && is_served_in_time(of_front ? why->head : why->code)) {
 		text_str(out, ", in about ");

@@ -193,7 +193,7 @@ export interface Forecast {
 	/** The same as a sentence */
 	bound_text?: string;
 	/** `code` and `text` as in status, `holder`: the lease in the way, `gives_way_in_s`: when it
-	 * must give way to this claim, if known */
+	 * must give way, to this claim or another, if known */
 	why?: Why;
 }
 

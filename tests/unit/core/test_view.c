@@ -67,6 +67,48 @@ static void test_why(void **state)
 	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
 }
 
+/* A long limit of the holder's own class protects it from that alone: what is told is when another
+ * class will be due, and then it is asked. Whoever stands before the one that is due is not next.
+ */
+static void test_limit_by_another_class(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t conn[3], held, first, due;
+	struct why why;
+	int64_t left_ms;
+
+	fixture->config.classes[LEASE_CHAT].hold_ms_max = INT64_C(3600) * 1000;
+	fixture->config.session_ttl_ms = 100000000;
+	fixture_configure(fixture);
+	conn[0] = fixture_session(fixture, BIND_NATIVE, "holder");
+	conn[1] = fixture_session(fixture, BIND_NATIVE, "first");
+	conn[2] = fixture_session(fixture, BIND_NATIVE, "due");
+	held = fixture_hold(fixture, conn[0], LEASE_CHAT);
+	first = fixture_wait(fixture, conn[1], LEASE_CHAT);
+	core_why(fixture->core, first, fixture->now, &why);
+	assert_int_equal(why.left_ms, fixture->config.classes[LEASE_CHAT].hold_ms_max);
+
+	due = fixture_wait(fixture, conn[2], LEASE_NORMAL);
+	core_why(fixture->core, first, fixture->now, &why);
+	left_ms = why.left_ms;
+	assert_in_range(left_ms, 1, 120000);
+	core_why(fixture->core, due, fixture->now, &why);
+	assert_int_equal(why.left_ms, left_ms);
+
+	fixture_pass(fixture, left_ms - 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	core_why(fixture->core, first, fixture->now, &why);
+	assert_int_equal(why.left_ms, 1);
+	fixture_pass(fixture, 1);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+
+	assert_int_equal(fixture_why(fixture, due), WHY_YIELDING);
+	core_why(fixture->core, first, fixture->now, &why);
+	assert_int_equal(why.code, WHY_BEHIND);
+	assert_int_equal(why.ahead, 1);
+	assert_int_equal(why.head, WHY_YIELDING);
+}
+
 /* A session that waits for nobody but itself is told so; where others are in the way, or on their
  * way out, it is told of them. */
 static void test_why_self(void **state)
@@ -210,6 +252,7 @@ int main(void)
 		TEST(test_twins),
 		TEST(test_holders),
 		TEST(test_why),
+		TEST(test_limit_by_another_class),
 		TEST(test_why_self),
 		TEST(test_why_self_elsewhere),
 		TEST(test_bound_is_kept),
