@@ -273,6 +273,8 @@ function holderText(holder, waiting) {
 	if (holder.yield?.revoked)
 		return html`${nameView(holder.id)} got ${gpu} ${held} ago, class ${holder.class}, and is
 			overdue${label}.`;
+	if (holder.held_s === undefined)
+		return html`${gpu} is offered to ${nameView(holder.id)}, class ${holder.class}${label}.`;
 	return html`${nameView(holder.id)} holds ${gpu}, class ${holder.class}, for ${held} now${label}${
 		holder.yield
 			? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`

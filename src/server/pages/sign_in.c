@@ -63,7 +63,8 @@ static void answer_sign_in(struct pages *pages, const struct request_context *co
 		text_format(&out, " --page %s", context->request->path + 1);
 	text_str(&out,
 		 "</pre>\n<p>It opens a link that works once, within a minute, and signs this "
-		 "browser in. With <code>--print</code> it prints the link instead.</p>\n");
+		 "browser in. With <code class=\"whole\">--print</code> it prints the link "
+		 "instead.</p>\n");
 	text_format(&out,
 		    "<p>Signed in already? <a href=\"%s\">Open this page again</a>.</p>\n</main>\n",
 		    context->request->path);

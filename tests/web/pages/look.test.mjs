@@ -184,6 +184,37 @@ test("of many who wait a few are shown, and the others on demand", async () => {
 	await until(async () => (await rows.count()) === SHOWN, { what: "a few are shown again" });
 });
 
+test("of many who have waited long one is next, and no other goes first", async () => {
+	const page = await look({ viewport: DESK });
+	await page.routeWebSocket(/session/, (socket) => {
+		const broker = socket.connectToServer();
+		broker.onMessage((text) =>
+			socket.send(`${text}`.replaceAll('"ripe":false', '"ripe":true')),
+		);
+	});
+	await page.reload();
+	const rows = page.locator(".queue tbody tr");
+	await until(async () => (await rows.count()) === SHOWN, { what: "a few are shown" });
+	const told = await rows.locator(".why").allInnerTexts();
+	assert.equal(told.filter((text) => /\bNext\b|first/.test(text)).length, 1, told.join("\n"));
+	await rows.nth(1).locator("summary").click();
+	await rows
+		.nth(1)
+		.getByText("It has waited long: who asks from now on stands behind it")
+		.waitFor();
+});
+
+test("the chart has its room before it comes", async () => {
+	const page = await look({ viewport: DESK });
+	const height = () => page.locator("#vram-charts").evaluate((place) => place.clientHeight);
+	await page.locator(".queue").waitFor();
+	await until(async () => (await height()) > 0, { what: "there is room" });
+	const before = await height();
+	await page.locator("#vram-card").scrollIntoViewIfNeeded();
+	await page.locator("#vram-charts .uplot").waitFor();
+	assert.ok(Math.abs((await height()) - before) < 30, `${before} px, then ${await height()}`);
+});
+
 test("who computes stands first in the timeline, however many wait", async () => {
 	const page = await look({ viewport: DESK });
 	await until(

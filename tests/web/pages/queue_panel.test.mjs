@@ -74,6 +74,26 @@ test("says that nobody uses the GPU, and whoever does", async () => {
 	assert.equal(await page.locator("#panel bdi b").count(), 0);
 });
 
+test("who was offered the GPU and has not taken it up holds nothing", async () => {
+	const other = await startDaemon({ config: { timing: { ack_s: 10 } } });
+	const session = await connect(other, "slow");
+	session.send({ type: "acquire", ref: 1, timeout_s: null });
+	const { lease } = await session.hear("offered");
+	const own = await openBrowser();
+	const console = await own.signedInPage(other, "/console");
+	const said = console.locator(".queue-panel .say");
+	await until(async () => (await said.innerText()) === "rtx is offered to slow, class normal.", {
+		what: "the panel says that it is offered",
+	});
+	await session.ask({ type: "accept", lease }, "granted");
+	await until(async () => /^slow holds rtx, class normal, for /.test(await said.innerText()), {
+		what: "the panel says that it holds",
+	});
+	session.close();
+	await own.close();
+	await other.stop();
+});
+
 test("says which place, after whom, for about how long, and why", async () => {
 	await second.ask({ type: "acquire", ref: 1, class: "chat", timeout_s: null }, "queued");
 	await page.evaluate(() => {

@@ -81,6 +81,12 @@ function waiterDetails(waiter, actions, admin) {
 			guaranteedBy: waiter.guaranteed_by,
 			boundText: waiter.bound_text,
 		})}
+		${
+			waiter.ripe
+				? html`<p>It has waited long: who asks from now on stands behind it, voice
+					excepted.</p>`
+				: nothing
+		}
 		<button type="button" class="small danger" ?disabled=${!admin}
 			@click=${() => actions.remove(waiter)}>Remove…</button></details>`;
 }
@@ -111,7 +117,7 @@ function waiterRow(waiter, age, actions, admin) {
 		<td class="why wide" role="cell">${waiter.sentence ?? waiter.why?.text ?? ""}${meanwhile(
 			waiter,
 			age,
-		)}${waiter.ripe ? html` <span class="badge">waited long, goes first</span>` : nothing}
+		)}
 			${waiterDetails(waiter, actions, admin)}</td>
 	</tr>`;
 }
