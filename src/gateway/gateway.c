@@ -172,7 +172,7 @@ void gateway_drain(struct gateway *gateway)
 	gateway->draining = true;
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		relay->party = 0;
+		relay->party = relay->turn = 0;
 		if (relay->stage == RELAY_SETTLING)
 			relay_end(gateway, relay, "left");
 		else
@@ -188,7 +188,7 @@ void gateway_destroy(struct gateway *gateway)
 
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		relay->party = 0; /* nobody grants any more */
+		relay->party = relay->turn = 0; /* nobody grants any more */
 		relay_abandon(gateway, relay, "stopped");
 	}
 	proxies_finish(gateway);

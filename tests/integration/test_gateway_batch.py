@@ -185,6 +185,15 @@ class Parallel(GatewayTest):
             self.assertError(one.read_answer(), 503, "outranked")
         wait_until(lambda: not self.turns(daemon) and self.plain.running == 0, "nothing of it is left")
 
+    def test_stopped(self):
+        """All of them hear of it, and nothing is waited for."""
+        daemon = self.start(kind="llama-server")
+        self.plain.slots_busy = True
+        sent = self.ask_for(daemon, 3, 3)
+        daemon.terminate()
+        for one in sent:
+            self.assertError(one.read_answer(), 503, "draining")
+
     def test_the_turn_of_one_that_settles(self):
         """Its client left, and its server says that it works: it keeps the turn, alone or not."""
         daemon = self.start(kind="llama-server")
