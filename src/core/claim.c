@@ -10,6 +10,7 @@
 #include "core/park.h"
 #include "core/placement.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/session.h"
 #include "core/timer.h"
 
@@ -53,6 +54,7 @@ static void leave_room(struct core *core, struct claim *claim, enum claim_state 
 	host_leave(core, claim);
 
 	session_gave_room(claim);
+	resident_runs_no_more(core, claim);
 	POST(claim->slots_charged == 0);
 }
 
@@ -66,6 +68,7 @@ static void take_room(struct core *core, struct claim *claim)
 	all_slots_count(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
+	resident_runs(core, claim);
 
 	if (claim->rec.would_wait)
 		ledger_recap(core, claim->rec.granted_mask);

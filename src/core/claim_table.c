@@ -89,7 +89,7 @@ struct claim *claim_alloc(const struct claim_record *rec)
 	if (rec->fence == 0)
 		claim->rec.held_since = claim->rec.turn_since = claim->rec.due_since =
 			claim->rec.parked_until = MONO_PAST;
-	claim->offered_since = claim->yield_since = MONO_PAST;
+	claim->offered_since = claim->yield_since = claim->users.last = MONO_PAST;
 
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = rec->id};
 	list_init(&claim->in_session);

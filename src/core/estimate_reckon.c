@@ -5,6 +5,7 @@
 #include "core/ledger.h"
 #include "core/preempt.h"
 #include "core/queue.h"
+#include "core/resident.h"
 
 enum {
 	LOOKED_AT_MAX = 32,       /* the rest are assumed to be like them */
@@ -68,7 +69,7 @@ static int64_t left_ms(const struct core *core, const struct claim *claim,
 			ms_longer(0, mono_since(holder->deadline, now)),
 			leaving_ms(core, ms_longer(0, mono_since(now, holder->yield_since))));
 	else if (is_resident(holder))
-		when = preempt_evict_when(core, claim, holder);
+		when = resident_leaves_at(core, claim, holder);
 	else
 		when = preempt_when(core, claim, holder, gpu, &reason);
 

@@ -109,6 +109,7 @@ struct event {
 			enum lease_class cls;
 			uint64_t ref, parent, host;
 			uint64_t resumes;   /* the lease whose turn it gives back, and waits for */
+			uint64_t uses;      /* the resident that it needs in memory; 0: none */
 			uint32_t guests;    /* places that it offers to guests */
 			bool guests_open;   /* to other principals, too */
 			struct need need;   /* gpu_mask 0 stands for any */

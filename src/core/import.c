@@ -11,6 +11,7 @@
 #include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/session.h"
 #include "core/state_rows.h"
 
@@ -154,6 +155,8 @@ static const char *judge_claim(const struct core *core, const struct claim *clai
 
 	if ((rec->end != END_NONE) != (rec->state == CLAIM_DRAINING) || !is_bound(claim))
 		return "a claim has no end";
+	if (rec->uses >= rec->id)
+		return "a claim uses one that came after it";
 	return NULL;
 }
 
@@ -176,6 +179,7 @@ static void place_claim(struct core *core, struct claim *claim)
 		rank_tree_insert(&core->holders, &claim->place, 0, claim->rec.id);
 		ledger_charge(core, claim);
 		session_took_room(claim);
+		resident_runs(core, claim);
 		if (claim->asked)
 			list_append(&core->asked, &claim->in_asked);
 	}

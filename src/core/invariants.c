@@ -7,6 +7,7 @@
 #include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/schedule.h"
 
 static void check_ledger(const struct core *core)
@@ -325,5 +326,6 @@ void core_check(const struct core *core, struct mono_ms now)
 	check_heads(core);
 	check_sessions(core);
 	principal_check(core);
+	resident_check(core);
 	check_deadlines(core, now);
 }

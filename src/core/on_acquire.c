@@ -12,6 +12,7 @@
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/refusal.h"
+#include "core/resident.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
@@ -85,6 +86,13 @@ static void fill_record(struct core *core, const struct event *event, const stru
 	text_copy(rec.request_id, sizeof(rec.request_id), ask->request_id);
 	text_copy(rec.label, sizeof(rec.label), ask->label);
 	principal_name(rec.principal, session ? session->rec.principal : ask->principal, -1);
+
+	/* Who wants memory of its own would keep a resident in, and wait for it to go; who goes
+	 * inside another one needs that. */
+	rec.uses = ask->uses;
+	if (rec.need.slots == 0 || rec.need.vram_bytes > 0 || rec.host ||
+	    !resident_used(core, &rec))
+		rec.uses = 0;
 
 	if (rec.need.gpu_mask == 0)
 		rec.need.gpu_mask = gpus_meant(core, session, ask);

@@ -6,6 +6,7 @@
 #include "core/park.h"
 #include "core/preempt.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/shares.h"
@@ -181,7 +182,7 @@ static struct mono_ms ask_when(const struct waiter *w, const struct claim *holde
 	enum yield_reason reason;
 
 	if (holder->slots_charged == 0)
-		return preempt_evict_when(w->core, w->claim, holder);
+		return resident_leaves_at(w->core, w->claim, holder);
 	return preempt_when_due(w->core, w->claim, holder, gpu, w->due & (1u << gpu), &reason);
 }
 

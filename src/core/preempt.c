@@ -6,9 +6,9 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/observe.h"
-#include "core/park.h"
 #include "core/placement.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/shares.h"
@@ -104,33 +104,6 @@ struct mono_ms preempt_limit(const struct core *core, const struct claim *head,
 	return mono_min(others, preempt_when(core, head, holder, gpu, &reason));
 }
 
-/* A resident that waited until it was due is not evicted within a quantum. */
-struct mono_ms preempt_evict_when(const struct core *core, const struct claim *head,
-				  const struct claim *resident)
-{
-	int64_t stay_ms = resident->rec.min_residence_ms;
-	struct mono_ms used_until = park_keeps_until(resident, head);
-
-	PRE(core->started);
-	if (resident->rec.state != CLAIM_HELD || resident->rec.need.slots > 0 ||
-	    (!resident->rec.evictable && !claim_parked(resident)) || observe_stays(core, resident))
-		return MONO_NEVER;
-
-	/* With guests it has a turn, as long as any other. */
-	if (claim_guests(resident) > 0)
-		used_until = mono_after(resident->rec.turn_since,
-					core->config.classes[resident->rec.cls].hold_ms_max);
-	else if (resident->session && resident->session->computing > 0)
-		return MONO_NEVER;
-
-	if (stay_ms > core->config.min_residence_ms_max)
-		stay_ms = core->config.min_residence_ms_max;
-	if (resident->rec.due_turn && stay_ms < core->config.quantum_ms)
-		stay_ms = core->config.quantum_ms;
-
-	return mono_max(mono_after(resident->rec.held_since, stay_ms), used_until);
-}
-
 static void count_leaving(const struct core *core, struct leaving *leaving,
 			  const struct claim *claim, uint32_t gpu)
 {
@@ -167,33 +140,6 @@ static bool vram_short(const struct core *core, const struct claim *head, uint32
 	       core->gpus[gpu].vram_declared + need > ledger_room(core, gpu) + leaving->vram_bytes;
 }
 
-/* Within a second all are as fresh: else a moment's difference would outweigh any load. */
-enum { FRESH_MS = 1000 };
-
-static int64_t idle_ms(const struct core *core, const struct claim *resident)
-{
-	struct mono_ms since = resident->rec.held_since;
-
-	if (resident->session)
-		since = mono_max(since, resident->session->compute_ended);
-	return mono_since(core->now, since);
-}
-
-/* Lowest class first; then the longest unused, weighed by what loading it again costs. */
-static bool evict_rather(const struct core *core, const struct claim *a, const struct claim *b)
-{
-	__extension__ __int128 left, right;
-
-	if (a->rec.cls != b->rec.cls)
-		return a->rec.cls > b->rec.cls;
-
-	left = FRESH_MS + idle_ms(core, a);
-	right = FRESH_MS + idle_ms(core, b);
-	left *= b->rec.load_ms > 0 ? b->rec.load_ms : 1;
-	right *= a->rec.load_ms > 0 ? a->rec.load_ms : 1;
-	return left > right;
-}
-
 /* The one to ask next of those whose time has come: of compute turns the one that stands last in
  * the order, or the resident that costs least. Others only set when to look again. */
 enum among { AMONG_ALL, AMONG_OVERDUE, AMONG_MEMORY };
@@ -207,7 +153,7 @@ static struct claim *pick_victim(struct core *core, const struct claim *head, ui
 
 	gpu_holders (holder, core, gpu, kind) {
 		enum yield_reason reason = YIELD_EVICTED;
-		struct mono_ms when = residents ? preempt_evict_when(core, head, holder)
+		struct mono_ms when = residents ? resident_leaves_at(core, head, holder)
 						: preempt_when(core, head, holder, gpu, &reason);
 		if (!mono_due(when, core->now)) {
 			core->wake = mono_min(core->wake, when);
@@ -216,8 +162,8 @@ static struct claim *pick_victim(struct core *core, const struct claim *head, ui
 		if ((among == AMONG_OVERDUE && reason != YIELD_HOLD_MAX) ||
 		    (among == AMONG_MEMORY && holder->vram_charged == 0))
 			continue;
-		if (!best ||
-		    (residents ? evict_rather(core, holder, best) : queue_before(best, holder))) {
+		if (!best || (residents ? resident_goes_before(core, holder, best)
+					: queue_before(best, holder))) {
 			best = holder;
 			*ret_reason = reason;
 		}

@@ -20,9 +20,6 @@ struct mono_ms preempt_when_due(const struct core *core, const struct claim *hea
  * goes; to head as above, or to another class, which will be due. */
 struct mono_ms preempt_limit(const struct core *core, const struct claim *head,
 			     const struct claim *holder, uint32_t gpu);
-/* When an idle resident may be asked to leave for the head; NEVER: it is busy, or not evictable. */
-struct mono_ms preempt_evict_when(const struct core *core, const struct claim *head,
-				  const struct claim *resident);
 /* Asks the holders that must leave for the heads, as far as they may be asked by now, and sets
  * core.wake to when more may be. Withdraws requests that no head needs any more. */
 void preempt_heads(struct core *core);

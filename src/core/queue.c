@@ -11,6 +11,7 @@
 #include "core/ledger.h"
 #include "core/placement.h"
 #include "core/principal.h"
+#include "core/resident.h"
 #include "core/shares.h"
 
 /* Voice comes first in the list of places, whatever its key. */
@@ -227,6 +228,7 @@ void queue_insert(struct core *core, struct claim *claim)
 	if (claim->session)
 		claim->session->waiting++;
 	principal_waits(claim);
+	resident_waits(core, claim);
 
 	POST(claim->group != NULL);
 }
@@ -240,6 +242,7 @@ void queue_remove(struct core *core, struct claim *claim)
 	list_remove(&claim->in_nested);
 
 	principal_waits_no_more(claim);
+	resident_waits_no_more(core, claim);
 	if (claim->session) {
 		INVARIANT(claim->session->waiting > 0);
 		claim->session->waiting--;

@@ -107,6 +107,7 @@ static const struct field claim_rows[] = {
 	ROW(T, 62, FIELD_INT, first_wall, SENSE_NOISE, 0),
 	ROW_MARK(T, 63, turns_ms, SENSE_NOISE),
 	ROW_LESS(T, 64, moved, 2),
+	ROW_MARK(T, 65, uses, SENSE_CLAIM),
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -40,6 +40,7 @@ struct claim_record {
 	uint64_t lender;  /* HELD inside that lease's room, which was lent to it; 0: none */
 	uint64_t host;    /* the lease inside which it runs, or waits for a place; 0: none */
 	uint64_t resumes; /* the parked lease whose turn it waits for; 0: none */
+	uint64_t uses;    /* the resident that it needs in memory to compute; 0: none, or unknown */
 	struct token token;
 	enum claim_state state;
 	enum end_reason end;

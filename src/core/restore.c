@@ -10,6 +10,7 @@
 #include "core/observe.h"
 #include "core/principal.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/timer.h"
@@ -131,6 +132,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 	all_slots_count(core, claim);
 	ledger_take(core, claim);
 	session_took_room(claim);
+	resident_runs(core, claim);
 
 	if (claim_proof(claim) == PROOF_TIME) {
 		struct mono_ms settled = mono_after(core->now, core->config.settle_ms);

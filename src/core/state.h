@@ -42,6 +42,12 @@ struct house {
 	uint32_t count;
 };
 
+/* Turns that need a resident in memory (resident.c). */
+struct users {
+	uint32_t waiting[LEASE_CLASS_COUNT], running;
+	struct mono_ms last; /* when one of them last gave its turn back */
+};
+
 struct claim {
 	struct claim_record rec;
 	struct session *session;       /* NULL: plain HTTP or stream */
@@ -50,6 +56,7 @@ struct claim {
 	struct group *group;           /* QUEUED: where it waits */
 	struct claim *host;            /* runs inside this one, or waits to; else NULL */
 	struct house *house;           /* guests of this one; NULL: none so far */
+	struct users users;            /* of this one, a resident */
 	struct mono_ms key;            /* tag + offset(class): the order of the queue */
 	struct mono_ms promise;        /* QUEUED: the bound promised; NEVER: none */
 	struct mono_ms place_deadline; /* plain and QUEUED without a connection, else NEVER */

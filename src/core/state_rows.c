@@ -4,6 +4,14 @@
 
 #include "core/principal.h"
 
+#define T struct users
+/* Made anew: waiting, running. */
+static const struct field users_rows[] = {
+	ROW_TIME(T, 1, last),
+};
+static const struct field_table users_fields = FIELD_TABLE(users_rows);
+#undef T
+
 #define T struct claim
 /* Made anew: no_wait, silent, indexed, in_asked. */
 static const struct field claim_rows[] = {
@@ -32,6 +40,7 @@ static const struct field claim_rows[] = {
 	ROW_UINT(T, 33, made_room_fence),
 	ROW_LESS(T, 34, room_made, 2),
 	ROW_LESS(T, 35, noticed, 1u << NOTICE_COUNT),
+	ROW_PART(T, 36, users, &users_fields),
 };
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T

@@ -8,6 +8,7 @@
 #include "core/lost_waiters.h"
 #include "core/placement.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/shares.h"
@@ -299,6 +300,14 @@ static bool is_pinned(const struct core *core, uint32_t gpus)
 	return false;
 }
 
+/* What it uses may have to leave before its turn, and be waited for again. */
+static bool may_lose_resident(const struct core *core, const struct claim *claim)
+{
+	const struct claim *resident = resident_used(core, &claim->rec);
+
+	return claim->rec.uses && (!resident || placement_can_leave(resident));
+}
+
 static enum bound_none why_none(const struct core *core, const struct claim *claim)
 {
 	if (!schedule_may_grant(core) || queue_withheld(core, claim))
@@ -313,7 +322,7 @@ static enum bound_none why_none(const struct core *core, const struct claim *cla
 	if (queue_oversized(core, claim) || possible_now(core, claim) == 0)
 		return BOUND_BLOCKED;
 
-	if (claim->rec.need.vram_bytes > 0)
+	if (claim->rec.need.vram_bytes > 0 || may_lose_resident(core, claim))
 		return BOUND_MEMORY;
 	if (claim->rec.need.gpu_count > 1)
 		return BOUND_SET;

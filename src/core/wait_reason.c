@@ -7,6 +7,7 @@
 #include "core/placement.h"
 #include "core/preempt.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/view.h"
@@ -52,7 +53,7 @@ static struct why of_holder(const struct core *core, const struct claim *head,
 		if (holder->slots_charged > 0)
 			why.left_ms = left_ms(preempt_limit(core, head, holder, gpu), now);
 		else if (claim_parked(holder))
-			why.left_ms = left_ms(preempt_evict_when(core, head, holder), now);
+			why.left_ms = left_ms(resident_leaves_at(core, head, holder), now);
 	}
 
 	return why;

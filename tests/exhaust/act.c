@@ -160,6 +160,16 @@ static uint64_t lender_of(const struct world *w, const struct client *client)
 	return 0;
 }
 
+static uint64_t resident_of(const struct world *w, const struct client *client)
+{
+	for (uint32_t i = 0; i < w->scene->count; i++) {
+		const struct client *other = &w->clients[i];
+		if (other != client && other->stage == STAGE_HELD && other->slots == 0)
+			return other->lease;
+	}
+	return 0;
+}
+
 static void ask(struct world *w, struct client *client)
 {
 	const struct cast *cast = cast_of(w, client);
@@ -181,6 +191,7 @@ static void ask(struct world *w, struct client *client)
 	event.acquire.cls = cast->cls;
 	event.acquire.ref = client->ref;
 	event.acquire.parent = client->parent;
+	event.acquire.uses = may(w, client, MAY_USE) ? resident_of(w, client) : 0;
 	event.acquire.need = (struct need){.vram_bytes = cast->vram_gib * GIB,
 					   .slots = cast->slots,
 					   .all_slots = cast->all,

@@ -12,16 +12,17 @@ enum { CAST_MAX = 3, CONFIGS_MAX = 2 };
 
 enum may {
 	MAY_CANCEL = 1 << 0,
-	MAY_REQUEUE = 1 << 1,  /* gives way and comes back */
-	MAY_STRETCH = 1 << 2,  /* says that it needs more time to give way */
-	MAY_CLOSE = 1 << 3,    /* its connection breaks; it may resume */
-	MAY_DIE = 1 << 4,      /* its process or tab is gone at once */
-	MAY_LEND = 1 << 5,     /* to whoever names its lease as parent */
-	MAY_NEST = 1 << 6,     /* names the lease of the first who holds as parent */
-	MAY_CHANGE = 1 << 7,   /* keeps its memory and gives its turn back, and the other way */
-	MAY_LAG = 1 << 8,      /* what it is told may come late, or be lost with its connection */
-	MAY_FORGET = 1 << 9,   /* its release may be lost with its connection */
-	MAY_BE_ASKED = 1 << 10 /* an operator asks for its lease */
+	MAY_REQUEUE = 1 << 1,   /* gives way and comes back */
+	MAY_STRETCH = 1 << 2,   /* says that it needs more time to give way */
+	MAY_CLOSE = 1 << 3,     /* its connection breaks; it may resume */
+	MAY_DIE = 1 << 4,       /* its process or tab is gone at once */
+	MAY_LEND = 1 << 5,      /* to whoever names its lease as parent */
+	MAY_NEST = 1 << 6,      /* names the lease of the first who holds as parent */
+	MAY_CHANGE = 1 << 7,    /* keeps its memory and gives its turn back, and the other way */
+	MAY_LAG = 1 << 8,       /* what it is told may come late, or be lost with its connection */
+	MAY_FORGET = 1 << 9,    /* its release may be lost with its connection */
+	MAY_BE_ASKED = 1 << 10, /* an operator asks for its lease */
+	MAY_USE = 1 << 11       /* uses what the first has in memory who keeps no turn */
 };
 
 struct cast {

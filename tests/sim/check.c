@@ -240,6 +240,7 @@ static void observe_now(struct world *w, struct job *job, const struct claim_rec
 {
 	bool computed = outside_has_room_now(job) && job->now.slots > 0;
 	bool anew = rec->fence != job->now.fence; /* gave way and was served again in one step */
+	struct job *model = job_of_lease(w, job->now.uses);
 	job->now = (struct job_now){.state = ends ? CLAIM_ENDED : rec->state,
 				    .gpus = rec->granted_mask,
 				    .slots = rec->need.slots,
@@ -248,9 +249,14 @@ static void observe_now(struct world *w, struct job *job, const struct claim_rec
 				    .fence = rec->fence,
 				    .held_ms = rec->held_since.v,
 				    .turn_ms = rec->turn_since.v,
-				    .used_ms = rec->used_ms};
-	if (computed && (anew || !(outside_has_room_now(job) && job->now.slots > 0)))
+				    .used_ms = rec->used_ms,
+				    .loaded_ms = rec->loaded_ms,
+				    .uses = rec->uses};
+	if (computed && (anew || !(outside_has_room_now(job) && job->now.slots > 0))) {
 		w->clients[job->client].compute_ended_ms = broker_now(w).v;
+		if (model)
+			model->users_ended_ms = broker_now(w).v;
+	}
 	if (rec->lender == 0)
 		return;
 	struct job *lender = job_of_lease(w, rec->lender);

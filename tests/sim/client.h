@@ -64,7 +64,7 @@ struct client {
 };
 
 /* client_gateway.c */
-void client_gateway_draw(struct job *job);
+void client_gateway_draw(const struct world *w, struct job *job);
 void client_gateway_unload(struct world *w, struct client *client, struct job *job);
 void client_gateway_lost(struct world *w, struct client *client, struct job *job);
 

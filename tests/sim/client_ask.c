@@ -137,7 +137,7 @@ static void draw_job(struct world *w, struct client *client, struct job *job)
 	if (job->parent && w->scenario.uses_lend && rng_chance(rng, 700))
 		job->host = job->parent;
 	if (scenario->binding == BIND_PROXIED)
-		client_gateway_draw(job);
+		client_gateway_draw(w, job);
 	client_draw_inside(w, client, job);
 	trick_draw(w, client, job);
 }
@@ -157,6 +157,7 @@ static void send_acquire(struct world *w, struct client *client, struct job *job
 	acquire->parent = job->parent;
 	acquire->host = job->host;
 	acquire->resumes = job->resumes;
+	acquire->uses = job->model;
 	acquire->loads = job->loads;
 	acquire->guests = job->guests;
 	acquire->guests_open = job->guests_open;

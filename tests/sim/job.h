@@ -55,6 +55,8 @@ struct job_now {
 	struct need need;
 	uint64_t fence;
 	int64_t held_ms, turn_ms, used_ms; /* monotonic; monotonic; service before this turn */
+	int64_t loaded_ms;                 /* what its loading took */
+	uint64_t uses;                     /* a resident */
 	uint32_t parked_slots;             /* it gave its turn back: of so many */
 };
 
@@ -74,6 +76,7 @@ struct job {
 	uint64_t parent;
 	uint64_t host;    /* where it can run, if that is lent to it */
 	uint64_t resumes; /* the parked lease whose turn it asks for */
+	uint64_t model;   /* the resident that it uses */
 
 	/* The client's view. */
 	enum job_stage stage;
@@ -144,6 +147,8 @@ struct job {
 	bool evicted_unheard;              /* .. asked for its memory, with nobody to be told */
 	int64_t evicted_t, left_since_t;   /* then; since its head has left, 0: it has not */
 	int64_t idle_since_t;              /* beside room that it could use; 0: it is not */
+	int64_t kept_since_t;              /* beside memory that others use; 0: it is not */
+	int64_t users_ended_ms;            /* monotonic: when one that used it ended a turn */
 	int64_t drains_since_t;            /* over, but its memory is kept */
 	int64_t unused_since_t;            /* .. though nothing is used */
 	int64_t starve_since_t;            /* waits though possible; 0: it does not */

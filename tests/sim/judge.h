@@ -11,6 +11,7 @@ struct job;
 struct effect;
 struct event;
 struct claim_record;
+struct outside;
 
 /* X(code, name, on by default) */
 #define JUDGE_TABLE(X)                                                                             \
@@ -27,7 +28,8 @@ struct claim_record;
 	X(JUDGE_HOLD, "hold", 1)         /* a hold ends when it is somebody's turn */              \
 	X(JUDGE_LOAD, "load", 1)         /* loading ends when it must, and begins the turn */      \
 	X(JUDGE_INSIDE, "inside", 1)     /* places of a host: who is in, who waits, who goes */    \
-	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */
+	X(JUDGE_ORDER, "order", 1)       /* who may be asked for whom, and who comes first */      \
+	X(JUDGE_SWITCH, "switch", 1)     /* who uses it goes before it leaves, not for ever */
 
 enum judge {
 #define X(code, name, on) code,
@@ -61,6 +63,12 @@ void evict_record(struct world *w, struct job *job, const struct claim_record *r
 void evict_offered(struct world *w, struct job *job);
 void evict_step(struct world *w); /* after all effects of a step */
 void evict_turn(struct world *w);
+/* judge_switch.c: when a resident may be asked for the head; it is asked; the end of a turn. */
+int64_t switch_asked_at(struct world *w, const struct job *resident, const struct job *head);
+void switch_asked(struct world *w, const struct job *resident, const struct job *head);
+void switch_turn(struct world *w, const struct outside *outside);
+int64_t switch_ready_ms(const struct job *job); /* its memory alone is kept, and is there */
+bool switch_runs(struct world *w, const struct job *resident); /* somebody computes with it */
 /* judge_yield.c */
 void yield_sent(struct world *w, struct job *job, const struct effect *fx);
 void yield_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);

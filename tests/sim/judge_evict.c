@@ -28,9 +28,10 @@ static bool computes(struct world *w, const struct job *job, int64_t before_t)
 
 /* One that had to wait until its class was due stays for a quantum. What its session was given or
  * gave back in this very step may have been before or after. */
-static bool may_be_evicted(struct world *w, const struct job *job)
+static bool may_be_evicted(struct world *w, const struct job *job, const struct job *head)
 {
-	if (broker_now(w).v - job->now.held_ms < w->broker.config.quantum_ms)
+	if (broker_now(w).v - switch_ready_ms(job) < w->broker.config.quantum_ms ||
+	    broker_now(w).v < switch_asked_at(w, job, head))
 		return false;
 	return job->live && !job->observed && job->now.state == CLAIM_HELD && job->evictable &&
 	       job->now.slots == 0 && job->inside == 0 && !job->lends && !inside_anybody(w, job) &&
@@ -45,12 +46,18 @@ static int64_t idle_ms(struct world *w, const struct job *job)
 	const struct client *client = &w->clients[job->client];
 	if (job->binding <= BIND_TAB && client->compute_ended_ms > since_ms)
 		since_ms = client->compute_ended_ms;
+	if (job->users_ended_ms > since_ms)
+		since_ms = job->users_ended_ms;
+	if (switch_runs(w, job))
+		return 0;
 	return broker_now(w).v - since_ms;
 }
 
 static int64_t cost_ms(const struct job *job)
 {
-	return job->load_ms > 0 ? job->load_ms : 1;
+	int64_t loaded_ms = job->now.loaded_ms;
+	int64_t ms = job->load_ms > loaded_ms ? job->load_ms : loaded_ms;
+	return ms > 0 ? ms : 1;
 }
 
 static void judge_choice(struct world *w, const struct job *job, const struct job *other)
@@ -144,6 +151,8 @@ void evict_asked(struct world *w, struct job *job, uint64_t for_lease, bool in_t
 	if (held_ms < residence_ms(w, job))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted after %lld ms of %lld",
 			   (ull)job->lease, (long long)held_ms, (long long)residence_ms(w, job));
+	if (head && in_this_step && job->now.parked_slots == 0 && !full)
+		switch_asked(w, job, head);
 	if (!full && computes(w, job, w->t))
 		judge_fail(w, JUDGE_EVICT, "lease %llu is evicted, its session computes",
 			   (ull)job->lease);
@@ -151,8 +160,8 @@ void evict_asked(struct world *w, struct job *job, uint64_t for_lease, bool in_t
 		return;
 	for (size_t i = 0; i < w->jobs.active_count; i++) {
 		const struct job *other = job_of(w, w->jobs.active[i]);
-		if (other != job && (other->now.gpus & job->now.gpus) && may_be_evicted(w, other) &&
-		    other->need.vram_bytes > 0)
+		if (head && other != job && (other->now.gpus & job->now.gpus) &&
+		    may_be_evicted(w, other, head) && other->need.vram_bytes > 0)
 			judge_choice(w, job, other);
 	}
 }

@@ -7,12 +7,6 @@ typedef unsigned long long ull;
 
 enum { LOOK_EVERY_MS = 200, IDLE_MS_MAX = 1000, STARVE_MS = 30 * 60 * 1000 };
 
-/* Strangers, and what a client left behind, are seen by the next probe. */
-static int64_t idle_ms_max(const struct need *need)
-{
-	return need->vram_bytes > 0 ? IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS : IDLE_MS_MAX;
-}
-
 static uint32_t named_mask(const struct need *need)
 {
 	return need->gpu_mask == 0 ? UINT32_MAX : need->gpu_mask;
@@ -92,13 +86,30 @@ static bool is_blocked(struct world *w, const struct outside *outside, const str
 	return false;
 }
 
+/* Strangers, and what a client left behind, are seen by the next probe: till then nobody knows that
+ * there is memory, also for one who keeps a turn until there is. */
+static int64_t idle_ms_max(struct world *w, const struct outside *outside, const struct job *job)
+{
+	const struct claim_record *row = outside_row(w, job);
+	bool measured = row->need.vram_bytes > 0;
+
+	for (size_t i = 0; i < w->jobs.active_count; i++) {
+		const struct job *other = job_of(w, w->jobs.active[i]);
+		const struct claim_record *rec = outside_row(w, other);
+		measured |= rec && rec != row && rec->need.vram_bytes > 0 && may_wait(w, other) &&
+			    may_keep(outside, rec, row);
+	}
+	return measured ? IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS : IDLE_MS_MAX;
+}
+
 static void judge_conserve(struct world *w, const struct outside *outside, struct job *job,
 			   const struct need *need)
 {
 	bool idle = fits_now(w, outside, need) && !is_blocked(w, outside, job);
 	if (!idle || job->idle_since_t == 0 || job->idle_since_t < w->tainted_t)
 		job->idle_since_t = idle ? w->t : 0;
-	if (idle && judge_is_on(w, JUDGE_CONSERVE) && w->t - job->idle_since_t > idle_ms_max(need))
+	if (idle && judge_is_on(w, JUDGE_CONSERVE) &&
+	    w->t - job->idle_since_t > idle_ms_max(w, outside, job))
 		judge_fail(w, JUDGE_CONSERVE,
 			   "claim %llu (%s, %u turns, %llu MiB) waits %lld ms beside room on %#x "
 			   "that nobody before it could use",
@@ -201,6 +212,7 @@ void idle_turn(struct world *w)
 	if (judge_is_on(w, JUDGE_ROOM) && !doubts)
 		judge_room(w);
 	outside_count(w, &outside);
+	switch_turn(w, &outside);
 	for (size_t i = 0; i < w->jobs.active_count; i++) {
 		struct job *job = job_of(w, w->jobs.active[i]);
 		judge_drain(w, job);

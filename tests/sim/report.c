@@ -41,6 +41,8 @@ static void add_tally(struct tally *sum, const struct tally *tally)
 	for (int i = 0; i < 3; i++)
 		sum->leftovers[i] += tally->leftovers[i];
 	sum->parks += tally->parks;
+	sum->used_gone += tally->used_gone;
+	sum->kept_ms = tally->kept_ms > sum->kept_ms ? tally->kept_ms : sum->kept_ms;
 	sum->resumes += tally->resumes;
 	sum->ended += tally->ended;
 	for (int i = 0; i < FAULT_COUNT; i++)
@@ -170,6 +172,8 @@ void report_print(const struct report *report, int64_t took_ms, unsigned jobs, b
 	printf("memory freed late %llu, used again %llu, never freed %llu\n",
 	       (ull)sum->leftovers[0], (ull)sum->leftovers[1], (ull)sum->leftovers[2]);
 	printf("parked %llu, their turn came back %llu\n", (ull)sum->parks, (ull)sum->resumes);
+	printf("put out beside others who waited to use it %llu, waited for those %.1f s at most\n",
+	       (ull)sum->used_gone, (double)sum->kept_ms / 1000);
 	printf("\n%-16s %12s %8s\n", "fault", "count", "of seeds");
 	for (int i = 0; i < FAULT_COUNT; i++)
 		printf("%-16s %12llu %7.1f%%\n", fault_name(i), (ull)sum->faults[i],

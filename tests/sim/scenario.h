@@ -113,8 +113,9 @@ struct scenario {
 	bool uses_more; /* leases take more VRAM than they said */
 	bool hostile;   /* many clients, several slots, adversaries */
 	bool uses_loads, uses_guests;
-	bool war;    /* every class always has somebody waiting for turns */
-	bool or_new; /* who resumes in vain takes a new session at once */
+	bool switches; /* models alone have memory, and make room for others */
+	bool war;      /* every class always has somebody waiting for turns */
+	bool or_new;   /* who resumes in vain takes a new session at once */
 	uint64_t vram_unit;
 	uint32_t permille[FAULT_COUNT]; /* of the acts that a fault can strike; 0: off */
 	int64_t every_ms[FAULT_COUNT];  /* mean distance of a timed fault; 0: off */

@@ -29,6 +29,37 @@ static void draw_client(struct scenario *scenario, struct client_scenario *clien
 		client->claims_max = 3;
 }
 
+static bool has_gateways(const struct scenario *scenario)
+{
+	for (unsigned i = 0; i < scenario->client_count; i++)
+		if (scenario->clients[i].binding == BIND_PROXIED)
+			return true;
+	return false;
+}
+
+/* In most of these models alone have memory, and many requests use what is there. */
+static void draw_switches(struct scenario *scenario, struct rng *rng)
+{
+	scenario->config.min_residence_ms_max = rng_between(rng, 1000, 60000);
+	scenario->switches = rng_chance(rng, 700);
+	if (!scenario->switches)
+		return;
+	scenario->uses_more = false;
+	for (unsigned i = 0; i < scenario->client_count; i++) {
+		struct client_scenario *client = &scenario->clients[i];
+		client->vram_permille = 0;
+		if (client->binding != BIND_PROXIED) {
+			client->resident_permille = 0;
+			continue;
+		}
+		client->resident_permille = (uint32_t)rng_between(rng, 50, 300);
+		client->claims_max = (unsigned)rng_between(rng, 3, 10);
+		client->think_ms_min = rng_between(rng, 20, 500);
+		client->think_ms_max = rng_between(rng, 500, 5000);
+		client->hold_ms_max = rng_between(rng, 500, 20000);
+	}
+}
+
 /* The whole scenario of a seed without either stays what it was. */
 void scenario_draw_inside(struct scenario *scenario, struct rng *rng)
 {
@@ -39,6 +70,8 @@ void scenario_draw_inside(struct scenario *scenario, struct rng *rng)
 	scenario->uses_guests = rng_chance(rng, 400) || asked_for;
 	if (scenario->uses_loads && rng_chance(rng, 700))
 		scenario->config.load_ms_max = rng_between(rng, 3000, LOAD_MS_MAX);
+	if (has_gateways(scenario) && !scenario->strict)
+		draw_switches(scenario, rng);
 	uint32_t evil_permille = scenario->hostile ? (uint32_t)rng_between(rng, 0, 400) : 0;
 	for (unsigned i = 0; i < scenario->client_count; i++) {
 		draw_client(scenario, &scenario->clients[i], rng);
@@ -60,7 +93,7 @@ void scenario_draw_park(struct scenario *scenario, struct rng *rng)
 
 void scenario_draw_leftovers(struct scenario *scenario, struct rng *rng)
 {
-	if (!rng_chance(rng, 300))
+	if (!rng_chance(rng, 300) || scenario->switches)
 		return;
 	for (unsigned i = 0; i < scenario->client_count; i++)
 		if (rng_chance(rng, 600))

@@ -21,6 +21,8 @@ struct tally {
 	uint64_t faults[FAULT_COUNT], tricks[TRICK_COUNT];
 	uint64_t leftovers[3]; /* freed late, back again, never freed */
 	uint64_t loads, readies, load_maxes, guests, host_overs, parks, resumes;
+	uint64_t used_gone; /* evicted while somebody waited to use it */
+	int64_t kept_ms;    /* the longest wait for users of what is in the way */
 	/* Waits that ended in an offer, and the worst of waited / told. */
 	uint64_t waits[LEASE_CLASS_COUNT], worst_permille[LEASE_CLASS_COUNT];
 	/* The most that was told first, and how often there was nothing to tell, by reason. */
