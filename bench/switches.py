@@ -24,6 +24,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "int
 from bench import machine  # noqa: E402
 
 LOAD_S, PATIENCE_S = 0.5, 600
+DEFAULTS = {"min_run_s": 2, "grace_s": 2, "ack_s": 2, "lock_delay_s": 2}  # where the tests have shorter ones
 CLASSES = ("voice", "chat", "background")
 SHARES = (1, 5, 4)
 
@@ -72,7 +73,8 @@ def measured(build, rows, models, answer_s):
     try:
         server = case.server("ollama", [f"m{i}" for i in range(models)])
         server.load_delay, server.begins = Sleep, lambda: time.sleep(answer_s)
-        daemon = case.behind(upstream(server, "it", models=[{"name": f"m{i}", "vram_mb": 6000} for i in range(models)]))
+        daemon = case.behind(upstream(server, "it", models=[{"name": f"m{i}", "vram_mb": 6000} for i in range(models)]),
+                             timing=DEFAULTS)
         waits, began = [], time.monotonic()
 
         def ask(when, cls, model):

@@ -57,6 +57,7 @@ static void flush_changes(void *ctx)
 				proxied_model_changed(gateway, model);
 			else
 				relay_model_changed(gateway, model);
+			residence_told(&gateway->residences, model);
 		}
 	}
 	gateway_forget_removed(gateway);

@@ -13,12 +13,11 @@ struct lease_ask {
 			      party, that is meant; borrowed; NULL: none is */
 	enum lease_class cls;
 	uint32_t slots;      /* 0: a model that is kept loaded */
+	uint64_t uses;       /* the lease of the model that it is a turn of; 0: of none */
 	uint64_t vram_bytes; /* of it */
 	uint32_t gpu_mask;   /* 0: any */
 	bool preemptible, evictable, loads;
 	int64_t uninterruptible_ms; /* it finishes what it does, that long at most */
-	int64_t min_residence_ms;   /* it is not evicted before */
-	int64_t load_ms;            /* what loading again costs */
 	int64_t waited_ms;          /* before this ask, for the same */
 	int64_t timeout_ms;         /* <0: none */
 };

@@ -77,11 +77,9 @@ struct model {
 	struct mono_ms since, due; /* of the state; when something is done about it, or never */
 	int64_t load_ms;           /* what loading took last; 0: not known */
 	unsigned running;          /* relays that it works for */
-	bool takes_batch; /* LEAVING: for a model that relays wait for, which waits for others, too
-			   */
-	unsigned batch;   /* relays that waited for a turn there, and have it before it leaves */
-	bool changed;     /* who waits for it was not told yet */
-	bool leaves;      /* it is unloaded once nothing runs there */
+	bool changed;              /* who waits for it was not told yet */
+	bool ready_untold;         /* it is ready, and whoever grants leases was not told yet */
+	bool leaves;               /* it is unloaded once nothing runs there */
 	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
 	bool load_pending;       /* its server was told to load it, and has not answered */
 	struct call *call;       /* to its server, about it */

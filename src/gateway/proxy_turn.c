@@ -87,6 +87,7 @@ void proxied_want_turn(struct proxied *p, struct mono_ms now)
 		.again = p->held && !p->held->sending && !p->prompt[0] ? p->label : NULL,
 		.cls = p->cls,
 		.slots = 1,
+		.uses = p->model->lease,
 		.gpu_mask = p->model->gpus ? p->model->gpus : server->gpu_mask,
 		.preemptible = false,
 		.uninterruptible_ms = gateway->options.finish_ms,
@@ -286,10 +287,8 @@ void proxied_model_changed(struct gateway *gateway, struct model *model)
 		if (p->model == model)
 			follow_model(p, model, now);
 	}
-	if (model->residence == RESIDENCE_LEAVING) { /* nothing begins: pages form no batch */
-		model->takes_batch = false;
+	if (model->residence == RESIDENCE_LEAVING) /* nothing begins there */
 		residence_worked(&gateway->residences, model, now);
-	}
 	if (model->residence != RESIDENCE_NONE)
 		return;
 	list_each (it, next, &gateway->proxied) {

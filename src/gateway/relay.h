@@ -52,7 +52,6 @@ struct relay {
 	uint64_t turn; /* another relay's party, in whose turn it has part; 0: in none */
 	struct mono_ms turn_since;
 	struct token token;
-	bool in_batch;   /* its model is leaving, and it is served before: RELAY_TURN */
 	bool outranked;  /* was asked to give way, in this turn */
 	bool taken_back; /* gave way before, in an earlier one */
 	bool had_worker; /* some tab has its model, or had it */

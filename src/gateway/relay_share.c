@@ -92,7 +92,7 @@ void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms no
 		if (!host || !is_open(gateway, host, now))
 			return;
 		if (relay->stage != RELAY_TURN || !may_be_together(relay, host) ||
-		    (host->model->residence != RESIDENCE_READY && !relay->in_batch))
+		    host->model->residence != RESIDENCE_READY)
 			continue;
 		relay_leave_queue(gateway, relay);
 		take_part(gateway, relay, host, now);

@@ -22,6 +22,7 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 		.label = relay->model->server->principal ? "" : relay->model->name, /* all see it */
 		.cls = relay->cls,
 		.slots = 1,
+		.uses = relay->model->lease,
 		.gpu_mask = relay->model->gpus,
 		.preemptible = !relay->route->whole,
 		.uninterruptible_ms = gateway->options.finish_ms,
@@ -93,50 +94,12 @@ static void turns_for_all(struct gateway *gateway, struct model *model, struct m
 	}
 }
 
-static void leave_batch(struct relay *relay)
-{
-	relay->model->batch -= relay->in_batch;
-	relay->in_batch = false;
-}
-
-/* Somebody of a higher class waits for a model that could have this one's room. */
-static bool is_in_the_way(const struct gateway *gateway, const struct relay *relay)
-{
-	uint32_t gpus = relay->model->gpus;
-
-	catalog_servers(server, &gateway->catalog)
-	{
-		server_models(other, server)
-		{
-			if (other->residence == RESIDENCE_QUEUED && other->cls < relay->cls &&
-			    (!server->gpu_mask || server->gpu_mask & gpus))
-				return true;
-		}
-	}
-	return false;
-}
-
-/* To bring a model back for each single request costs all of them more than to serve those who wait
- * already before it leaves. It may take the time that it has to finish what runs, which whoever
- * needs the room was told of; who comes later waits for the model. */
-static void form_batch(struct gateway *gateway, const struct model *model)
-{
-	list_each (it, next, &gateway->relays) {
-		struct relay *relay = container_of(it, struct relay, link);
-		if (relay->model != model || relay->stage != RELAY_TURN)
-			continue;
-		leave_batch(relay);
-		relay->in_batch = model->takes_batch && !is_in_the_way(gateway, relay);
-		relay->model->batch += relay->in_batch;
-	}
-}
-
 /* Who waits for its turn waits for the model again: it is on its way out. */
 static void back_to_the_model(struct gateway *gateway, struct model *model)
 {
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		if (relay->model != model || relay->stage != RELAY_TURN || relay->in_batch)
+		if (relay->model != model || relay->stage != RELAY_TURN)
 			continue;
 		gateway->port->gone(gateway->port->ctx, relay->party);
 		relay->party = relay->lease = 0;
@@ -187,21 +150,14 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 {
 	struct mono_ms now = loop_now();
 
-	model->takes_batch = model->takes_batch && model->residence == RESIDENCE_LEAVING;
 	if (model->residence == RESIDENCE_READY) {
-		form_batch(gateway, model); /* it stays after all */
 		turns_for_all(gateway, model, now);
 	} else if (model->residence == RESIDENCE_LEAVING) {
-		bool over = model->due.v == MONO_NEVER.v;
-
-		model->takes_batch = model->takes_batch && !over;
-		form_batch(gateway, model);
 		back_to_the_model(gateway, model);
-		if (over)
+		if (model->due.v == MONO_NEVER.v)
 			cut_running(gateway, model);
 		residence_worked(&gateway->residences, model, now);
 	} else if (model->residence == RESIDENCE_UNLOADING) {
-		form_batch(gateway, model); /* there is none any more */
 		back_to_the_model(gateway, model);
 	} else if (model->residence == RESIDENCE_NONE) {
 		back_to_the_model(gateway, model);
@@ -271,17 +227,13 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay->outranked = false;
 	relay->turn_since = now;
 	uint64_t party = relay->party;
-	bool served = relay->model->residence == RESIDENCE_READY ||
-		      (relay->in_batch && relay->model->residence == RESIDENCE_LEAVING &&
-		       !is_in_the_way(gateway, relay));
 
-	leave_batch(relay);
 	if (!server_has_room(relay->model->server)) { /* it was given another one meanwhile */
 		relay_give_back(gateway, relay);
 		relay_resolve(gateway, relay, now);
 		return;
 	}
-	if (served) {
+	if (relay->model->residence == RESIDENCE_READY) {
 		relay_forward(gateway, relay, now);
 		relay_take_along(gateway, party, now);
 		return;
@@ -386,10 +338,6 @@ void relay_leave_queue(struct gateway *gateway, struct relay *relay)
 		if (relay->party)
 			gateway->port->gone(gateway->port->ctx, relay->party);
 		relay->party = 0;
-		if (!relay->in_batch)
-			return;
-		leave_batch(relay);
-		residence_worked(&gateway->residences, relay->model, loop_now());
 	}
 }
 

@@ -18,7 +18,6 @@ enum {
 	END_MS = 5 * 1000, /* of its grace, for the server to give its memory back: KEEPER_GRACE_MS
 			      ends before */
 	CHECK_MS = 30 * 1000,
-	STAY_MS = 2 * 1000, /* else two models that are wanted put each other out, unused */
 };
 
 /* It is in memory: what that cost, and who wanted it. */
@@ -69,6 +68,7 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->residence = residence;
 	model->since = now;
 	model->due = MONO_NEVER;
+	model->ready_untold = false;
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;
@@ -212,8 +212,6 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 		.preemptible = true,
 		.loads = true,
 		.uninterruptible_ms = residences->finish_ms + END_MS,
-		.min_residence_ms = model->load_ms + STAY_MS,
-		.load_ms = model->load_ms,
 		.waited_ms = mono_since(now, since),
 		.timeout_ms = -1,
 	};
@@ -285,14 +283,21 @@ void residence_unwanted(struct residences *residences, struct model *model)
 
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	if (model->running > 0 || model->batch > 0 ||
-	    model->server->worker) /* a tab says by itself what it has */
+	if (model->running > 0 || model->server->worker) /* a tab says by itself what it has */
 		return;
 	if (model->residence == RESIDENCE_LEAVING ||
 	    (model->residence == RESIDENCE_READY && model->leaves))
 		residence_unload(residences, model, now);
 	else if (model->residence == RESIDENCE_READY)
 		model->due = residence_look_again_at(model, now);
+}
+
+void residence_told(struct residences *residences, struct model *model)
+{
+	if (!model->ready_untold)
+		return;
+	model->ready_untold = false;
+	residences->port->ready(residences->port->ctx, model->party, &model->token);
 }
 
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now)
@@ -402,17 +407,6 @@ static void not_there_any_more(struct residences *residences, struct model *mode
 	residence_changed(residences, model);
 }
 
-/* For another model, and not for somebody of whom nothing is known here. */
-static bool is_for_a_model(const struct residences *residences, uint64_t lease)
-{
-	catalog_servers(server, residences->catalog)
-	{
-		server_models(model, server) if (model->residence == RESIDENCE_QUEUED &&
-						 model->lease == lease) return true;
-	}
-	return false;
-}
-
 static void asked_to_leave(struct residences *residences, struct model *model,
 			   const struct send_effect *send, struct mono_ms now)
 {
@@ -421,7 +415,6 @@ static void asked_to_leave(struct residences *residences, struct model *model,
 	if (yields)
 		switch_log_leaves(residences->switches, send->other, model->name,
 				  model->server->name, now);
-	model->takes_batch = yields && is_for_a_model(residences, send->other);
 	residence_leave(residences, model, yields ? send->grace_ms : 0, now);
 }
 

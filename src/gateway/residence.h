@@ -40,6 +40,9 @@ void residence_unwanted(struct residences *residences, struct model *model);
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now);
 /* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
 void residence_server_gone(const struct model_server *server, struct mono_ms now);
+/* Who waited for it has heard that it is ready, and waits for turns. Only then whoever grants
+ * leases hears it: a model that nobody uses makes room for a higher class at once. */
+void residence_told(struct residences *residences, struct model *model);
 /* One that ran is done. */
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now);
 /* True: the party is a model's. */

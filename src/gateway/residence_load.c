@@ -34,7 +34,7 @@ static void become_ready(struct residences *residences, struct model *model, str
 	model->failures = 0;
 	model->failure[0] = '\0';
 	residence_enter(model, RESIDENCE_READY, now);
-	residences->port->ready(residences->port->ctx, model->party, &model->token);
+	model->ready_untold = true;
 	if (adapter->sizes_itself)
 		residence_call(model, &adapter->loaded, RESIDENCE_CALL_MS, on_size_seen);
 	if (adapter->load.method || model->server->cmd) /* else its first request loads it */

@@ -145,7 +145,7 @@ void residence_leave(struct residences *residences, struct model *model, int64_t
 	residence_enter(model, RESIDENCE_LEAVING, now);
 	model->due =
 		mono_after(now, cut_ms < residences->finish_ms ? cut_ms : residences->finish_ms);
-	if (model->running == 0 && !model->takes_batch)
+	if (model->running == 0)
 		residence_unload(residences, model, now);
 	else
 		residence_changed(residences, model);

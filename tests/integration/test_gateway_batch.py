@@ -1,5 +1,5 @@
-"""Two models on a card for one: who waits for a model already is served before it leaves for another, within the time
-that it has to finish; nobody of a higher class waits for that, and who comes later does not join."""
+"""Two models on a card for one: who waits for the one in memory is served before it leaves for another, for a quantum
+at most; nobody of a higher class waits for that."""
 import json
 import unittest
 
@@ -12,10 +12,10 @@ class Batch(GatewayTest):
         super().setUp()
         self.ollama = self.server("ollama", ["a", "b"], size_mb=6000)
 
-    def start(self, **gateway):
+    def start(self, **timing):
         """Model `a` is in memory, and somebody else has the turn."""
         models = [{"name": name, "vram_mb": 6000} for name in "ab"]
-        daemon = self.behind(upstream(self.ollama, "ollama", models=models), gateway=gateway or None)
+        daemon = self.behind(upstream(self.ollama, "ollama", models=models), timing=timing)
         self.assertEqual(self.ask(daemon, "a").status, 200)
         self.game = daemon.lock("game").json()["token"]
         self.ollama.requests.clear()
@@ -30,8 +30,9 @@ class Batch(GatewayTest):
             wait_until(lambda: len(self.models(daemon)["requests"]) == before + i + 1, "it waits")
         return sent
 
-    def leaving(self, daemon):
-        wait_until(lambda: self.state_of(daemon, "a") == "leaving", "it was asked to leave")
+    def waits_for_memory(self, daemon):
+        wait_until(lambda: self.state_of(daemon, "b") == "waiting for memory", "it waits for the other one")
+        self.assertEqual(self.state_of(daemon, "a"), "ready")
 
     def order(self):
         return "".join(json.loads(row[3])["model"] for row in self.ollama.asked(CHAT))
@@ -46,7 +47,7 @@ class Batch(GatewayTest):
     def test_before_it_leaves(self):
         daemon = self.start()
         sent = self.wait_for(daemon, "a", "b", "a", "b", "a", "b")
-        self.leaving(daemon)
+        self.waits_for_memory(daemon)
         daemon.unlock(self.game)
         self.answers(sent)
         self.assertEqual(self.order(), "aaabbb")
@@ -55,17 +56,16 @@ class Batch(GatewayTest):
     def test_who_comes_later(self):
         daemon = self.start()
         sent = self.wait_for(daemon, "a", "b")
-        self.leaving(daemon)
+        self.waits_for_memory(daemon)
         sent += self.wait_for(daemon, "a")
         daemon.unlock(self.game)
         self.answers(sent)
-        self.assertEqual(self.order(), "aba")
+        self.assertEqual(self.order(), "aab")
 
     def test_a_voice_for_the_other(self):
-        """It comes when the batch is formed already."""
         daemon = self.start()
         sent = self.wait_for(daemon, "a", "b", "a")
-        self.leaving(daemon)
+        self.waits_for_memory(daemon)
         sent += self.wait_for(daemon, "b", **{"x-baton-class": "voice"})
         daemon.unlock(self.game)
         self.answers(sent)
@@ -73,7 +73,7 @@ class Batch(GatewayTest):
 
     def test_less_urgent(self):
         """A background request does not keep a chat's model out."""
-        daemon = self.start(finish_s=600)
+        daemon = self.start(quantum_s=600)
         sent = self.wait_for(daemon, "a", **{"x-baton-class": "background"})
         sent += self.wait_for(daemon, "b")
         wait_until(lambda: self.ollama.loaded == {"b"}, "it left at once")
@@ -82,8 +82,8 @@ class Batch(GatewayTest):
         self.assertEqual(self.order(), "ba")
 
     def test_no_turn_in_time(self):
-        """Its time to finish is over while somebody else has the turn."""
-        daemon = self.start(finish_s=1)
+        """The time is over while somebody else has the turn."""
+        daemon = self.start(quantum_s=1)
         sent = self.wait_for(daemon, "a", "b")
         wait_until(lambda: self.ollama.loaded == {"b"}, "the other one has the memory")
         self.assertEqual(self.order(), "")
@@ -91,9 +91,9 @@ class Batch(GatewayTest):
         self.answers(sent)
 
     def test_who_waits_leaves(self):
-        daemon = self.start(finish_s=600)
+        daemon = self.start(quantum_s=600)
         gone, other = self.wait_for(daemon, "a", "b")
-        self.leaving(daemon)
+        self.waits_for_memory(daemon)
         gone.close()
         wait_until(lambda: self.ollama.loaded == {"b"}, "there is nobody to wait for")
         daemon.unlock(self.game)

@@ -225,6 +225,10 @@ static void become_ready(void)
 	answer("/api/generate", 200, "{}");
 	answer("/api/ps", 200, loaded_m);
 	assert_int_equal(model->residence, RESIDENCE_READY);
+	assert_int_equal(seen.readies, 0); /* before those who wait for it have asked for turns */
+	residence_told(&residences, model);
+	residence_told(&residences, model);
+	assert_int_equal(seen.readies, 1);
 }
 
 /* ---- the tests ---- */
