@@ -9,7 +9,13 @@ import { sha256 } from "./hash.js";
 const PARTS = "baton-parts";
 const PART_BYTES = 16 * 2 ** 20;
 const STALL_MS = 30_000;
+/** As long as a timer can be. */
+const STALL_MS_MAX = 2 ** 31 - 1;
 const TRIES = 3;
+/** An answer that brings less, and not the end, is a try that failed. */
+const PROGRESS_BYTES = 2 ** 16;
+/** How a web page begins. */
+const PAGE = /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype|html|head|body|meta|script)\b/is;
 /** Says with an entry that it was checked, and against what. */
 const CHECKED = "baton-checked";
 
@@ -56,6 +62,8 @@ class Parts {
 	size = 0;
 	/** What the server called this version of the file. */
 	version = "";
+	/** What the file is said to have; 0: unknown. */
+	total = 0;
 
 	/** @param {Cache} cache @param {string} url */
 	constructor(cache, url) {
@@ -73,9 +81,10 @@ class Parts {
 	async read() {
 		[this.blobs, this.size] = [[], 0];
 		for (let part; (part = await this.cache.match(this.#key(this.size)));) {
-			this.version = part.headers.get("etag") ?? "";
+			const version = part.headers.get("etag") ?? "";
 			const blob = await part.blob();
-			if (!blob.size) break;
+			if (!blob.size || (this.size && version !== this.version)) break;
+			this.version = version;
 			this.blobs.push(blob);
 			this.size += blob.size;
 		}
@@ -96,12 +105,9 @@ class Parts {
 	}
 
 	async clear() {
-		for (let at = 0, part; (part = await this.cache.match(this.#key(at)));) {
-			const { size } = await part.blob().catch(() => new Blob());
-			await this.cache.delete(this.#key(at));
-			at += size;
-			if (!size) break;
-		}
+		const begin = this.#key(0).slice(0, -1);
+		for (const { url } of await this.cache.keys())
+			if (url.startsWith(begin)) await this.cache.delete(url);
 		[this.blobs, this.size, this.version] = [[], 0, ""];
 	}
 }
@@ -110,8 +116,8 @@ class Parts {
  * @type {(file: KnownFile, blob: Blob, type: string) => Promise<string>} */
 async function flawOf(file, blob, type) {
 	const name = new URL(file.url).pathname;
-	const head = await blob.slice(0, 64).text();
-	if (!/\.html?$/.test(name) && (/text\/html/.test(type) || /^\s*<(!doctype|html)/i.test(head)))
+	const head = await blob.slice(0, 512).text();
+	if (!/\.html?$/.test(name) && (/text\/html/.test(type) || PAGE.test(head)))
 		return "came as a web page: the network may ask you to sign in, or the address is wrong";
 	if (!blob.size) return "came empty";
 	if (file.bytes !== undefined && file.bytes !== blob.size)
@@ -155,7 +161,7 @@ function patience(ms, signal) {
 	/** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
 	const heard = () => {
 		clearTimeout(timer);
-		timer = setTimeout(() => stop.abort(patience), ms);
+		timer = setTimeout(() => stop.abort(patience), Math.min(ms, STALL_MS_MAX));
 	};
 	const end = () => {
 		clearTimeout(timer);
@@ -200,18 +206,34 @@ function refused({ status }, { url }) {
 	return error;
 }
 
+/** Which part of the file an answer says that it is, if it does, and may be heard.
+ * @param {Response} answer */
+function rangeOf({ status, headers }) {
+	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+	return status === 206 && range
+		? { from: +range[1], total: range[2] === "*" ? undefined : +range[2] }
+		: null;
+}
+
 /** Whether an answer goes on where the parts end, in the same version of the file.
  * @param {Response} answer @param {Parts} parts @param {KnownFile} file */
-function goesOn({ status, headers }, parts, file) {
+function goesOn(answer, parts, file) {
+	const { status, headers } = answer;
 	if (status !== 206) return false;
-	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+	const range = rangeOf(answer);
 	const same = file.sha256 || (parts.version && versionOf(headers) === parts.version);
 	const fits = range
-		? +range[1] === parts.size
+		? range.from === parts.size
 		: +(headers.get("content-length") ?? NaN) === (file.bytes ?? NaN) - parts.size;
-	const total = range && range[2] !== "*" ? +range[2] : file.bytes;
+	const total = range?.total ?? file.bytes;
 	return !!same && fits && (file.bytes === undefined || total === file.bytes);
 }
+
+/** Of a file that no part was asked of, for which it may stand. What is known of the file is judged
+ * when all is there. @param {Response} answer @param {KnownFile} file */
+const isOther = (answer, file) =>
+	answer.status === 206
+	&& (rangeOf(answer)?.from ?? (file.bytes === undefined && !file.sha256 ? NaN : 0)) !== 0;
 
 /** A weak ETag names no bytes. @param {Headers} headers */
 function versionOf(headers) {
@@ -223,7 +245,8 @@ function versionOf(headers) {
  * @param {KnownFile} file @param {FetchContext} options @param {() => void} heard */
 async function keep(answer, parts, file, options, heard) {
 	const left = +(answer.headers.get("content-length") ?? NaN);
-	const total = file.bytes ?? (left ? parts.size + left : 0);
+	const total = file.bytes ?? rangeOf(answer)?.total ?? (left ? parts.size + left : 0);
+	parts.total = total;
 	await makeSure(file, 2 * total - parts.size);
 	const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
 	/** @type {Uint8Array[]} */ let pieces = [];
@@ -256,7 +279,8 @@ async function makeSure({ url }, bytes) {
 		throw storageFailure({ name: "QuotaExceededError" }, url);
 }
 
-/** One request for what lacks. True if the file may be whole.
+/** One request for what lacks: its type if the file may be whole, "" if there is more to ask for,
+ * null if it broke off.
  * @param {KnownFile} file @param {Parts} parts @param {FetchContext} options */
 async function request(file, parts, options) {
 	const { stallMs = STALL_MS } = options;
@@ -271,12 +295,15 @@ async function request(file, parts, options) {
 			await parts.clear();
 			if (answer.status !== 200) {
 				answer.body?.cancel();
-				return false;
+				return null;
 			}
 		}
 		if (!answer.ok) throw refused(answer, file);
+		if (!parts.size && isOther(answer, file)) throw damaged(file, "came in part");
 		parts.version ||= versionOf(answer.headers);
 		await keep(answer, parts, file, options, watch.heard);
+		const whole = rangeOf(answer)?.total;
+		if (whole !== undefined && parts.size < whole) return "";
 		return answer.headers.get("content-type") || "application/octet-stream";
 	} catch (error) {
 		options.signal?.throwIfAborted();
@@ -288,7 +315,7 @@ async function request(file, parts, options) {
 				{ url: file.url },
 			);
 		if (error instanceof BrokerError) throw error;
-		if (begun && parts.size) return false;
+		if (begun && parts.size) return null;
 		throw await unreachable(file.url, error);
 	} finally {
 		watch.end();
@@ -326,9 +353,10 @@ async function bringNow(file, options) {
 	if (await cached(file)) return;
 	const parts = await new Parts(await openCache(PARTS, file.url), file.url).read();
 	try {
-		/** @type {string|false} */
-		let type = parts.size === file.bytes && "application/octet-stream";
-		for (let tries = 0; !type; tries++) {
+		/** @type {string|null} */
+		let type = parts.size === file.bytes ? "application/octet-stream" : null;
+		for (let tries = 0; !type;) {
+			const before = parts.size;
 			if (tries === TRIES)
 				throw failure(
 					"FETCH_FAILED",
@@ -337,11 +365,15 @@ async function bringNow(file, options) {
 					{ url: file.url },
 				);
 			type = await request(file, parts, options);
+			if (type === null || parts.size - before < PROGRESS_BYTES) tries++;
 		}
 		await finish(file, parts, type);
 		await parts.clear();
 	} catch (error) {
-		if (/** @type {BrokerError} */ (error).code === "DAMAGED") await parts.clear();
+		const { code, detail } = /** @type {BrokerError} */ (error);
+		// Of a file of no known length there may be no end, and no room for any other.
+		const endless = code === "STORAGE" && detail.full && !parts.total;
+		if (code === "DAMAGED" || endless) await parts.clear();
 		throw error;
 	}
 }

@@ -2,17 +2,17 @@
 // files: all files of a model as one: what lacks is fetched, one after the other; what is there is
 // found, checked or deleted.
 import { bring, cached, forget } from "./download.js";
+import { BrokerError } from "./errors.js";
 
 /** @import { KnownFile, ModelFile, RunOptions } from "./types.js" */
 
 /** @param {string | ModelFile} file @returns {KnownFile} */
 function known(file) {
 	const named = typeof file === "string" ? { url: file } : file;
-	return {
-		cache: "baton-models",
-		...named,
-		url: new URL(named.url, globalThis.location?.href).href,
-	};
+	const { href, protocol } = new URL(named.url, globalThis.location?.href);
+	if (!/^https?:$/.test(protocol))
+		throw new BrokerError("DENIED", `No storage keeps ${protocol} addresses; use https.`);
+	return { cache: "baton-models", ...named, url: href };
 }
 
 export class Files {

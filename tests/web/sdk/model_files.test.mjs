@@ -180,9 +180,16 @@ test("of another origin that tells no version, length and hash decide", async ()
 });
 
 test("a web page in place of a file is refused, by its type and by its words", async () => {
-	for (const type of ["text/html; charset=utf-8", "application/octet-stream"]) {
+	const octets = "application/octet-stream";
+	for (const [type, body] of [
+		["text/html; charset=utf-8", HTML],
+		[octets, HTML],
+		[octets, `<!-- portal -->\n<!-- 2 --><html>${HTML}`],
+		[octets, `<?xml version="1.0"?>\n${HTML}`],
+		[octets, "<script>location = '/sign-in'</script>"],
+	]) {
 		routes["/model.bin"] = (_, answer) =>
-			answer.writeHead(200, { "Content-Type": type }).end(HTML);
+			answer.writeHead(200, { "Content-Type": type }).end(body);
 		await refusedAndMended({ url: "/model.bin" }, "DAMAGED", /web page.*sign in/s);
 		await page.evaluate(() => caches.delete("baton-models"));
 	}
@@ -243,6 +250,63 @@ test("a server that lies about sizes: too much is cut, too little is no file", a
 	assert.equal((await bring({ url: "/model.bin", bytes: BODY.length })).size, BODY.length);
 });
 
+test("a part that is less than was asked for, or another one, is not taken for the file", async () => {
+	const part = (answer, from, to) =>
+		answer
+			.writeHead(206, {
+				ETag: '"one"',
+				"Content-Length": to - from,
+				"Content-Range": `bytes ${from}-${to - 1}/${BODY.length}`,
+			})
+			.end(BODY.subarray(from, to));
+	const cut = serveWhole({ cuts: [100_000] });
+	routes["/model.bin"] = (request, answer) => {
+		if (!request.headers.range) {
+			cut(request, answer);
+			return;
+		}
+		asked.push(request.headers.range);
+		const from = Number(/\d+/.exec(request.headers.range)?.[0]);
+		part(answer, from, Math.min(from + 70_000, BODY.length));
+	};
+	assert.equal((await bring("/model.bin")).size, BODY.length);
+	assert.deepEqual(asked, ["", "bytes=100000-", "bytes=170000-", "bytes=240000-"]);
+
+	await page.evaluate(() => caches.delete("baton-models"));
+	routes["/model.bin"] = (_, answer) => part(answer, 500, 1500);
+	await refusedAndMended({ url: "/model.bin" }, "DAMAGED", /came in part/);
+	await page.evaluate(() => caches.delete("baton-models"));
+	routes["/model.bin"] = (request, answer) =>
+		request.headers.range ? serveWhole()(request, answer) : part(answer, 0, 100_000);
+	assert.equal((await bring("/model.bin")).size, BODY.length, "its beginning is gone on from");
+
+	// A few bytes at a time are no download.
+	await page.evaluate(() => caches.delete("baton-models"));
+	let answers = 0;
+	routes["/model.bin"] = (request, answer) => {
+		answers++;
+		const from = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+		part(answer, from, from + 1);
+	};
+	assert.match((await bring("/model.bin")).error.message, /breaks off/);
+	assert.ok(answers <= 3, `${answers} answers`);
+});
+
+test("parts of two versions, left by a page that died, are never put together", async () => {
+	await page.evaluate(async () => {
+		const cache = await caches.open("baton-parts");
+		const put = (at, text, etag) =>
+			cache.put(`/model.bin?baton-parts=${at}`, new Response(text, { headers: { etag } }));
+		await put(0, "new", '"two"');
+		await put(3, "old", '"one"');
+		await put(1000, "stray", '"one"');
+	});
+	routes["/model.bin"] = serveWhole({ body: Buffer.from("new123"), tag: '"two"' });
+	assert.deepEqual((await bring({ url: "/model.bin", bytes: 6 })).size, 6);
+	assert.deepEqual(asked, ["bytes=3-"]);
+	assert.deepEqual(await entries(), [`${site.base}/model.bin`], "no part is left");
+});
+
 test("a download that stalls ends in time, says so, and goes on later", async () => {
 	routes["/model.bin"] = (_, answer) => {
 		answer.writeHead(200, { "Content-Length": BODY.length, ETag: '"one"' });
@@ -256,6 +320,8 @@ test("a download that stalls ends in time, says so, and goes on later", async ()
 	routes["/model.bin"] = serveWhole();
 	assert.equal((await bring({ url: "/model.bin", sha256: SHA256 })).error, null);
 	assert.deepEqual(asked, ["bytes=100000-"]);
+	routes["/patient.bin"] = BODY;
+	assert.equal((await bring("/patient.bin", { stallMs: Infinity })).error, null, "never");
 	routes["/headers.bin"] = () => {}; // not even an answer's head
 	assert.match((await bring("/headers.bin", { stallMs: 300 })).error.message, /Nothing came/);
 });
@@ -292,8 +358,16 @@ test("an answer that is no success, and no answer, are told apart", async () => 
 });
 
 test("full storage and denied storage say what to do", async () => {
-	routes["/model.bin"] = serveWhole();
 	const cdp = await page.context().newCDPSession(page);
+	await cdp.send("Storage.overrideQuotaForOrigin", { origin: site.base, quotaSize: 40_000_000 });
+	routes["/model.bin"] = (_, answer) => {
+		const more = () => answer.write(Buffer.alloc(2 ** 22), (failed) => failed ?? more());
+		more();
+	};
+	const endless = await bring("/model.bin");
+	assert.match(endless.error.message, /no room/);
+	assert.deepEqual(await entries(), [], "what has no end leaves room for others");
+	routes["/model.bin"] = serveWhole();
 	await cdp.send("Storage.overrideQuotaForOrigin", { origin: site.base, quotaSize: 100_000 });
 	let { error } = await bring("/model.bin");
 	assert.equal(error.code, "STORAGE");
