@@ -50,7 +50,7 @@ const OPEN_MS_MAX = 4000;
 
 /** A text for people, and whether the store goes on without the disk. */
 export class StorageError extends Error {
-	/** @param {"FULL"|"BLOCKED"|"UNAVAILABLE"} code @param {string} message */
+	/** @param {"FULL"|"BLOCKED"|"CLEARED"|"UNAVAILABLE"} code @param {string} message */
 	constructor(code, message) {
 		super(message);
 		this.name = "StorageError";
@@ -65,6 +65,9 @@ const problems = {
 	BLOCKED:
 		"Another tab with an older version of this page holds the stored conversations. Close "
 		+ "it and load this page again; until then nothing is kept.",
+	CLEARED:
+		"This browser's storage was cleared while this page was open. What you write now is kept "
+		+ "only until it is closed; load it again to keep things anew.",
 	UNAVAILABLE:
 		"This browser gives the page no storage (a private window does that), so "
 		+ "conversations and notes are kept only until this page is closed.",
@@ -73,7 +76,12 @@ const problems = {
 /** @param {unknown} error */
 function explain(error) {
 	const { name = "" } = /** @type {{name?: string}} */ (error ?? {});
-	const code = name === "QuotaExceededError" ? "FULL" : "UNAVAILABLE";
+	const code =
+		name === "QuotaExceededError"
+			? "FULL"
+			: name === "InvalidStateError"
+				? "CLEARED" // the database was closed, and not by this page
+				: "UNAVAILABLE";
 	return new StorageError(code, problems[code]);
 }
 
@@ -112,7 +120,7 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Conversation[]>} the latest first */
 	async conversations() {
-		const all = /** @type {Conversation[]} */ (await this.#db.getAll("conversations"));
+		const all = /** @type {Conversation[]} */ (await this.#read((db) => db.getAll("conversations")));
 		return all.sort((a, b) => b.updated - a.updated);
 	}
 
@@ -133,7 +141,9 @@ export class PageStorage extends EventTarget {
 
 	/** @param {string} conversation @returns {Promise<Message[]>} the oldest first */
 	async messages(conversation) {
-		const all = await this.#db.getAllFromIndex("messages", "conversation", conversation);
+		const all = await this.#read((db) =>
+			db.getAllFromIndex("messages", "conversation", conversation),
+		);
 		return /** @type {Message[]} */ (all).sort(byAge);
 	}
 
@@ -154,7 +164,7 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Note[]>} the oldest first */
 	async notes() {
-		return /** @type {Note[]} */ (await this.#db.getAll("notes")).sort(byAge);
+		return /** @type {Note[]} */ (await this.#read((db) => db.getAll("notes"))).sort(byAge);
 	}
 
 	/** @param {Note} note */
@@ -169,7 +179,7 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Thought[]>} the oldest first */
 	async thoughts() {
-		return /** @type {Thought[]} */ (await this.#db.getAll("thoughts")).sort(byAge);
+		return /** @type {Thought[]} */ (await this.#read((db) => db.getAll("thoughts"))).sort(byAge);
 	}
 
 	/**
@@ -191,6 +201,17 @@ export class PageStorage extends EventTarget {
 
 	close() {
 		this.#db.close();
+	}
+
+	/** @param {(db: Database) => Promise<Row[]>} read */
+	async #read(read) {
+		try {
+			return await read(this.#db);
+		} catch (error) {
+			if (this.#problem) throw error;
+			await this.#leaveDisk(explain(error));
+			return read(this.#db);
+		}
 	}
 
 	/**

@@ -455,6 +455,27 @@ test("a full storage is told once, and the conversation goes on", async () => {
 	assert.match(await page.locator("#frame-alerts").innerText(), /storage is full/);
 });
 
+test("a storage that is cleared under the page is told to who only reads, too", async () => {
+	await page.goto(`${daemon.base}/health`);
+	await page.evaluate(async () => {
+		const { openStorage } = await import("/storage/storage.js");
+		window.memory = await openStorage();
+	});
+	const cdp = await page.context().newCDPSession(page);
+	await cdp.send("Storage.clearDataForOrigin", {
+		origin: daemon.base,
+		storageTypes: "indexeddb",
+	});
+	const [notes, why] = await page.evaluate(async () => {
+		const { memory } = window;
+		const before = await memory.notes();
+		await memory.putNote({ id: "one", text: "new", source: "test", at: 1 });
+		return [before.length + (await memory.notes()).length, memory.problem.message];
+	});
+	assert.equal(notes, 1);
+	assert.match(why, /was cleared/);
+});
+
 test("two tabs load their models one after the other, and both answer", async () => {
 	const other = await browser.signedInPage(daemon, "/health");
 	await Promise.all([open(page), open(other)]);
