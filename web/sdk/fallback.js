@@ -98,5 +98,5 @@ export function grantLocally(claim, how, error) {
 					});
 				},
 			)
-			.catch(() => {});
+			.catch(() => void (signal.aborted || claim.fail(error))); // as in a sandboxed frame
 }

@@ -57,12 +57,26 @@ const isAllowed = (base, token) =>
 		socket.onclose = () => resolve(false);
 	});
 
+/** For each page of the site in turn: a second ask would end the first.
+ * @type {(base: string, signal: AbortSignal|undefined, ask: () => Promise<string>)
+ *     => Promise<string>} */
+async function inTurn(base, signal, ask) {
+	const { locks } = globalThis.navigator ?? {};
+	signal?.throwIfAborted();
+	return locks ? locks.request(`baton-pair ${base}`, { signal }, ask) : ask();
+}
+
 /** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard), at once
  * if that was before; Brokers made afterwards show it by themselves. To be called on a gesture:
  * the browser may ask, too.
  * @type {(o?: PairOptions) => Promise<string>} */
-export async function pair({ url, signal, onAsked } = {}) {
-	const base = brokerOrigin(url);
+export async function pair(options = {}) {
+	const base = brokerOrigin(options.url);
+	return inTurn(base, options.signal, () => askAt(base, options));
+}
+
+/** @type {(base: string, o: PairOptions) => Promise<string>} */
+async function askAt(base, { signal, onAsked }) {
 	const kept = siteToken(base);
 	if (kept && (await isAllowed(base, kept))) return kept;
 	let said = await post(`${base}/v1/pair`, {}, signal);

@@ -77,6 +77,22 @@ test("nothing listens: an error by default, and the page's own choice otherwise"
 	end();
 });
 
+test("where Web Locks are refused, as in a sandboxed frame, nobody waits for one", async () => {
+	const server = createTcp();
+	const url = await listening(server);
+	await new Promise((resolve) => server.close(resolve));
+	const request = async () => {
+		throw new DOMException("Access denied", "SecurityError");
+	};
+	Object.defineProperty(globalThis, "navigator", {
+		configurable: true,
+		value: { locks: { request } },
+	});
+	const broker = it.broker("sandboxed", { url, fallback: "origin-lock" });
+	await assert.rejects(within(broker.request()), coded("UNREACHABLE"));
+	Reflect.deleteProperty(globalThis, "navigator");
+});
+
 test("what answers but refuses never gives the GPU, whatever the fallback", async () => {
 	const refusing = createServer((request, response) => response.writeHead(403).end());
 	// A client that has heard enough may reset.
