@@ -76,3 +76,6 @@ export function warnOnce(text) {
 	if (!warned.has(text)) console.warn(text);
 	warned.add(text);
 }
+
+/** What a page's own function threw where nobody waits for its answer. @param {unknown} error */
+export const report = (error) => (globalThis.reportError ?? console.error)(error);

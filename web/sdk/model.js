@@ -1,7 +1,7 @@
 // @ts-check
 // model: one model of a page: its files fetched outside any lease, then its memory, then a turn to
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
-import { BrokerError } from "./errors.js";
+import { BrokerError, report } from "./errors.js";
 import { filesModule } from "./home.js";
 
 /** @import { Broker } from "./broker.js" */
@@ -16,11 +16,20 @@ const LOSSES_MAX = 3;
 const TAKEN = ["REVOKED", "EXPIRED", "LOST", "RELEASED"];
 const FLAWED = /\bJSON\b|SyntaxError|protobuf|CompileError|magic word|IntegrityError/i;
 
-const taken = () =>
-	new BrokerError(
+/** Made here: what an engine throws may have the same code. @type {WeakSet<object>} */
+const takenErrors = new WeakSet();
+
+function taken() {
+	const error = new BrokerError(
 		"DEVICE_LOST",
 		"The GPU was needed elsewhere and the model was unloaded; run again, it is loaded by itself.",
 	);
+	takenErrors.add(error);
+	return error;
+}
+
+const unloaded = () =>
+	new BrokerError("CLOSED", "The page unloaded the model under this run; run again.");
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {
@@ -69,6 +78,9 @@ export class Model extends EventTarget {
 	#turns = Promise.resolve();
 	/** Pending while it computes. @type {Promise<unknown> | null} */
 	#computing = null;
+	/** Ends what computes or loads, once its engine was ended under it.
+	 * @type {(reason: unknown) => void} */
+	#cut = () => {};
 	#loadMs = 0;
 	#losses = 0;
 	#fetchedAgain = false;
@@ -125,8 +137,11 @@ export class Model extends EventTarget {
 	 * @param {RunOptions} [options] @returns {Promise<void>} */
 	async fetchAgain(options = {}) {
 		await this.unload();
-		await this.forget();
-		await this.fetch(options);
+		await this.#inTurn(options, async () => {
+			await this.unload();
+			await this.forget();
+			await this.#bring(options).finally(() => this.#settle());
+		});
 	}
 
 	/** Deletes the files of which this page knows. */
@@ -135,22 +150,28 @@ export class Model extends EventTarget {
 		await this.#files?.forget();
 	}
 
-	/** Ends what is loaded; its memory stays, and the next run loads it again.
-	 * @param {unknown} [reason] handed to `unload`; null: nobody took it */
+	/** Ends what is loaded, and the run that uses it; its memory stays, and the next run loads it
+	 * again. @param {unknown} [reason] handed to `unload`; null: nobody took it */
 	async drop(reason = taken()) {
-		const loaded = this.#loaded;
+		const [loaded, cut] = [this.#loaded, this.#cut];
 		this.#loaded = null;
 		if (!this.#computing) this.#become("empty");
-		if (loaded) await this.#options.unload?.(loaded.engine, reason);
+		try {
+			if (loaded) await this.#options.unload?.(loaded.engine, reason);
+		} finally {
+			cut(reason ?? unloaded());
+		}
 	}
 
 	/** Lets go of the model and of its memory. */
 	async unload() {
 		const home = this.#home;
 		this.#home = null;
-		await this.drop(null);
-		this.#become("empty");
-		await home?.release();
+		try {
+			await this.drop(null);
+		} finally {
+			await home?.release();
+		}
 	}
 
 	[Symbol.asyncDispose ?? "asyncDispose"]() {
@@ -232,7 +253,7 @@ export class Model extends EventTarget {
 		home.signal.addEventListener("abort", () => {
 			if (this.#home === home) {
 				this.#home = null;
-				void this.drop();
+				this.drop().catch(report);
 			}
 		});
 	}
@@ -253,7 +274,7 @@ export class Model extends EventTarget {
 			if (!this.#home && !this.#options.cpu) return false;
 			this.#become("loading");
 			const begunAt = performance.now();
-			await this.#computeUnder(lease, () => this.#make(lease, options));
+			await this.#computeUnder(lease, (stop) => this.#make(lease, options, stop));
 			this.#loadMs = Math.round(performance.now() - begunAt);
 			this.#losses = 0;
 			return true;
@@ -267,9 +288,8 @@ export class Model extends EventTarget {
 		}
 	}
 
-	/** @param {Lease} lease @param {RunOptions} options */
-	async #make(lease, options) {
-		const stop = new AbortController();
+	/** @param {Lease} lease @param {RunOptions} options @param {AbortController} stop */
+	async #make(lease, options, stop) {
 		const onAbort = () => stop.abort(options.signal?.reason);
 		const onLost = () => stop.abort(lease.signal.reason);
 		options.signal?.addEventListener("abort", onAbort);
@@ -299,14 +319,15 @@ export class Model extends EventTarget {
 	 * @param {unknown} error @param {RunOptions} options */
 	async #afterLoad(error, options) {
 		const { code = "", message } = /** @type {Partial<BrokerError>} */ (error ?? {});
-		await this.drop();
-		if (!options.signal?.aborted && TAKEN.includes(code) && ++this.#losses < LOSSES_MAX)
-			return false;
+		const isTaken = TAKEN.includes(code) || takenErrors.has(Object(error));
+		await this.drop().catch(report);
+		if (!options.signal?.aborted && isTaken && ++this.#losses < LOSSES_MAX) return false;
 
 		const home = this.#home;
 		this.#home = null;
 		await home?.release();
-		if (options.signal?.aborted || !this.#files?.list.length) throw error;
+		const isOver = options.signal?.aborted || isTaken || code === "CLOSED";
+		if (isOver || !this.#files?.list.length) throw error;
 		const cleared = !(await this.#files.complete());
 		const { damaged = looksDamaged } = this.#options;
 		if (!cleared && !damaged(error)) throw error;
@@ -337,7 +358,11 @@ export class Model extends EventTarget {
 			const { engine } = this;
 			if (!engine) return GONE;
 			this.#become("busy");
-			return { value: await this.#computeUnder(lease, async () => fn(engine, lease)) };
+			const value = await this.#computeUnder(lease, async ({ signal }) =>
+				// An engine that was ended may never answer.
+				orAborted(Promise.resolve(fn(engine, lease)), signal),
+			);
+			return { value };
 		};
 		this.#become("waiting");
 		const { graceMs, waitMs } = { ...this.#request, ...options };
@@ -350,10 +375,13 @@ export class Model extends EventTarget {
 	}
 
 	/** While `work` runs, a lease that is taken ends the engine, and a wish for the memory waits:
-	 * unless the work gives way by itself, or is cut off.
-	 * @type {<T>(lease: Lease, work: () => Promise<T>) => Promise<T>} */
+	 * unless the work gives way by itself, or is cut off. The signal of what `work` is given
+	 * aborts when the engine was ended though the lease lasts.
+	 * @type {<T>(lease: Lease, work: (stop: AbortController) => Promise<T>) => Promise<T>} */
 	async #computeUnder(lease, work) {
-		let rest = this.#begin();
+		const stop = new AbortController();
+		const cut = (/** @type {unknown} */ reason) => lease.signal.aborted || stop.abort(reason);
+		let rest = this.#begin(cut);
 		let over = false;
 		const giveWay = lease.yieldIfNeeded.bind(lease);
 		lease.guard({ terminate: () => over || this.drop(lease.signal.reason) });
@@ -364,25 +392,29 @@ export class Model extends EventTarget {
 			this.#become("waiting");
 			const changed = await giveWay(options);
 			if (!this.engine) throw taken();
-			rest = this.#begin();
+			rest = this.#begin(cut);
 			this.#become("busy");
 			return changed;
 		};
 		try {
-			return await work();
+			return await work(stop);
 		} finally {
 			over = true;
 			rest();
 		}
 	}
 
-	/** Gives what ends it. */
-	#begin() {
+	/** Gives what ends it. @param {(reason: unknown) => void} cut */
+	#begin(cut) {
 		/** @type {() => void} */ let done = () => {};
 		const computing = new Promise((resolve) => (done = () => resolve(undefined)));
 		this.#computing = computing;
+		this.#cut = cut;
 		return () => {
-			if (this.#computing === computing) this.#computing = null;
+			if (this.#computing === computing) {
+				this.#computing = null;
+				this.#cut = () => {};
+			}
 			done();
 		};
 	}

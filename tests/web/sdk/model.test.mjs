@@ -121,6 +121,85 @@ test("a load that is taken is repeated by itself; one that is always taken is no
 	assert.deepEqual(await leases(), []);
 });
 
+/** Answers no more once its engine was ended, as one in a Worker. */
+const unanswered = (/** @type {any} */ _engine, /** @type {any} */ { signal }) =>
+	new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+
+test("unloaded or dropped under a run: that rejects, and the next one loads again", async () => {
+	const one = model(it.broker("i"));
+	for (const end of ["unload", "drop"]) {
+		const run = one.run({}, unanswered);
+		await until(() => one.state === "busy", { what: "it computes" });
+		await one[end]();
+		await assert.rejects(
+			within(run, { what: "the run ends" }),
+			coded(end === "unload" ? "CLOSED" : "DEVICE_LOST"),
+		);
+		await untilFree();
+	}
+	assert.deepEqual(log, ["load 1", "unload 1", "load 2", "unload 2"]);
+	assert.equal(await within(one.run({}, ({ number }) => number)), 3);
+	await one.unload();
+});
+
+test("memory that is revoked under a run ends the run, which is told so", async () => {
+	const one = model(it.broker("j"));
+	const run = one.run({}, unanswered);
+	await until(() => one.state === "busy", { what: "it computes" });
+	const home = (await leases()).find(({ slots }) => slots === 0);
+	await it.daemon.http("POST", `/v1/gpu/leases/${home.lease}/revoke`, { reason: "test" });
+	await assert.rejects(within(run, { what: "the run ends" }), coded("DEVICE_LOST"));
+	await until(async () => (await leases()).length === 0, { what: "all is given back" });
+	assert.equal(await one.run({}, ({ number }) => number), 2);
+	await one.unload();
+});
+
+test("a load under which the memory goes is no model that computes without any", async () => {
+	let finish;
+	const one = model(it.broker("k"), {
+		load: () =>
+			new Promise((resolve) => {
+				finish = () => resolve({ number: ++made });
+			}),
+	});
+	const loading = async () => {
+		finish = null;
+		await until(() => finish, { what: "it loads" });
+	};
+	const stopped = one.run({}, () => assert.fail("it was unloaded"));
+	await loading();
+	await one.unload();
+	finish();
+	await assert.rejects(within(stopped), coded("CLOSED"));
+	assert.deepEqual([one.engine, await leases()], [null, []]);
+
+	const run = one.run({}, async ({ number }) => [number, await leases()]);
+	await loading();
+	const home = (await leases()).find(({ slots }) => slots === 0);
+	await it.daemon.http("POST", `/v1/gpu/leases/${home.lease}/revoke`, { reason: "test" });
+	await until(async () => (await leases()).length === 1, { what: "the memory is gone" });
+	const first = finish;
+	const again = loading();
+	first();
+	await again;
+	finish();
+	const [number, held] = await within(run);
+	assert.equal(number, 3);
+	assert.equal(held.length, 2, "its memory and its turn");
+	await one.unload();
+});
+
+test("an unload that throws gives the memory back", async () => {
+	const one = model(it.broker("l"), {
+		unload: () => {
+			throw new Error("no such worker");
+		},
+	});
+	await one.run({}, () => {});
+	await assert.rejects(one.unload(), /no such worker/);
+	assert.deepEqual(await leases(), []);
+});
+
 test("a load that fails says why, and gives the memory back", async () => {
 	const one = model(it.broker("e"), {
 		load: () => {
