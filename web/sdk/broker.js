@@ -21,7 +21,7 @@ import {
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
 /** @import { BrokerContext, Heard, ModelOptions, Opened, SavedPlaces } from "./types.js" */
-/** @import { SessionEvent } from "./types.js" */
+/** @import { SessionEvent, Start } from "./types.js" */
 /** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
 /** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
@@ -47,8 +47,10 @@ export class Broker extends EventTarget {
 	#token = "";
 	/** @type {"worker"|"reply"} */ #heartbeat = "worker";
 	/** @type {Send} */ #send = () => {};
+	/** What the Session was started with. @type {Start|undefined} */ #hello;
+	/** @type {AboutFields} */ #about = {};
 	/** @type {() => void} */ #unwatch = () => {};
-	#awake = awakeLock(this.#owner);
+	#awakeLock = awakeLock(this.#owner);
 	/** @type {BrokerContext} */ #context;
 	#ref = 1;
 	/** When somebody else may hold what is held here, as far as was heard. */
@@ -58,7 +60,9 @@ export class Broker extends EventTarget {
 	#diagnosing = false;
 	#begun = false;
 	#left = false;
-	/** @type {Promise<void>|undefined} */ #adopting;
+	/** Places of this page's predecessor are still to be taken up. */
+	#adopts = false;
+	/** @type {Promise<string|null>|undefined} */ #adopting;
 	#stopped = () => {};
 
 	/** @param {BrokerOptions} [options] */
@@ -75,10 +79,10 @@ export class Broker extends EventTarget {
 			about: (fields) => this.about(fields),
 			open: () => this.#state === "open",
 			judge: () => this.#judge(),
-			sure: () => this.#sure(),
+			sure: (all) => this.#sure(all),
 			forget: (claim) => {
 				this.#claims.delete(claim.ref);
-				this.#awake(this.#claims.size > 0);
+				this.#awake();
 				this.#keep();
 			},
 		};
@@ -92,15 +96,11 @@ export class Broker extends EventTarget {
 			);
 			return;
 		}
-		this.#send = openPort(
-			(event) => this.#on(event),
-			options.heartbeat === "reply",
-			() => (this.#heartbeat = "reply"),
-		);
+		this.#openPort();
 		this.#unwatch = watchPage({
 			leave: (cached) => this.#leave(cached),
 			back: () => this.#back(),
-			thaw: () => this.#thaw(),
+			thaw: () => void this.#thaw(),
 			visible: (visible) => this.about({ visible }),
 		});
 		const own = this.#base === location?.origin;
@@ -128,6 +128,33 @@ export class Broker extends EventTarget {
 		return this.#heartbeat;
 	}
 
+	#openPort() {
+		this.#send = openPort({
+			on: (event) => this.#on(event),
+			here: this.#options.heartbeat === "reply",
+			onHere: () => (this.#heartbeat = "reply"),
+			onGone: () => void this.#goOn(),
+		});
+	}
+
+	/** The Session's worker was ended, as by a page that ends all it can find: what is held is lost,
+	 * what waits goes on in another one. */
+	async #goOn() {
+		if (this.#state === "closed") return;
+		this.#limit = 0;
+		const ends = this.#thaw();
+		this.#unsure.splice(0).forEach((resolve) => resolve());
+		if (this.#state === "open") this.#set("reconnecting");
+		await Promise.all(ends);
+		if (this.state === "closed") return;
+		this.#openPort();
+		this.#awake();
+		if (!this.#hello) return;
+		this.#send({ ...this.#hello, resume: this.#met?.session ?? null, adopt: [] });
+		for (const claim of this.#claims.values()) claim.again();
+		this.#send({ op: "about", fields: this.#about });
+	}
+
 	/** For serve.js. @internal */
 	get door() {
 		return { base: this.#base, name: this.#name, token: this.#token };
@@ -141,21 +168,36 @@ export class Broker extends EventTarget {
 		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
-	/** Of a page that was left, or that died: then nobody may live who keeps them.
-	 * @type {(kept: SavedPlaces|null) => void} */
-	#adopt(kept) {
-		this.#places = new Map(kept?.places);
+	/** Of a page that was left, or that died: nobody may live who keeps them, be it another copy
+	 * of this tab that was here first. @type {(kept: SavedPlaces|null) => Promise<string|null>} */
+	async #adopt(kept) {
+		if (!kept || (await isAwake(kept.owner, kept.left))) return null;
+		this.#places = new Map(kept.places);
 		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
+		this.#adopts = this.#places.size > 0;
+		this.#own(kept.owner);
+		return kept.session;
+	}
+
+	/** @param {string} owner */
+	#own(owner) {
+		this.#awakeLock(false);
+		this.#owner = owner;
+		this.#awakeLock = awakeLock(owner);
+		this.#awake();
+	}
+
+	/** No browser freezes a page that claims something, or might. */
+	#awake() {
+		const busy = !this.#left && (this.#adopts || this.#claims.size > 0);
+		this.#awakeLock(busy);
+		this.#send({ op: "watch", busy });
 	}
 
 	async #start() {
 		const { token, backoff, connectTimeoutMs = 4_000 } = this.#options;
-		let kept = takeSavedPlaces(this.#storage);
-		if (kept && !kept.left) {
-			const lives = isAwake(kept.owner);
-			this.#adopting = lives.then((yes) => this.#adopt((kept = yes ? null : kept)));
-			await this.#adopting;
-		} else this.#adopt(kept);
+		this.#adopting = this.#adopt(takeSavedPlaces(this.#storage));
+		const resume = await this.#adopting;
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
 		const asks = (await loopbackPermission()) === "prompt";
 		const shown =
@@ -163,17 +205,25 @@ export class Broker extends EventTarget {
 			|| pageKey(this.#base)
 			|| siteToken(this.#base);
 		this.#token = shown || "";
-		this.#send({
+		this.#hello = {
 			op: "start",
 			url: this.#base.replace("http", "ws") + "/v1/gpu/session",
 			hello: { id: this.#name, token: this.#token || undefined },
-			resume: kept?.session ?? null,
+			resume,
 			adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
 			timeoutMs: asks ? 60_000 : connectTimeoutMs,
-		});
-		if (kept) setTimeout(() => this.#send({ op: "disown" }), 5_000);
+		};
+		this.#send(this.#hello);
+		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
+	}
+
+	/** Of places that nobody took up. */
+	#disown() {
+		this.#adopts = false;
+		this.#awake();
+		this.#send({ op: "disown" });
 	}
 
 	async ready() {
@@ -213,7 +263,7 @@ export class Broker extends EventTarget {
 		this.#places.delete(options.key ?? "");
 		const claim = new Claim(this.#context, ref, requestId, options);
 		this.#claims.set(ref, claim);
-		this.#awake(true);
+		this.#awake();
 		this.#keep();
 		const turn = claim.ask();
 		this.#kick();
@@ -277,13 +327,14 @@ export class Broker extends EventTarget {
 		const said = {};
 		for (const [name, text] of Object.entries({ ...texts, clamped: clamped?.join(" ") }))
 			if (text) said[name] = plain(text, 128);
+		Object.assign(this.#about, { ...fields, ...said });
 		this.#send({ op: "about", fields: { ...fields, ...said } });
 	}
 
 	async close() {
 		if (this.#state === "closed") return;
 		const stopped = new Promise((resolve) => (this.#stopped = () => resolve(0)));
-		this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
+		await this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
 		this.#send({ op: "stop" });
 		await stopped;
 	}
@@ -295,14 +346,17 @@ export class Broker extends EventTarget {
 	/** @param {SessionEvent} event */
 	#on(event) {
 		const kind = event.event;
-		this.#heardAt = now();
+		this.#heardAt = Math.min(event.at ?? Infinity, now());
 		this.#limit = event.limit ?? this.#limit;
 		if (kind === "sure") this.#unsure.splice(0).forEach((resolve) => resolve());
 		else if (kind === "ping") this.#send({ op: "pong" });
 		else if (kind === "open") this.#opened(event);
 		else if (kind === "drop") this.#set("reconnecting");
-		else if (kind === "down") this.#down(event);
-		else if (kind === "stopped") {
+		else if (kind === "down") {
+			// It fell silent, or this page was frozen: the next try tells.
+			if (this.#state === "open") this.#set("reconnecting");
+			else this.#down(event);
+		} else if (kind === "stopped") {
 			this.#stopped();
 			this.#end(closeError(event.code) ?? undefined);
 		} else if (kind === "message") this.#hear(event.message);
@@ -355,20 +409,21 @@ export class Broker extends EventTarget {
 				this.#send({ op: "release", ref: claim.ref });
 				claim.ref = this.#ref++;
 				this.#claims.set(claim.ref, claim);
-				this.#awake(true);
+				this.#awake();
 				grantLocally(claim, fallback, error);
 			}
 	}
 
-	/** @param {BrokerError|undefined} error */
-	#end(error) {
+	/** Resolves once all that was guarded has ended. @param {BrokerError|undefined} error */
+	async #end(error) {
 		if (this.#state === "closed") return;
 		this.#error = error;
 		this.#unwatch();
 		freeName(this.#storage);
-		for (const claim of this.#claims.values()) claim.fail(error);
+		const ends = [...this.#claims.values()].map((claim) => claim.fail(error));
 		this.#unsure.splice(0).forEach((resolve) => resolve());
 		this.#set("closed");
+		await Promise.all(ends);
 	}
 
 	/** What a page that is left has given back, its worker may not live to say.
@@ -384,6 +439,7 @@ export class Broker extends EventTarget {
 		);
 		this.#send({ op: "leave", keep: waiting.map((claim) => claim.ref), cached });
 		this.#left = true;
+		this.#awake();
 		this.#keep();
 		if (!cached) freeName(this.#storage);
 	}
@@ -402,11 +458,14 @@ export class Broker extends EventTarget {
 			}).catch(() => {});
 	}
 
-	#back() {
+	/** Out of the cache. Its places may be another page's by now, with all that comes of them. */
+	async #back() {
 		this.#left = false;
+		const anew = this.#claims.size > 0 && (await isAwake(this.#owner, false));
+		this.#own(anew ? random() : this.#owner);
 		this.#keep();
 		if (this.#begun) this.#set("connecting");
-		this.#send({ op: "back" });
+		this.#send({ op: "back", anew });
 	}
 
 	/** For whoever is here next: also if this page dies before it can say that it was left. */
@@ -432,9 +491,9 @@ export class Broker extends EventTarget {
 
 	/** Judged before the page may touch the GPU. */
 	#thaw() {
-		for (const claim of now() < this.#limit ? [] : [...this.#claims.values()])
-			if (claim.state === "held" && claim.managed)
-				claim.fail(new BrokerError("LOST", "Silent for too long; ask again."));
+		return (now() < this.#limit ? [] : [...this.#claims.values()])
+			.filter((claim) => claim.state === "held" && claim.managed)
+			.map((claim) => claim.fail(new BrokerError("LOST", "Silent for too long; ask again.")));
 	}
 
 	/** Where this thread is the one that listens, a stand-still of it was silence. */
@@ -442,10 +501,11 @@ export class Broker extends EventTarget {
 		if (this.#heartbeat === "reply") this.#thaw();
 	}
 
-	/** Resolves when all that the Session said before was heard: at once, if it just spoke. */
-	async #sure() {
+	/** Resolves when all that the Session said before was heard: at once, if what was heard last was
+	 * just said. @param {boolean} all */
+	async #sure(all) {
 		this.#judge();
-		if (now() - this.#heardAt < 200 || this.#state === "closed") return;
+		if ((now() - this.#heardAt < 200 && !all) || this.#state === "closed") return;
 		const heard = new Promise((resolve) => this.#unsure.push(() => resolve(0)));
 		this.#send({ op: "sure" });
 		await heard;

@@ -77,6 +77,11 @@ export class Claim {
 		});
 	}
 
+	/** What it waits for, to a Session that has not heard of it. */
+	again() {
+		if (this.state === "waiting" && !this.local) this.#send();
+	}
+
 	/** @returns {Promise<Lease|null>} */
 	#wait() {
 		const { waitMs = Infinity } = this.options;
@@ -228,14 +233,15 @@ export class Claim {
 
 	/** @param {unknown} error */
 	fail(error) {
-		this.#over(error, true);
+		return this.#over(error, true);
 	}
 
 	release() {
 		return this.#over(new BrokerError("RELEASED", "Released."), false);
 	}
 
-	/** @type {(error: unknown, taken: boolean) => Promise<void>} */
+	/** Resolves once what it guards has ended, and the broker was told.
+	 * @type {(error: unknown, taken: boolean) => Promise<void>} */
 	async #over(error, taken) {
 		if (this.state === "ended") return;
 		this.taken = taken;

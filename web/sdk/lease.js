@@ -1,6 +1,6 @@
 // @ts-check
 // lease: what a page holds. `signal` means over, `yieldSignal` means please.
-import { BrokerError } from "./errors.js";
+import { BrokerError, report } from "./errors.js";
 import { openDevice } from "./webgpu.js";
 
 /** @import { Claim } from "./claim.js" */
@@ -9,10 +9,15 @@ import { openDevice } from "./webgpu.js";
 /** What was ended with a lease. */
 const dead = new WeakSet();
 
+/** @type {(guarded: any, name: string) => boolean} any: it is what is found out */
+const has = (guarded, name) => typeof guarded?.[name] === "function";
+
 /** @param {Guarded} guarded */
 const kill = async (guarded) => {
 	dead.add(guarded);
-	return "destroy" in guarded ? guarded.destroy() : guarded.terminate();
+	return "destroy" in guarded && has(guarded, "destroy")
+		? guarded.destroy()
+		: /** @type {{ terminate(): unknown }} */ (guarded).terminate();
 };
 
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
@@ -78,8 +83,9 @@ export class Lease {
 		this.signal.throwIfAborted();
 	}
 
-	async #heard() {
-		if (this.managed && !this.signal.aborted) await this.#claim.context.sure();
+	/** @param {boolean} [all] also what was said a moment ago */
+	async #heard(all = false) {
+		if (this.managed && !this.signal.aborted) await this.#claim.context.sure(all);
 	}
 
 	/** Gives way if asked, and resolves to true with the next turn.
@@ -101,6 +107,10 @@ export class Lease {
 
 	/** @type {<T extends Guarded>(x: T, always: boolean) => T} */
 	own(guarded, always) {
+		if (!has(guarded, "destroy") && !has(guarded, "terminate"))
+			throw new TypeError(
+				"guard() takes what has destroy() or terminate(), and not a promise of it.",
+			);
 		if (this.signal.aborted) {
 			kill(guarded);
 			throw this.signal.reason;
@@ -158,7 +168,7 @@ export class Lease {
 		this.#please.abort(error);
 		const doomed = [...this.#guards].filter(([, always]) => taken || always);
 		this.#guards.clear();
-		await Promise.allSettled(doomed.map(([guarded]) => kill(guarded)));
+		await Promise.all(doomed.map(([guarded]) => kill(guarded).catch(report)));
 	}
 
 	/** @type {<T>(fn: Task<T>) => Promise<T>} */
@@ -177,7 +187,7 @@ export class Lease {
 				throw error;
 			},
 		);
-		await this.#heard();
+		await this.#heard(true);
 		if (this.#claim.taken) throw this.signal.reason;
 		return outcome();
 	}

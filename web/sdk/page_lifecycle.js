@@ -75,15 +75,18 @@ export const freeName = (name) => void names.delete(name);
 
 const lockName = (/** @type {string} */ owner) => `baton-awake ${owner}`;
 
-/** Whether a page lives that claims something by that name. Unknown counts as yes.
- * @type {(owner: string) => Promise<boolean>} */
-export async function isAwake(owner) {
+/** What a page that was left may need to be gone. */
+const LEFT_MS = 500;
+
+/** Whether a page lives that claims something by that name: of one that says that it was left this
+ * is awaited. What cannot be known counts as what it says.
+ * @type {(owner: string, left: boolean) => Promise<boolean>} */
+export async function isAwake(owner, left) {
+	const { locks } = globalThis.navigator ?? {};
+	if (!locks) return !left;
+	const how = left ? { signal: AbortSignal.timeout(LEFT_MS) } : { ifAvailable: true };
 	try {
-		return await navigator.locks.request(
-			lockName(owner),
-			{ ifAvailable: true },
-			(lock) => !lock,
-		);
+		return await locks.request(lockName(owner), how, (lock) => !lock);
 	} catch {
 		return true;
 	}

@@ -48,6 +48,8 @@ export class Session {
 	#asked = false;
 	#pingAt = 0;
 	#stalled = false;
+	/** A try to connect failed since the session was open: not this thread alone was away. */
+	#failed = false;
 	/** Of the broker, between heartbeats. */
 	#pingMs = 5_000;
 	/** When this session last showed by a request that it lives. */
@@ -61,7 +63,7 @@ export class Session {
 		globalThis.addEventListener?.("securitypolicyviolation", this.#violated);
 	}
 
-	/** @param {Command} command */
+	/** @param {Exclude<Command, { op: "watch" }>} command */
 	do(command) {
 		this.#judge();
 		switch (command.op) {
@@ -77,6 +79,8 @@ export class Session {
 				return this.about(command);
 			case "leave":
 				return this.leave(command);
+			case "back":
+				return this.back(command);
 			case "stop":
 				return this.stop(command);
 			default:
@@ -189,9 +193,11 @@ export class Session {
 		if (cached) this.#hangUp();
 	}
 
-	/** Out of the cache: the session goes on, or its places are asked for anew. */
-	back() {
+	/** Out of the cache: the session goes on, or its places are asked for anew.
+	 * @param {{ anew?: boolean }} [command] the session is another page's by now */
+	back({ anew = false } = {}) {
 		this.#left = false;
+		if (anew) this.#sessionId = null;
 		if (!this.#start || this.#stopped) return;
 		this.#hangUp();
 		this.#tries = this.#quick = 0;
@@ -281,6 +287,7 @@ export class Session {
 			this.stop({ code });
 			return;
 		}
+		this.#failed = !was;
 		if (was) {
 			if (now() - this.#openedAt >= 5_000) this.#tries = 0;
 			// A broker that stops grants nothing, and keeps leases for a TTL when it is back.
@@ -396,11 +403,12 @@ export class Session {
 			this.#closed(socket, 1006, true);
 			return;
 		}
-		if (silent) this.post({ event: "down", silent, limit: this.#limit });
-		else {
-			if (socket && this.#claims.size && now() >= this.#showAt) this.#show();
-			this.#arm();
+		if (silent) {
+			if (this.#failed) this.post({ event: "down", silent, limit: this.#limit });
+			return;
 		}
+		if (socket && this.#claims.size && now() >= this.#showAt) this.#show();
+		this.#arm();
 	}
 
 	/** @param {FromBroker.Message} message */

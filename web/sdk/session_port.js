@@ -4,7 +4,7 @@ import { warnOnce } from "./errors.js";
 import { HOME, WORKER } from "./home.js";
 import { Session } from "./session.js";
 
-/** @import { Command, SessionEvent, Post, ScriptPolicy, Send } from "./types.js" */
+/** @import { Command, FromWorker, PortUser, ScriptPolicy, Send } from "./types.js" */
 
 const START_MS = 4_000;
 /** @type {ScriptPolicy|undefined} */
@@ -29,8 +29,32 @@ function workerUrl() {
 	return policy?.createScriptURL(url) ?? url;
 }
 
-/** @type {(on: Post, here: boolean, onHere: () => void) => Send} */
-export function openPort(on, here, onHere) {
+/** While something is at stake the worker holds a lock, and this thread waits for it: it has it
+ * when the worker was ended. @param {Worker} worker @param {() => void} onGone */
+function watchWorker(worker, onGone) {
+	const name = `baton-worker ${Math.random()}`;
+	let turns = 0;
+	/** @type {AbortController|null} */ let wait = null;
+	return {
+		/** @param {boolean} busy */
+		set(busy) {
+			if (busy === Boolean(wait)) return;
+			wait?.abort();
+			wait = busy ? new AbortController() : null;
+			worker.postMessage({ op: "hold", lock: busy ? `${name} ${++turns}` : null });
+		},
+		/** @param {string} lock */
+		locked(lock) {
+			if (wait && lock === `${name} ${turns}`)
+				navigator.locks
+					.request(lock, { signal: wait.signal }, () => onGone())
+					.catch(() => {});
+		},
+	};
+}
+
+/** @type {(user: PortUser) => Send} */
+export function openPort({ on, here, onHere, onGone }) {
 	/** @type {Command[]} */
 	const early = [];
 	/** @type {Send|undefined} */
@@ -39,7 +63,7 @@ export function openPort(on, here, onHere) {
 	const onThisThread = () => {
 		const session = new Session(on);
 		onHere();
-		ready((command) => session.do(command));
+		ready((command) => void (command.op === "watch" || session.do(command)));
 	};
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
 		if (send) return;
@@ -61,8 +85,15 @@ export function openPort(on, here, onHere) {
 			fail(why);
 		};
 		worker.onerror = stop;
-		worker.onmessage = (/** @type {MessageEvent<SessionEvent|{}>} */ { data }) =>
-			"event" in data ? on(data) : ready((command) => worker.postMessage(command));
+		const watch = watchWorker(worker, onGone);
+		worker.onmessage = (/** @type {MessageEvent<FromWorker>} */ { data }) => {
+			if ("event" in data) on(data);
+			else if ("locked" in data) watch.locked(data.locked);
+			else
+				ready((command) =>
+					command.op === "watch" ? watch.set(command.busy) : worker.postMessage(command),
+				);
+		};
 		// In two steps: after a stand-still of this thread it may have spoken by now.
 		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
 	} catch (error) {

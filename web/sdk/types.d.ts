@@ -199,10 +199,19 @@ export type Command =
 	| ({ op: "ask" } & Ask)
 	| { op: "about"; fields: AboutFields }
 	| { op: "leave"; keep: number[]; cached: boolean }
+	/** Tell if the worker is ended, or need not. For session_port.js. */
+	| { op: "watch"; busy: boolean }
+	/** Out of the browser's cache. `anew`: its session is another page's by now. */
+	| { op: "back"; anew: boolean }
 	| { op: "stop"; code?: number }
 	/** Say `sure` once it is known whether what is held is still ours; answer to `ping`; try now;
-	 * give back what nobody took up; the page is back from the browser's cache. */
-	| { op: "sure" | "pong" | "kick" | "disown" | "back" };
+	 * give back what nobody took up. */
+	| { op: "sure" | "pong" | "kick" | "disown" };
+
+export type WorkerCommand = Exclude<Command, { op: "watch" }> | { op: "hold"; lock: string | null };
+
+/** `{}`: it has started. */
+export type FromWorker = SessionEvent | { locked: string } | {};
 
 export interface Start {
 	op: "start";
@@ -235,8 +244,9 @@ export type OfLease =
 
 export type AboutFields = Omit<ToBroker.About, "type">;
 
-/** From the Session. `limit`: when somebody else may hold what is held here. */
-export type SessionEvent = { limit?: number } & (
+/** From the Session. `limit`: when somebody else may hold what is held here; `at`: when it said so,
+ * which may be long ago for a thread that stood still. */
+export type SessionEvent = { limit?: number; at?: number } & (
 	| Opened
 	| Down
 	| { event: "stopped"; code?: number }
@@ -245,6 +255,17 @@ export type SessionEvent = { limit?: number } & (
 	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
 	| { event: "sure" | "contact" | "ping" }
 );
+
+/** What a Session's page gives for it. */
+export interface PortUser {
+	on: Post;
+	/** Run it on this thread. */
+	here: boolean;
+	/** It does run there. */
+	onHere(): void;
+	/** Its worker was ended, and not by itself. */
+	onGone(): void;
+}
 
 export interface Opened {
 	event: "open";
@@ -340,8 +361,8 @@ export interface BrokerContext {
 	open(): boolean;
 	/** Whether this thread stood still for so long that nothing is held any more. */
 	judge(): void;
-	/** What the Session knows of the leases was heard. */
-	sure(): Promise<void>;
+	/** What the Session knows of the leases was heard, but for what it says just now: unless `all`. */
+	sure(all: boolean): Promise<void>;
 }
 
 /** A claim as the Session knows it; "dropped": given up here, not yet at the broker. */

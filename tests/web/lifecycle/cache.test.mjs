@@ -4,7 +4,7 @@
 // on when it comes back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch } from "../lib/cdp.mjs";
+import { Tab, launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { discard, wake } from "../lib/discards.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
@@ -75,6 +75,28 @@ async function back(bench) {
 	assert.ok(await bench.run("() => Boolean(globalThis.bench)"), "it came out of the cache");
 }
 
+/** The tab that the page of another one opens, which gets a copy of its sessionStorage.
+ * @param {Bench} bench @param {string} url */
+async function opened(bench, url) {
+	const pages = async () =>
+		(await browser.send("Target.getTargets")).targetInfos
+			.filter((/** @type {any} */ target) => target.type === "page")
+			.map((/** @type {any} */ target) => target.targetId);
+	const before = await pages();
+	await bench.run("(url) => void window.open(url)", url);
+	const [id] = await until(
+		async () => (await pages()).filter((/** @type {string} */ one) => !before.includes(one)),
+		{ what: "it is open" },
+	);
+	const tab = new Tab(browser, id, "");
+	await browser.attach(tab);
+	await until(
+		() => tab.run("(url) => location.href === url && document.readyState === 'complete'", url),
+		{ what: "it is loaded" },
+	);
+	return new Bench(tab);
+}
+
 const attached = async () =>
 	(await daemon.status()).waiting.map((/** @type {any} */ row) => row.attached);
 
@@ -102,6 +124,45 @@ for (const [where, go] of absences)
 		t.diagnostic(`granted ${ms.toFixed(1)} ms after the release`);
 		assert.ok(ms <= COST_MS, `${ms} ms`);
 	});
+
+test("a copy of a tab that was left takes nothing from who was back before it", async () => {
+	const [holder, first] = await open("holder", "first");
+	await queue([holder, first], { key: "job" });
+	await first.run("() => addEventListener('unload', () => {})"); // no page for the cache
+	await away(first);
+	const copy = await opened(first, `${site.base}/?copy`);
+	await first.tab.goto(`${site.base}/?first`);
+	await first.install(broker("first"));
+	await first.ask("turn", { key: "job" });
+	await holder.release("turn");
+	await first.granted("turn");
+
+	await copy.install(broker("first"));
+	await copy.ask("turn", { key: "job" });
+	await until(async () => (await waiting(daemon)).length === 1, { what: "the copy waits" });
+	assert.deepEqual(await first.run("() => [bench.over, bench.states.length]"), [{}, 1]);
+	await first.release("turn");
+	await copy.granted("turn");
+	await close(holder, first, copy);
+});
+
+test("out of the cache, after a copy took up its place: each has a turn of its own", async () => {
+	const [holder, first] = await open("holder", "first");
+	await queue([holder, first], { key: "job" });
+	await away(first);
+	const copy = await opened(first, `${site.base}/?copy`);
+	await copy.install(broker("first"));
+	await copy.ask("turn", { key: "job" });
+	await until(async () => (await attached())[0], { what: "the copy has the place" });
+	await holder.release("turn");
+	await copy.granted("turn");
+	await back(first);
+	await until(async () => (await waiting(daemon)).length === 1, { what: "it waits again" });
+	assert.deepEqual(await copy.run("() => [bench.over, bench.states.length]"), [{}, 1]);
+	await copy.release("turn");
+	await first.granted("turn");
+	await close(holder, first, copy);
+});
 
 test("what waits goes on waiting after the cache, in its place, with a key or not", async () => {
 	const all = await open("holder", "cached", "next");

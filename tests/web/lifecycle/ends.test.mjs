@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { bestOf, clock, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { Bench, bestOf, clock, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
+import { until } from "../lib/until.mjs";
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
@@ -71,6 +72,45 @@ for (const [what, limit, end] of ends) {
 		assert.ok(ms <= limit, `${ms} ms`);
 	});
 }
+
+/** Notes the workers that the page starts, as one does that means to end them all. */
+function noteWorkers() {
+	/** @type {any} */
+	const place = globalThis;
+	place.workers = [];
+	place.Worker = class extends Worker {
+		/** @param {string} url @param {WorkerOptions} [options] */
+		constructor(url, options) {
+			super(url, options);
+			place.workers.push(this);
+		}
+	};
+}
+
+test("a page that ends the session's worker has lost its turn, and waits on in its place", async () => {
+	const killer = new Bench(await browser.page(`${daemon.base}/health`));
+	await killer.run(noteWorkers);
+	await killer.install({ broker: { name: "killer" } });
+	const run = killer.run(`() => bench.broker.run({}, (lease) => new Promise((resolve) => {
+		bench.finish = () => lease.yieldIfNeeded().then(resolve, (error) => resolve(error.code));
+		lease.signal.addEventListener("abort", bench.finish);
+	})).catch((error) => error.code)`);
+	await until(() => killer.run("() => Boolean(bench.finish)"), { what: "it computes" });
+	await next.ask("killed");
+	await untilWaiting(daemon, ["next"]);
+	await killer.ask("place");
+	await untilWaiting(daemon, ["next", "killer"]);
+	const kill = () => killer.run("() => workers.splice(0).forEach((one) => one.terminate())");
+	await kill();
+	assert.equal(await run, "LOST");
+	await next.granted("killed");
+	await kill();
+	await untilWaiting(daemon, ["killer"]);
+	await next.release("killed");
+	await killer.granted("place");
+	await killer.release("place");
+	await killer.tab.close();
+});
 
 test("a waiting tab that reloads and asks with the same key has its old place", async () => {
 	const [holder, first, second] = await Promise.all(

@@ -97,8 +97,9 @@ test('"origin-lock": tabs of one origin take turns, and return to the broker', a
 	await until(
 		() =>
 			two.run(`async () => {
-		const { held, pending } = await navigator.locks.query();
-		return held.some((l) => l.mode === "exclusive") && pending.length === 1;
+		const all = Object.values(await navigator.locks.query());
+		const [first, second] = all.map((locks) => locks.filter(({ name }) => name === "baton"));
+		return first.length === 1 && second.length === 1;
 	}`),
 		{ what: "the second waits" },
 	);

@@ -84,6 +84,49 @@ test("revocation aborts the signal, then ends what is guarded, then run rejects"
 	await until(async () => (await it.daemon.status()).leases.length === 0, { what: "confirmed" });
 });
 
+test("close() tells the broker when what was guarded has ended, not before", async () => {
+	const [broker, other] = [it.broker("closes"), it.broker("waits")];
+	const lease = await broker.request();
+	let [stopping, stopped] = [false, () => {}];
+	lease.guard({
+		terminate: () => {
+			stopping = true;
+			return new Promise((resolve) => (stopped = () => resolve(0)));
+		},
+	});
+	const turn = other.request();
+	await it.waiting(1);
+	const closed = broker.close();
+	await until(() => stopping);
+	await other.status();
+	const held = (await it.daemon.status()).leases.map((/** @type {any} */ row) => row.id);
+	assert.deepEqual(held, ["closes"], "it holds until then");
+	stopped();
+	await closed;
+	await (await within(turn)).release();
+});
+
+test("guard() refuses what it could not end, and says what it could not", async () => {
+	const broker = it.broker("guards");
+	const lease = await broker.request();
+	const worker = { terminate: () => assert.fail("not ours") };
+	for (const thing of [Promise.resolve(worker), { dispose: () => {} }, null, undefined, "x"])
+		assert.throws(
+			() => lease.guard(/** @type {any} */ (thing)),
+			/destroy\(\) or terminate\(\)/,
+		);
+	/** @type {any} */
+	const place = globalThis;
+	const { reportError } = place;
+	/** @type {unknown[]} */
+	const said = [];
+	place.reportError = (/** @type {any} */ error) => said.push(error.message);
+	lease.guard({ terminate: () => Promise.reject(new Error("it goes on")) });
+	await broker.close();
+	place.reportError = reportError;
+	assert.deepEqual(said, ["it goes on"]);
+});
+
 test("what there is to know of a lease is told of the lease", async () => {
 	const { WebSocket } = globalThis;
 	/** @type {any} */

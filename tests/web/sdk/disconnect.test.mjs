@@ -328,6 +328,62 @@ test("a word of the broker's is no proof that it heard one: the TTL counts from 
 	await broker.close();
 });
 
+test("a broker that falls silent is not there: who asks then hears so", async () => {
+	const { script, broker } = await scriptedLease({ session_ttl_s: 0.4, linger_s: 10 });
+	script.sockets[0].send = () => {};
+	/** @type {any} */ (globalThis).WebSocket = class {
+		constructor() {
+			setTimeout(() => this.onclose({ code: 1006 }), 10);
+		}
+
+		close() {}
+	};
+	await assert.rejects(within(broker.request()), coded("UNREACHABLE"));
+	assert.equal(broker.state, "offline");
+	await broker.close();
+});
+
+test("what a session said long ago is no word of now, though it was heard just now", async () => {
+	/** @type {any} */
+	const place = globalThis;
+	/** @type {any} */
+	let worker;
+	place.location = { origin: "null" };
+	place.Worker = class {
+		said = [];
+		constructor() {
+			worker = this;
+			queueMicrotask(() => this.onmessage({ data: {} }));
+		}
+
+		/** @param {any} command */
+		postMessage(command) {
+			this.said.push(command.op);
+		}
+	};
+	const now = () => performance.timeOrigin + performance.now();
+	const say = (/** @type {object} */ event, at = now()) =>
+		worker.onmessage({ data: { ...event, at } });
+	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
+	const turn = broker.request();
+	await until(() => worker.said.includes("acquire"));
+	const message = { type: "granted", ref: 1, lease: 7, fence: 1 };
+	say({ event: "message", message });
+	const lease = await within(turn);
+	assert.equal(await within(lease.yieldIfNeeded()), false, "just heard");
+	assert.ok(!worker.said.includes("sure"));
+
+	say({ event: "contact" }, now() - 1000);
+	const step = lease.yieldIfNeeded();
+	await until(() => worker.said.includes("sure"), { what: "it asks" });
+	say({ event: "message", message: { type: "lost", ref: 1 } });
+	say({ event: "sure" });
+	await assert.rejects(within(step), coded("LOST"));
+	say({ event: "stopped" });
+	delete place.location;
+	delete place.Worker;
+});
+
 test("a session that was taken up elsewhere leaves nothing here", async () => {
 	const { script, broker, lease } = await scriptedLease({});
 	script.sockets[0].onclose({ code: 1000 });
