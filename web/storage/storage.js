@@ -120,7 +120,9 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Conversation[]>} the latest first */
 	async conversations() {
-		const all = /** @type {Conversation[]} */ (await this.#read((db) => db.getAll("conversations")));
+		const all = /** @type {Conversation[]} */ (
+			await this.#read((db) => db.getAll("conversations"))
+		);
 		return all.sort((a, b) => b.updated - a.updated);
 	}
 
@@ -179,7 +181,9 @@ export class PageStorage extends EventTarget {
 
 	/** @returns {Promise<Thought[]>} the oldest first */
 	async thoughts() {
-		return /** @type {Thought[]} */ (await this.#read((db) => db.getAll("thoughts"))).sort(byAge);
+		return /** @type {Thought[]} */ (await this.#read((db) => db.getAll("thoughts"))).sort(
+			byAge,
+		);
 	}
 
 	/**
