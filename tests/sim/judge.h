@@ -63,8 +63,10 @@ void evict_record(struct world *w, struct job *job, const struct claim_record *r
 void evict_offered(struct world *w, struct job *job);
 void evict_step(struct world *w); /* after all effects of a step */
 void evict_turn(struct world *w);
-/* judge_switch.c: when a resident may be asked for the head; it is asked; the end of a turn. */
-int64_t switch_asked_at(struct world *w, const struct job *resident, const struct job *head);
+/* judge_switch.c: when a resident may be asked for the head, `due`: if it had to wait until its
+ * class was due; it is asked; the end of a turn. */
+int64_t switch_asked_at(struct world *w, const struct job *resident, const struct job *head,
+			bool due);
 void switch_asked(struct world *w, const struct job *resident, const struct job *head);
 void switch_turn(struct world *w, const struct outside *outside);
 int64_t switch_ready_ms(const struct job *job); /* its memory alone is kept, and is there */

@@ -26,12 +26,11 @@ static bool computes(struct world *w, const struct job *job, int64_t before_t)
 	return false;
 }
 
-/* One that had to wait until its class was due stays for a quantum. What its session was given or
- * gave back in this very step may have been before or after. */
+/* Which one had to wait until its class was due is not seen from here. What its session was given
+ * or gave back in this very step may have been before or after. */
 static bool may_be_evicted(struct world *w, const struct job *job, const struct job *head)
 {
-	if (broker_now(w).v - switch_ready_ms(job) < w->broker.config.quantum_ms ||
-	    broker_now(w).v < switch_asked_at(w, job, head))
+	if (broker_now(w).v < switch_asked_at(w, job, head, true))
 		return false;
 	return job->live && !job->observed && job->now.state == CLAIM_HELD && job->evictable &&
 	       job->now.slots == 0 && job->inside == 0 && !job->lends && !inside_anybody(w, job) &&

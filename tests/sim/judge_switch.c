@@ -72,9 +72,12 @@ static int64_t stays_until(struct world *w, const struct job *resident, const st
 	return until;
 }
 
-int64_t switch_asked_at(struct world *w, const struct job *resident, const struct job *head)
+int64_t switch_asked_at(struct world *w, const struct job *resident, const struct job *head,
+			bool due)
 {
 	int64_t until = stays_until(w, resident, head);
+	if (due)
+		until = more(until, switch_ready_ms(resident) + w->broker.config.quantum_ms);
 	if (!has_company(w, resident, head->cls))
 		return until;
 	return more(until, head->arrival_ms) + most_ms(w, resident);
@@ -84,7 +87,7 @@ void switch_asked(struct world *w, const struct job *resident, const struct job 
 {
 	w->tally.used_gone += has_company(w, resident, LEASE_BACKGROUND);
 	bool known = w->tally.restarts == 0 && w->stalled_ms == 0; /* what took how long */
-	int64_t at_ms = known ? switch_asked_at(w, resident, head) : 0;
+	int64_t at_ms = known ? switch_asked_at(w, resident, head, false) : 0;
 	if (judge_is_on(w, JUDGE_SWITCH) && broker_now(w).v < at_ms)
 		judge_fail(w, JUDGE_SWITCH,
 			   "resident %llu is asked for %llu (%s) %lld ms before that may be",
