@@ -192,6 +192,14 @@ static void insert_asked(struct core *core, struct claim *holder)
 	list_append(&core->asked, &holder->in_asked);
 }
 
+/* And all that run inside it. */
+static void insert_all_asked(struct core *core, struct claim *holder)
+{
+	for (struct claim *in = holder; in; in = host_next_inside(holder, in))
+		if (in->rec.state == CLAIM_YIELDING && !in->asked)
+			insert_asked(core, in);
+}
+
 static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, struct claim *holder,
 		       enum yield_reason reason, struct leaving *leaving)
 {
@@ -200,9 +208,7 @@ static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, stru
 	holder->wanted_walk = core->walks;
 
 	revoke_ask(core, holder, reason, head->rec.id);
-	for (struct claim *in = holder; in; in = host_next_inside(holder, in))
-		if (in->rec.state == CLAIM_YIELDING && !in->asked)
-			insert_asked(core, in);
+	insert_all_asked(core, holder);
 }
 
 /* No turn is cut short for a claim that still could not start afterwards. */
@@ -289,6 +295,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 	}
 
 	revoke_pass(core, holder, head->rec.id);
+	insert_all_asked(core, holder); /* who was asked before a restart was not there */
 	return true;
 }
 
