@@ -199,14 +199,22 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(deadline_s)
 
-    def cleanup(self):
+    def leave(self):
+        """All clients go. The daemon is told to end first: one that goes on stops a program whose session is gone,
+        and the program of a session over the Unix socket is this one."""
+        runs = self.process and self.process.poll() is None
+        if runs:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGCONT)
         for client in self.clients:
             (client.drop if isinstance(client, Session) else client.close)()
+        return runs
+
+    def cleanup(self):
         status = None
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+        if self.leave():
             try:
-                status = self.terminate()
+                status = self.process.wait(DEADLINE_S)
             except subprocess.TimeoutExpired:
                 self.kill()
                 status = "hung"
