@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 MUTANT = re.compile(r"^## (\S+): (.*)\n((?:<<<<\n(?:.*\n)*?>>>>\n)+)", re.M)
 PART = re.compile(r"<<<<\n(.*?)\n====\n(.*?)\n?>>>>\n", re.S)
+NO_LTO = "-fno-lto"  # the objects would take it, and it takes long
 WRAP = [f"-Wl,--wrap={name}" for name in ("malloc", "calloc", "realloc", "free")]
 CPU_S = 90  # what a mutant may take at most in one program; one that never ends is seen as well
 FIRST = ("wait_bound", "lags", "turns", "queue", "shares", "placement", "change", "plain")  # they see most
@@ -114,15 +115,16 @@ class Workshop:
 
     def share(self, objects, folder):
         base = ["-Wl,--whole-archive", *map(str, self.base), "-Wl,--no-whole-archive"]
-        subprocess.run(["cc", "-shared", "-o", str(folder / "libbatoncore.so"), *map(str, objects), *base], check=True)
+        command = ["cc", "-shared", NO_LTO, "-o", str(folder / "libbatoncore.so"), *map(str, objects), *base]
+        subprocess.run(command, check=True)
 
     def link(self, objects, target, sound):
-        command = ["cc", "-o", str(target), *map(str, objects), f"-L{sound}", "-lbatoncore", "-lm"]
+        command = ["cc", NO_LTO, "-o", str(target), *map(str, objects), f"-L{sound}", "-lbatoncore", "-lm"]
         subprocess.run(command, check=True)
 
     def link_exhaust(self, edited, target):
         objects = [*sorted((self.build / "tests/exhaust/exhaust.p").glob("*.o")), *self.changed(edited), *self.base]
-        subprocess.run(["cc", "-o", str(target), *map(str, objects), *WRAP], check=True)
+        subprocess.run(["cc", NO_LTO, "-o", str(target), *map(str, objects), *WRAP], check=True)
 
     def changed(self, edited):
         """The objects of the core, the edited ones in the place of their fellows."""
