@@ -8,6 +8,7 @@ import unittest
 
 from lib.daemon import in_thread
 from lib.http import request_bytes
+from lib.managed import free_port
 from lib.page_test import PROMPT, PagesTest, memory_kib
 from lib.wait import wait_until
 
@@ -137,10 +138,8 @@ class Passing(PagesTest):
     def started(self, *command, **fields):
         """A daemon with a ComfyUI that it starts."""
         command = command or ("python3", str(pathlib.Path(__file__).parent / "lib" / "page_command.py"), "${PORT}")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        return self.behind({"name": "comfy", "kind": "comfyui", "url": f"http://127.0.0.1:{port}", "vram_mb": 4000,
+        url = f"http://127.0.0.1:{free_port()}"
+        return self.behind({"name": "comfy", "kind": "comfyui", "url": url, "vram_mb": 4000,
                             "listen": "127.0.0.1:0", "cmd": list(command), **fields})
 
     def test_started_by_a_person(self):

@@ -1,5 +1,7 @@
 """Model servers that Baton starts: lib/model_command.py on a free port."""
+import contextlib
 import pathlib
+import random
 import socket
 import sys
 
@@ -9,8 +11,13 @@ COMMAND = str(pathlib.Path(__file__).parent / "model_command.py")
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """One that the kernel gives nobody by itself: before it is used, some connection beside could have it."""
+    low, high = map(int, pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="utf-8").split())
+    others = range(low - 12000, low) if low > 14000 else range(high + 1, 65536)
+    while True:
+        port = random.choice(others)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def pids_of(*words):
