@@ -371,6 +371,16 @@ int http_client_try(const char *method, const char *path, const char *body, json
 	return exchange_json(0, method, path, body, ret_answer, error, error_size);
 }
 
+json_t *http_client_status(void)
+{
+	char error[HTTP_CLIENT_ERROR_BYTES];
+	json_t *status;
+	int rc = http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error,
+				 sizeof(error));
+
+	return rc < 0 ? NULL : status;
+}
+
 int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size)
 {
 	struct ucred peer;

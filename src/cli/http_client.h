@@ -17,6 +17,8 @@ int http_client_call(const struct command *command, const char *method, const ch
 /* The same without printing or waiting: 0 or a negative enum err, with its text in `error`. */
 int http_client_try(const char *method, const char *path, const char *body, json_t **ret_answer,
 		    char *error, size_t error_size);
+/* The status without its waiters, or NULL if there is no answer; the caller calls json_decref. */
+json_t *http_client_status(void);
 /* The broker's process, pinned: the caller closes *ret_pidfd. 0 or a negative enum err. */
 int http_client_broker(pid_t *ret_pid, int *ret_pidfd, char *error, size_t error_size);
 /* Prints why a call failed. Returns the exit status. */

@@ -7,7 +7,7 @@
  * come in this order: on_head once, on_body any number of times, on_end once and last; on_writable
  * any time before. None comes within upstream_start, or after upstream_cancel or upstream_destroy.
  * They may call any function but upstream_destroy. Single-threaded. Memory per request: one read
- * (16 KiB), the head (64 KiB), unsent body (64 KiB). */
+ * (16 KiB), the head (64 KiB), the body: of a streamed one what is unsent (64 KiB). */
 #pragma once
 #include "http/field.h"
 #include "net/http.h"

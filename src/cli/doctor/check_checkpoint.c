@@ -126,13 +126,11 @@ static bool is_of_tree(const struct process_tree *tree, uint64_t pid)
 /* What the broker measures of it: MiB, and on how many GPUs. */
 static uint64_t measured_mib(const struct process_tree *tree, unsigned *ret_gpus)
 {
-	json_t *status, *gpu, *process;
-	char error[HTTP_CLIENT_ERROR_BYTES];
+	json_t *status = http_client_status(), *gpu, *process;
 	size_t i, j;
 	uint64_t sum = 0;
 	*ret_gpus = 0;
-	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
-	    0)
+	if (!status)
 		return 0;
 
 	json_array_foreach (json_object_get(status, "gpus"), i, gpu) {

@@ -79,12 +79,10 @@ static void judge_swap(const struct doctor *doctor, struct finding *finding)
 
 void check_holders(const struct doctor *doctor, struct finding *finding)
 {
-	char error[HTTP_CLIENT_ERROR_BYTES];
-	json_t *status;
+	json_t *status = http_client_status();
 
 	judge_swap(doctor, finding);
-	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
-	    0) {
+	if (!status) {
 		check_say(finding, CHECK_OK, "no broker answers, so nobody tells");
 		return;
 	}

@@ -10,19 +10,9 @@
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
 
-static json_t *ask_status(void)
-{
-	json_t *status;
-	char error[HTTP_CLIENT_ERROR_BYTES];
-	return http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error,
-			       sizeof(error)) < 0
-		       ? NULL
-		       : status;
-}
-
 uint64_t checkpoint_status_used(uint64_t lease)
 {
-	json_t *status = ask_status();
+	json_t *status = http_client_status();
 	const json_t *row;
 	uint64_t bytes = 0;
 	size_t at;
@@ -37,7 +27,7 @@ uint64_t checkpoint_status_used(uint64_t lease)
 
 bool checkpoint_status_free(const char *gpu, uint64_t *ret_bytes)
 {
-	json_t *status = ask_status();
+	json_t *status = http_client_status();
 	const json_t *row;
 	bool known = false;
 	size_t at;
@@ -64,7 +54,7 @@ static bool is_gpu(const json_t *row, const char *gpu)
 
 bool checkpoint_status_gpus(const char *gpu, unsigned *ret_count, bool *ret_mig)
 {
-	json_t *status = ask_status();
+	json_t *status = http_client_status();
 	const json_t *gpus = json_object_get(status, "gpus"), *row;
 	bool known = status != NULL;
 	size_t at;

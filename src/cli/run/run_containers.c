@@ -117,17 +117,15 @@ static void say_measured(struct run *run, const json_t *gpu, struct found *found
 void run_containers_say(struct run *run, uint64_t since)
 {
 	struct found found[CONTAINERS_MAX];
-	char error[HTTP_CLIENT_ERROR_BYTES];
 	const char *mark = own_mark();
 	size_t count = since ? find_processes(since, found) : 0, i;
-	json_t *status = NULL, *gpu;
+	json_t *status, *gpu;
 
 	if (count == 0)
 		return;
-	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) >=
-	    0)
-		json_array_foreach (json_object_get(status, "gpus"), i, gpu)
-			say_measured(run, gpu, found, count);
+	status = http_client_status();
+	json_array_foreach (json_object_get(status, "gpus"), i, gpu)
+		say_measured(run, gpu, found, count);
 	json_decref(status);
 
 	for (i = 0; i < count; i++)

@@ -158,12 +158,10 @@ static bool fits_lease(const json_t *status, const json_t *lease, const struct i
 
 bool run_inside(const struct inside_need *need, uint64_t *ret_lease)
 {
-	json_t *status;
-	char error[512];
 	if (number_of("BATON_LEASE") == 0 || !getenv("BATON_RUN"))
 		return false;
-	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
-	    0)
+	json_t *status = http_client_status();
+	if (!status)
 		return false;
 
 	const json_t *lease = find_lease(status);

@@ -261,10 +261,8 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 /* Names the current holder. The refusal does not, and it is worth a request to know. */
 static void name_holder(char *ret_words, size_t size)
 {
-	json_t *status;
-	char error[512];
-	if (http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error, sizeof(error)) <
-	    0)
+	json_t *status = http_client_status();
+	if (!status)
 		return;
 
 	const char *owner = field_text(status, "owner", NULL);

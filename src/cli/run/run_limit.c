@@ -23,16 +23,6 @@ int run_limit_refuse(const struct run *run)
 			"--limit holds the job to what --vram says; say that, too");
 }
 
-static json_t *ask_gpus(void)
-{
-	json_t *status;
-	char error[HTTP_CLIENT_ERROR_BYTES];
-	return http_client_try("GET", "/v1/gpu/status?limit=0", NULL, &status, error,
-			       sizeof(error)) < 0
-		       ? NULL
-		       : status;
-}
-
 /* Its address on the bus; "": unknown. Why it has none that counts, in words. */
 static const char *find_address(const json_t *status, const char *gpu, char ret_pci[RUN_PCI_BYTES])
 {
@@ -77,7 +67,7 @@ void run_limit_set(struct run *run, const struct baton_lease *lease)
 	if (!run->options->limit)
 		return;
 
-	json_t *status = ask_gpus();
+	json_t *status = http_client_status();
 	run->limited.count = 0;
 	for (size_t i = 0; i < baton_lease_gpu_count(lease) && i < LIMIT_GPUS; i++)
 		limit_one(run, status, baton_lease_gpu_name(lease, i));
