@@ -298,7 +298,7 @@ export class Model extends EventTarget {
 			const engine = await this.#options.load({
 				signal: stop.signal,
 				lease,
-				match: async (url) => this.#files?.match(url),
+				match: (url) => this.#match(url),
 				onProgress: (progress) => {
 					lease.report({ model: this.name, progress: progress.fraction });
 					(options.onProgress ?? this.#options.onProgress)?.(progress);
@@ -313,6 +313,13 @@ export class Model extends EventTarget {
 			options.signal?.removeEventListener("abort", onAbort);
 			lease.signal.removeEventListener("abort", onLost);
 		}
+	}
+
+	/** @param {string} url */
+	async #match(url) {
+		const file = await this.#files?.match(url);
+		if (file) return file;
+		throw new BrokerError("STORAGE", `${url} was not fetched, or was cleared since.`);
 	}
 
 	/** A load that failed: again if it was taken, again with fresh files if those are to blame.

@@ -433,8 +433,8 @@ export interface ModelOptions<E> extends RequestOptions {
 		/** Aborts when the turn is lost, or the run's own signal aborts. */
 		signal: AbortSignal;
 		lease: Lease;
-		/** A file that `fetch` brought. */
-		match(url: string): Promise<Response | undefined>;
+		/** A file that `fetch` brought; rejects with STORAGE if it did not, as for an optional one. */
+		match(url: string): Promise<Response>;
 		onProgress(progress: ModelProgress): void;
 	}): MaybePromise<E>;
 	/** Ends the engine: for `reason` its turn or its memory was taken; null: the page wants it to. */

@@ -21,6 +21,17 @@ export function readmeExamples() {
 	return Object.fromEntries(blocks.map(([, name, code]) => [name, code]));
 }
 
+/** Each block of JavaScript or TypeScript in a document, as a file of its name or of a number.
+ * @param {string} file */
+export function snippets(file) {
+	const text = readFileSync(join(root, file), "utf8");
+	const prefix = file.replace(/\W/g, "_");
+	return [...text.matchAll(/^```([jt]sx?)\n([^]*?)^```$/gm)].map(([, type, code], at) => ({
+		name: /^\/\/ (\w+\.\w+)\n/.exec(code)?.[1] ?? `${prefix}_${at + 1}.${type}`,
+		code,
+	}));
+}
+
 /** @param {string} code @param {Record<string, string>} [others] */
 export function resolved(code, others = {}) {
 	const names = { ...BARE, ...others };

@@ -214,6 +214,14 @@ test("a load that fails says why, and gives the memory back", async () => {
 	assert.equal(one.state, "empty");
 });
 
+test("a file that is not there is an error of the load, in words", async () => {
+	const one = model(it.broker("match"), { load: ({ match }) => match("/weights.bin") });
+	await assert.rejects(
+		one.run({}, () => {}),
+		(error) => error.code === "STORAGE" && /weights\.bin was not fetched/.test(error.message),
+	);
+});
+
 test("an engine that ended by itself is made anew", async () => {
 	const one = model(it.broker("f"), { alive: ({ number }) => number !== 1 });
 	assert.equal(await one.run({}, ({ number }) => number).catch((error) => error), 2);
