@@ -161,6 +161,13 @@ bool cgroup_divide_begin(struct cgroup_divide *divide, const char *folder, const
 	return rc == 0;
 }
 
+/* Both: while that process was in it, neither was passed on. */
+void cgroup_divide_undo(const char *parent)
+{
+	(void)write_file(parent, "cgroup.subtree_control", "-dmem");
+	(void)write_file(parent, "cgroup.subtree_control", "-memory");
+}
+
 void cgroup_divide_end(struct cgroup_divide *divide)
 {
 	if (divide->leaf[0]) {

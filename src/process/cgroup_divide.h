@@ -28,3 +28,5 @@ bool cgroup_divide_begin(struct cgroup_divide *divide, const char *folder, const
 /* Once `folder` is gone: this process is back where it was. Where it had not to move, others may
  * rely on the controllers by now, so they stay. */
 void cgroup_divide_end(struct cgroup_divide *divide);
+/* For another process that is dead, and had to move. */
+void cgroup_divide_undo(const char *parent);

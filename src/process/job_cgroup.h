@@ -13,7 +13,8 @@ struct job_cgroup {
 #define JOB_CGROUP_NONE ((struct job_cgroup){.fds = CGROUP_NONE})
 
 /* Creates "NAME-PID" below this process's own cgroup; again if it was removed. None without
- * permission or cgroup v2. */
+ * permission or cgroup v2, or where something lives in one of that name. What dead processes have
+ * left beside it of `baton run` is removed: empty, and of this user. */
 void job_cgroup_make(struct job_cgroup *job, const char *name);
 /* For a new process that has closed its inherited descriptors. */
 void job_cgroup_reopen(struct job_cgroup *job);
@@ -25,3 +26,6 @@ bool job_cgroup_populated(struct job_cgroup *job);
 int64_t job_cgroup_oom_kills(const struct job_cgroup *job);
 /* Removes it once it is empty. */
 void job_cgroup_remove(struct job_cgroup *job);
+/* The same for that of a `baton run` that is dead, by its path, with what was done to divide the
+ * one around it. Any other is left alone. */
+void job_cgroup_clear(const char *path);

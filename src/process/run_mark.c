@@ -1,11 +1,15 @@
-/* run_mark: see run_mark.h. A process can hide it: by an environment of its own. */
+/* run_mark: see run_mark.h. Only on purpose can a process hide from both. */
 #include "process/run_mark.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "process/proc.h"
 
-enum { ENVIRON_BYTES_MAX = 256 * 1024 };
+enum { ENVIRON_BYTES_MAX = 256 * 1024, LIMITS_BYTES = 4096, LIMIT_DIGITS = 15 };
 
 /* The variable's value; NULL: it has none. */
 static const char *find_marks(int64_t pid)
@@ -32,8 +36,40 @@ bool run_mark_read(int64_t pid, char ret_mark[LIMIT_MARK_BYTES + 1])
 	return true;
 }
 
+/* ---- as a limit ---- */
+
+/* Far beyond what anybody would set. */
+uint64_t run_mark_limit(const char *mark)
+{
+	char digits[LIMIT_DIGITS + 1];
+	if (strspn(mark, "0123456789abcdef") < LIMIT_DIGITS)
+		return 0;
+	(void)snprintf(digits, sizeof(digits), "%s", mark);
+	return UINT64_C(1) << 62 | strtoull(digits, NULL, 16);
+}
+
+void run_mark_leave(uint64_t limit)
+{
+	struct rlimit now, marked = {.rlim_cur = (rlim_t)limit, .rlim_max = (rlim_t)limit};
+	if (limit && getrlimit(RLIMIT_LOCKS, &now) == 0 && now.rlim_max == RLIM_INFINITY)
+		(void)setrlimit(RLIMIT_LOCKS, &marked);
+}
+
+/* Anybody may read it. That of the dead can be read as well, until they are collected. */
+static bool has_limit(int64_t pid, uint64_t wanted)
+{
+	char text[LIMITS_BYTES];
+	struct proc_stat stat;
+	uint64_t limit = 0;
+	(void)proc_read(pid, "limits", text, sizeof(text));
+
+	const char *line = strstr(text, "\nMax file locks ");
+	return wanted && line && sscanf(line, " Max file locks %*s %" SCNu64, &limit) == 1 &&
+	       limit == wanted && proc_stat(pid, &stat) && !proc_is_dead(&stat);
+}
+
 bool run_mark_has(int64_t pid, const char *mark)
 {
 	const char *marks = find_marks(pid);
-	return marks && strstr(marks, mark);
+	return (marks && strstr(marks, mark)) || has_limit(pid, run_mark_limit(mark));
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "process/run_mark.h"
 
 static int lookup_file(const char *path)
 {
@@ -86,6 +87,7 @@ static _Noreturn void execute_command(const struct spawn *spawn, pid_t parent, i
 		signal(SIGHUP, SIG_IGN);
 	sigprocmask(SIG_SETMASK, spawn->mask, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	run_mark_leave(spawn->mark);
 
 	if (getppid() == parent) /* else the parent died before prctl */
 		execvp(spawn->argv[0], spawn->argv);

@@ -3,6 +3,7 @@
 #pragma once
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct spawn {
@@ -13,6 +14,7 @@ struct spawn {
 	bool takes_tty;       /* which becomes the foreground group of tty_fd */
 	int tty_fd;
 	bool ignores_sigpipe, ignores_sighup;
+	uint64_t mark; /* run_mark_limit; 0: none */
 };
 
 /* Whether execvp would find the command: 0, ENOENT or EACCES. */

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "net/loop.h"
 #include "process/cgroup.h"
+#include "process/job_cgroup.h"
 #include "process/pidfd.h"
 #include "process/process_tree.h"
 #include "server/late_processes.h"
@@ -214,6 +215,8 @@ static void report_exit(struct tracked_session *tracked)
 	event->peer.rest = !gone;
 	tracked->reported_exit = true;
 	tracked->reported_gone = gone;
+	if (gone)
+		job_cgroup_clear(tracked->names.cgroup); /* its keeper may be dead as well */
 }
 
 /* Tells the core what changed. */

@@ -16,12 +16,12 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, die_with_parent
-from lib.native import own_cgroup, without_cgroups
+from lib.native import keeper_of, own_cgroup, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import wait_until
 
 TREE = pathlib.Path(__file__).parent / "lib" / "tree.py"
-WORKERS = ("session", "hidden", "deaf", "other")
+WORKERS = ("session", "hidden", "cleared", "deaf", "other")
 GRACE_MS, MARGIN_MS, TRIES = 300, 100, 5
 
 
@@ -110,6 +110,26 @@ class Tree(DaemonTest):
         if own_cgroup():
             self.in_time("stay", -signal.SIGKILL, True)
         self.in_time("stay", -signal.SIGKILL, False)
+
+    def test_killed_with_its_keeper(self):
+        """Both killed at once: the broker ends all of it, and leaves no folder behind."""
+        for confined in (True, False) if own_cgroup() else (False,):
+            with self.subTest(confined=confined):
+                wrapper, pids = self.start_tree("stay", confined)
+                keeper = keeper_of(wrapper.pid)
+                folder = own_cgroup() / f"baton-run-{wrapper.pid}" if confined else None
+                self.assertTrue(not confined or folder.exists())
+                os.kill(wrapper.pid, signal.SIGSTOP)  # neither sees the other's end
+                os.kill(keeper, signal.SIGKILL)
+                wrapper.kill()
+                if not confined:  # the broker signals nobody of another user
+                    os.kill(pids[WORKERS.index("other")], signal.SIGKILL)
+                gone_at(pids)
+                waiter = self.d.session("next")
+                waiter.hold()
+                waiter.bye()
+                wait_until(lambda: not confined or not folder.exists(), "the folder is gone")
+                self.assertEqual(wrapper.wait(20), -signal.SIGKILL)
 
 
 class Devices(DaemonTest):

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest
-from lib.native import without_cgroups
+from lib.native import keeper_of, without_cgroups
 from lib.overlap import JOB, is_alive
 from lib.wait import wait_until
 
@@ -21,14 +21,6 @@ SECOND_ENDS = "mkdir {0}; second=$?; echo start; [ $second = 0 ] || exit 0; whil
 def cpu_seconds(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def keeper_of(wrapper):
-    """The process beside a wrapper that outlives it; None while there is none."""
-    for child in pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
-        if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
-            return int(child)
-    return None
 
 
 def is_pending(pid, signo):

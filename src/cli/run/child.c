@@ -57,6 +57,7 @@ int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, in
 		.tty_fd = terminal->fd,
 		.ignores_sigpipe = child->pipe_ignored, /* we ignore it ourselves */
 		.ignores_sighup = terminal->fd >= 0,
+		.mark = child->mark,
 	};
 
 	int error = spawn_command(&spawn, &child->pid, &child->pidfd);

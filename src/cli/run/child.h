@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "cli/run/terminal.h"
@@ -16,6 +17,7 @@ struct child {
 	bool own_group;    /* leads a process group of its own */
 	struct process_tree
 		*known;   /* not started by us: all that was seen of it; else NULL; owned */
+	uint64_t mark;    /* of what it starts: run_mark_limit; 0: none */
 	pid_t keeper_pid; /* the watchdog, which is not part of the command; 0: none, or reaped */
 	bool ended;
 	int stopped;         /* the signal that has stopped it; 0: it goes on */

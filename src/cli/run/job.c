@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "process/proc.h"
 #include "process/process_tree.h"
+#include "process/run_mark.h"
 
 void job_init(struct job *job)
 {
@@ -60,15 +61,16 @@ int job_prepare(struct job *job)
 		(void)job_keep(job);
 		return 0;
 	}
-	int error = watchdog_start(&job->keeper, &job->cgroup, &job->terminal);
+	int error = watchdog_start(&job->keeper, &job->cgroup, &job->divide, &job->terminal);
 	job->child.keeper_pid = job->keeper.pid;
+	job->child.mark = run_mark_limit(job->keeper.mark);
 	return error;
 }
 
 bool job_keep(struct job *job)
 {
 	if (job->keeper.pid == 0 || job->child.keeper_pid != 0 ||
-	    watchdog_start(&job->keeper, &job->cgroup, &job->terminal))
+	    watchdog_start(&job->keeper, &job->cgroup, &job->divide, &job->terminal))
 		return false;
 	job->child.keeper_pid = job->keeper.pid;
 	return true;
@@ -82,6 +84,11 @@ int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 	if (entry_fd >= 0)
 		close(entry_fd);
 	return error;
+}
+
+bool job_is_confined(const struct job *job)
+{
+	return job->cgroup.fds.dir_fd >= 0 && cgroup_holds(&job->cgroup.fds, job->child.pid) == 1;
 }
 
 void job_attach(struct job *job, pid_t pid, uint64_t start, int pidfd)

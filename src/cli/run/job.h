@@ -31,6 +31,8 @@ int job_prepare(struct job *job);
 bool job_keep(struct job *job);
 /* Starts the command, again if it ran before. 0 or the errno of why it cannot be executed. */
 int job_start(struct job *job, char *const *argv, const sigset_t *mask);
+/* Whether the command is in the cgroup that was made for it. */
+bool job_is_confined(const struct job *job);
 /* Instead of job_prepare and job_start: a program that runs already. It has no keeper and no cgroup
  * of its own. Takes the pidfd. */
 void job_attach(struct job *job, pid_t pid, uint64_t start, int pidfd);

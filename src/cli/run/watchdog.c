@@ -1,7 +1,7 @@
 /* watchdog: the kernel kills only the direct child of a wrapper that dies (PR_SET_PDEATHSIG), and
  * the broker gives the GPU to the next claim at that moment. What that child had started would keep
  * computing on a GPU that is no longer its own. So this process waits for the wrapper's end and
- * then kills every process that was started with its mark in the environment or is in its cgroup.
+ * then kills every process that was started with its mark or is in its cgroup.
  * It holds no descriptor but the terminal's, so it keeps neither the session nor a pipe open. */
 #include "cli/run/watchdog.h"
 
@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -22,9 +21,9 @@
 #include "base/cleanup.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
+#include "process/run_mark.h"
 
 enum {
-	ENVIRON_BYTES_MAX = 256 * 1024,
 	KILLED_MAX = 256,
 	ROUND_MS = 10,
 	MARKS_BYTES = 1024,
@@ -37,45 +36,30 @@ enum { PIPE_FD = STDERR_FILENO + 1, TTY_FD, FIRST_FREE_FD };
 struct keeping {
 	const char *mark;
 	struct job_cgroup *cgroup;
+	struct cgroup_divide *divide;
 	struct terminal *terminal;
 	pid_t caller_group;
 };
-
-/* A run inside a run appends its mark to the outer ones: both keepers must find what it starts.
- * `block` ends with a NUL. */
-static bool has_mark(const char *block, size_t length, const char *mark)
-{
-	for (const char *at = block; at < block + length; at += strlen(at) + 1)
-		if (strncmp(at, "BATON_RUN=", 10) == 0 && strstr(at, mark))
-			return true;
-	return false;
-}
-
-static bool is_marked(pid_t pid, const char *mark, char *block)
-{
-	size_t length = proc_read(pid, "environ", block, ENVIRON_BYTES_MAX + 1);
-	return has_mark(block, length, mark);
-}
 
 struct killed {
 	struct pollfd fds[KILLED_MAX];
 	size_t count;
 };
 
-/* The mark is read again once the process is pinned by its pidfd, so a reused pid is safe. The
- * environment of an exiting process can no longer be read while it still has the GPU's device open,
- * so each pidfd is kept until the process is really gone. */
-static bool kill_marked(const char *mark, char *block, struct killed *killed)
+/* The mark is read again once the process is pinned by its pidfd, so a reused pid is safe. That of
+ * an exiting process can perhaps not be read while it still has the GPU's device open, so each
+ * pidfd is kept until the process is really gone. */
+static bool kill_marked(const char *mark, struct killed *killed)
 {
 	bool found = false;
 	pid_t pid;
 	DIR *proc = opendir("/proc");
 
 	while ((pid = proc_next(proc)) > 0) {
-		if (pid == getpid() || !is_marked(pid, mark, block))
+		if (pid == getpid() || !run_mark_has(pid, mark))
 			continue;
 		cleanup_close int pidfd = pidfd_open(pid, 0);
-		if (pidfd < 0 || !is_marked(pid, mark, block))
+		if (pidfd < 0 || !run_mark_has(pid, mark))
 			continue;
 
 		found = true;
@@ -131,21 +115,21 @@ static void kill_named(void)
 }
 
 /* Whether the group in the foreground is of the command, which is gone or will be at once. */
-static bool is_of_command(pid_t group, const char *mark, char *block)
+static bool is_of_command(pid_t group, const char *mark)
 {
 	struct proc_stat stat;
-	return !proc_stat(group, &stat) || proc_is_dead(&stat) || is_marked(group, mark, block);
+	return !proc_stat(group, &stat) || proc_is_dead(&stat) || run_mark_has(group, mark);
 }
 
 /* The wrapper can no longer. Once its caller reads the terminal must be the caller's, so this comes
  * first. A caller that is gone, too, has no use for it. */
-static void give_back_terminal(const struct keeping *keeping, char *block)
+static void give_back_terminal(const struct keeping *keeping)
 {
 	int fd = keeping->terminal->fd;
 	pid_t group = fd < 0 ? -1 : tcgetpgrp(fd);
 	if (group < 0 || kill(-keeping->caller_group, 0) < 0)
 		return;
-	if (group != keeping->caller_group && !is_of_command(group, keeping->mark, block))
+	if (group != keeping->caller_group && !is_of_command(group, keeping->mark))
 		return;
 	tcsetpgrp(fd, keeping->caller_group);
 	tcsetattr(fd, TCSANOW, &keeping->terminal->ours);
@@ -159,22 +143,20 @@ static _Noreturn void keep_watch(const struct keeping *keeping)
 	if (await_end())
 		_exit(0);
 
-	char *block = malloc(ENVIRON_BYTES_MAX + 1);
-	if (block)
-		give_back_terminal(keeping, block);
+	give_back_terminal(keeping);
 	job_cgroup_reopen(cgroup);
 	/* Repeats until none is left: processes forked meanwhile were not on the list. */
-	while (block) {
+	for (;;) {
 		cgroup_kill(&cgroup->fds);
 		kill_named();
-		bool found = kill_marked(mark, block, &killed);
+		bool found = kill_marked(mark, &killed);
 		if (!found && killed.count == 0 && !job_cgroup_populated(cgroup))
 			break;
 		await_killed(&killed);
 	}
-	if (block)
-		give_back_terminal(keeping, block); /* it may have changed the modes meanwhile */
+	give_back_terminal(keeping); /* it may have changed the modes meanwhile */
 	job_cgroup_remove(cgroup);
+	cgroup_divide_end(keeping->divide);
 	_exit(0);
 }
 
@@ -217,12 +199,14 @@ static int set_mark(struct watchdog *keeper)
 }
 
 int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
-		   const struct terminal *terminal)
+		   const struct cgroup_divide *divide, const struct terminal *terminal)
 {
 	int fds[2];
 	struct job_cgroup own = *cgroup;
+	struct cgroup_divide divided = *divide;
 	struct terminal tty = *terminal;
-	struct keeping keeping = {.mark = keeper->mark, .cgroup = &own, .terminal = &tty};
+	struct keeping keeping = {
+		.mark = keeper->mark, .cgroup = &own, .divide = &divided, .terminal = &tty};
 	int rc = *keeper->mark ? 0 : set_mark(keeper);
 	if (rc)
 		return rc;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include "cli/run/terminal.h"
+#include "process/cgroup_divide.h"
 #include "process/job_cgroup.h"
 #include "process/process_tree.h"
 
@@ -18,11 +19,11 @@ struct watchdog {
 };
 
 /* Starts it, and sets BATON_RUN, a mark that only processes started from now on inherit. It also
- * kills what is in the cgroup, gives the terminal back to our group as it was, and exits when
- * nothing is left. A watchdog that died and has been reaped is replaced by one with the same mark.
- * 0 or an errno. */
+ * kills what is in the cgroup, gives the terminal back to our group as it was, undoes what was done
+ * to divide the cgroup around it, and exits when nothing is left. A watchdog that died and has been
+ * reaped is replaced by one with the same mark. 0 or an errno. */
 int watchdog_start(struct watchdog *keeper, const struct job_cgroup *cgroup,
-		   const struct terminal *terminal);
+		   const struct cgroup_divide *divide, const struct terminal *terminal);
 /* Names processes that it must kill as well, whatever they did to hide. */
 void watchdog_name(struct watchdog *keeper, const struct process *processes, size_t count);
 /* A clean end: the watchdog exits without killing anything. */

@@ -1,4 +1,4 @@
-"""Cgroups in tests: whether this user may make one, and a process that may not."""
+"""Processes of `baton run` in tests, and cgroups: whether this user may make one, and a process that may not."""
 import ctypes
 import os
 import pathlib
@@ -17,6 +17,14 @@ def own_cgroup():
         folder = pathlib.Path(root + (path or ""))
         if path and (folder / "cgroup.procs").exists() and (folder / "cgroup.controllers").exists():
             return folder if os.access(folder, os.W_OK) else None
+    return None
+
+
+def keeper_of(wrapper):
+    """The process beside a wrapper that outlives it; None while there is none."""
+    for child in pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
+        if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
+            return int(child)
     return None
 
 

@@ -6,6 +6,7 @@ SIGKILL), or stay.
 session   in a session of its own
 hidden    double-forked, in a session of its own, renamed, all descriptors closed
 deaf      ignores SIGTERM, SIGINT and SIGHUP
+cleared   double-forked, in a session of its own, with an empty environment
 other     runs as another user, where that is possible
 """
 import ctypes
@@ -37,6 +38,14 @@ def hidden():
     os.closerange(0, 4096)
 
 
+def cleared():
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    path = os.path.join(folder, "cleared")
+    os.execve("/bin/sh", ["sh", "-c", f"echo $$ > {path}.new; mv {path}.new {path}; exec sleep 600"], {})
+
+
 def deaf():
     for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(signo, signal.SIG_IGN)
@@ -48,11 +57,11 @@ def other():
 
 
 os.chmod(folder, 0o777)
-for become in (session, hidden, deaf, other):
+for become in (session, hidden, cleared, deaf, other):
     if os.fork() == 0:
         become()
         live(become.__name__)
-names = {"session", "hidden", "deaf", "other"}
+names = {"session", "hidden", "cleared", "deaf", "other"}
 while not names <= set(os.listdir(folder)):
     signal.sigtimedwait([], 0.005)
 print("ready", flush=True)

@@ -92,6 +92,93 @@ static void test_removed(void **state)
 	job_cgroup_remove(&job);
 }
 
+/* A name in the folder where jobs' cgroups are made. */
+static const char *beside(const struct job_cgroup *job, const char *name, long number)
+{
+	static char path[512];
+	const char *slash = strrchr(job->path, '/');
+	(void)snprintf(path, sizeof(path), "%.*s/%s-%ld", (int)(slash - job->path), job->path, name,
+		       number);
+	return path;
+}
+
+static pid_t dead_process(void)
+{
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return pid;
+}
+
+/* What a process with our number has left, frozen: our job would never begin. */
+static void test_left_by_our_number(void **state)
+{
+	struct job_cgroup job, again;
+	(void)state;
+	make_or_skip(&job);
+	assert_int_equal(cgroup_freeze(&job.fds, true), 0);
+	job_cgroup_make(&again, "baton-unit");
+	assert_true(again.fds.dir_fd >= 0);
+	pid_t child = start_within(&again);
+	assert_int_equal(cgroup_frozen(&again.fds), 0);
+
+	/* Where something lives, it is somebody else's. */
+	cgroup_close(&job.fds);
+	job_cgroup_make(&job, "baton-unit");
+	assert_string_equal(job.path, "");
+	assert_true(job_cgroup_populated(&again));
+	cgroup_kill(&again.fds);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	job_cgroup_remove(&again);
+}
+
+/* What dead ones left is removed by the next; not what the living have, nor what has processes. */
+static void test_left_by_the_dead(void **state)
+{
+	static const char *const names[] = {"baton-run", "baton-wrapper"};
+	struct job_cgroup job, used = JOB_CGROUP_NONE;
+	char left[3][512], ours[512];
+	(void)state;
+	make_or_skip(&job);
+	for (int i = 0; i < 2; i++) {
+		snprintf(left[i], sizeof(left[i]), "%s", beside(&job, names[i], dead_process()));
+		assert_int_equal(mkdir(left[i], 0755), 0);
+	}
+	snprintf(ours, sizeof(ours), "%s", beside(&job, "baton-run", getpid()));
+	assert_int_equal(mkdir(ours, 0755), 0);
+	snprintf(used.path, sizeof(used.path), "%.250s", beside(&job, "baton-run", dead_process()));
+	assert_int_equal(mkdir(used.path, 0755), 0);
+	job_cgroup_reopen(&used);
+	pid_t child = start_within(&used);
+	pid_t uncollected = fork();
+	if (uncollected == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)uncollected, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+	snprintf(left[2], sizeof(left[2]), "%s", beside(&job, "baton-run", uncollected));
+	assert_int_equal(mkdir(left[2], 0755), 0);
+
+	job_cgroup_remove(&job);
+	job_cgroup_make(&job, "baton-unit");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(access(left[i], F_OK), -1);
+	assert_int_equal(waitpid(uncollected, NULL, 0), uncollected);
+	assert_true(access(ours, F_OK) == 0 && access(used.path, F_OK) == 0);
+
+	job_cgroup_clear(used.path);
+	job_cgroup_clear(ours);
+	job_cgroup_clear(job.path);
+	assert_true(access(ours, F_OK) == 0 && access(job.path, F_OK) == 0);
+	assert_true(job_cgroup_populated(&used));
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	job_cgroup_clear(used.path);
+	assert_int_equal(access(used.path, F_OK), -1);
+	assert_int_equal(rmdir(ours), 0);
+	cgroup_close(&used.fds);
+	job_cgroup_remove(&job);
+}
+
 static void test_none(void **state)
 {
 	struct job_cgroup job = JOB_CGROUP_NONE;
@@ -112,6 +199,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_left_by_our_number),
+		cmocka_unit_test(test_left_by_the_dead),
 		cmocka_unit_test(test_none),
 	};
 	return cmocka_run_group_tests_name("job_cgroup", tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* Goal: of several marks the innermost is a process's own, each is found, and what is no mark is
  * none. Method: real processes with environments of their own. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -57,6 +58,44 @@ static void innermost(void **state)
 	assert_false(run_mark_read(pid, mark) || run_mark_has(pid, INNER));
 }
 
+static pid_t start_bare(uint64_t limit)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		run_mark_leave(limit);
+		execl("/usr/bin/env", "env", "-i", "/bin/sleep", "60", NULL);
+		_exit(1);
+	}
+	return pid;
+}
+
+/* What clears its environment keeps the limit, until it is dead. One around it stays. */
+static void as_a_limit(void **state)
+{
+	uint64_t limit = run_mark_limit(INNER);
+	(void)state;
+	assert_true(limit > UINT64_C(1) << 62 && limit != run_mark_limit(OUTER));
+	assert_true(run_mark_limit("") == 0 && run_mark_limit("no mark") == 0);
+	pid_t pid = start_bare(limit);
+	while (!run_mark_has(pid, INNER))
+		sched_yield();
+	assert_false(run_mark_has(pid, OUTER));
+	kill(pid, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+	assert_false(run_mark_has(pid, INNER));
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+
+	pid = fork();
+	if (pid == 0) {
+		run_mark_leave(limit);
+		run_mark_leave(run_mark_limit(OUTER));
+		_exit(run_mark_has(getpid(), INNER) && !run_mark_has(getpid(), OUTER) ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void no_marks(void **state)
 {
 	static const char *const entries[] = {"BATON_RUN=", "BATON_RUN=abc", "BATON_RUNS=" INNER,
@@ -74,6 +113,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(innermost),
+		cmocka_unit_test(as_a_limit),
 		cmocka_unit_test(no_marks),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
