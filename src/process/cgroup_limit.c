@@ -59,7 +59,10 @@ static int write_region(const char *folder, const char *file, const char *region
 		(void)snprintf(line, sizeof(line), "%s max\n", region);
 	else
 		(void)snprintf(line, sizeof(line), "%s %" PRIu64 "\n", region, bytes);
-	return write(fd, line, strlen(line)) == (ssize_t)strlen(line) ? 0 : -errno;
+	ssize_t written = write(fd, line, strlen(line));
+	if (written < 0)
+		return -errno;
+	return written == (ssize_t)strlen(line) ? 0 : -EIO;
 }
 
 /* Of each region of the GPU. How many there are, or a negative errno. */
@@ -88,6 +91,8 @@ bool cgroup_limit_set(const char *folder, const char *pci, uint64_t bytes, char 
 		      size_t size)
 {
 	int count = write_all(folder, pci, bytes, bytes);
+	if (count < 0)
+		cgroup_limit_lift(folder, pci); /* of those before the one that failed */
 	if (count == 0)
 		(void)snprintf(ret_why, size,
 			       "the kernel counts no memory of %s: its driver does not take part "

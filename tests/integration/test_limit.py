@@ -5,6 +5,8 @@ Method: the real daemon and real jobs; the files of the kernel's dmem controller
 the kernel's documentation, because no kernel here has it. What the driver then refuses is the driver's affair, and was
 not seen.
 """
+import os
+import pathlib
 import unittest
 
 from lib.daemon import BATON, die_with_parent
@@ -54,6 +56,33 @@ class Limit(MeasureTest):
         self.assertEqual(job.returncode, 3)
         self.assertIn("sh gets at most 8.0G of gpu1: the driver refuses more", said)
         self.assertEqual((folder / "dmem.max").read_text(), "nvidia/0000:02:00.0/vidmem max\n")
+
+    def test_it_is_not_in_its_cgroup(self):
+        """The kernel does not let it in (the cgroup around it is threaded): it runs, and the limit is not claimed."""
+        if not own_cgroup():
+            self.skipTest("this user may make no cgroup v2 here")
+        around = own_cgroup() / f"baton-test-{os.getpid()}"
+        around.mkdir()
+        self.addCleanup(around.rmdir)
+        try:
+            (around / "cgroup.type").write_text("threaded", encoding="ascii")
+        except OSError as error:
+            self.skipTest(f"no threaded cgroup may be made here: {error}")
+        folder = self.cards.sysfs / str(around / "baton-run").removeprefix("/sys/")
+
+        def enter():
+            die_with_parent()
+            (around / "cgroup.threads").write_text("0", encoding="ascii")
+            made = pathlib.Path(f"{folder}-{os.getpid()}")
+            made.mkdir(parents=True)
+            (made / "dmem.max").write_text("nvidia/0000:02:00.0/vidmem max\n", encoding="ascii")
+        job = self.start_cli(self.d, "run", "-q", "--gpu", "gpu1", "--vram", "8G", "--limit", "--", "sh", "-c",
+                             "echo up; read line; exit 3", stdin=-1, preexec_fn=enter)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        _, said = job.communicate("\n", timeout=20)
+        self.assertEqual(job.returncode, 3)
+        self.assertIn("--limit does not hold", said)
+        self.assertNotIn(str(8 * GIB), pathlib.Path(f"{folder}-{job.pid}/dmem.max").read_text())
 
     def test_it_cannot_hold(self):
         """The job runs, and it is said why nothing holds it: no controller, another driver, no cgroup."""

@@ -110,8 +110,10 @@ static int start_command(struct run *run)
 	char **words = run_entry_wrap(run->argv);
 	error = job_start(&run->job, words ? words : run->argv, &run->mask_before);
 	free(words);
-	if (error == 0)
+	if (error == 0) {
 		(void)baton_processes(run->baton, &run->job.child.pid, 1, run_cgroup_path(run));
+		run_limit_check(run);
+	}
 	return error;
 }
 

@@ -74,6 +74,16 @@ void run_limit_set(struct run *run, const struct baton_lease *lease)
 	json_decref(status);
 }
 
+void run_limit_check(struct run *run)
+{
+	if (run->limited.count == 0 || job_is_confined(&run->job))
+		return;
+	run_progress_say(&run->show, true,
+			 "run: --limit does not hold: %s could not be started in its cgroup, %s",
+			 run->argv[0], run->job.cgroup.path);
+	run_limit_lift(run);
+}
+
 void run_limit_lift(struct run *run)
 {
 	for (size_t i = 0; i < run->limited.count; i++)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,6 +100,25 @@ static void set_and_lifted(void **state)
 	assert_string_equal(get("a/job/dmem.min"), "drm/0000:03:00.0/vram0 0\n");
 }
 
+/* One region takes it, the next does not: then neither has it. The second line is longer than what
+ * a file may have here. */
+static void not_by_halves(void **state)
+{
+	static const char first[] = "drm/0000:03:00.0/vram0 1099511627776\n";
+	struct rlimit before, small = {.rlim_cur = sizeof(first) - 1, .rlim_max = RLIM_INFINITY};
+	char why[512] = "";
+	(void)state;
+	put("a/job/dmem.max", "drm/0000:03:00.0/vram0 max\ndrm/0000:03:00.0/vram10 max\n");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	small.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	bool set = cgroup_limit_set(job(), "0000:03:00.0", UINT64_C(1) << 40, why, sizeof(why));
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_false(set);
+	assert_non_null(strstr(why, "dmem.max: "));
+	assert_non_null(strstr(get("a/job/dmem.max"), " max")); /* what was written last */
+}
+
 /* NVIDIA's documentation wants dmem.min to be left to its own tools. */
 static void nvidia(void **state)
 {
@@ -168,8 +188,8 @@ static void passed_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		with_tree(set_and_lifted), with_tree(nvidia),    with_tree(another_card),
-		with_tree(no_controller),  with_tree(passed_on),
+		with_tree(set_and_lifted), with_tree(not_by_halves), with_tree(nvidia),
+		with_tree(another_card),   with_tree(no_controller), with_tree(passed_on),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
