@@ -14,6 +14,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import unittest
 
 from lib.daemon import BATON, DaemonTest
@@ -164,6 +165,19 @@ class LettingIn(DaemonTest):
         self.assertEqual(result.returncode, 1)
         for words, status in (((), 64), (("--",), 64), (("x", "--", "true"), 64), (("--", "/no/such"), 127)):
             self.assertEqual(self.as_nobody(self.helper, *words).returncode, status, words)
+
+    def test_an_entry_without_a_value(self):
+        """An environment may have a word without a value: the job begins nevertheless."""
+        baton = self.d.dir / "baton"
+        shutil.copy(BATON, baton)
+        self.allow()
+        code = "import ctypes, os, sys; strings = lambda words: (ctypes.c_char_p * (len(words) + 1))(*words, None); " \
+               "ctypes.CDLL(None).execve(sys.argv[1].encode(), strings([w.encode() for w in sys.argv[1:]]), " \
+               "strings([b'LD_BIND', b'LD_LIBRARY_PATH=/opt/x', *(k + b'=' + v for k, v in os.environb.items())]))"
+        result = subprocess.run([sys.executable, "-c", code, baton, "run", "-q", "--", "sh", "-c",
+                                 "echo $LD_LIBRARY_PATH"], env={**self.d.environment(), "BATON_SOCKET": self.d.socket},
+                                capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual((result.returncode, result.stdout), (0, "/opt/x\n"), result)
 
     def test_jobs_of_baton_run(self):
         """With the capability a job is in the group, and else as it was: pid, environment, death with its wrapper."""

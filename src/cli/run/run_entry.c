@@ -12,14 +12,15 @@
 enum { PATH_BYTES = 4096 };
 
 /* What the loader takes out of the environment of a program with a capability, and so of all that
- * this starts (ld.so(8), "secure-execution mode"). */
+ * this starts (ld.so(8), "secure-execution mode"). Not what has no value: nothing could set it
+ * again. */
 static bool is_taken(const char *entry)
 {
 	static const char *const names[] = {
 		"GCONV_PATH",  "GETCONF_DIR", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN",
 		"LOCPATH",     "MALLOC_",     "NIS_PATH",       "NLSPATH",     "RESOLV_HOST_CONF",
 		"RES_OPTIONS", "TMPDIR",      "TZDIR",          "LD_"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+	for (size_t i = 0; strchr(entry, '=') && i < sizeof(names) / sizeof(*names); i++)
 		if (strncmp(entry, names[i], strlen(names[i])) == 0)
 			return true;
 	return false;
