@@ -14,8 +14,9 @@ DEBIAN_PYTHON = "/usr/bin/python3"
 class Client:
     """`can`: what a scenario may need of it besides the plain things."""
 
-    def __init__(self, label, binding, can, workers, start):
+    def __init__(self, label, binding, can, workers, start, in_real_time=False):
         self.label, self.binding, self.can, self.workers, self.start = label, binding, set(can), workers, start
+        self.in_real_time = in_real_time
 
     def cannot(self, scenario):
         bindings = scenario.get("clients", ["native", "tab"])
@@ -40,14 +41,14 @@ def sdk(_build):
 def run(build):
     command = [f"{build}/baton"]
     return Client("run", "native", {"tell", "cancel", "timeout", "processes", "requeue"}, 8,
-                  lambda scenario: Real(command, scenario, "native", run=True))
+                  lambda scenario: Real(command, scenario, "native", run=True), in_real_time=True)
 
 
 def python(_build):
     command = [DEBIAN_PYTHON if os.path.exists(DEBIAN_PYTHON) else sys.executable, str(HERE / "driver_python.py")]
     can = {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield", "processes"}
     return Client("python", "native", can, 8,
-                  lambda scenario: Real(command, scenario, "native", run=False))
+                  lambda scenario: Real(command, scenario, "native", run=False), in_real_time=True)
 
 
 def find(name, binding, build):
@@ -55,4 +56,4 @@ def find(name, binding, build):
     if name in known:
         return known[name](build)
     return Client("yours", binding, {"tell", "cancel", "requeue", "timeout", "need", "ignore-yield"}, 8,
-                  lambda scenario: Real(shlex.split(name), scenario, binding, run=False))
+                  lambda scenario: Real(shlex.split(name), scenario, binding, run=False), in_real_time=True)

@@ -1,19 +1,27 @@
 """sees: a suite that sees nothing would be green, too. The example client conforms; each of its faults
 is seen in the scenario that is about it, and the WebSocket of the runner speaks RFC 6455."""
 import concurrent.futures
+import contextlib
+import io
+import os
 import pathlib
+import signal
 import socket
 import struct
 import sys
+import time
+import types
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tools" / "check")]
 
-from clients import find  # noqa: E402
+from canary import Canary  # noqa: E402
+from clients import Client, find  # noqa: E402
+from conformance import LATE_MS, PLAYS_MAX, play_fairly  # noqa: E402
 from judge import judge  # noqa: E402
 from lines import WebSocketStream  # noqa: E402
-from play import load  # noqa: E402
+from play import Play, load  # noqa: E402
 
 # fault: (scenario that must see it, words of its verdict)
 FAULTS = {
@@ -45,6 +53,38 @@ class Sees(unittest.TestCase):
                 with self.subTest(fault):
                     self.assertIn(words, "\n".join(bad.result()))
                     self.assertEqual(good.result(), [])
+
+    def test_a_stopped_canary_is_late(self):
+        canary = Canary()
+        self.addCleanup(canary.end)
+        begun = time.monotonic()
+        os.kill(canary.pid, signal.SIGSTOP)
+        while time.monotonic() < begun + 2 * LATE_MS / 1000:
+            self.assertEqual(canary.late_ms(time.monotonic(), time.monotonic()), 0)
+        os.kill(canary.pid, signal.SIGCONT)
+        while canary.late_ms(begun, time.monotonic()) < LATE_MS:
+            self.assertLess(time.monotonic(), begun + 20)
+        self.assertEqual(canary.late_ms(begun - 2, begun - 1), 0)
+
+    def test_void_is_what_the_machine_spoiled(self):
+        """Played again, so many times at most; a fault on a machine that was in time, or in virtual time, counts at
+        once."""
+        for late_ms, in_real_time, faulty, played in ((LATE_MS, True, 1, 2), (LATE_MS, True, 99, PLAYS_MAX),
+                                                      (LATE_MS - 1, True, 99, 1), (LATE_MS, False, 99, 1),
+                                                      (LATE_MS, True, 0, 1)):
+            with self.subTest(late_ms=late_ms, in_real_time=in_real_time, faulty=faulty):
+                plays = []
+
+                def start(scenario, plays=plays, faulty=faulty):
+                    play = Play(scenario, types.SimpleNamespace(slack_ms=0), "native")
+                    plays.append(play)
+                    play.failure = "late" if len(plays) <= faulty else None
+                    return types.SimpleNamespace(run=lambda: play)
+                client = Client("it", "native", set(), 1, start, in_real_time)
+                canary = types.SimpleNamespace(late_ms=lambda *_, late_ms=late_ms: late_ms)
+                with contextlib.redirect_stdout(io.StringIO()):
+                    _, faults = play_fairly(client, {"name": "x", "script": [], "begin": "nothing"}, canary)
+                self.assertEqual((len(plays), faults), (played, ["late"] if faulty >= played else []))
 
     def test_the_websocket_takes_masked_frames_in_pieces(self):
         ours, theirs = socket.socketpair()

@@ -9,25 +9,42 @@ import concurrent.futures
 import os
 import pathlib
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "conformance"))
 sys.dont_write_bytecode = True
 
 import clients  # noqa: E402
+from canary import Canary  # noqa: E402
 from judge import judge  # noqa: E402
 from play import load  # noqa: E402
 
 
+PLAYS_MAX = 4
+LATE_MS = 100  # of the canary: what it takes a busy machine to use up the slack, which covers several steps
 LOGS = {}  # what happened, by client and scenario: printed of what failed
 
 
-def play_one(client, scenario, trace):
+def play_fairly(client, scenario, canary):
+    """A play in real time that the machine itself spoiled is void, and played again."""
+    for left in reversed(range(PLAYS_MAX)):
+        begun = time.monotonic()
+        play = client.play(scenario)
+        faults = judge(play, play.world.slack_ms)
+        late_ms = canary.late_ms(begun, time.monotonic()) if client.in_real_time else 0
+        if not faults or late_ms < LATE_MS or not left:
+            return play, faults
+        print(f"{client.label}: {scenario['name']}: void, the machine was {late_ms} ms late: {'; '.join(faults)}",
+              flush=True)
+    raise AssertionError("not reached")
+
+
+def play_one(client, scenario, trace, canary):
     """The faults, or None: this client cannot be asked that."""
     if client.cannot(scenario):
         return None
-    play = client.play(scenario)
-    faults = judge(play, play.world.slack_ms)
+    play, faults = play_fairly(client, scenario, canary)
     LOGS.setdefault(client.label, {})[scenario["name"]] = play.log
     if trace:
         for entry in play.log:
@@ -35,10 +52,10 @@ def play_one(client, scenario, trace):
     return faults
 
 
-def play_all(client, scenarios, trace):
+def play_all(client, scenarios, trace, canary):
     workers = 1 if trace else client.workers
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        futures = {name: pool.submit(play_one, client, scenario, trace) for name, scenario in scenarios.items()}
+        futures = {name: pool.submit(play_one, client, scenario, trace, canary) for name, scenario in scenarios.items()}
         return {name: future.result() for name, future in futures.items()}
 
 
@@ -67,7 +84,11 @@ def main():
         scenarios = {name: scenarios[name] for name in args.scenario}
     wanted = args.client or ["libbaton", "run", "sdk", "python"]
     chosen = [clients.find(name, args.binding, os.path.abspath(args.build)) for name in wanted]
-    results = {client.label: play_all(client, scenarios, args.trace) for client in chosen}
+    canary = Canary()
+    try:
+        results = {client.label: play_all(client, scenarios, args.trace, canary) for client in chosen}
+    finally:
+        canary.end()
     print_table(scenarios, results)
     failed = 0
     for label, faults in results.items():
