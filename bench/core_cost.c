@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "core/config.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
 #include "core/view.h"
 
 struct bench {

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/status_view.h"

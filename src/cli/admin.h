@@ -1,9 +1,10 @@
 /* admin: an operator's actions on leases: one POST with a reason, and its answer in words. */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/cli.h"
+struct command;
 
 /* POSTs {reason}. Prints `done` with the number of claims affected, `nothing` (unless NULL) if
  * there were none, or the answer if `json` is set. */

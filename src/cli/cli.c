@@ -10,6 +10,7 @@
 #include <sysexits.h>
 
 #include "cli/clean_text.h"
+#include "cli/command.h"
 
 enum { NAME_BYTES_MAX = 24, NAMES_MAX = 64, ERROR_BYTES = 4096 };
 

@@ -3,7 +3,8 @@
 #pragma once
 #include <stdio.h>
 
-#include "cli/command.h"
+struct cli;
+struct command;
 
 /* Finds and runs a command. Returns the exit status of the program. */
 int cli_main(const struct command *const *commands, size_t count, int argc, char **argv);

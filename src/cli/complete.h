@@ -1,6 +1,7 @@
 /* complete: completion of an unfinished command line, for every shell alike. */
 #pragma once
-#include "cli/cli.h"
+
+struct cli;
 
 /* `words` follow "baton" on the line; the last one is being typed and may be empty. The first line
  * printed says how to complete it. "words": from the lines that follow, each a word, a tab and what

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/complete.h"
 
 static const char bash_script[] =

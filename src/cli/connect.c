@@ -6,6 +6,7 @@
 
 #include "baton/baton.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 
 enum { URL_BYTES = 512 };
 

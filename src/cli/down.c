@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "process/pidfd.h"

@@ -5,6 +5,8 @@
 #include <sysexits.h>
 
 #include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 
 struct force_release_options {
 	bool yes, json;

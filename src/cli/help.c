@@ -2,6 +2,7 @@
 #include <sysexits.h>
 
 #include "cli/cli.h"
+#include "cli/command.h"
 
 static int run_help(const struct cli *cli, const struct command *command, int argc, char **argv)
 {

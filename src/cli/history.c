@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "base/buf.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/table.h"

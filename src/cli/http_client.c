@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/where.h"
+#include "cli/cli.h"
 #include "cli/clock.h"
 #include "cli/reach.h"
 #include "http/response_parser.h"

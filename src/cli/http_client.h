@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "cli/cli.h"
+struct command;
 
 enum { HTTP_CLIENT_ERROR_BYTES = 1024 };
 

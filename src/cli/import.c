@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/regular_file.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "import/llama_swap.h"
 
 enum { FILE_BYTES_MAX = 256 * 1024, DETAIL_BYTES = 1024 };

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 

@@ -1,5 +1,6 @@
 /* lease_env: an index is given even if nothing better is known. */
 #include "cli/lease_env.h"
+#include <baton/baton.h>
 
 #include <assert.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "baton/baton.h"
+struct baton_lease;
 
 enum { LEASE_ENV_MAX = 16 };
 

@@ -4,6 +4,8 @@
 #include <poll.h>
 
 #include "base/err.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/output.h"

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/table.h"

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "baton/baton.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/reach.h"
 
 struct open_options {

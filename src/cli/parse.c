@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/units.h"
 
 struct parse {

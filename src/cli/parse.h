@@ -1,6 +1,8 @@
 /* parse: the options of one command, read by its table. */
 #pragma once
-#include "cli/cli.h"
+#include <stddef.h>
+
+struct command;
 
 enum { CLI_HELP = 1, CLI_VERSION = 2 }; /* --help or --version was given instead */
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 
 struct pause_options {
 	bool json;

@@ -4,6 +4,8 @@
 #include "cli/field.h"
 #include "cli/text_table.h"
 
+struct text_table;
+
 enum { PROCESS_WORDS_BYTES = 512 };
 
 /* Whose it is: "train, lease 17, in docker 3f2a9c1b77d0", "unmanaged, VRAM as swap". */

@@ -5,6 +5,8 @@
 #include <sysexits.h>
 
 #include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 
 struct release_options {
 	bool now, yes, json;

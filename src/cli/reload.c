@@ -1,6 +1,8 @@
 /* reload: makes the broker read its configuration again and prints the outcome. */
 #include <string.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/http_client.h"
 
 struct reload_options {

@@ -3,6 +3,8 @@
 #include <sysexits.h>
 
 #include "cli/admin.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
-#include "cli/text_table.h"
-#include "cli/units.h"
 
 struct sites_options {
 	bool json;

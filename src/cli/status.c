@@ -2,9 +2,12 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/http_client.h"
 #include "cli/status_detail.h"
 #include "cli/status_view.h"
+#include "cli/text_table.h"
 #include "cli/watch.h"
 
 struct status_options {

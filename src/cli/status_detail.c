@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/field.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 __attribute__((format(printf, 3, 4))) static void

@@ -2,7 +2,7 @@
 #pragma once
 #include <jansson.h>
 
-#include "cli/text_table.h"
+struct text_table;
 
 /* Everything that one row says, a line for each fact. */
 void status_detail(const json_t *row, struct text_table *sheet);

@@ -2,7 +2,7 @@
 #pragma once
 #include <jansson.h>
 
-#include "cli/text_table.h"
+struct text_table;
 
 void status_view(const json_t *status, struct text_table *sheet);
 /* Adds the rows of holders and waiters with this number or name to `ret_rows`. */

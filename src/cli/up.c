@@ -10,8 +10,9 @@
 
 #include "base/err.h"
 #include "base/regular_file.h"
-#include "cli/admin.h"
+#include "cli/cli.h"
 #include "cli/clock.h"
+#include "cli/command.h"
 #include "cli/detach.h"
 #include "cli/http_client.h"
 #include "cli/open.h"

@@ -1,5 +1,7 @@
 /* version: that of this program, and of the broker if one answers. A missing broker is no error. */
 #include "baton/baton.h"
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 

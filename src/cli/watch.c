@@ -13,6 +13,7 @@
 #include "cli/http_client.h"
 #include "cli/screen.h"
 #include "cli/status_view.h"
+#include "cli/text_table.h"
 
 enum {
 	REFRESH_MS = 1000, /* durations on the screen keep counting */

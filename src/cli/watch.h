@@ -1,6 +1,8 @@
 /* watch: the status, redrawn whenever something changes. */
 #pragma once
-#include "cli/cli.h"
+#include <stdbool.h>
+
+struct command;
 
 /* Runs until q or Ctrl-C. Returns the exit status. */
 int watch_status(const struct command *command, bool json);

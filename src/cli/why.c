@@ -4,9 +4,12 @@
 #include <sysexits.h>
 #include <time.h>
 
+#include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "cli/status_view.h"
+#include "cli/text_table.h"
 #include "cli/units.h"
 
 struct why_options {

@@ -10,8 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/where.h"
 #include "client/claim.h"
+#include "client/client.h"
 #include "client/error.h"
 #include "client/request.h"
 #include "client/session.h"

@@ -1,6 +1,8 @@
 /* api: starting a session without waiting for the broker. */
 #pragma once
-#include "baton/baton.h"
+
+struct baton;
+struct baton_options;
 
 /* baton_connect without waiting for the answer, for the simulator: 0 and a session that has sent
  * hello, or a public error code. */

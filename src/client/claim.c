@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/client.h"
 #include "client/request.h"
 #include "client/session.h"
 #include "wire/client_encode.h"

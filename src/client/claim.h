@@ -1,6 +1,11 @@
 /* claim: the life of a claim from request to end. */
 #pragma once
-#include "client/client.h"
+#include <baton/baton.h>
+
+#include "base/mono.h"
+
+struct baton;
+struct baton_claim;
 
 struct baton_claim *client_claim_by_ref(struct baton *baton, uint64_t ref);
 struct baton_claim *client_claim_by_id(struct baton *baton, uint64_t id);

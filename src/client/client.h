@@ -6,12 +6,11 @@
 #include <stdatomic.h>
 #include <sys/un.h>
 
-#include "base/err.h"
+#include "base/mono.h"
 #include "base/text.h"
 #include "baton/baton.h"
 #include "client/callback_queue.h"
 #include "client/transport.h"
-#include "core/types.h"
 
 enum {
 	SESSION_BACKOFF_MS_MIN = 250,

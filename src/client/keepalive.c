@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "client/session.h"
 
 static void *keepalive_main(void *arg)

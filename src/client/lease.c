@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "client/claim.h"
+#include "client/client.h"
 #include "client/session.h"
 #include "wire/client_encode.h"
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "client/session.h"
 #include "wire/client_encode.h"
 

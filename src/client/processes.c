@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "client/client.h"
 #include "client/session.h"
 #include "wire/client_encode.h"
 #include "wire/display_name.h"

@@ -1,6 +1,8 @@
 /* processes: the processes that use the GPU for a session. */
 #pragma once
-#include "client/client.h"
+#include <stdbool.h>
+
+struct baton;
 
 /* Repeats what baton_processes and baton_keeper named, after a welcome. */
 void client_send_processes(struct baton *baton);

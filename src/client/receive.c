@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "client/claim.h"
+#include "client/client.h"
 #include "client/error.h"
 #include "client/processes.h"
 #include "client/request.h"
 #include "client/session.h"
+#include "json/json_reader.h"
+#include "wire/client_decode.h"
 #include "wire/client_encode.h"
 
 /* ---- the session itself ---- */

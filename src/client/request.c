@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/client.h"
 #include "client/world.h"
 #include "wire/display_name.h"
 

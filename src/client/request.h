@@ -1,7 +1,11 @@
 /* request: takes copies of what a caller passed in, whatever version of the header it was built
  * with. */
 #pragma once
-#include "client/client.h"
+
+struct baton;
+struct baton_claim_handlers;
+struct baton_options;
+struct baton_request;
 
 /* *ret_problem: for BATON_E_INVALID, which field is wrong and why. */
 int client_request_copy(const struct baton_request *request, struct baton_request *ret_request,

@@ -9,11 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "base/margin.h"
 #include "client/claim.h"
+#include "client/client.h"
 #include "client/error.h"
 #include "client/receive.h"
 #include "client/world.h"
+#include "wire/client_decode.h"
 #include "wire/client_encode.h"
 
 enum { READS_PER_STEP = 64 };

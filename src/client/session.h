@@ -1,6 +1,8 @@
 /* session: the connection of a `struct baton`, its retries and its deadlines. */
 #pragma once
-#include "client/client.h"
+#include "base/mono.h"
+
+struct baton;
 
 struct mono_ms client_now(void);
 

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/mono.h"
 
 static struct mono_ms real_now(void *ctx)
 {

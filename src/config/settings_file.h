@@ -4,7 +4,9 @@
 #include <cyaml/cyaml.h>
 
 #include "base/log.h"
-#include "config/settings.h"
+#include "core/types.h"
+
+struct settings;
 
 /* Seconds in the file, milliseconds in the core: X(key, member, smallest, largest in seconds) */
 #define SETTINGS_TIMING(X)                                                                         \

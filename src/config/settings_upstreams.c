@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/settings.h"
 #include "config/settings_file.h"
 
 enum {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "config/settings.h"
 #include "config/settings_file.h"
 
 enum { ALL_CLASSES = (1u << LEASE_CLASS_COUNT) - 1, COUNT_MAX = 1000000 };

@@ -3,7 +3,9 @@
  * again. */
 #include "core/all_slots.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
+#include "core/state.h"
 
 void all_slots_count(const struct core *core, struct claim *claim)
 {

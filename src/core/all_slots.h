@@ -1,7 +1,9 @@
 /* all_slots: turns that nobody shares. Such a lease has all slots of each of its GPUs, however many
  * each has, also when a reload changes that. Which GPUs it gets is the scheduler's decision. */
 #pragma once
-#include "core/state.h"
+
+struct claim;
+struct core;
 
 /* From the grant on: `slots` of its need is what it has on each of its GPUs, or more. */
 void all_slots_count(const struct core *core, struct claim *claim);

@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/claim.h"
+#include "core/event.h"
 #include "core/principal.h"
+#include "core/state.h"
 
 enum { LEFT_TIMES = 8 };
 

@@ -2,6 +2,7 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include "base/contracts.h"
 #include "core/all_slots.h"
 #include "core/drain.h"
 #include "core/emit.h"

@@ -10,7 +10,14 @@
  *               |______________ gave way and comes back (from YIELDING)
  */
 #pragma once
-#include "core/state.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct claim_record;
+struct core;
+struct session;
+struct token;
 
 /* from, name, the states it may move to */
 #define CLAIM_MOVES(X)                                                                             \

@@ -3,13 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 #include "base/token.h"
 #include "core/claim.h"
 #include "core/emit.h"
-#include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"
+#include "core/state.h"
 #include "core/timer.h"
 
 static uint64_t text_hash(uint64_t seed, const char *text)

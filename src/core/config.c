@@ -1,6 +1,7 @@
 /* config: the defaults of DESIGN.md section 12. Reads no file; the server lays a configuration
  * file over them. */
 #include "core/config.h"
+#include "base/mono.h"
 
 #define SECOND_MS ((int64_t)1000)
 #define DAY_MS    (86400 * SECOND_MS)

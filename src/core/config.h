@@ -1,6 +1,7 @@
 /* config: all that an operator can set about order, time and GPUs. Comes into the core by
  * EVENT_CONFIG, is copied there, and touches no lease. Defaults are DESIGN.md section 12. */
 #pragma once
+#include "base/limits.h"
 #include "core/types.h"
 
 struct class_config {

@@ -4,10 +4,11 @@
  * and only here. One thread. Memory: malloc'd per claim and session, freed when they end; out of
  * memory aborts. */
 #pragma once
-#include "core/effect.h"
-#include "core/event.h"
+#include "base/mono.h"
 
 struct core;
+struct effects;
+struct event;
 
 struct core *core_create(void);
 void core_destroy(struct core *core); /* takes NULL */

@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 #include "core/claim.h"
+#include "core/state.h"
 
 /* A lease that waits, directly or not, for the new claim: through `via`, or as its parent. */
 struct blocked {

@@ -4,8 +4,10 @@
 
 #include <stdio.h>
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/timer.h"

@@ -2,7 +2,12 @@
  * its memory was measured and no later sample showed it free. It has no holder, its token is
  * refused, and only accounting still finds it. */
 #pragma once
-#include "core/state.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
+struct event;
 
 /* Its capacity cannot be given to others when it ends. */
 bool drain_needed(const struct core *core, const struct claim *claim);

@@ -1,5 +1,8 @@
 /* emit: builds SEND and TRACE effects. Decides nothing and changes no claim. */
 #include "core/emit.h"
+#include "base/contracts.h"
+#include "base/err.h"
+#include "core/state.h"
 
 #include <string.h>
 

@@ -1,7 +1,13 @@
 /* emit: the messages and traces of a step. They wait in core.out until the step's records are
  * appended, so that nothing is answered before it is in the journal (I8). */
 #pragma once
-#include "core/state.h"
+#include "core/party.h"
+#include "core/send.h"
+#include "core/trace.h"
+
+struct claim;
+struct core;
+struct session;
 
 /* A message for the caller to fill in; dropped if the party is gone. */
 struct send_effect *emit(struct core *core, struct party to, enum send_kind msg);

@@ -3,9 +3,11 @@
  * the answer. So it stays right under any policy once some waits were seen. */
 #include "core/estimate.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/queue.h"
 #include "core/schedule.h"
+#include "core/state.h"
 
 enum {
 	FADE_MS = 120 * 1000, /* a fade of 1/32 each: a half-life of 44 minutes */

@@ -2,6 +2,7 @@
  * and for the queue's tags; no grant depends on an estimate given here. Counts fade with a
  * half-life of three quarters of an hour. */
 #pragma once
+#include "base/mono.h"
 #include "base/spread.h"
 #include "core/types.h"
 

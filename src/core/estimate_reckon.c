@@ -1,6 +1,5 @@
 /* estimate_reckon: predicts a wait from what is known now: the holders, the waiters ahead and those
  * expected to overtake. Keeps nothing. */
-#include "core/claim.h"
 #include "core/estimate.h"
 #include "core/ledger.h"
 #include "core/preempt.h"

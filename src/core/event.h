@@ -2,9 +2,14 @@
  * the length of core_step. Only EVENT_TICK judges deadlines: the server sends it last in each loop
  * iteration, after everything readable was read, so pending heartbeats count (CASES.md R8). */
 #pragma once
-#include "core/config.h"
+#include "base/mono.h"
+#include "base/token.h"
 #include "core/party.h"
-#include "core/record.h"
+#include "core/types.h"
+
+struct core_config;
+struct named_processes;
+struct record;
 
 enum event_type {
 	EVENT_CONFIG,       /* config; the first event, and again on reload */

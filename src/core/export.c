@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/contracts.h"
+#include "base/fields.h"
 #include "base/memory.h"
 #include "core/lost_waiters.h"
 #include "core/principal.h"

@@ -2,8 +2,13 @@
  * other stopped. Two cores in the same state export the same bytes. Older and newer brokers read
  * each other: what one does not know it leaves out. Between steps only, after EVENT_START. */
 #pragma once
-#include "base/buf.h"
-#include "core/core.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct buf;
+struct core;
 
 /* Appends to `out`. Holds secrets. */
 void core_export(const struct core *core, struct buf *out);

@@ -1,7 +1,9 @@
 /* handlers: what each event does, one function per event; step.c calls them and then lets the
  * scheduler run. */
 #pragma once
-#include "core/state.h"
+
+struct core;
+struct event;
 
 void on_acquire(struct core *core, const struct event *event);
 void on_accept(struct core *core, const struct event *event);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/contracts.h"
+#include "base/err.h"
 #include "base/memory.h"
 #include "core/claim.h"
 #include "core/drain.h"

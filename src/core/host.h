@@ -4,7 +4,14 @@
  * the borrower goes on in its place, with its clock. Both are charged only for memory beyond what
  * the host has. */
 #pragma once
-#include "core/state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct claim;
+struct claim_record;
+struct core;
+struct group;
+struct session;
 
 enum { GUESTS_MAX = 64 };
 

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fields.h"
 #include "core/claim.h"
+#include "core/core.h"
 #include "core/export.h"
 #include "core/host.h"
 #include "core/ledger.h"

@@ -1,6 +1,8 @@
 /* invariants: the invariants I1 to I7 over the whole state, recomputed from the claims and compared
  * with what the core keeps. O(n) or worse; tests and the simulator call it after each step. */
+#include "base/contracts.h"
 #include "core/claim.h"
+#include "core/core.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/observe.h"

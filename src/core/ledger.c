@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 
 static uint64_t larger_of(uint64_t a, uint64_t b)

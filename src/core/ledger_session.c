@@ -1,5 +1,6 @@
 /* ledger_session: what a session was seen to use, when it comes back and when it is forgotten.
  * Moves bytes between its account and nobody's; the sums are ledger.c's. */
+#include "base/contracts.h"
 #include "core/ledger.h"
 
 void ledger_recall(struct core *core, struct session *session)

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "base/contracts.h"
 #include "core/emit.h"
+#include "core/state.h"
 
 static bool is_remembered(const struct claim_record *rec)
 {

@@ -2,7 +2,12 @@
  * request_id, asked again, gets its place back (CASES.md P19). A bounded ring; a restart of the
  * broker clears it. */
 #pragma once
-#include "core/state.h"
+#include "core/types.h"
+
+struct claim;
+struct claim_record;
+struct core;
+struct lost_waiter;
 
 void lost_waiter_keep(struct core *core, const struct claim *claim);
 /* Moves the remembered arrival into rec; leaves rec alone if there is none. */

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/contracts.h"
 #include "core/emit.h"
 #include "core/ledger.h"
 

@@ -1,7 +1,10 @@
 /* notice: tells a holder, once, what the readings of its GPUs show and it may not know. Nothing
  * else follows from it. */
 #pragma once
-#include "core/state.h"
+#include <stdint.h>
+
+struct claim;
+struct core;
 
 enum {
 	NOTICE_IDLE_MS = 60 * 1000, /* so long without computing, it is told */

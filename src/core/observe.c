@@ -2,6 +2,7 @@
  * journal keeps what happened, and a replay runs it through the rules (decision 0016). */
 #include "core/observe.h"
 
+#include "base/contracts.h"
 #include "core/emit.h"
 #include "core/ledger.h"
 #include "core/queue.h"

@@ -1,9 +1,11 @@
 /* on_acquire: admission of a claim. Whatever can be refused is refused before anything changes;
  * granting is the scheduler's business. */
+#include "base/err.h"
 #include "core/caps.h"
 #include "core/claim.h"
 #include "core/deadlock.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/lost_waiters.h"

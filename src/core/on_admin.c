@@ -1,9 +1,13 @@
 /* on_admin: what an operator may do: to one lease, to all, or to granting itself. Every act is
  * recorded with who did it and why. The edge has checked permission. */
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/revoke.h"
+#include "core/state.h"
 
 static const char *const admin_words[] = {
 	[ADMIN_YIELD] = "yield",

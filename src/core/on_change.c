@@ -1,7 +1,10 @@
 /* on_change: what a holder does with its lease: change its need, or lend its turn to a claim that
  * it waits for. */
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"

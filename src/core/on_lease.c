@@ -1,7 +1,10 @@
 /* on_lease: what a client says about its claim: accept, cancel, release, renew, yielding, and the
  * end of its connection. */
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/lost_waiters.h"
 #include "core/owner.h"

@@ -2,8 +2,10 @@
  * handlers of client events. */
 #include "core/owner.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/session.h"
+#include "core/state.h"
 
 struct claim *owner_claim(const struct core *core, uint64_t conn, uint64_t lease)
 {

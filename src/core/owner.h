@@ -1,6 +1,10 @@
 /* owner: which claim a client may act on. */
 #pragma once
-#include "core/state.h"
+#include <stdint.h>
+
+struct claim;
+struct core;
+struct token;
 
 /* The live claim `lease` of the session on conn, or NULL: somebody else's lease looks like none. */
 struct claim *owner_claim(const struct core *core, uint64_t conn, uint64_t lease);

@@ -2,8 +2,11 @@
  * leave (preempt.c). */
 #include "core/park.h"
 
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/owner.h"
 #include "core/preempt.h"
 #include "core/queue.h"

@@ -4,6 +4,8 @@
 #pragma once
 #include "core/state.h"
 
+struct event;
+
 static inline bool claim_parked(const struct claim *claim)
 {
 	return claim->rec.parked_slots > 0;

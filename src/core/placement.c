@@ -2,6 +2,7 @@
  * decisions. */
 #include "core/placement.h"
 
+#include "base/contracts.h"
 #include "core/ledger.h"
 #include "core/park.h"
 #include "core/preempt.h"

@@ -1,7 +1,13 @@
 /* placement: on which GPUs a claim is placed, and which it keeps when it must wait. Several GPUs
  * are taken at once or not at all. */
 #pragma once
-#include "core/state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct claim;
+struct core;
+struct need;
+struct session;
 
 /* need.gpu_count GPUs of `open` where it fits now, those of `prefer` first, then the best; 0: not
  * enough. */

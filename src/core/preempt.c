@@ -2,6 +2,7 @@
  * revoke.c. Run by the scheduler for each claim that keeps a GPU. */
 #include "core/preempt.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/host.h"
 #include "core/ledger.h"

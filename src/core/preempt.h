@@ -1,7 +1,11 @@
 /* preempt: which holders must yield to the claim at the head of a GPU, and when at the earliest
  * (docs/states.md, Order). */
 #pragma once
-#include "core/state.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
 
 /* When its turn reaches the hold limit, or early_ms before; NEVER while another limit applies
  * (loading). */

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 #include "core/emit.h"
+#include "core/state.h"
 
 enum { SHAPES_FIRST = 4 };
 

@@ -2,7 +2,14 @@
  * "key:NAME" over HTTP, "origin:URL" for a page. Caps, rights and fairness are the principal's;
  * names are for people. It exists while it has sessions or claims, or a tag in the future. */
 #pragma once
-#include "core/state.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "base/list.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
 
 struct principal {
 	char name[LIMIT_PRINCIPAL_BYTES + 1];

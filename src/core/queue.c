@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 #include "core/claim.h"
 #include "core/estimate.h"

@@ -3,7 +3,15 @@
  * need lets the scheduler skip whole groups that nothing open could serve
  * (docs/decisions/0001-order-tree.md). */
 #pragma once
-#include "core/state.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct claim_record;
+struct core;
+struct list;
+struct principal;
+struct session;
 
 bool queue_before(const struct claim *a, const struct claim *b); /* by key, then by id */
 /* Its connection is gone and may come back: it keeps its place but is granted nothing. */

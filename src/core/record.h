@@ -3,8 +3,12 @@
  * EVENT_RESTORE. Times are of the boot that wrote them; the store knows the boot id. Strings are
  * NUL-terminated UTF-8. */
 #pragma once
-#include "base/fields.h"
+#include "base/limits.h"
+#include "base/mono.h"
+#include "base/token.h"
 #include "core/types.h"
+
+struct field_table;
 
 /* The processes that use the GPU for a native session, besides its peer. */
 struct named_processes {

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/contracts.h"
 #include "core/ledger.h"
 
 enum { NAME_BYTES = 40 };

@@ -2,6 +2,7 @@
  */
 #include "core/resident.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/observe.h"
 #include "core/park.h"

@@ -2,7 +2,14 @@
  * leave for others, and which of several goes (docs/states.md, Switches). A turn *uses* a resident
  * when it needs it in memory: the gateway says so of each request. */
 #pragma once
-#include "core/state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct claim;
+struct claim_record;
+struct core;
 
 /* What the claim says that it uses, or NULL: it says nothing, or that is over. */
 struct claim *resident_used(const struct core *core, const struct claim_record *user);

@@ -1,9 +1,12 @@
 /* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
  * they are joined, and everything is detached until its client comes back or its linger ends. */
+#include "base/contracts.h"
+#include "base/fields.h"
 #include "core/all_slots.h"
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/host.h"

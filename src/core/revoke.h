@@ -2,7 +2,10 @@
  * revoked: its token is refused, and the capacity becomes free once the holder is known or presumed
  * to have stopped. */
 #pragma once
-#include "core/state.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
 
 /* HELD -> YIELDING: asks it to yield to claim for_id (0: to none). */
 void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id);

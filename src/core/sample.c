@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 
+#include "base/contracts.h"
 #include "base/memory.h"
 #include "core/drain.h"
+#include "core/event.h"
 #include "core/ledger.h"
 #include "core/notice.h"
 

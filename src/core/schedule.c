@@ -2,6 +2,7 @@
  * changes nothing, once at the end of each step. */
 #include "core/schedule.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/emit.h"
 #include "core/host.h"

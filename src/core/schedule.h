@@ -2,7 +2,13 @@
  * turns and memory are kept separately, and only for claims that could be served: classes that are
  * due first, then voice, then all by their keys (docs/states.md, Order). */
 #pragma once
-#include "core/state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct claim;
+struct core;
 
 void schedule_run(struct core *core);
 /* OFFERED, and for plain claims at once HELD. The need must fit, unless it says `would_wait`. */

@@ -1,7 +1,8 @@
 /* send: messages to parties, by value. Names of claims are looked up by id when a message is
  * encoded. */
 #pragma once
-#include "base/err.h"
+#include "base/limits.h"
+#include "base/token.h"
 #include "core/types.h"
 
 enum notice {

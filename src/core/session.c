@@ -4,10 +4,13 @@
 
 #include <stdlib.h>
 
+#include "base/contracts.h"
+#include "base/err.h"
 #include "base/memory.h"
 #include "base/token.h"
 #include "core/claim.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"

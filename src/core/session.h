@@ -1,7 +1,14 @@
 /* session: one client's connection and identity. A session whose connection is gone is detached: it
  * keeps its places and leases until a deadline, or until it resumes with its secret. */
 #pragma once
-#include "core/state.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
+struct event;
+struct session;
+struct session_record;
+struct token;
 
 struct session *session_by_conn(const struct core *core, uint64_t conn); /* NULL: none */
 struct session *session_by_id(const struct core *core, uint64_t id);

@@ -2,6 +2,7 @@
  * Detached): a broken connection, an exited process, silence, a bye. */
 #include <signal.h>
 
+#include "base/contracts.h"
 #include "core/binding.h"
 #include "core/claim.h"
 #include "core/emit.h"

@@ -1,6 +1,7 @@
 /* shares: lags and what follows from them. It grants nothing and asks nobody. */
 #include "core/shares.h"
 
+#include "base/contracts.h"
 #include "core/ledger.h"
 #include "core/revoke.h"
 #include "core/schedule.h"

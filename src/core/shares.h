@@ -6,7 +6,11 @@
  * afford the last. A class whose lag pays for the whole turn of its first waiter is *due*
  * (docs/states.md has the theorem). */
 #pragma once
-#include "core/state.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
 
 /* The most debt that a class carries, in time of the whole GPU; the rest is forgiven. */
 enum { SHARE_DEBT_MS = 3000 };

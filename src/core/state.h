@@ -1,15 +1,20 @@
 /* state: what the core is made of, for the files of this folder only. Who may write what: states
  * claim.c alone, charges ledger.c, places in the queue queue.c, deadlines timer.c. */
 #pragma once
-#include "base/contracts.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/rank_tree.h"
 #include "core/binding.h"
-#include "core/core.h"
+#include "core/config.h"
+#include "core/effect.h"
 #include "core/estimate.h"
+#include "core/record.h"
+#include "core/trace.h"
 #include "core/view.h"
+
+struct principal;
 
 enum {
 	ACKS_MISSED_MAX = 3,     /* offers left unanswered in a row, then the claim ends */

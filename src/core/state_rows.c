@@ -2,6 +2,8 @@
  * Decides nothing. */
 #include "core/state_rows.h"
 
+#include "base/contracts.h"
+#include "base/fields.h"
 #include "core/principal.h"
 
 #define T struct users

@@ -2,9 +2,13 @@
  * messages and traces in the order that the server must keep. */
 #include <string.h>
 
+#include "base/contracts.h"
+#include "base/err.h"
 #include "core/all_slots.h"
 #include "core/claim.h"
+#include "core/core.h"
 #include "core/emit.h"
+#include "core/event.h"
 #include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/observe.h"

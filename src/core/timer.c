@@ -2,6 +2,7 @@
  * the events; nothing here reads a clock. */
 #include "core/timer.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/drain.h"
 #include "core/emit.h"

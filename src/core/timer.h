@@ -1,6 +1,12 @@
 /* timer: one deadline for each claim and session, judged by EVENT_TICK alone. */
 #pragma once
-#include "core/state.h"
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct claim;
+struct core;
+struct session;
 
 void timer_arm_claim(struct core *core, struct claim *claim);
 void timer_arm_session(struct core *core, struct session *session);

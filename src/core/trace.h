@@ -1,5 +1,6 @@
 /* trace: a change that people may want to see, in the log and on /v1/gpu/events. */
 #pragma once
+#include "base/limits.h"
 #include "core/types.h"
 
 /* what happened, its word */

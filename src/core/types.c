@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/send.h"
 #include "core/trace.h"
 #include "core/view.h"
 

@@ -5,10 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/limits.h"
-#include "base/mono.h"
-#include "base/token.h"
-
 /* Highest first. The wire also takes the predecessor's numbers: 0, 10, 15, 20. */
 enum lease_class { LEASE_VOICE, LEASE_CHAT, LEASE_NORMAL, LEASE_BACKGROUND, LEASE_CLASS_COUNT };
 

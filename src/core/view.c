@@ -2,6 +2,7 @@
  * metrics and messages. */
 #include "core/view.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/schedule.h"

@@ -1,7 +1,14 @@
 /* view: what status, why and metrics may read from the core. Pointers are borrowed until the next
  * step. */
 #pragma once
-#include "core/core.h"
+#include "base/mono.h"
+#include "core/types.h"
+
+struct claim_record;
+struct core;
+struct gpu_config;
+struct session_record;
+struct token;
 
 struct claim_view {
 	const struct claim_record *rec;

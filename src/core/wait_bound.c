@@ -3,6 +3,7 @@
  * Computed when a claim queues; the first promise stays. */
 #include "core/wait_bound.h"
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/lost_waiters.h"

@@ -1,7 +1,10 @@
 /* wait_bound: the promise to a waiter, by when it will be offered what it asked for whatever others
  * do from now on (docs/states.md, Guarantee). Once given it is never raised. */
 #pragma once
-#include "core/preempt.h"
+#include <stdint.h>
+
+struct claim;
+struct core;
 
 /* Computes it if none was given yet and everything it depends on is certain. */
 void wait_bound_promise(struct core *core, struct claim *claim);

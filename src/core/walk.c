@@ -8,6 +8,7 @@
 #include "core/placement.h"
 #include "core/schedule.h"
 #include "core/shares.h"
+#include "core/walk.h"
 
 /* A class that is owed the next turn on a GPU. */
 struct due {

@@ -1,7 +1,9 @@
 /* walk: one pass over all waiters. It grants what it can, and lets the first that cannot be served
  * yet keep what it lacks. */
 #pragma once
-#include "core/state.h"
+#include "core/types.h"
+
+struct core;
 
 /* False: a head was served elsewhere, so a new pass may serve more. */
 bool walk_once(struct core *core);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/contracts.h"
 #include "core/claim.h"
 #include "core/ledger.h"
 #include "core/placement.h"

@@ -1,7 +1,12 @@
 /* walk_parts: what the passes of walk.c are made of: the groups of waiters with their cursors, what
  * is still open to whom, and what is kept for whom. For walk*.c only. */
 #pragma once
-#include "core/walk.h"
+#include "base/limits.h"
+#include "core/types.h"
+
+struct claim;
+struct core;
+struct group;
 
 struct walk {
 	uint32_t turns, memory; /* GPUs whose turns and memory are open to the next claim */

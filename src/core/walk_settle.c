@@ -3,6 +3,7 @@
 #include "core/ledger.h"
 #include "core/schedule.h"
 #include "core/shares.h"
+#include "core/walk.h"
 #include "core/walk_parts.h"
 
 static void forget_heads(struct gpu *gpu)

@@ -3,10 +3,11 @@
  * a kind does not know are absent, and then nothing is promised that would need them. Sources: the
  * servers' own API documents, named in docs/gateway.md. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/text.h"
+struct text;
 
 /* A call: `%s` in the path or the body stands for the model, escaped for where it stands. */
 struct adapter_call {

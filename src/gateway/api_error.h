@@ -2,8 +2,9 @@
  * once an answer has begun, as the last event of a stream. Clients branch on `code`, a name of
  * base/err.h. */
 #pragma once
-#include "base/text.h"
 #include "gateway/api.h"
+
+struct text;
 
 struct api_error {
 	int err;             /* enum err, positive: status, code */

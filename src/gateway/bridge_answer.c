@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "json/json_reader.h"
+#include "json/json_span.h"
 #include "json/json_writer.h"
 
 void bridge_answer_finish(struct bridge_answer *answer)

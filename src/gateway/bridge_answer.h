@@ -4,8 +4,9 @@
 #include <stdbool.h>
 
 #include "base/text.h"
-#include "json/json_reader.h"
 #include "json/json_span.h"
+
+struct json;
 
 enum { BRIDGE_ANSWER_BYTES_MAX = 1024 * 1024 };
 

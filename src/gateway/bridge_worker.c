@@ -5,9 +5,19 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "gateway/api.h"
+#include "gateway/bridge_answer.h"
+#include "gateway/catalog.h"
+#include "gateway/model.h"
+#include "gateway/worker.h"
 #include "gateway/worker_impl.h"
+#include "json/json_reader.h"
 #include "net/loop.h"
+#include "net/upstream.h"
 #include "wire/bridge_decode.h"
+#include "wire/worker_decode.h"
+#include "wire/worker_encode.h"
 
 enum { BODY_BYTES_MAX = 512 * 1024 };
 

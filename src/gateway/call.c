@@ -7,6 +7,8 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/http.h"
+#include "net/upstream.h"
 
 enum { CONNECT_TIME_MS = 5000 };
 

@@ -1,6 +1,9 @@
 /* call: one short question to a model server: the whole answer, at most 4 MiB, or an error. */
 #pragma once
-#include "net/upstream.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct upstream;
 
 enum { CALL_ANSWER_BYTES = 4 * 1024 * 1024 };
 

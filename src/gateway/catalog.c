@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
+#include "gateway/adapter.h"
+#include "gateway/api.h"
+#include "gateway/model.h"
 #include "gateway/residence.h"
 #include "net/loop.h"
 

@@ -2,9 +2,22 @@
  * and those that its servers list. Lists are asked for when somebody needs them and the last one is
  * old; a server that does not answer keeps what it had, flagged as down. */
 #pragma once
-#include "base/text.h"
-#include "gateway/api.h"
-#include "gateway/model.h"
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/mono.h"
+#include "gateway/call.h"
+
+struct adapter_call;
+struct api_route;
+struct call;
+struct gateway_rule;
+struct model;
+struct model_server;
+struct residences;
+struct text;
+struct upstream;
+struct worker;
 
 enum { CATALOG_LIST_AGE_MS = 10000, CATALOG_MODELS_MAX = 1024 };
 

@@ -1,5 +1,6 @@
 /* float_pack: one byte at a time. */
 #include "gateway/float_pack.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdint.h>

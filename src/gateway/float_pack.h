@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/text.h"
+struct text;
 
 enum float_pack_state {
 	PACK_COPY,    /* outside any text */

@@ -5,9 +5,18 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "gateway/adapter.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/lease_port.h"
+#include "gateway/model.h"
+#include "gateway/proxy.h"
 #include "gateway/proxy_impl.h"
+#include "gateway/relay.h"
 #include "net/loop.h"
+#include "net/upstream.h"
+#include "wire/sight.h"
 
 enum { REQUESTS_MAX = 1024, PAGES_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };
 

@@ -2,16 +2,22 @@
  * the request forwarded, the answer passed on as it comes. Speaks to whoever grants leases by
  * lease_port.h and to model servers by net/upstream.h; sits on the server's loop and net. */
 #pragma once
+#include "base/limits.h"
+#include "base/mono.h"
 #include "gateway/api.h"
-#include "gateway/catalog.h"
-#include "gateway/lease_port.h"
-#include "gateway/process_port.h"
-#include "gateway/residence.h"
-#include "net/http.h"
-#include "wire/sight.h"
 
 struct gateway;
+struct gateway_server_config;
+struct http_request;
+struct lease_kept;
+struct lease_port;
+struct log;
 struct loop;
+struct net;
+struct process_port;
+struct send_effect;
+struct sight;
+struct text;
 struct worker_message;
 
 struct gateway_options {

@@ -1,10 +1,23 @@
 /* gateway_impl: private to gateway.c and relay_*.c. */
 #pragma once
+#include "base/hash.h"
+#include "gateway/catalog.h"
 #include "gateway/gateway.h"
 #include "gateway/held.h"
-#include "gateway/proxy.h"
-#include "gateway/relay.h"
+#include "gateway/residence.h"
+#include "gateway/switch_log.h"
 #include "gateway/worker.h"
+#include "http/field.h"
+
+struct lease_port;
+struct log;
+struct loop;
+struct model;
+struct model_server;
+struct net;
+struct relay;
+struct send_effect;
+struct upstream;
 
 struct gateway {
 	struct loop *loop;

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxy.h"
+#include "gateway/relay.h"
 #include "net/loop.h"
 
 static struct model_server *server_named(const struct catalog *catalog, const char *name)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "http/fault.h"
 #include "http/field.h"
 #include "http/syntax.h"
 

@@ -2,7 +2,9 @@
  * by gateway_lease_news. It knows parties by numbers of its own, each for one claim, never used
  * twice; so the gateway runs in tests against a fake. */
 #pragma once
-#include "core/send.h"
+#include "core/types.h"
+
+struct token;
 
 enum { LEASE_PARTY_FIRST = 1 }; /* numbers count up from here */
 

@@ -3,10 +3,13 @@
 #pragma once
 #include "base/list.h"
 #include "base/mono.h"
+#include "base/token.h"
 #include "core/types.h"
-#include "gateway/adapter.h"
-#include "gateway/call.h"
 #include "wire/turn_rule.h"
+
+struct adapter;
+struct call;
+struct worker;
 
 struct gateway_rule {
 	char match[TURN_RULE_BYTES + 1];

@@ -3,8 +3,11 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "gateway/api_error.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
 #include "json/json_writer.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

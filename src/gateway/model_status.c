@@ -4,8 +4,11 @@
 #include <string.h>
 
 #include "gateway/gateway_impl.h"
-#include "gateway/proxy_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxy.h"
+#include "gateway/relay.h"
 #include "json/json_writer.h"
+#include "wire/sight.h"
 #include "wire/told.h"
 
 /* A model is on one GPU. */

@@ -4,11 +4,13 @@
 #pragma once
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/mono.h"
+#include "base/token.h"
 #include "gateway/held.h"
-#include "gateway/model.h"
-#include "net/http.h"
 
+struct call;
 struct gateway;
+struct model;
 struct proxy;
 
 enum proxied_stage {

@@ -9,9 +9,15 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "gateway/adapter.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
 #include "net/listen.h"
 #include "net/loop.h"
+#include "net/net.h"
 
 enum {
 	CONNECTIONS_MAX = 256,

@@ -1,9 +1,14 @@
 /* proxy: the listeners of servers that people use by their pages; part of the gateway. */
 #pragma once
-#include "gateway/catalog.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/mono.h"
 
 struct gateway;
-struct mono_ms;
+struct gateway_server_config;
+struct model_server;
+struct text;
 
 void proxies_init(struct gateway *gateway, const char *held_dir);
 /* The configured servers: listeners that are not there are opened, for proxies_take. 0, or the

@@ -7,12 +7,18 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "gateway/api_error.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
 #include "json/json_writer.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/tunnel.h"
+#include "net/upstream.h"
 
 enum { HEADER_COUNT_MAX = 128, HEADER_TEXT_BYTES = 64 * 1024 };
 

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "gateway/adapter_read.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
 #include "net/loop.h"
 

@@ -6,11 +6,17 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "gateway/adapter_read.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
+#include "net/http.h"
 #include "net/http_receive.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "net/upstream.h"
 
 enum {
 	FIELD_COUNT_MAX = 64 + 1,

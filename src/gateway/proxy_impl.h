@@ -1,9 +1,20 @@
 /* proxy_impl: private to proxy_*.c and gateway*.c: the steps that one part leaves to another. What
  * "takes it" ends the request and frees it. */
 #pragma once
-#include "gateway/gateway_impl.h"
-#include "gateway/proxied.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/mono.h"
 #include "gateway/proxy_gate.h"
+#include "http/field.h"
+
+struct gateway;
+struct held_head;
+struct http_request;
+struct model;
+struct net;
+struct net_handlers;
+struct proxied;
+struct send_effect;
 
 /* A person's wish that a server which Baton starts be started, since no page of it can be shown. */
 #define PROXY_START_PATH "/.baton/start"

@@ -8,11 +8,17 @@
 #include <sys/random.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "gateway/adapter.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
+#include "net/http.h"
 #include "net/http_receive.h"
-#include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/tunnel.h"
+#include "net/upstream.h"
 
 /* What `Connection` names is about this connection, too. */
 static bool is_named(const struct http_request *request, const struct http_field *name)

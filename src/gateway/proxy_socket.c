@@ -4,11 +4,16 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
+#include "gateway/gateway_impl.h"
 #include "gateway/handshake.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/tunnel.h"
+#include "net/upstream.h"
 
 enum { CONNECT_MS = 5000, ANSWER_MS = 30 * 1000 };
 

@@ -2,6 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/proxied.h"
+#include "gateway/proxy.h"
 #include "gateway/proxy_impl.h"
 #include "json/json_writer.h"
 

@@ -3,12 +3,16 @@
 #pragma once
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/list.h"
+#include "base/mono.h"
+#include "base/token.h"
 #include "gateway/float_pack.h"
 #include "gateway/form_scan.h"
 #include "gateway/json_scan.h"
-#include "gateway/model.h"
 #include "gateway/stream_watch.h"
-#include "net/http.h"
+
+struct call;
+struct model;
 
 enum relay_stage {
 	RELAY_RECEIVING, /* its body, until the model is known */

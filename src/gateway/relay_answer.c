@@ -7,7 +7,13 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "gateway/adapter.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

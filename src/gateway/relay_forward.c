@@ -7,9 +7,14 @@
 
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
 #include "json/json_writer.h"
+#include "net/http.h"
 #include "net/http_receive.h"
 #include "net/loop.h"
+#include "net/upstream.h"
+#include "wire/worker_encode.h"
 
 enum {
 	FIELD_COUNT_MAX = 64,

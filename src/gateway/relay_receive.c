@@ -8,7 +8,11 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
+#include "net/http.h"
 #include "net/http_receive.h"
 #include "net/loop.h"
 #include "wire/http_decode.h"

@@ -4,7 +4,9 @@
  * later joins them while nobody else waits, and not once the turn has lasted as long as one may. */
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
-#include "net/loop.h"
+#include "gateway/lease_port.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
 
 static bool has_part(const struct relay *relay, uint64_t party)
 {

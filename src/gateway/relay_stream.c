@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

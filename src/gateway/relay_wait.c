@@ -2,7 +2,12 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/text.h"
+#include "core/send.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/lease_port.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
 #include "net/loop.h"
 
 enum { TAKEN_BACK_MS = 1000 };

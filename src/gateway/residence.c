@@ -9,7 +9,13 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/log.h"
+#include "core/send.h"
+#include "gateway/adapter.h"
+#include "gateway/catalog.h"
+#include "gateway/lease_port.h"
 #include "gateway/residence_impl.h"
+#include "gateway/switch_log.h"
 #include "net/loop.h"
 #include "wire/sight.h"
 

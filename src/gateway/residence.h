@@ -3,11 +3,18 @@
  * unload. A model whose load fails is not tried again at once: after 15 s, doubling to 5 minutes.
  */
 #pragma once
-#include "base/log.h"
-#include "gateway/catalog.h"
-#include "gateway/lease_port.h"
-#include "gateway/process_port.h"
-#include "gateway/switch_log.h"
+#include "base/mono.h"
+
+struct catalog;
+struct lease_kept;
+struct lease_port;
+struct log;
+struct model;
+struct model_server;
+struct process_port;
+struct send_effect;
+struct switch_cause;
+struct switch_log;
 
 struct residences {
 	struct catalog *catalog;

@@ -1,6 +1,11 @@
 /* residence_impl: private to residence*.c: the steps that one part leaves to another. */
 #pragma once
-#include "gateway/residence.h"
+#include "gateway/call.h"
+#include "gateway/model.h"
+
+struct adapter_call;
+struct adapter_model;
+struct residences;
 
 enum {
 	RESIDENCE_CALL_MS = 10 * 1000, /* for an answer that takes no loading */

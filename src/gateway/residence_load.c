@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
+#include "base/text.h"
+#include "gateway/adapter.h"
+#include "gateway/catalog.h"
+#include "gateway/process_port.h"
+#include "gateway/residence.h"
 #include "gateway/residence_impl.h"
 #include "net/loop.h"
 

@@ -5,7 +5,11 @@
  * model that was revoked. */
 #include <string.h>
 
-#include "base/err.h"
+#include "base/log.h"
+#include "gateway/adapter.h"
+#include "gateway/lease_port.h"
+#include "gateway/process_port.h"
+#include "gateway/residence.h"
 #include "gateway/residence_impl.h"
 #include "net/loop.h"
 

@@ -8,9 +8,19 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "gateway/api.h"
+#include "gateway/catalog.h"
+#include "gateway/model.h"
 #include "gateway/worker_impl.h"
+#include "http/field.h"
+#include "json/json_reader.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "net/upstream.h"
+#include "wire/worker_decode.h"
+#include "wire/worker_encode.h"
 
 enum {
 	WORKERS_MAX = 64,

@@ -3,13 +3,19 @@
  * that a worker says is trusted but what it offers: more of an answer than may be on its way, an
  * answer that was not asked for, silence or a request that it does not stop end it. */
 #pragma once
-#include "base/log.h"
-#include "gateway/catalog.h"
-#include "net/upstream.h"
-#include "wire/worker_decode.h"
-#include "wire/worker_encode.h"
+#include <stdint.h>
 
+#include "base/list.h"
+#include "base/mono.h"
+
+struct catalog;
+struct log;
+struct model_server;
+struct net;
+struct upstream_handlers;
 struct worker;
+struct worker_message;
+struct worker_request;
 
 struct workers {
 	struct net *net;

@@ -1,10 +1,16 @@
 /* worker_impl: private to worker.c and bridge_*.c. */
 #pragma once
-#include "gateway/bridge_answer.h"
-#include "gateway/worker.h"
+#include "base/list.h"
+#include "base/mono.h"
 
 struct bridge_socket;
 struct bridge_work;
+struct model_server;
+struct text;
+struct upstream_end;
+struct upstream_handlers;
+struct worker_request;
+struct workers;
 
 struct worker {
 	struct list in_workers;

@@ -11,6 +11,7 @@
 #include "gpu/drm_clients.h"
 #include "gpu/files.h"
 #include "gpu/pci.h"
+#include "gpu/reading.h"
 #include "gpu/source.h"
 
 enum {

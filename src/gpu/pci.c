@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gpu/device.h"
 #include "gpu/files.h"
 
 enum { CLASS_DISPLAY = 0x03 };

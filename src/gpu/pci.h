@@ -1,6 +1,9 @@
 /* pci: display devices on the PCI bus, by sysfs alone: nothing here wakes a card. */
 #pragma once
-#include "gpu/reading.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct gpu_device;
 
 enum { PCI_NVIDIA = 0x10de };
 

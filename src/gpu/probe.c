@@ -1,6 +1,7 @@
 /* probe: threads, and the queue of their reports. One mutex guards all that the threads and the
  * owner share; no call of a source is made under it. */
 #include "gpu/probe.h"
+#include "gpu/source.h"
 
 #include <errno.h>
 #include <pthread.h>

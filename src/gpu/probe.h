@@ -3,7 +3,11 @@
  * is abandoned: its thread is left behind, and another goes on with the other devices. */
 #pragma once
 #include "base/mono.h"
-#include "gpu/source.h"
+#include "gpu/device.h"
+#include "gpu/reading.h"
+
+struct gpu_paths;
+struct gpu_source_ops;
 
 enum {
 	PROBE_CALL_MS = 2000,  /* the limit of one call */

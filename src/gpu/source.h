@@ -1,7 +1,10 @@
 /* source: one way to read GPUs, as a table of calls. A call may block, and with a broken driver it
  * never returns: only probe.c calls them, on a thread of its own. */
 #pragma once
-#include "gpu/reading.h"
+#include <stddef.h>
+
+struct gpu_device;
+struct gpu_reading;
 
 /* Where a source looks; tests lay their own. */
 struct gpu_paths {

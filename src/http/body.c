@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "http/fault.h"
 #include "http/field.h"
 
 enum {

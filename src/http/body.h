@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/fault.h"
+struct http_fault;
 
 enum http_body_phase {
 	HTTP_BODY_BY_LENGTH,

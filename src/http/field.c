@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "http/fault.h"
 #include "http/syntax.h"
 
 enum { LENGTH_DIGITS_MAX = 18 }; /* fits 63 bits */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/fault.h"
+struct http_fault;
 
 struct http_field {
 	const char *name, *value; /* not NUL-terminated; the value without white space around it */

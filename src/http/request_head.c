@@ -7,7 +7,9 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/fault.h"
 #include "http/field.h"
+#include "http/request_parser.h"
 #include "http/request_target.h"
 
 /* A list field may appear twice; the first value is kept. */

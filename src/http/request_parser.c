@@ -7,6 +7,8 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/fault.h"
+#include "http/field.h"
 #include "http/request_head.h"
 #include "http/request_target.h"
 

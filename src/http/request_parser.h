@@ -9,6 +9,8 @@
 #include "http/body.h"
 #include "http/field.h"
 
+struct http_fault;
+
 /* Header fields whose values are kept; all others are checked and dropped. */
 enum http_known_field {
 	HTTP_HOST,

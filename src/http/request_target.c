@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "http/fault.h"
+#include "http/request_parser.h"
 #include "http/syntax.h"
 
 /* By frequency of use. Any other method is 501, except the two that no origin server accepts. */

@@ -1,6 +1,10 @@
 /* request_target: the request line, and the syntax of a host. Private to src/http. */
 #pragma once
-#include "http/request_parser.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+struct http_fault;
+struct http_request_parser;
 
 /* A line of `length` bytes at `line`, without CRLF; line[length] may be overwritten. */
 bool http_read_request_line(struct http_request_parser *parser, char *bytes, char *line,

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "http/fault.h"
 #include "http/field.h"
 #include "http/syntax.h"
 

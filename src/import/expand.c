@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/err.h"
 #include "base/utf8.h"
 #include "yaml/yaml_text.h"
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/err.h"
 #include "import/swap_file.h"
 #include "yaml/yaml_text.h"
 

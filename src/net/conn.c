@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/loop.h"
 #include "net/net_impl.h"
 
 enum { CONN_READ_BYTES_MIN = 2048, CONN_KEEP_BYTES = 4096 };

@@ -7,10 +7,13 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "base/mono.h"
 #include "http/request_parser.h"
 #include "http/ws_frame.h"
-#include "net/loop.h"
 #include "net/net.h"
+
+struct http_fault;
+struct net;
 
 enum {
 	CONN_READ_BYTES = 64 * 1024,  /* read budget per iteration and connection */

@@ -2,6 +2,7 @@
  * connection is waiting, so an idle daemon sleeps. What an expiry means is up to the connection. */
 #include <event2/event.h>
 
+#include "net/loop.h"
 #include "net/net_impl.h"
 
 enum { PING_STEP_MS = 1000, STALL_MS = 500, STALL_GRACE_MS = 100 };

@@ -1,6 +1,9 @@
 /* http_receive: flow control of request bodies that are passed on in pieces. */
 #pragma once
-#include "net/http.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct net;
 
 /* Stops reading a streamed body until it is resumed, which slows its client down. At most one read
  * (64 KiB) is buffered meanwhile. A response that is complete before the body ends both: the rest

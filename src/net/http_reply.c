@@ -11,9 +11,11 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "http/fault.h"
 #include "http/status.h"
 #include "http/syntax.h"
 #include "net/http.h"
+#include "net/loop.h"
 #include "net/net_impl.h"
 
 enum { CHUNK_JOIN_BYTES = 16 * 1024 }; /* copying this much costs less than a second write */

@@ -1,6 +1,11 @@
 /* http_reply: answers to HTTP exchanges, by number: whole ones, files and streams. */
 #pragma once
-#include "net/http.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_header;
+struct net;
 
 /* Adds Content-Length and Date. Copies the response. */
 void http_reply(struct net *net, uint64_t conn, int status, const struct http_header *headers,

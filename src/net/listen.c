@@ -19,6 +19,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "http/fault.h"
+#include "net/loop.h"
 #include "net/net_impl.h"
 #include "net/peer.h"
 

@@ -1,7 +1,11 @@
 /* listen: the sockets that a net accepts connections on: TCP addresses and Unix sockets. Each
  * function that can fail explains why in `detail` (may be NULL). */
 #pragma once
-#include "net/net.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct net;
 
 /* "127.0.0.1:8470", "[::1]:0"; port 0 picks a free one; *ret_port is the port in use.
  * -ERR_ALREADY_RUNNING: the address is in use. */

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/mono.h"
 
 enum {
 	DRAIN_PASSES_MAX = 64,

@@ -1,10 +1,12 @@
 /* loop: the event loop (libevent). Callbacks of sockets, timers and probes only translate and
  * queue; the caller of loop_turn acts on them once per iteration. Single-threaded. */
 #pragma once
+#include <stdint.h>
+
 #include "base/mono.h"
 
-struct loop;
 struct event_base;
+struct loop;
 
 int loop_create(struct loop **ret_loop); /* 0 or a negative enum err */
 void loop_destroy(struct loop *loop);    /* takes NULL */

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
-#include "base/limits.h"
+#include "net/loop.h"
 
 enum {
 	SLOT_BITS = 16,

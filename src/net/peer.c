@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include "net/net.h"
 #include "process/proc.h"
 
 void peer_of_socket(int fd, bool is_unix, struct net_peer *ret_peer)

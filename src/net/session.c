@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
-#include "net/http.h"
+#include "net/loop.h"
 #include "net/net_impl.h"
 
 static struct conn *find_session(const struct net *net, uint64_t number)

@@ -1,6 +1,9 @@
 /* session: sending to WebSocket and line sessions, and closing them, by number. */
 #pragma once
-#include "net/net.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct net;
 
 /* Copies the message; beyond LIMIT_SEND_BUFFER_BYTES of unread output the session is closed (1008).
  */

@@ -2,7 +2,11 @@
  * read nor limited in time. They come by on_body, the end of the peer's side by on_body_end, its
  * loss by on_gone, and room for more by on_writable. */
 #pragma once
-#include "net/http.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct net;
 
 /* Sends the complete head of the answer (101); the exchange keeps its number. 0 or -ERR_STATE: it
  * is none that waits for its answer. */

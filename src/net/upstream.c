@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "net/loop.h"
 #include "net/upstream_impl.h"
 
 enum { SLOT_BITS = 16, IDLE_CONNECTIONS_MAX = 16 };

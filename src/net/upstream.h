@@ -9,9 +9,13 @@
  * They may call any function but upstream_destroy. Single-threaded. Memory per request: one read
  * (16 KiB), the head (64 KiB), the body: of a streamed one what is unsent (64 KiB). */
 #pragma once
-#include "http/field.h"
-#include "net/http.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
+#include "http/field.h"
+
+struct http_header;
 struct loop;
 struct upstream;
 

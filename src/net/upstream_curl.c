@@ -5,7 +5,10 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "http/fault.h"
 #include "http/syntax.h"
+#include "net/http.h"
+#include "net/loop.h"
 #include "net/upstream_impl.h"
 
 /* Set by this module or by the connection, never by the caller. */

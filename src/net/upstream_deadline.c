@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "base/err.h"
+#include "net/loop.h"
 #include "net/upstream_impl.h"
 
 /* After a stall of this process, bytes may be waiting unread: a server is late only if it still is

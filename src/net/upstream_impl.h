@@ -7,8 +7,10 @@
 
 #include "base/buf.h"
 #include "base/list.h"
-#include "net/loop.h"
+#include "base/mono.h"
 #include "net/upstream.h"
+
+struct loop;
 
 enum {
 	UPSTREAM_AHEAD_BYTES = 64 * 1024, /* unsent bytes beyond which the writer must wait */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "net/loop.h"
 #include "net/upstream_impl.h"
 
 struct poll_socket {

@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "base/err.h"
+#include "net/loop.h"
 #include "net/upstream_impl.h"
 
 enum { READ_BYTES = 16 * 1024, READS_PER_TURN = 4 };

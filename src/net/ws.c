@@ -8,7 +8,6 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "http/ws_key.h"
-#include "net/http.h"
 #include "net/net_impl.h"
 
 enum { WS_KEEP_BYTES = 4096 };

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum { ENVIRON_BYTES_MAX = 256 * 1024, BYTES_PER_KIB = 1024 };
 

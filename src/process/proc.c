@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "process/proc_parse.h"
 
 enum { STAT_BYTES = 2048 }; /* a name of 64 bytes and 52 numbers of up to 20 digits */
 

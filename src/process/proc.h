@@ -3,10 +3,14 @@
  * two calls: compare start times, or hold a pidfd. */
 #pragma once
 #include <dirent.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
 #include "process/proc_parse.h"
+
+struct proc_stat;
 
 enum { PROC_SELF = 0 };
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum { FIRST_CAPACITY = 256 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "replay/replay_result.h"
 
 /* A request with what it is sorted by; later, a client with its place. */
 struct entry {

@@ -1,6 +1,9 @@
 /* replay_bands: the requests of a trace by client, for the picture: equal ids share a band. */
 #pragma once
-#include "replay/replay_result.h"
+#include "core/types.h"
+
+struct replay_result;
+struct replay_trace;
 
 enum { BANDS_MAX = 36 }; /* the clients beyond it share the last band */
 

@@ -11,6 +11,8 @@
 #include "base/memory.h"
 #include "core/binding.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
 #include "core/view.h"
 #include "replay/replay_result.h"
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "replay/replay_result.h"
 
 struct edge {
 	int64_t at_ms;

@@ -1,7 +1,11 @@
 /* replay_figures: what waits by class do not show: overlaps, changes of hands, idle time, fairness,
  * and how close waits came to what was promised. Of a replay, and of what was recorded. */
 #pragma once
-#include "replay/replay_result.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct replay_result;
+struct replay_trace;
 
 struct replay_figures {
 	size_t collisions;  /* grants beside others for which there was no room */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/mono.h"
 #include "replay/replay_result.h"
 
 enum { WAIT_MS_MAX = 60 * 1000 };

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/memory.h"
 #include "config/settings.h"
+#include "replay/replay_trace.h"
 #include "store/store.h"
 
 enum { PATH_BYTES = 4096 };

@@ -1,6 +1,9 @@
 /* replay_state: the past of a broker, from its state folder, as a trace. */
 #pragma once
-#include "replay/replay_trace.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct replay_trace;
 
 struct replay_period {
 	int64_t from_ms, to_ms; /* wall time; INT64_MIN, INT64_MAX: all there is */

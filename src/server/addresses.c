@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "net/listen.h"
 #include "net/net.h"
+#include "server/active_config.h"
 #include "server/taken.h"
 
 enum { PAGE_DESCRIPTORS = 2 * 256 + 256 /* its connections, and what waits */ };

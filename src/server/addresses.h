@@ -1,8 +1,8 @@
 /* addresses: the TCP addresses that the broker listens on. */
 #pragma once
 #include "server/access/access_setup.h"
-#include "server/active_config.h"
 
+struct active_config;
 struct loop;
 struct net;
 struct net_handlers;

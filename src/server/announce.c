@@ -1,5 +1,7 @@
 /* announce: see announce.h. Says no secret, but where it is. Called by serve.c. */
 #include "server/announce.h"
+#include "server/access/access_setup.h"
+#include "server/active_config.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* announce: what the start tells a person on standard error. */
 #pragma once
-#include "server/access/access_setup.h"
-#include "server/active_config.h"
+
+struct access_setup;
+struct active_config;
 
 /* Where it listens and what to try next. */
 void announce_ready(const struct active_config *active, const struct access_setup *access,

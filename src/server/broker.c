@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/core.h"
 #include "core/view.h"
+#include "store/store.h"
 
 void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,
 		 int64_t suspended_ms)

@@ -1,10 +1,14 @@
 /* broker: one turn of the loop: step what is queued, write the journal, and only then let anything
  * out (I8). The order of effects is fixed here and nowhere else. */
 #pragma once
-#include "core/core.h"
+#include "core/effect.h"
+#include "core/send.h"
+#include "core/trace.h"
 #include "server/event_queue.h"
 #include "server/random_pool.h"
-#include "store/store.h"
+
+struct core;
+struct store;
 
 enum {
 	BROKER_EVENTS_MAX = 1024, /* per turn; the rest waits for the next one, in order */

@@ -3,8 +3,15 @@
  * see endpoint_ops.h. */
 #include "server/deliver.h"
 
+#include "base/text.h"
 #include "net/session.h"
+#include "server/broker.h"
 #include "server/endpoint_ops.h"
+#include "server/inference/inference.h"
+#include "server/journal_watch.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/traces.h"
+#include "server/process_tracker.h"
 #include "wire/http_encode.h"
 
 enum { KEEPALIVE_MS = 15 * 1000 };

@@ -1,12 +1,16 @@
 /* deliver: carries effects out: answers, messages, signals. */
 #pragma once
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/inference/inference.h"
-#include "server/journal_watch.h"
-#include "server/monitor/position_updates.h"
-#include "server/monitor/traces.h"
-#include "server/process_tracker.h"
+#include "base/mono.h"
+#include "core/party.h"
+
+struct broker_out;
+struct endpoints;
+struct inference;
+struct journal_watch;
+struct position_updates;
+struct process_tracker;
+struct send_effect;
+struct traces;
 
 /* The pointers are borrowed. */
 struct deliver {

@@ -1,7 +1,12 @@
 /* edge: see edge.h. */
 #include "server/edge.h"
 
+#include "base/err.h"
+#include "base/log.h"
 #include "server/endpoint_ops.h"
+#include "server/http/router.h"
+#include "server/inference/inference.h"
+#include "server/session/sessions.h"
 
 static void on_request(void *ctx, const struct http_request *request)
 {

@@ -1,10 +1,12 @@
 /* edge: what net brings in, to the part that it is for. */
 #pragma once
-#include "base/log.h"
-#include "server/endpoints.h"
-#include "server/http/router.h"
-#include "server/inference/inference.h"
-#include "server/session/sessions.h"
+
+struct endpoints;
+struct inference;
+struct log;
+struct net_handlers;
+struct router;
+struct sessions;
 
 /* All is borrowed. */
 struct edge {

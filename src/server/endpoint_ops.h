@@ -1,9 +1,10 @@
 /* endpoint_ops: what is done with an endpoint of each kind, and by whom. A new kind is a file with
  * its operations and a line of startup.c. */
 #pragma once
-#include "base/text.h"
-#include "core/send.h"
 #include "server/endpoints.h"
+
+struct send_effect;
+struct text;
 
 /* `ctx` is what the kind's part was registered with. NULL: nothing is to be done. */
 struct endpoint_ops {

@@ -3,11 +3,16 @@
  * those). */
 #pragma once
 #include "base/hash.h"
+#include "base/limits.h"
 #include "base/list.h"
+#include "base/mono.h"
 #include "core/types.h"
-#include "net/http.h"
-#include "wire/access.h"
+#include "net/net.h"
 #include "wire/client_info.h"
+#include "wire/route.h"
+
+struct endpoint_ops;
+struct net;
 
 enum endpoint_kind {
 	ENDPOINT_REQUEST,  /* a parked HTTP exchange: an effect will answer it */

@@ -4,7 +4,13 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
+#include "config/options.h"
 #include "core/view.h"
+#include "server/access/access_setup.h"
+#include "server/broker.h"
+#include "server/run_state.h"
+#include "store/store.h"
 
 void journal_watch_begin(struct journal_watch *watch, const struct store_boot *boot,
 			 const char *why)

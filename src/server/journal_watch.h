@@ -1,10 +1,13 @@
 /* journal_watch: what people and files learn of the journal's health. */
 #pragma once
-#include "base/log.h"
-#include "config/options.h"
-#include "server/access/access_setup.h"
-#include "server/broker.h"
-#include "server/run_state.h"
+#include <stdbool.h>
+
+struct access_setup;
+struct broker;
+struct log;
+struct paths;
+struct run_state;
+struct store_boot;
 
 /* The pointers are borrowed. */
 struct journal_watch {

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/record.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
+#include "process/process_tree.h"
 #include "process/run_mark.h"
 
 enum { ROUNDS_MAX = 8 };

@@ -3,8 +3,8 @@
 #pragma once
 #include <stdint.h>
 
-#include "core/record.h"
-#include "process/process_tree.h"
+struct named_processes;
+struct process_tree;
 
 /* The named ones that live, but for the keeper, and all that they have started, as far as it is of
  * this user. Call process_tree_finish. */

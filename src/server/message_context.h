@@ -1,10 +1,14 @@
 /* message_context: what a message says besides its effect, looked up in the core when it is
  * written. */
 #pragma once
+#include "base/limits.h"
 #include "core/view.h"
-#include "server/broker.h"
-#include "wire/session_decode.h"
 #include "wire/session_encode.h"
+
+struct broker;
+struct core;
+struct core_config;
+struct send_effect;
 
 enum { MESSAGE_NAMES_BYTES = WHY_NAMED_MAX * (LIMIT_ID_BYTES + 2) + 32 };
 

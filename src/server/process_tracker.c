@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "base/log.h"
 #include "net/loop.h"
 #include "process/cgroup.h"
 #include "process/job_cgroup.h"
 #include "process/pidfd.h"
 #include "process/process_tree.h"
+#include "server/event_queue.h"
 #include "server/late_processes.h"
 
 enum { RETRY_MS = 500, LATE_MAX = 256 };

@@ -4,12 +4,13 @@
  * unknown, and tried again. */
 #pragma once
 #include "base/hash.h"
-#include "base/log.h"
-#include "core/record.h"
-#include "server/event_queue.h"
+#include "base/mono.h"
 
+struct event_queue;
+struct log;
 struct loop;
 struct loop_watch;
+struct session_record;
 
 struct process_tracker {
 	struct loop *loop;         /* borrowed */

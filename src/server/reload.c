@@ -7,8 +7,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/log.h"
+#include "core/view.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
+#include "server/access/key_keeper.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/endpoint_ops.h"
+#include "server/gpus/gpu_sampler.h"
 #include "server/pages/static_files.h"
+#include "store/store.h"
 
 static void keep_upstreams(const struct settings *running, struct settings *next)
 {

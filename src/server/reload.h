@@ -1,14 +1,18 @@
 /* reload: the configuration again, whole or not at all; and all that follow it. */
 #pragma once
-#include "base/log.h"
-#include "server/access/key_keeper.h"
-#include "server/active_config.h"
-#include "server/broker.h"
-#include "server/endpoint_ops.h"
-#include "server/gpus/gpu_sampler.h"
+#include "base/mono.h"
 #include "server/trail.h"
 
+struct access_setup;
+struct active_config;
+struct broker;
 struct content_policies;
+struct endpoints;
+struct gpu_sampler;
+struct key_keeper;
+struct log;
+struct loop;
+struct store;
 
 enum { RELOAD_SETTLE_MS = 200 };
 

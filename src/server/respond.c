@@ -1,7 +1,10 @@
 /* respond: puts an answer of wire together with the headers that every answer carries. Called by
  * the routes and by whoever delivers effects. */
 #include "server/respond.h"
+#include "base/text.h"
+#include "net/http.h"
 #include "net/http_reply.h"
+#include "wire/http_encode.h"
 
 #include <stdio.h>
 #include <string.h>

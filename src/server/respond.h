@@ -1,8 +1,11 @@
 /* respond: HTTP answers with their headers. */
 #pragma once
-#include "net/http.h"
 #include "wire/access.h"
-#include "wire/http_encode.h"
+
+struct http_answer;
+struct http_request;
+struct net;
+struct text;
 
 /* A request and what was judged about it; borrowed for the callback. */
 struct request_context {

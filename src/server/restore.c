@@ -9,8 +9,17 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "core/core.h"
 #include "net/loop.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/journal_watch.h"
+#include "server/process_tracker.h"
 #include "server/reload.h"
+#include "server/run_state.h"
+#include "store/store.h"
 
 static int read_boot_id(char *ret_id, size_t size, char *detail, size_t detail_size)
 {

@@ -1,11 +1,14 @@
 /* restore: from the state folder to a core that goes on where the last one stood. */
 #pragma once
-#include "base/log.h"
-#include "server/active_config.h"
-#include "server/broker.h"
-#include "server/journal_watch.h"
-#include "server/process_tracker.h"
-#include "server/run_state.h"
+#include <stddef.h>
+
+struct active_config;
+struct broker;
+struct journal_watch;
+struct log;
+struct loop;
+struct process_tracker;
+struct run_state;
 
 /* All is borrowed. */
 struct restore {

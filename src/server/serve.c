@@ -6,10 +6,13 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/err.h"
 #include "net/loop.h"
 #include "server/announce.h"
 #include "server/monitor/event_feed.h"
 #include "server/notify.h"
+#include "server/server.h"
+#include "server/session/session_list.h"
 #include "server/startup.h"
 
 enum {

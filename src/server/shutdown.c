@@ -3,9 +3,14 @@
  */
 #include "server/shutdown.h"
 
+#include "base/log.h"
 #include "net/listen.h"
+#include "server/broker.h"
 #include "server/endpoint_ops.h"
+#include "server/inference/inference.h"
 #include "server/notify.h"
+#include "server/run_state.h"
+#include "server/sockets.h"
 
 enum {
 	SHUTDOWN_MS = 2000,     /* for what was said last to get out */

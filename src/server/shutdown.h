@@ -1,11 +1,13 @@
 /* shutdown: how the broker stops: everybody is told, and what was said last gets out. */
 #pragma once
-#include "base/log.h"
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/inference/inference.h"
-#include "server/run_state.h"
-#include "server/sockets.h"
+#include "base/mono.h"
+
+struct broker;
+struct endpoints;
+struct inference;
+struct log;
+struct run_state;
+struct sockets;
 
 /* The pointers are borrowed. */
 struct shutdown {

@@ -3,8 +3,13 @@
 
 #include <signal.h>
 
+#include "base/log.h"
 #include "net/loop.h"
 #include "server/notify.h"
+#include "server/reload.h"
+#include "server/run_state.h"
+#include "server/shutdown.h"
+#include "server/sockets.h"
 
 static void on_stop(void *ctx, int signo)
 {

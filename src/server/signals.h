@@ -2,8 +2,12 @@
  */
 #pragma once
 #include "server/hangup.h"
-#include "server/reload.h"
-#include "server/shutdown.h"
+
+struct log;
+struct loop;
+struct reload;
+struct shutdown;
+struct sockets;
 
 /* The pointers are borrowed. */
 struct signals {

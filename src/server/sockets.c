@@ -11,9 +11,13 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/where.h"
 #include "net/listen.h"
 #include "net/loop.h"
+#include "server/active_config.h"
+#include "server/endpoints.h"
+#include "server/run_state.h"
 #include "server/taken.h"
 
 static int find_paths(struct sockets *sockets, const char *path, char *detail, size_t size)

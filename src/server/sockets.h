@@ -1,12 +1,14 @@
 /* sockets: the Unix sockets that clients find the broker by, kept in their place: whatever sweeps
  * them away (a cleaner of /tmp, the last logout, rm), they are bound again. */
 #pragma once
-#include "base/log.h"
 #include "base/mono.h"
-#include "server/active_config.h"
-#include "server/endpoints.h"
-#include "server/run_state.h"
 #include "server/trail.h"
+
+struct active_config;
+struct endpoints;
+struct log;
+struct loop;
+struct run_state;
 
 enum {
 	SOCKETS_SETTLE_MS = 100, /* let an `rm -r` come to its end */

@@ -6,11 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/core.h"
+#include "gpu/source.h"
 #include "net/loop.h"
 #include "server/addresses.h"
+#include "server/endpoint_ops.h"
 #include "server/monitor/event_feed.h"
 #include "server/restore.h"
+#include "server/server.h"
 #include "server/taken.h"
+#include "store/store.h"
 
 static int read_settings(struct active_config *active, struct access_setup *access, int argc,
 			 char **argv, char *detail, size_t size)

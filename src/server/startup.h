@@ -1,6 +1,8 @@
 /* startup: from a command line to a broker that is ready to serve. */
 #pragma once
-#include "server/server.h"
+#include <stddef.h>
+
+struct server;
 
 /* Reads options, files and the journal, restores the core, opens the listeners. 0 or a negative
  * enum err; `detail` then says what to do. startup_end undoes whatever was done. */

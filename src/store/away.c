@@ -12,6 +12,7 @@
 #include "base/regular_file.h"
 #include "store/quarantine.h"
 #include "store/state_dir.h"
+#include "store/store.h"
 #include "store/store_private.h"
 
 int store_note_journal(struct store *store)

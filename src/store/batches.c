@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "base/regular_file.h"
+#include "core/record.h"
 #include "store/codec.h"
 #include "store/crc32.h"
 

@@ -3,9 +3,11 @@
  * into the database, a new round starts at the front of the file. Each frame carries its round, so
  * leftovers of an earlier round are never read as turns. */
 #pragma once
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
-#include "core/record.h"
+struct record;
 
 enum { TURNS_HEADER_BYTES = 24 };
 

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fields.h"
+#include "core/record.h"
 #include "store/crc32.h"
 
 enum {

@@ -1,6 +1,9 @@
 /* codec: a record as bytes and back: little-endian, a version, a length, a CRC-32. Pure. */
 #pragma once
-#include "core/record.h"
+#include <stddef.h>
+#include <stdint.h>
+
+struct record;
 
 enum { CODEC_BYTES_MAX = 1280 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/record.h"
 #include "store/batches.h"
 #include "store/codec.h"
 

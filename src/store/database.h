@@ -1,8 +1,11 @@
 /* database: the SQLite side of the journal: opening, checking, the schema and its statements. */
 #pragma once
 #include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "store/store.h"
+struct record;
 
 enum statement {
 	STMT_BEGIN,

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "store/codec.h"
+#include "store/store.h"
 #include "store/store_private.h"
 
 /* As stored in the journal: each name at its bit, unused bits empty. */

@@ -2,6 +2,7 @@
  * first. The newest LIMIT_HISTORY are kept. Runs within the caller's transaction. */
 #include "base/err.h"
 #include "store/codec.h"
+#include "store/store.h"
 #include "store/store_private.h"
 
 /* More than one, so that a history above the limit shrinks; few, so that no turn feels it. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "base/mono.h"
 
 const char journal_name[] = "journal.db";
 

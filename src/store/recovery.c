@@ -14,6 +14,7 @@
 #include "store/disk_reserve.h"
 #include "store/quarantine.h"
 #include "store/state_dir.h"
+#include "store/store.h"
 #include "store/store_private.h"
 #include "store/wal_check.h"
 

@@ -1,4 +1,5 @@
 /* rules: the configuration beside the history, opaque here. */
+#include "store/store.h"
 #include "store/store_private.h"
 
 static const char key[] = "rules";

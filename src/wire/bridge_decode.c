@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/limits.h"
+#include "json/json_reader.h"
 #include "json/json_writer.h"
 #include "wire/worker_decode.h"
 

@@ -1,9 +1,11 @@
 /* bridge_decode: what the predecessor's tabs say on /ws/chat and /ws/embed, see "The predecessor's
  * sockets" in docs/protocol.md. Judges form; whose request it is, is the gateway's to judge. */
 #pragma once
-#include "base/text.h"
 #include "json/json_span.h"
 #include "wire/json_fields.h"
+
+struct json;
+struct text;
 
 enum bridge_said {
 	BRIDGE_NOTHING, /* none of these: passed over */

@@ -1,6 +1,8 @@
 /* client_decode: what the broker says in a session, as a plain struct. Keeps no state. Called by
  * libbaton and by tests. */
 #include "wire/client_decode.h"
+#include "base/err.h"
+#include "json/json_reader.h"
 
 #include <math.h>
 #include <string.h>

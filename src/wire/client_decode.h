@@ -1,6 +1,7 @@
 /* client_decode: the session protocol on the client's side, incoming: one message of the broker as
  * a plain struct. Used by libbaton and by tests. */
 #pragma once
+#include "base/limits.h"
 #include "core/types.h"
 #include "wire/json_fields.h"
 

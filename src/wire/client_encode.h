@@ -3,8 +3,9 @@
 #pragma once
 #include <sys/types.h>
 
-#include "base/text.h"
 #include "core/event.h"
+
+struct text;
 
 struct client_hello {
 	const char *name;   /* 1..LIMIT_ID_BYTES */

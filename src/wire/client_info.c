@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "json/json_reader.h"
 #include "json/json_writer.h"
+#include "wire/json_fields.h"
 
 static int text_field(struct parsed *parsed, const char *field,
 		      char ret[CLIENT_INFO_TEXT_BYTES + 1])

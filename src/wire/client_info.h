@@ -1,8 +1,11 @@
 /* client_info: what a client says of itself for people: which page it is, whether anybody looks at
  * it, which adapter it has. Nothing is decided by it. */
 #pragma once
-#include "base/text.h"
-#include "wire/json_fields.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct parsed;
+struct text;
 
 enum {
 	CLIENT_INFO_TEXT_BYTES = 128,

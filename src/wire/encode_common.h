@@ -2,7 +2,11 @@
  * rows share. Each adds fields to an open object, or one value. */
 #pragma once
 #include "core/event.h"
-#include "wire/session_encode.h"
+#include "core/send.h"
+
+struct core_config;
+struct encode_context;
+struct text;
 
 /* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
 void encode_gpus(struct text *out, uint32_t mask, const struct core_config *config);

@@ -1,8 +1,12 @@
 /* event_encode: what happened, as the JSON of /v1/gpu/events and as the tail of a log line. Never a
  * token: traces carry none. Called by the server for each EFFECT_TRACE. */
 #include "wire/event_encode.h"
+#include "core/config.h"
+#include "core/trace.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"
+#include "wire/sight.h"
+#include "wire/told.h"
 
 void event_encode(struct text *out, const struct trace_effect *trace, uint64_t id,
 		  struct wall_ms wall, const struct core_config *config, const struct sight *sight)

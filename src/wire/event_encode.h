@@ -1,10 +1,14 @@
 /* event_encode: what happened, as JSON and as the tail of a log line. Never a token: traces carry
  * none. */
 #pragma once
-#include "core/trace.h"
-#include "core/view.h"
-#include "wire/sight.h"
-#include "wire/told.h"
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct core_config;
+struct sight;
+struct text;
+struct trace_effect;
 
 /* A trace: as the JSON object of /v1/gpu/events (`id` counts events), and as the tail of a
  * log line: `held lease=7 client="x" ..`. */

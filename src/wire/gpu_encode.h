@@ -1,9 +1,12 @@
 /* gpu_encode: what a probe read of a GPU, for people and programs: JSON of status, Prometheus text.
  * An unknown figure is null, or absent; it is never zero. */
 #pragma once
+#include <stddef.h>
+
 #include "base/limits.h"
 #include "base/mono.h"
-#include "base/text.h"
+
+struct text;
 
 struct gpu_process_row {
 	int64_t pid;      /* 0: not known */

@@ -3,8 +3,11 @@
 #include "wire/history_encode.h"
 #include <assert.h>
 
+#include "core/record.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"
+#include "wire/sight.h"
+#include "wire/told.h"
 
 static void add_time(struct text *out, const char *key, struct wall_ms wall)
 {

@@ -1,8 +1,12 @@
 /* history_encode: a row of the journal's history as JSON. */
 #pragma once
-#include "core/record.h"
-#include "wire/sight.h"
-#include "wire/told.h"
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct record;
+struct sight;
+struct text;
 
 /* A row of the journal's history as one object: an ended claim, or an operator's act. */
 void history_encode_row(struct text *out, uint64_t row, const struct record *record,

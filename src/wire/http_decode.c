@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "core/binding.h"
+#include "core/config.h"
+#include "json/json_reader.h"
 #include "wire/display_name.h"
+#include "wire/json_fields.h"
 
 enum {
 	MIB = 1024 * 1024,

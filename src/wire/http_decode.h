@@ -3,7 +3,10 @@
  * adds conn, now, wall, random, and for acquire binding and browser. */
 #pragma once
 #include "core/event.h"
-#include "wire/json_fields.h"
+
+struct core_config;
+struct json;
+struct parsed;
 
 /* The class of a client that names none comes from the first rule whose glob matches its id. */
 struct class_rule {

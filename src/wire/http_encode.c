@@ -2,6 +2,7 @@
  * knows no connection. Called by the server when it carries out EFFECT_SEND, and for refusals. */
 #include "wire/http_encode.h"
 
+#include "base/err.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"
 #include "wire/session_encode.h"

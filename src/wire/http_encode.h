@@ -2,7 +2,10 @@
  * predecessor's keys (`status`, `msg`) stand beside {error:{code, message, retry_after_s?}}. */
 #pragma once
 #include "wire/route.h"
-#include "wire/session_encode.h"
+
+struct encode_context;
+struct send_effect;
+struct text;
 
 struct http_answer {
 	int status;

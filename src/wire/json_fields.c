@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/limits.h"
+#include "json/json_reader.h"
 #include "wire/display_name.h"
 
 __attribute__((format(printf, 3, 4))) static int fail(struct parsed *parsed, int err,

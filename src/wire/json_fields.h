@@ -2,10 +2,9 @@
  * with errors in words for the client: where in the text, or which field and what was expected.
  * Fields that nobody asks for are ignored. */
 #pragma once
-#include "base/err.h"
-#include "base/limits.h"
 #include "base/token.h"
-#include "json/json_reader.h"
+
+struct json;
 
 enum { PARSED_DETAIL_BYTES = 200 };
 

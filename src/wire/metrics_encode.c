@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "base/histogram.h"
+#include "base/text.h"
+#include "core/config.h"
 #include "wire/metrics_encode.h"
 
 static void add_escaped(struct text *out, const char *value, bool in_label)

@@ -1,9 +1,9 @@
 /* metrics_encode: counters and GPUs as Prometheus text. Keeps no counter itself. */
 #pragma once
-#include "base/text.h"
 #include "core/view.h"
 
 struct histogram;
+struct text;
 
 /* Prometheus text. `label` may be NULL. */
 void metrics_encode_head(struct text *out, const char *name, const char *type, const char *help);

@@ -3,6 +3,7 @@
 #include "wire/monitoring_encode.h"
 
 #include "json/json_writer.h"
+#include "wire/client_info.h"
 
 void encode_clients_begin(struct text *out)
 {

@@ -3,7 +3,9 @@
  * too long. */
 #pragma once
 #include "core/types.h"
-#include "wire/client_info.h"
+
+struct client_info;
+struct text;
 
 struct client_row {
 	uint64_t session;

@@ -5,7 +5,10 @@
 
 #include <string.h>
 
+#include "base/err.h"
+#include "json/json_reader.h"
 #include "wire/encode_common.h"
+#include "wire/http_decode.h"
 
 enum {
 	MIB = 1024 * 1024,

@@ -3,8 +3,11 @@
  * in client_encode.h and client_decode.h. docs/protocol.md has every field. */
 #pragma once
 #include "core/event.h"
+#include "core/record.h"
 #include "wire/client_info.h"
-#include "wire/http_decode.h"
+#include "wire/json_fields.h"
+
+struct wire_context;
 
 enum {
 	PROTOCOL_VERSION = 1,

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/config.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"
 #include "wire/session_decode.h"

@@ -1,9 +1,12 @@
 /* session_encode: what the core sends to a session, as the text of the session protocol. Asks
  * nothing of the core: all that a message says besides its effect comes in as an argument. */
 #pragma once
-#include "core/send.h"
 #include "core/view.h"
 #include "wire/told.h"
+
+struct core_config;
+struct send_effect;
+struct text;
 
 enum { AHEAD_NAMES_MAX = 8 };
 

@@ -8,8 +8,12 @@
 #include <string.h>
 
 #include "core/binding.h"
+#include "core/config.h"
+#include "core/record.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"
+#include "wire/gpu_encode.h"
+#include "wire/sight.h"
 #include "wire/wait_reason.h"
 
 enum { MIB = 1024 * 1024, SEEN_MIN = 64 };

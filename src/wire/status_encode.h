@@ -3,9 +3,12 @@
  * as arguments. */
 #pragma once
 #include "core/view.h"
-#include "wire/gpu_encode.h"
-#include "wire/sight.h"
 #include "wire/told.h"
+
+struct core_config;
+struct gpu_figures;
+struct sight;
+struct text;
 
 /* The parts of status in their order. */
 enum status_part {

@@ -2,8 +2,9 @@
  * first what such waits were like, then what is promised. Used inside wire and by the code that
  * fills it in. */
 #pragma once
-#include "base/text.h"
 #include "core/view.h"
+
+struct text;
 
 /* 2026-11-23T15:04:05.678Z */
 void encode_time(struct text *out, struct wall_ms wall);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/config.h"
 #include "json/json_writer.h"
+#include "wire/told.h"
 
 enum { SHORT_NAME_BYTES = 48, IDLE_SAID_MS = 60 * 1000 };
 

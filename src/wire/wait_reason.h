@@ -1,8 +1,13 @@
 /* wait_reason: why a claim waits, in words: the sentences of WHY_TABLE with their fields filled,
  * for status, `queued` and `baton why`. Decides nothing about waiting. */
 #pragma once
-#include "core/view.h"
-#include "wire/told.h"
+#include <stdint.h>
+
+struct core_config;
+struct estimate;
+struct text;
+struct told;
+struct why;
 
 /* The sentence of WHY_TABLE with its fields filled. */
 void encode_why_text(struct text *out, const struct why *why, const char *holder_name,

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
+#include "base/err.h"
 #include "base/limits.h"
+#include "json/json_reader.h"
 
 enum { VRAM_MB_MAX = 16 * 1024 * 1024, TOKEN_TEXT_BYTES_MAX = 256 };
 

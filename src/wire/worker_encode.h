@@ -1,7 +1,8 @@
 /* worker_encode: what workers hear, see protocol/gateway. */
 #pragma once
-#include "base/text.h"
 #include "core/types.h"
+
+struct text;
 
 enum { WORKER_WINDOW_BYTES = 256 * 1024, WORKER_PING_MS = 5000 };
 

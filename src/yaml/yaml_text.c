@@ -1,5 +1,6 @@
 /* yaml_text: see yaml_text.h. libyaml's emitter writes no comments, so it is of no use here. */
 #include "yaml/yaml_text.h"
+#include "base/buf.h"
 
 #include <stdarg.h>
 #include <stdint.h>

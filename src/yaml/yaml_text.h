@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
+struct buf;
 
 __attribute__((format(printf, 2, 3))) void yaml_put(struct buf *out, const char *format, ...);
 

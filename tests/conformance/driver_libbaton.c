@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/mono.h"
 #include "baton/baton.h"
 #include "client/world.h"
 

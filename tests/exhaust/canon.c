@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "base/buf.h"
+#include "core/event.h"
 #include "core/export.h"
 #include "core/state.h"
 #include "set.h"

@@ -1,6 +1,8 @@
 /* scene: a small world as a row of a table: who is there, what each may do, what may break. */
 #pragma once
+#include "core/config.h"
 #include "core/core.h"
+#include "core/types.h"
 
 enum { CAST_MAX = 3, CONFIGS_MAX = 2 };
 

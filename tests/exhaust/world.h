@@ -2,7 +2,12 @@
  * they were told. It lies in the arena whole. What may happen next is a list of choices; each takes
  * the world to another state, and always to the same one. */
 #pragma once
+#include "core/config.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
+#include "core/record.h"
+#include "core/send.h"
 #include "core/view.h"
 #include "scene.h"
 

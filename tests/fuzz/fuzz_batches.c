@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/record.h"
 #include "store/batches.h"
 #include "store/codec.h"
 #include "store/crc32.h"

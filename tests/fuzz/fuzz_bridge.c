@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "gateway/bridge_answer.h"
+#include "json/json_reader.h"
 #include "wire/bridge_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

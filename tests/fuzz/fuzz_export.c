@@ -4,7 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/hash.h"
+#include "core/core.h"
 #include "core/export.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

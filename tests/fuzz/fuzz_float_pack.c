@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "gateway/float_pack.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

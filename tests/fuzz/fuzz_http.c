@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "http/fault.h"
 #include "http/request_parser.h"
 #include "http/syntax.h"
 #include "net/http.h"

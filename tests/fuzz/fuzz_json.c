@@ -4,10 +4,13 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/text.h"
+#include "core/config.h"
 #include "json/json_writer.h"
 #include "wire/display_name.h"
 #include "wire/http_decode.h"
+#include "wire/json_fields.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "core/record.h"
 #include "store/codec.h"
 #include "store/crc32.h"
 

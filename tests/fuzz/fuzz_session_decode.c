@@ -4,8 +4,12 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "core/config.h"
 #include "wire/client_decode.h"
 #include "wire/display_name.h"
+#include "wire/http_decode.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
 

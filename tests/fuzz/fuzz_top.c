@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/top/top_model.h"
+#include "cli/top/top_ui.h"
 #include "cli/top/top_view.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

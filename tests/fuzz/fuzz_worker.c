@@ -8,12 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/log.h"
 #include "gateway/bridge_answer.h"
 #include "gateway/call.h"
+#include "gateway/catalog.h"
+#include "gateway/model.h"
 #include "gateway/residence.h"
 #include "gateway/worker.h"
+#include "http/field.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "net/upstream.h"
+#include "wire/worker_decode.h"
+#include "wire/worker_encode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,11 @@
 /* broker: the simulated daemon around the real core. Steps what arrived, commits, and only then
  * sends; crashes, stalls and restarts. */
 #pragma once
+#include "core/config.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
+#include "core/record.h"
 #include "core/view.h"
 #include "envelope.h"
 #include "twin.h"

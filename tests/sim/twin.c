@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "core/export.h"
 #include "store/codec.h"
 #include "world.h"

@@ -2,6 +2,7 @@
  * the old one gets the same events for a while, and must answer with the same effects. */
 #pragma once
 #include "core/core.h"
+#include "core/effect.h"
 
 struct world;
 

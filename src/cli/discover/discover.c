@@ -7,6 +7,7 @@
 
 #include "cli/clean_text.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/discover/recognise.h"
 
 enum { ASK_MS = 1500, PORTS_MAX = 32, MODELS_SHOWN = 6, NAME_BYTES = 128, LABEL_BYTES = 32 };

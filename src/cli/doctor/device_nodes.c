@@ -1,5 +1,6 @@
 /* device_nodes: see device_nodes.h. Opens none of them: that may wake a card. */
 #include "cli/doctor/device_nodes.h"
+#include "cli/doctor/check.h"
 
 #include <dirent.h>
 #include <fnmatch.h>

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdbool.h>
 
-#include "cli/doctor/check.h"
+struct doctor;
 
 /* `path` as the system names it, `full` below the doctor's root. */
 typedef void device_nodes_fn(void *ctx, const char *path, const char *full);

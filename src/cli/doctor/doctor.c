@@ -14,6 +14,7 @@
 #include "cli/clean_text.h"
 #include "cli/cli.h"
 #include "cli/clock.h"
+#include "cli/command.h"
 #include "cli/doctor/check.h"
 #include "cli/text_table.h"
 

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/mcp/mcp_message.h"
 #include "cli/mcp/mcp_output.h"
 #include "cli/mcp/mcp_tools.h"

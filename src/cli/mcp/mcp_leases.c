@@ -8,6 +8,7 @@
 #include "cli/clock.h"
 #include "cli/mcp/mcp_output.h"
 #include "cli/mcp/mcp_words.h"
+#include <baton/baton.h>
 
 enum { STOP_MARGIN_MS = 250 }; /* so long before the broker would kill us */
 

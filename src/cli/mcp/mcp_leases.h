@@ -3,8 +3,12 @@
  * given back when the client says so, at the latest just before the broker would kill us. */
 #pragma once
 #include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "baton/baton.h"
+struct baton;
+struct baton_claim;
+struct baton_request;
 
 enum { MCP_LEASES_KEPT = 64, MCP_WORDS_BYTES = 160 };
 

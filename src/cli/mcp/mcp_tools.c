@@ -13,6 +13,8 @@
 #include "cli/mcp/mcp_args.h"
 #include "cli/mcp/mcp_output.h"
 #include "cli/status_view.h"
+#include "cli/text_table.h"
+#include <baton/baton.h>
 
 enum { GRACE_MS = 20 * 1000 }; /* an agent looks seldom: as long as brokers give */
 

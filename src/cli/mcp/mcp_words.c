@@ -6,6 +6,7 @@
 
 #include "cli/lease_env.h"
 #include "cli/mcp/mcp_output.h"
+#include <baton/baton.h>
 
 const char mcp_words_instructions[] =
 	"Baton shares this machine's GPUs. Call lease_acquire before running anything that uses a "

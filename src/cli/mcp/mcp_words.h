@@ -2,7 +2,7 @@
 #pragma once
 #include <jansson.h>
 
-#include "baton/baton.h"
+struct baton_lease;
 
 void mcp_words_granted(json_t *call, const struct baton_lease *lease);
 /* A code of libbaton, with the broker's own words or "". */

@@ -5,11 +5,16 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/http_client.h"
 #include "cli/run/attach_check.h"
 #include "cli/run/run_hold.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_state.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
+#include <baton/baton.h>
 
 enum { ANCESTORS_MAX = 64 };
 

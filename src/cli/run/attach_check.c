@@ -15,8 +15,8 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/regular_file.h"
+#include "cli/cli.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
 #include "process/proc.h"

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdint.h>
 
-#include "cli/command.h"
+struct command;
 
 struct attach_target {
 	int64_t pid;

@@ -13,6 +13,7 @@
 #include "cli/run/checkpoint_status.h"
 #include "cli/units.h"
 #include "process/cgroup_memory.h"
+#include "process/cuda_api.h"
 #include "process/cuda_facts.h"
 #include "process/proc.h"
 

@@ -6,8 +6,9 @@
 #include <stdint.h>
 
 #include "process/checkpoint.h"
-#include "process/cuda_api.h"
 #include "process/process_tree.h"
+
+struct cuda_api;
 
 enum checkpoint_work {
 	CHECKPOINT_PROBE, /* is there a driver that can? */

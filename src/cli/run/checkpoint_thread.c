@@ -1,5 +1,6 @@
 /* checkpoint_thread: thread and owner share the struct; whoever of the two is last frees it. */
 #include "cli/run/checkpoint_thread.h"
+#include "cli/run/checkpoint_task.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,8 +1,9 @@
 /* checkpoint_thread: a checkpoint_task in a thread of its own, which may be left behind: nothing
  * waits for a driver that hangs. */
 #pragma once
-#include "cli/run/checkpoint_task.h"
+#include <stdbool.h>
 
+struct checkpoint_task;
 struct checkpoint_thread;
 
 /* Copies the task, and takes its tree. NULL: no thread. */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/run/terminal.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
 #include "process/process_tree.h"

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "cli/run/terminal.h"
-#include "process/process_tree.h"
+struct process_tree;
+struct terminal;
 
 struct child {
 	pid_t pid;         /* 0: not started */

@@ -2,6 +2,7 @@
  * their cgroup if there is one, and the keeper beside them. Reports when the last of it is gone. */
 #pragma once
 #include "cli/run/child.h"
+#include "cli/run/terminal.h"
 #include "cli/run/watchdog.h"
 #include "process/cgroup_divide.h"
 #include "process/job_cgroup.h"

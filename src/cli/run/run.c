@@ -6,11 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/run/run_command.h"
 #include "cli/run/run_env.h"
+#include "cli/run/run_hold.h"
 #include "cli/run/run_inside.h"
+#include "cli/run/run_options.h"
 #include "cli/run/run_scope.h"
+#include "cli/run/run_state.h"
 #include "process/spawn.h"
+#include <baton/baton.h>
 
 /* Refuses at once what would only fail after hours in the queue. */
 static int check_command(const struct run *run)

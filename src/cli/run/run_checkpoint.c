@@ -9,6 +9,8 @@
 #include "cli/clock.h"
 #include "cli/run/checkpoint_thread.h"
 #include "cli/run/run_lease.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_state.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
 #include "process/cuda_facts.h"

@@ -1,7 +1,11 @@
 /* run_checkpoint: `--on-yield checkpoint`: CUDA's driver moves the job off the GPU, its lease is
  * given back with all memory, and it is put back where it was when it has a lease again. */
 #pragma once
-#include "cli/run/run_state.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct baton_lease;
+struct run;
 
 /* Before anything else: returns -1 when it can be done here, else the exit status, and why not was
  * said. */

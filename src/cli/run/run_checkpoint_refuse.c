@@ -5,9 +5,12 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
 #include "cli/run/checkpoint_status.h"
 #include "cli/run/checkpoint_thread.h"
 #include "cli/run/run_checkpoint.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_state.h"
 #include "process/cuda_facts.h"
 #include "process/proc.h"
 

@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/field.h"
 #include "cli/http_client.h"
-#include "cli/process_words.h"
+#include "cli/run/run_state.h"
 #include "process/container.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum { CONTAINERS_MAX = 32, CGROUP_TEXT_BYTES = 4096, ENVIRON_BYTES = 64 * 1024 };
 

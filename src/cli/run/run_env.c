@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "cli/lease_env.h"
+#include "cli/run/run_progress.h"
+#include <baton/baton.h>
 
 static bool had_cuda, by_index, warned;
 

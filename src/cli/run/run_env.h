@@ -1,7 +1,8 @@
 /* run_env: what the command of `baton run` finds in its environment. */
 #pragma once
-#include "baton/baton.h"
-#include "cli/run/run_progress.h"
+
+struct baton_lease;
+struct run_progress;
 
 /* Before the first lease. `ids`: "uuid" or "index"; NULL: what this command understands. */
 void run_env_init(const char *ids, char *const *argv);

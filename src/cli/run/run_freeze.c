@@ -4,6 +4,7 @@
 
 #include "cli/clock.h"
 #include "cli/run/run_lease.h"
+#include "cli/run/run_state.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
 

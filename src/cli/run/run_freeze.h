@@ -1,7 +1,9 @@
 /* run_freeze: `--on-yield freeze`: the job is frozen where it is, its turn given back, its memory
  * kept, and it goes on when the turn is there again. */
 #pragma once
-#include "cli/run/run_state.h"
+#include <stdint.h>
+
+struct run;
 
 /* Begins to freeze the job, which is to be done in `grace_ms`. */
 void run_freeze(struct run *run, int64_t grace_ms);

@@ -12,6 +12,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/clock.h"
 #include "cli/http_client.h"
 #include "cli/reach.h"
@@ -21,8 +22,10 @@
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_limit.h"
+#include "cli/run/run_options.h"
 #include "cli/run/run_refuse.h"
 #include "cli/run/run_signals.h"
+#include "cli/run/run_state.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
 

@@ -1,6 +1,9 @@
 /* run_hold: one job under one lease, from the broker's welcome to the job's last process. */
 #pragma once
-#include "cli/run/run_state.h"
+
+struct command;
+struct run;
+struct run_options;
 
 /* `options` and `argv` are borrowed; argv[0] is what the job is called. */
 void run_begin(struct run *run, const struct command *command, const struct run_options *options,

@@ -1,6 +1,10 @@
 /* run_lease: the claim of `baton run`: asked for, granted, asked back, taken. */
 #pragma once
-#include "cli/run/run_state.h"
+#include <baton/baton.h>
+
+struct baton;
+struct run;
+struct run_options;
 
 /* Asks for a lease; the handlers do the rest. 0 or the exit status, then it was said why. */
 int run_lease_ask(struct run *run);

@@ -8,10 +8,14 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "cli/cli.h"
 #include "cli/field.h"
 #include "cli/http_client.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_state.h"
 #include "cli/units.h"
 #include "process/cgroup_limit.h"
+#include <baton/baton.h>
 
 enum { WORDS_BYTES = 768, BYTES_PER_MIB = 1024 * 1024 };
 

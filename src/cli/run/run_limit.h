@@ -1,6 +1,8 @@
 /* run_limit: `--limit`: the driver holds the job to what --vram says, while it has its lease. */
 #pragma once
-#include "cli/run/run_state.h"
+
+struct baton_lease;
+struct run;
 
 /* Before anything else: -1, or the exit status, and why not was said. */
 int run_limit_refuse(const struct run *run);

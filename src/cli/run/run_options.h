@@ -1,7 +1,6 @@
 /* run_options: the options of `baton run`. Times in ms, -1: not given. */
 #pragma once
-#include "baton/baton.h"
-#include "cli/cli.h"
+#include "cli/command.h"
 
 struct run_options {
 	const char *name, *lease_class, *gpu, *label;

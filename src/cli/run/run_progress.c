@@ -10,7 +10,7 @@
 
 #include "cli/clean_text.h"
 #include "cli/text_table.h"
-#include "cli/units.h"
+#include <baton/baton.h>
 
 enum { PATIENCE_MS = 20, SAID_BYTES = 4096 };
 

@@ -3,7 +3,7 @@
 #pragma once
 #include <stdbool.h>
 
-#include "baton/baton.h"
+struct baton_place;
 
 struct run_progress {
 	bool quiet, is_tty, line_open;

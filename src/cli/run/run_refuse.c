@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "baton/baton.h"
+#include "cli/cli.h"
 
 static uid_t owner_of(const char *path, bool *ret_known)
 {

@@ -1,7 +1,8 @@
 /* run_refuse: explains why `baton run` was refused before it queued. Each returns the exit status.
  */
 #pragma once
-#include "cli/cli.h"
+
+struct command;
 
 /* The socket's path is too long. */
 int run_refuse_path(const struct command *command);

@@ -10,6 +10,7 @@
 #include "cli/run/run_freeze.h"
 #include "cli/run/run_lease.h"
 #include "cli/run/run_sender.h"
+#include "cli/run/run_state.h"
 #include "cli/run/run_stop.h"
 
 enum { ANSWER_MS = 500 };

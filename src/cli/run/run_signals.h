@@ -1,7 +1,8 @@
 /* run_signals: signals sent to `baton run`, and job control: it stops and goes on with its command,
  * as a shell expects of a job. */
 #pragma once
-#include "cli/run/run_state.h"
+
+struct run;
 
 /* Catches what is passed on. Returns a signalfd, or -1. */
 int run_signals_catch(struct run *run);

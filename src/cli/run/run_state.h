@@ -7,12 +7,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "baton/baton.h"
 #include "cli/desktop_notice.h"
 #include "cli/run/checkpoint_task.h"
 #include "cli/run/job.h"
-#include "cli/run/run_options.h"
 #include "cli/run/run_progress.h"
+
+struct baton;
+struct baton_claim;
+struct checkpoint_thread;
+struct command;
+struct run_options;
 
 enum run_phase {
 	RUN_WAITING,

@@ -6,6 +6,8 @@
 #include "cli/clock.h"
 #include "cli/run/run_checkpoint.h"
 #include "cli/run/run_freeze.h"
+#include "cli/run/run_options.h"
+#include "cli/run/run_state.h"
 #include "cli/units.h"
 
 enum {

@@ -1,6 +1,8 @@
 /* run_stop: how the job of `baton run` is made to end: SIGTERM, the grace, SIGKILL. */
 #pragma once
-#include "cli/run/run_state.h"
+#include <stdint.h>
+
+struct run;
 
 /* The declared grace, else the usual one. */
 int64_t run_own_grace_ms(const struct run *run);

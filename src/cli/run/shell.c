@@ -7,8 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cli/cli.h"
 #include "cli/run/run_command.h"
+#include "cli/run/run_hold.h"
+#include "cli/run/run_options.h"
 #include "cli/run/run_scope.h"
+#include "cli/run/run_state.h"
+#include <baton/baton.h>
 
 enum { WORDS_MAX = 6, FD_PATH_BYTES = 32 };
 

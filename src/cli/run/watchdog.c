@@ -19,8 +19,13 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cli/run/terminal.h"
+#include "process/cgroup_divide.h"
+#include "process/job_cgroup.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
+#include "process/process_tree.h"
 #include "process/run_mark.h"
 
 enum {

@@ -3,10 +3,10 @@
 #pragma once
 #include <sys/types.h>
 
-#include "cli/run/terminal.h"
-#include "process/cgroup_divide.h"
-#include "process/job_cgroup.h"
-#include "process/process_tree.h"
+struct cgroup_divide;
+struct job_cgroup;
+struct process;
+struct terminal;
 
 enum { WATCHDOG_RANDOM_BYTES = 16 };
 

@@ -1,6 +1,7 @@
 /* glyphs: characters only; which numbers they stand for is gpu_panel's and timeline's. */
 #include "cli/top/glyphs.h"
 
+#include "base/buf.h"
 #include "cli/text_table.h"
 
 static double at_least_zero(double value)

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/buf.h"
+struct buf;
 
 /* MiB; negative: unknown. */
 struct glyphs_memory {

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "cli/clean_text.h"
 #include "cli/field.h"
+#include "cli/text_table.h"
 #include "cli/top/glyphs.h"
 #include "cli/units.h"
 

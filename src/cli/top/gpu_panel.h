@@ -1,7 +1,8 @@
 /* gpu_panel: what one GPU does, in a line or two, and a third when it cannot be measured. Pure. */
 #pragma once
-#include "cli/text_table.h"
 #include "cli/top/top_model.h"
+
+struct text_table;
 
 struct gpu_panel {
 	const struct top_model *model;

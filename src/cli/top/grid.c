@@ -1,5 +1,6 @@
 /* grid: knows neither JSON nor the terminal. */
 #include "cli/top/grid.h"
+#include "base/buf.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "cli/text_table.h"
+
+struct buf;
 
 enum { GRID_COLUMNS_MAX = 12, GRID_DEFAULT_ORDER = -1 };
 

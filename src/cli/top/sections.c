@@ -10,6 +10,8 @@
 #include "cli/clean_text.h"
 #include "cli/field.h"
 #include "cli/process_words.h"
+#include "cli/top/grid.h"
+#include "cli/top/top_model.h"
 #include "cli/units.h"
 
 enum { TEXT_BYTES = CLAIM_WORDS_BYTES };

@@ -1,8 +1,13 @@
 /* sections: the lists of `top` as grids: who holds, who waits, which processes use the GPUs. Pure.
  */
 #pragma once
-#include "cli/top/grid.h"
-#include "cli/top/top_model.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct grid;
+struct grid_column;
+struct top_model;
 
 enum top_section { TOP_HOLDERS, TOP_QUEUE, TOP_PROCESSES, TOP_TIMELINE, TOP_SECTION_COUNT };
 

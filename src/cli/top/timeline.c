@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/buf.h"
 #include "cli/field.h"
 #include "cli/text_table.h"
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buf.h"
+struct buf;
 
 enum {
 	TIMELINE_KEPT_MS = 3600 * 1000, /* what ended before is forgotten */

@@ -12,11 +12,15 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "cli/cli.h"
 #include "cli/clock.h"
+#include "cli/command.h"
 #include "cli/http_client.h"
 #include "cli/output.h"
 #include "cli/screen.h"
 #include "cli/top/feed.h"
+#include "cli/top/top_model.h"
+#include "cli/top/top_ui.h"
 #include "cli/top/top_view.h"
 #include "cli/units.h"
 

@@ -8,6 +8,7 @@
 
 #include "cli/clean_text.h"
 #include "cli/field.h"
+#include "cli/top/top_model.h"
 
 enum { KEY_ESCAPE = 27, KEY_RUBOUT = 127, PAGE_ROWS = 10 };
 

@@ -1,6 +1,10 @@
 /* top_ui: what the user of `top` chose: list, row, order, filter, columns. Pure. */
 #pragma once
+#include "cli/top/grid.h"
 #include "cli/top/sections.h"
+#include "cli/top/timeline.h"
+
+struct top_model;
 
 enum { TOP_FILTER_BYTES = 64, TOP_SPANS = 3 };
 

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "cli/clean_text.h"
 #include "cli/field.h"
 #include "cli/top/gpu_panel.h"
+#include "cli/top/top_ui.h"
 #include "cli/units.h"
 
 enum {

@@ -1,7 +1,11 @@
 /* top_view: the whole screen of `top` as lines of text. Pure, so that tests compare screens. */
 #pragma once
-#include "cli/text_table.h"
-#include "cli/top/top_ui.h"
+#include "cli/top/sections.h"
+
+struct text_table;
+struct top_lists;
+struct top_model;
+struct top_ui;
 
 /* Writes at most `height` lines of at most `width` columns, the last one the foot; both 0: no
  * limit, and no foot, for --once. Moves the lists so that chosen rows are seen. */

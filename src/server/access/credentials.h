@@ -1,7 +1,8 @@
 /* credentials: the install token and the admin token in the state folder, and the keys of pages. */
 #pragma once
+#include <stddef.h>
+
 #include "base/mono.h"
-#include "core/types.h"
 
 enum {
 	SECRET_HEX_BYTES = 64 + 1, /* 256 bits */

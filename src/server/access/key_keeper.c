@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "config/options.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 
 enum { KEEP_EVERY_MS = 3600 * 1000 };
 

@@ -1,10 +1,12 @@
 /* key_keeper: the made keys and the file that they are kept in: what the policy lets in follows
  * what there is. */
 #pragma once
-#include "base/log.h"
-#include "config/options.h"
-#include "server/access/access_setup.h"
 #include "server/access/api_keys.h"
+
+struct access_setup;
+struct key_ring;
+struct log;
+struct paths;
 
 /* All is borrowed. */
 struct key_keeper {

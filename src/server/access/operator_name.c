@@ -1,5 +1,6 @@
 /* operator_name: see operator_name.h. The kernel's word counts more than what a client shows. */
 #include "server/access/operator_name.h"
+#include "net/net.h"
 
 #include <inttypes.h>
 #include <stdio.h>

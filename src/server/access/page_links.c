@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "base/text.h"
 #include "net/loop.h"
+#include "server/access/credentials.h"
+#include "server/random_pool.h"
 
 void page_links_write(const struct page_links *links, struct text *out)
 {

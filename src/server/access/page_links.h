@@ -1,8 +1,9 @@
 /* page_links: the links that sign a browser in, once each. */
 #pragma once
-#include "base/text.h"
-#include "server/access/credentials.h"
-#include "server/random_pool.h"
+
+struct page_keys;
+struct random_pool;
+struct text;
 
 /* All is borrowed. */
 struct page_links {

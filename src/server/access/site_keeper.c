@@ -3,7 +3,9 @@
 
 #include <stdio.h>
 
-#include "base/err.h"
+#include "base/log.h"
+#include "config/options.h"
+#include "server/access/access_setup.h"
 
 enum { KEEP_EVERY_MS = 3600 * 1000 };
 

@@ -1,10 +1,11 @@
 /* site_keeper: sites and the file that they are kept in: what the policy counts follows what is
  * allowed. */
 #pragma once
-#include "base/log.h"
-#include "config/options.h"
-#include "server/access/access_setup.h"
 #include "server/access/sites.h"
+
+struct access_setup;
+struct log;
+struct paths;
 
 /* All is borrowed. */
 struct site_keeper {

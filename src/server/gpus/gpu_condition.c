@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum { DESCRIPTORS_MAX = 256 };
 

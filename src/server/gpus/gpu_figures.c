@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/view.h"
 #include "gpu/dmem.h"
 #include "server/gpus/gpu_sampler.h"
 

@@ -1,6 +1,8 @@
 /* gpu_foreign: see gpu_foreign.h. The core sees requests that the broker forwards for somebody:
  * they hold for as long as their connection, which here is the process. */
 #include "server/gpus/gpu_foreign.h"
+#include "server/event_queue.h"
+#include "wire/gpu_encode.h"
 
 #include <inttypes.h>
 #include <stdio.h>

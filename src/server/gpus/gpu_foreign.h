@@ -2,8 +2,10 @@
  * each is granted a turn for as long as the driver lists it, so that a replay has it, too. A lease
  * of this kind is a record: nobody is told, signalled or stopped for it. */
 #pragma once
-#include "server/event_queue.h"
-#include "wire/gpu_encode.h"
+#include "base/mono.h"
+
+struct event_queue;
+struct gpu_figures;
 
 enum {
 	FOREIGN_MAX = 256,  /* at once */

@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "core/view.h"
 #include "process/pidfd.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum {
 	ROUNDS_KEPT = 3, /* unnamed for longer, it is forgotten */

@@ -3,9 +3,12 @@
  * a later one with the same number is never taken for it. No signal is ever sent from here. */
 #pragma once
 #include "base/hash.h"
-#include "core/view.h"
+#include "base/limits.h"
+#include "core/record.h"
 #include "process/container.h"
 #include "server/gpus/gpu_condition.h"
+
+struct core;
 
 enum {
 	OWNER_ANCESTORS_MAX = 12,

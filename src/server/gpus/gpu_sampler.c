@@ -12,7 +12,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "core/view.h"
+#include "gpu/source.h"
 #include "net/loop.h"
+#include "server/event_queue.h"
 
 static const ino_t initial_pid_namespace = 0xEFFFFFFC; /* its inode, fixed by the kernel */
 

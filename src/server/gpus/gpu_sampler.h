@@ -1,12 +1,16 @@
 /* gpu_sampler: finds the machine's GPUs, and turns what the probes read into events of the core, as
  * pidfds do for processes. Drivers are asked only while somebody holds, waits or watches. */
 #pragma once
-#include "server/event_queue.h"
 #include "server/gpus/gpu_board.h"
 #include "server/gpus/gpu_foreign.h"
 #include "server/gpus/gpu_owners.h"
 #include "server/gpus/gpu_rows.h"
 
+struct core;
+struct event_queue;
+struct gpu_paths;
+struct gpu_probe;
+struct log;
 struct loop;
 struct loop_watch;
 

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
+#include "base/err.h"
+#include "config/options.h"
 #include "json/json_writer.h"
+#include "server/reload.h"
+#include "server/respond.h"
 
 static void add_words(struct text *out, const char *key, const char *words)
 {

@@ -1,6 +1,7 @@
 /* config_route: reading the configuration again over HTTP. */
 #pragma once
-#include "server/reload.h"
-#include "server/respond.h"
+
+struct reload;
+struct request_context;
 
 void route_reload(struct reload *reload, const struct request_context *context);

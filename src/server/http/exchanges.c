@@ -5,8 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "core/view.h"
+#include "net/http.h"
+#include "server/access/access_setup.h"
 #include "server/access/operator_name.h"
+#include "server/broker.h"
+#include "server/endpoint_ops.h"
 #include "server/http/lock_request.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_decode.h"
+#include "wire/http_encode.h"
 
 static struct endpoint *park_request(struct exchanges *exchanges,
 				     const struct request_context *context, enum endpoint_kind kind)

@@ -1,13 +1,14 @@
 /* exchanges: requests that become one event and wait for the effect that answers them: lock,
  * unlock, renew, and the operators' acts; and what a session says beside its connection. */
 #pragma once
-#include "server/access/access_setup.h"
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/monitor/position_updates.h"
-#include "server/respond.h"
-#include "server/run_state.h"
-#include "wire/http_decode.h"
+
+struct access_setup;
+struct broker;
+struct endpoints;
+struct position_updates;
+struct request_context;
+struct run_state;
+struct wire_context;
 
 /* All is borrowed. */
 struct exchanges {

@@ -4,9 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "json/json_writer.h"
+#include "net/http.h"
+#include "server/broker.h"
 #include "server/http/monitoring_routes.h"
+#include "server/monitor/monitor.h"
+#include "server/respond.h"
+#include "store/store.h"
 #include "wire/history_encode.h"
+#include "wire/sight.h"
 
 enum { ROWS_SHOWN = 100, ROWS_SHOWN_MAX = 1000, ROWS_READ_MAX = 2000 };
 

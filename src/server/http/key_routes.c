@@ -5,8 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "json/json_reader.h"
 #include "json/json_writer.h"
+#include "net/http.h"
+#include "server/access/key_keeper.h"
 #include "server/access/operator_name.h"
+#include "server/broker.h"
+#include "server/reload.h"
+#include "server/respond.h"
 #include "wire/json_fields.h"
 #include "wire/told.h"
 

@@ -1,8 +1,10 @@
 /* key_routes: the operator makes keys for programs, sees them, and ends them. */
 #pragma once
-#include "server/access/key_keeper.h"
-#include "server/reload.h"
-#include "server/respond.h"
+
+struct key_keeper;
+struct log;
+struct reload;
+struct request_context;
 
 /* All is borrowed. */
 struct key_routes {

@@ -3,8 +3,16 @@
 
 #include <stdlib.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "server/broker.h"
+#include "server/endpoint_ops.h"
+#include "server/http/exchanges.h"
 #include "server/message_context.h"
 #include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_decode.h"
+#include "wire/http_encode.h"
 
 void lock_request_answer(const struct exchanges *exchanges, struct endpoint *endpoint,
 			 const struct send_effect *send)

@@ -1,8 +1,12 @@
 /* lock_request: HTTP exchanges that wait for the effect that answers them: a lock, an unlock, an
  * operator's act. */
 #pragma once
-#include "server/endpoint_ops.h"
-#include "server/http/exchanges.h"
+#include <stdbool.h>
+
+struct endpoint;
+struct endpoint_ops;
+struct exchanges;
+struct send_effect;
 
 /* Answers with the effect and shuts the endpoint, or keeps it until a grant has arrived. Does
  * nothing for an effect that is no answer. */

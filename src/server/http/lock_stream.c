@@ -1,10 +1,19 @@
 /* lock_stream: a lock over Server-Sent Events: each effect is an event of it, the last one ends it.
  * What comes before the first event is answered as a lock without a stream is. */
+#include "base/err.h"
+#include "base/text.h"
 #include "net/http_reply.h"
+#include "server/broker.h"
+#include "server/endpoint_ops.h"
+#include "server/http/exchanges.h"
 #include "server/http/lock_request.h"
 #include "server/message_context.h"
 #include "server/monitor/event_feed.h"
+#include "server/monitor/position_updates.h"
 #include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_decode.h"
+#include "wire/http_encode.h"
 
 static void send_event(void *ctx, struct endpoint *endpoint, const struct send_effect *send)
 {

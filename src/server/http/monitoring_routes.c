@@ -6,12 +6,21 @@
 #include <string.h>
 
 #include "json/json_writer.h"
+#include "net/http.h"
 #include "net/http_reply.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/message_context.h"
 #include "server/monitor/event_ring.h"
+#include "server/monitor/log_ring.h"
 #include "server/monitor/log_view.h"
 #include "server/monitor/metrics.h"
-#include "wire/metrics_encode.h"
+#include "server/monitor/monitor.h"
+#include "server/monitor/status_stream.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_encode.h"
+#include "wire/sight.h"
 #include "wire/status_encode.h"
 
 void route_status(struct monitoring_routes *routes, const struct request_context *context)

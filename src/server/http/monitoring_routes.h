@@ -1,10 +1,11 @@
 /* monitoring_routes: what people and monitors read: status, changes, health, metrics, log lines,
  * what has ended. */
 #pragma once
-#include "server/monitor/log_ring.h"
-#include "server/monitor/monitor.h"
-#include "server/monitor/status_stream.h"
-#include "server/respond.h"
+
+struct log_ring;
+struct monitor;
+struct request_context;
+struct status_streams;
 
 /* All is borrowed. */
 struct monitoring_routes {

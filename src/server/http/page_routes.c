@@ -1,5 +1,8 @@
 /* page_routes: see page_routes.h. */
 #include "server/http/page_routes.h"
+#include "net/http.h"
+#include "server/pages/pages.h"
+#include "server/respond.h"
 
 void route_page(struct pages *pages, const struct request_context *context)
 {

@@ -4,8 +4,12 @@
 
 #include <string.h>
 
+#include "base/err.h"
+#include "base/log.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 #include "server/http/config_route.h"
 #include "server/http/exchanges.h"
 #include "server/http/key_routes.h"
@@ -14,6 +18,8 @@
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
 #include "server/inference/worker_sockets.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "server/session/greeting.h"
 
 static void call_handler(const struct route_parts *parts, enum route_id id,

@@ -1,17 +1,19 @@
 /* router: from a request to the handler of its route, once access has let it in. */
 #pragma once
-#include "base/log.h"
-#include "server/access/access_setup.h"
-#include "server/respond.h"
-#include "server/run_state.h"
 
+struct access_setup;
 struct exchanges;
 struct greeting;
+struct http_body_rule;
+struct http_request;
 struct inference;
 struct key_routes;
+struct log;
 struct monitoring_routes;
+struct net;
 struct pages;
 struct reload;
+struct run_state;
 struct site_routes;
 struct worker_sockets;
 

@@ -6,12 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/log.h"
 #include "json/json_writer.h"
+#include "net/http.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 #include "server/access/operator_name.h"
+#include "server/access/site_keeper.h"
+#include "server/broker.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "server/session/session_list.h"
 #include "wire/json_fields.h"
 #include "wire/origin.h"
+#include "wire/told.h"
 
 /* ---- the page ---- */
 

@@ -1,11 +1,13 @@
 /* site_routes: a page of another origin asks to queue; the operator sees who asks, allows, refuses
  * and revokes. */
 #pragma once
-#include "server/access/site_keeper.h"
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/respond.h"
-#include "server/run_state.h"
+
+struct broker;
+struct endpoints;
+struct log;
+struct request_context;
+struct run_state;
+struct site_keeper;
 
 /* All is borrowed. */
 struct site_routes {

@@ -6,11 +6,20 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/view.h"
+#include "gateway/catalog.h"
+#include "gateway/gateway.h"
 #include "gateway/json_scan.h"
+#include "gateway/model.h"
 #include "json/json_writer.h"
-#include "net/http_reply.h"
+#include "net/http.h"
 #include "net/loop.h"
+#include "server/event_queue.h"
+#include "server/respond.h"
 #include "wire/display_name.h"
+#include "wire/http_decode.h"
+#include "wire/http_encode.h"
+#include "wire/sight.h"
 
 /* The gateway counts its parties by itself; net's numbers never come so far. */
 #define PARTY_BASE ((uint64_t)1 << 62)

@@ -2,11 +2,21 @@
  * become its news, and its routes are served. */
 #pragma once
 #include "config/settings.h"
-#include "gateway/gateway.h"
+#include "core/party.h"
+#include "gateway/lease_port.h"
+#include "gateway/process_port.h"
 #include "server/access/credentials.h"
-#include "server/event_queue.h"
 #include "server/inference/managed.h"
-#include "server/respond.h"
+
+struct core;
+struct event_queue;
+struct gateway;
+struct log;
+struct loop;
+struct net;
+struct request_context;
+struct send_effect;
+struct wire_context;
 
 struct inference {
 	struct gateway *gateway; /* NULL: not open */

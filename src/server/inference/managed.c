@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "gateway/process_port.h"
 #include "net/loop.h"
 #include "server/inference/keeper.h"
 

@@ -2,12 +2,12 @@
  * into the log, their end told. All end with the broker. */
 #pragma once
 #include "base/list.h"
-#include "base/log.h"
 #include "base/mono.h"
-#include "gateway/process_port.h"
 #include "server/inference/orphans.h"
 
+struct log;
 struct loop;
+struct process_ask;
 
 struct managed {
 	struct loop *loop;

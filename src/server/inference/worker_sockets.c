@@ -7,9 +7,16 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "gateway/gateway.h"
+#include "net/http.h"
 #include "net/loop.h"
 #include "net/session.h"
 #include "net/ws.h"
+#include "server/access/access_setup.h"
+#include "server/endpoint_ops.h"
+#include "server/inference/inference.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "server/session/refusal.h"
 #include "wire/bridge_decode.h"
 #include "wire/session_decode.h"

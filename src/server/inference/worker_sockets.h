@@ -1,12 +1,13 @@
 /* worker_sockets: who may answer requests: the WebSockets of workers, from their connection to
  * their hello; what comes after it is the gateway's. */
 #pragma once
-#include "base/log.h"
-#include "server/access/access_setup.h"
-#include "server/endpoint_ops.h"
-#include "server/inference/inference.h"
-#include "server/respond.h"
-#include "server/run_state.h"
+#include "base/mono.h"
+
+struct access_setup;
+struct endpoints;
+struct inference;
+struct request_context;
+struct run_state;
 
 /* All is borrowed. */
 struct worker_sockets {

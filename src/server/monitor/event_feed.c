@@ -3,14 +3,16 @@
 
 #include <assert.h>
 
+#include "base/err.h"
+#include "base/text.h"
 #include "net/http_reply.h"
 #include "server/endpoint_ops.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/monitor.h"
 #include "wire/event_encode.h"
 #include "wire/http_encode.h"
-#include "wire/session_decode.h"
-#include "wire/status_encode.h"
+#include "wire/session_encode.h"
+#include "wire/sight.h"
 
 enum { FEED_PENDING_BYTES = 256 * 1024, FEED_ROWS_PER_TURN = 256 };
 

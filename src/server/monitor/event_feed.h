@@ -1,7 +1,10 @@
 /* event_feed: readers of /v1/gpu/events. */
 #pragma once
-#include "server/endpoints.h"
+#include <stdbool.h>
 
+struct endpoint;
+struct endpoint_ops;
+struct endpoints;
 struct monitor;
 
 /* Writes new changes to all of them. True: some have more to read. */

@@ -1,6 +1,7 @@
 /* event_ring: the newest changes, behind /v1/gpu/events. */
 #pragma once
 #include "base/limits.h"
+#include "base/mono.h"
 #include "core/trace.h"
 
 /* An event's id is epoch * EVENT_RING_EPOCH + number, so it rises over restarts and stays exact in

@@ -2,9 +2,13 @@
  * before. */
 #include "server/monitor/log_feed.h"
 
+#include "base/text.h"
 #include "net/session.h"
+#include "server/endpoints.h"
+#include "server/monitor/log_ring.h"
 #include "server/monitor/log_view.h"
 #include "wire/session_encode.h"
+#include "wire/sight.h"
 #include "wire/told.h"
 
 static void render_line(struct text *scratch, struct text *out, const struct log_ring_line *line,

@@ -1,7 +1,10 @@
 /* log_feed: log lines to the sessions that asked for them. */
 #pragma once
-#include "server/endpoints.h"
-#include "server/monitor/log_ring.h"
+#include <stdint.h>
+
+struct endpoints;
+struct log_ring;
+struct log_ring_line;
 
 /* All is borrowed. */
 struct log_feed {

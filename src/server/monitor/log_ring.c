@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "net/loop.h"
 
 enum { ROW_BYTES_MIN = 128 };

@@ -1,6 +1,5 @@
 /* log_ring: the log, and a ring of its newest lines behind /logs. Calls whoever subscribed. */
 #pragma once
-#include "base/limits.h"
 #include "base/log.h"
 
 enum {

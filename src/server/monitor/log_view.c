@@ -1,6 +1,8 @@
 /* log_view: see log_view.h. A line does not say whose it is, so what a field of that name may hold
  * is told of none. */
 #include "server/monitor/log_view.h"
+#include "base/text.h"
+#include "wire/sight.h"
 
 #include <string.h>
 

@@ -1,11 +1,14 @@
 /* metrics: see metrics.h. */
 #include "server/monitor/metrics.h"
 
+#include "core/config.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/gpus/gpu_board.h"
 #include "server/monitor/monitor.h"
 #include "server/monitor/tally.h"
+#include "server/run_state.h"
 #include "wire/metrics_encode.h"
-#include "wire/status_encode.h"
 
 static void add_own_metrics(const struct monitor *monitor, struct text *out)
 {

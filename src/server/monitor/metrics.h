@@ -1,8 +1,8 @@
 /* metrics: the text of /metrics. */
 #pragma once
-#include "base/text.h"
 
 struct monitor;
+struct text;
 
 /* Adds all of them. */
 void metrics_write(const struct monitor *monitor, struct text *out);

@@ -1,12 +1,13 @@
 /* monitor: what people may see of the broker. Changes nothing of what it borrows but endpoints,
  * which it shuts once they have their answer. */
 #pragma once
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/run_state.h"
 
+struct broker;
+struct core_config;
+struct endpoints;
 struct event_ring;
 struct gpu_board;
+struct run_state;
 struct tally;
 struct vram_history;
 

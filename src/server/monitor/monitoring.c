@@ -2,8 +2,12 @@
  * by session/answers.c. */
 #include "server/monitor/monitoring.h"
 
+#include "base/text.h"
+#include "core/config.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/gpus/gpu_board.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/monitor.h"
@@ -12,6 +16,7 @@
 #include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
+#include "wire/sight.h"
 
 enum { FRAME_BYTES = 16 }; /* what a message costs beside its text, at most */
 

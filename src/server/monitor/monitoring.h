@@ -1,9 +1,11 @@
 /* monitoring: what pages that watch ask for in a session: who is connected, what happened, how much
  * VRAM was in use. Each is answered at once and bounded by what the connection may leave unread. */
 #pragma once
-#include "wire/session_decode.h"
+#include <stdbool.h>
+#include <stdint.h>
 
 struct monitor;
+struct session_request;
 
 enum {
 	/* Of one session: past it nothing of this is answered, so that there is room for what the

@@ -2,6 +2,9 @@
  * thousands of them never stall the loop. Sends nothing by itself. Called by serve.c after each
  * turn. */
 #include "server/monitor/position_updates.h"
+#include "core/party.h"
+#include "core/send.h"
+#include "core/view.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -5,8 +5,11 @@
 #pragma once
 #include "base/hash.h"
 #include "base/list.h"
-#include "core/send.h"
-#include "core/view.h"
+#include "base/mono.h"
+#include "core/party.h"
+
+struct core;
+struct send_effect;
 
 enum {
 	POSITION_UPDATES_INTERVAL_MS = 800, /* from one `queued` of a claim to its next */

@@ -6,14 +6,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "process/proc_parse.h"
+#include "server/broker.h"
 #include "server/endpoint_ops.h"
 #include "server/gpus/gpu_board.h"
 #include "server/message_context.h"
 #include "server/monitor/monitor.h"
 #include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_encode.h"
+#include "wire/sight.h"
 #include "wire/status_encode.h"
 
 struct status_stream {

@@ -1,10 +1,12 @@
 /* status_stream: status, written in slices of a few milliseconds, so that ten thousand waiters
  * never stall the loop. Each row is true in the moment in which it is written. */
 #pragma once
-#include "base/list.h"
-#include "core/view.h"
-#include "wire/status_encode.h"
+#include <stdint.h>
 
+#include "base/list.h"
+#include "base/mono.h"
+
+struct endpoint_ops;
 struct monitor;
 
 enum {

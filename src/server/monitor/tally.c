@@ -1,6 +1,7 @@
 /* tally: reads the waits and holds off the core's traces, so that the core keeps no statistics of
  * them. Called for each trace that is delivered; GET /metrics shows the result. */
 #include "server/monitor/tally.h"
+#include "core/trace.h"
 
 #include <assert.h>
 

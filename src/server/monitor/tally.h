@@ -1,7 +1,9 @@
 /* tally: how long claims waited and leases were held, by class, since the daemon began. */
 #pragma once
 #include "base/histogram.h"
-#include "core/trace.h"
+#include "core/types.h"
+
+struct trace_effect;
 
 struct tally {
 	struct histogram waits[LEASE_CLASS_COUNT], holds[LEASE_CLASS_COUNT];

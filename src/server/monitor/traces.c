@@ -3,10 +3,17 @@
 
 #include <string.h>
 
+#include "base/log.h"
+#include "base/text.h"
 #include "net/session.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/monitor/event_ring.h"
+#include "server/monitor/monitor.h"
 #include "server/monitor/tally.h"
+#include "server/run_state.h"
 #include "wire/event_encode.h"
+#include "wire/sight.h"
 
 static void tell_subscribers(const struct monitor *monitor, const struct event_ring_row *change)
 {

@@ -1,8 +1,13 @@
 /* traces: what the core reports of its decisions, for people: the ring of changes, the sessions
  * that subscribed to them, the log, the histograms. */
 #pragma once
-#include "base/log.h"
-#include "server/monitor/monitor.h"
+
+struct event_ring;
+struct log;
+struct monitor;
+struct run_state;
+struct tally;
+struct trace_effect;
 
 /* All is borrowed. */
 struct traces {

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 
+#include "core/view.h"
 #include "wire/monitoring_encode.h"
 
 enum { MIB = 1024 * 1024 };

@@ -1,7 +1,13 @@
 /* vram_history: how much VRAM of each GPU was granted and in use, every five seconds of the last
  * hour. For people: nothing is decided by it. Lost on a restart. */
 #pragma once
-#include "core/view.h"
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/mono.h"
+
+struct core;
 
 enum {
 	VRAM_HISTORY_COUNT = 720,

@@ -1,10 +1,13 @@
 /* pages: what the pages are served from. Knows no lease. */
 #pragma once
-#include "base/log.h"
-#include "config/options.h"
-#include "server/access/access_setup.h"
 #include "server/pages/static_files.h"
-#include "server/random_pool.h"
+
+struct access_setup;
+struct log;
+struct net;
+struct paths;
+struct random_pool;
+struct request_context;
 
 /* All is borrowed but the policies. */
 struct pages {

@@ -3,10 +3,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/text.h"
+#include "config/options.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 #include "server/pages/pages.h"
 #include "server/pages/static_files.h"
+#include "server/random_pool.h"
+#include "server/respond.h"
 
 static const struct {
 	const char *address, *name; /* of its folder below web/pages */

@@ -10,12 +10,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "config/options.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "server/pages/embedded_assets.h"
 #include "server/pages/http_conditional.h"
 #include "server/pages/mime_types.h"
 #include "server/pages/open_beneath.h"
 #include "server/pages/pages.h"
+#include "server/respond.h"
 
 enum { HEADERS_MAX = ACCESS_HEADERS_MAX + 16, ETAG_BYTES = 64, VARY_BYTES = 64 };
 

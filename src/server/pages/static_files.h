@@ -1,9 +1,10 @@
 /* static_files: answers with files: compiled in, or from the disk. */
 #pragma once
 #include "config/settings.h"
-#include "server/respond.h"
 
 struct pages;
+struct request_context;
+struct text;
 
 /* The longest policy: fixed words and each origin that models may come from. */
 enum {

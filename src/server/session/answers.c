@@ -4,11 +4,20 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
 #include "net/session.h"
+#include "server/access/page_links.h"
+#include "server/endpoints.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/log_feed.h"
+#include "server/monitor/log_ring.h"
+#include "server/monitor/monitor.h"
 #include "server/monitor/monitoring.h"
+#include "server/monitor/status_stream.h"
 #include "server/reload.h"
 #include "server/session/refusal.h"
-#include "wire/monitoring_encode.h"
+#include "wire/session_decode.h"
 #include "wire/session_encode.h"
 
 static void send_text(const struct session_answers *answers, uint64_t conn, const struct text *text)

@@ -1,14 +1,15 @@
 /* answers: what sessions ask that concerns no lease: status, logs, subscriptions, links, a reload.
  */
 #pragma once
-#include "server/access/page_links.h"
-#include "server/monitor/event_ring.h"
-#include "server/monitor/log_feed.h"
-#include "server/monitor/monitor.h"
-#include "server/monitor/status_stream.h"
-#include "wire/session_decode.h"
 
+struct endpoint;
+struct event_ring;
+struct log_feed;
+struct monitor;
+struct page_links;
 struct reload;
+struct session_request;
+struct status_streams;
 
 /* All is borrowed. */
 struct session_answers {

@@ -1,8 +1,16 @@
 /* effects: see effects.h. The `send` of sessions, see endpoint_ops.h. */
 #include "server/session/effects.h"
 
+#include "base/err.h"
+#include "base/text.h"
 #include "net/session.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/message_context.h"
+#include "server/monitor/position_updates.h"
+#include "server/process_tracker.h"
+#include "server/run_state.h"
 #include "wire/session_encode.h"
 
 static int close_code(int err)

@@ -1,12 +1,15 @@
 /* effects: effects as messages of a session. */
 #pragma once
-#include "core/send.h"
-#include "server/active_config.h"
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/monitor/position_updates.h"
-#include "server/process_tracker.h"
-#include "server/run_state.h"
+#include "wire/route.h"
+
+struct active_config;
+struct broker;
+struct endpoint;
+struct endpoints;
+struct position_updates;
+struct process_tracker;
+struct run_state;
+struct send_effect;
 
 /* All is borrowed. */
 struct session_effects {

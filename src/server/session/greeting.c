@@ -6,10 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/log.h"
+#include "core/view.h"
+#include "net/http.h"
 #include "net/loop.h"
 #include "net/ws.h"
+#include "server/access/access_setup.h"
+#include "server/access/site_keeper.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "server/session/refusal.h"
-#include "wire/session_encode.h"
 
 static struct endpoint *open_greeting(const struct greeting *greeting, uint64_t conn,
 				      const struct net_peer *peer, enum binding binding,

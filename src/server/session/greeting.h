@@ -1,11 +1,19 @@
 /* greeting: who may open a session: from its connection to its hello. */
 #pragma once
-#include "base/log.h"
-#include "server/access/site_keeper.h"
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/respond.h"
-#include "server/run_state.h"
+#include <stdint.h>
+
+#include "base/mono.h"
+
+struct access_setup;
+struct broker;
+struct endpoint;
+struct endpoints;
+struct log;
+struct net_peer;
+struct queued_event;
+struct request_context;
+struct run_state;
+struct site_keeper;
 
 /* All is borrowed. */
 struct greeting {

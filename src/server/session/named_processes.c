@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "core/record.h"
 #include "net/net.h"
 #include "process/cgroup.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 #include "process/run_mark.h"
 
 static int check_cgroup(const struct net_peer *peer, const char *path, char *detail, size_t size)

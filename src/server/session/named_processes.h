@@ -1,7 +1,8 @@
 /* named_processes: what a client may name as using the GPU for its session. */
 #pragma once
-#include "core/record.h"
+#include <stddef.h>
 
+struct named_processes;
 struct net_peer;
 
 /* Whether this peer may name these: processes of its own user by their pids here, and a cgroup that

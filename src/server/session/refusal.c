@@ -1,7 +1,10 @@
 /* refusal: see refusal.h. */
 #include "server/session/refusal.h"
 
+#include "base/err.h"
+#include "base/text.h"
 #include "net/session.h"
+#include "server/endpoints.h"
 #include "wire/session_encode.h"
 
 void session_deny(struct net *net, uint64_t conn, uint64_t ref, int err, const char *detail)

@@ -1,6 +1,9 @@
 /* refusal: how a session is told no: once, or for good. */
 #pragma once
-#include "server/endpoints.h"
+#include <stdint.h>
+
+struct endpoints;
+struct net;
 
 /* `ref` is of the request, or 0; `detail` may be NULL. */
 void session_deny(struct net *net, uint64_t conn, uint64_t ref, int err, const char *detail);

@@ -1,7 +1,11 @@
 /* requests: see requests.h. What concerns no lease is answered in answers.c. */
 #include "server/session/requests.h"
 
+#include "base/err.h"
 #include "server/access/operator_name.h"
+#include "server/endpoints.h"
+#include "server/event_queue.h"
+#include "server/session/answers.h"
 #include "server/session/named_processes.h"
 #include "server/session/refusal.h"
 

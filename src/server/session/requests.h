@@ -1,8 +1,11 @@
 /* requests: what a session that said hello may say, and the events that its messages become. */
 #pragma once
-#include "server/broker.h"
-#include "server/endpoints.h"
-#include "server/session/answers.h"
+
+struct endpoint;
+struct endpoints;
+struct event_queue;
+struct queued_event;
+struct session_answers;
 
 /* All is borrowed. */
 struct session_requests {

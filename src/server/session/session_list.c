@@ -1,10 +1,11 @@
 /* session_list: see session_list.h. Knows nothing of what they say. */
 #include "server/session/session_list.h"
 
+#include "base/text.h"
 #include "net/session.h"
+#include "server/endpoints.h"
 #include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
-#include "wire/session_encode.h"
 
 unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site)
 {

@@ -1,6 +1,8 @@
 /* session_list: what concerns all sessions, or all of a site. */
 #pragma once
-#include "server/endpoints.h"
+#include <stdint.h>
+
+struct endpoints;
 
 /* Of a site that the operator let queue: how many there are, and their end. */
 unsigned sessions_of_site(const struct endpoints *endpoints, uint64_t site);

@@ -2,10 +2,15 @@
  * greeting.c and requests.c. */
 #include "server/session/sessions.h"
 
+#include "base/err.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/endpoint_ops.h"
+#include "server/event_queue.h"
+#include "server/process_tracker.h"
+#include "server/run_state.h"
 #include "server/session/refusal.h"
-#include "wire/session_encode.h"
+#include "wire/http_decode.h"
 
 /* Decodes one message; 0 or a negative enum err. */
 static int decode_message(const struct sessions *sessions, const struct endpoint *endpoint,

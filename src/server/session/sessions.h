@@ -1,10 +1,16 @@
 /* sessions: WebSocket and Unix sessions from hello to close: joins the parts of this room for net,
  * which brings messages, and for the kinds of endpoints, which bring effects. */
 #pragma once
-#include "server/endpoint_ops.h"
+#include "server/session/answers.h"
 #include "server/session/effects.h"
 #include "server/session/greeting.h"
 #include "server/session/requests.h"
+
+struct endpoints;
+struct event_queue;
+struct process_tracker;
+struct run_state;
+struct wire_context;
 
 /* The pointers are borrowed. */
 struct sessions {

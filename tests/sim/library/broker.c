@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "town.h"
+#include "wire/http_decode.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"
 

@@ -7,7 +7,11 @@
 #include "../rng.h"
 #include "base/buf.h"
 #include "baton/baton.h"
+#include "core/config.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
+#include "core/record.h"
 
 enum { TOWN_PROCESSES = 5, TOWN_NAME_BYTES = 16 };
 

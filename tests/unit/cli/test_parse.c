@@ -10,6 +10,7 @@
 
 #include "baton/baton.h"
 #include "cli/cli.h"
+#include "cli/command.h"
 #include "cli/parse.h"
 
 struct values {

@@ -14,8 +14,11 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "cli/clean_text.h"
 #include "cli/top/glyphs.h"
+#include "cli/top/top_model.h"
+#include "cli/top/top_ui.h"
 #include "cli/top/top_view.h"
 
 static const char status_text[] =

@@ -13,6 +13,7 @@
 
 #include "cli/status_detail.h"
 #include "cli/status_view.h"
+#include "cli/text_table.h"
 
 static const char status_text[] =
 	"{'version':'0.1.0','uptime_s':7500,'epoch':3,'held':2,'queue_depth':2,'paused':true,"

@@ -9,7 +9,12 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
+#include "core/config.h"
 #include "core/core.h"
+#include "core/effect.h"
+#include "core/event.h"
+#include "core/record.h"
 #include "core/view.h"
 
 enum { RIG_ROWS = 512 };

@@ -3,7 +3,9 @@
  * no state are refused. Method: states of the fixture, exported in the middle of things. */
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/hash.h"
+#include "core/event.h"
 #include "core/export.h"
 #include "core/state_rows.h"
 #include "fixture.h"

@@ -1,6 +1,10 @@
 /* Goal: a turn of "all" is all of each GPU on which it is granted, and of nothing else; what a
  * browser does stays on one GPU. */
 #include "base/buf.h"
+#include "base/err.h"
+#include "core/config.h"
+#include "core/effect.h"
+#include "core/event.h"
 #include "core/export.h"
 #include "fixture.h"
 

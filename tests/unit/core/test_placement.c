@@ -1,5 +1,6 @@
 /* Goal: with several GPUs, a claim runs where it costs least and waits where it will be served
  * soonest; whatever must go for it is asked, in the right order. */
+#include "core/event.h"
 #include "core/state.h"
 #include "fixture.h"
 

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "config/settings.h"
 #include "gateway/adapter_read.h"
 

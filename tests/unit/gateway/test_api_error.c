@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "gateway/api_error.h"
 #include "wire/route.h"
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "gateway/float_pack.h"
 
 struct pack_case {

@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "gateway/gateway_impl.h"
+#include "gateway/lease_port.h"
+#include "gateway/model.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

@@ -11,8 +11,13 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "core/send.h"
 #include "gateway/catalog.h"
+#include "gateway/lease_port.h"
+#include "gateway/model.h"
+#include "gateway/process_port.h"
 #include "gateway/residence.h"
+#include "gateway/switch_log.h"
 #include "net/loop.h"
 
 static const char loaded_m[] = "{\"models\":[{\"name\":\"m:latest\",\"size_vram\":7}]}";

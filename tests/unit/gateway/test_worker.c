@@ -11,12 +11,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "gateway/call.h"
+#include "gateway/catalog.h"
+#include "gateway/model.h"
 #include "gateway/residence.h"
 #include "gateway/worker.h"
+#include "http/field.h"
 #include "json/json_writer.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "net/upstream.h"
+#include "wire/worker_decode.h"
+#include "wire/worker_encode.h"
 
 enum { CONN = 5, STOP_MS = 90 * 1000 };
 

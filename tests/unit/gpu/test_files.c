@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "gpu/device.h"
 #include "gpu/files.h"
 #include "gpu/pci.h"
 #include "tree.h"

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "gpu/reading.h"
 #include "gpu/source.h"
 #include "tree.h"
 

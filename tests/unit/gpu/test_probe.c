@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "gpu/probe.h"
+#include "gpu/source.h"
 
 enum { DEADLINE_MS = 10000 };
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "http/body.h"
+#include "http/fault.h"
 
 enum { ROOM = 256 * 1024 };
 

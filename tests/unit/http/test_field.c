@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "http/fault.h"
 #include "http/field.h"
 #include "http/request_parser.h"
 

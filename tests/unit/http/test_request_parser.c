@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/limits.h"
+#include "http/fault.h"
 #include "http/request_parser.h"
 #include "http_cases.h"
 

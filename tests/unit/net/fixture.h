@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/mono.h"
 #include "net/http.h"
 #include "net/loop.h"
 #include "net/net.h"

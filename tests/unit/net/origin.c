@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/mono.h"
 #include "net/loop.h"
 
 static void fail_late(struct mono_ms deadline, const char *what)

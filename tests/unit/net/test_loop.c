@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/mono.h"
 #include "net/loop.h"
 
 struct seen {

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "net/http.h"
 #include "upstream_scene.h"
 
 /* A process that is begun meanwhile inherits none of them. */

@@ -1,6 +1,7 @@
 /* upstream_scene: the HTTP client and a server by hand on one loop, and what a request was told. */
 #pragma once
 #include "base/err.h"
+#include "http/field.h"
 #include "net/loop.h"
 #include "net/upstream.h"
 #include "origin.h"

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "process/proc.h"
+#include "process/proc_parse.h"
 
 enum { GROUPS = 2000 }; /* 12 KiB of digits */
 

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "replay/replay_figures.h"
+#include "replay/replay_trace.h"
 
 #define MIB (UINT64_C(1) << 20)
 

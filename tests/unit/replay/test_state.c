@@ -9,6 +9,7 @@
 
 #include "journal_model.h"
 #include "replay/replay_state.h"
+#include "replay/replay_trace.h"
 #include "store/store.h"
 
 enum { BEGAN_MS = 1000000 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"

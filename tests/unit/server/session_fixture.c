@@ -6,8 +6,11 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "net/http.h"
 #include "net/loop.h"
+#include "server/endpoint_ops.h"
 #include "server/reload.h"
+#include "server/respond.h"
 #include "wire/session_decode.h"
 
 struct session_fixture fixture;

@@ -1,7 +1,23 @@
 /* session_fixture: the session room over an empty core and a fake net. The tracker and the reload
  * are the fixture's: they note what they are asked. */
 #pragma once
+#include "base/log.h"
 #include "fake_net.h"
+#include "server/access/access_setup.h"
+#include "server/access/page_links.h"
+#include "server/access/site_keeper.h"
+#include "server/access/sites.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
+#include "server/monitor/event_ring.h"
+#include "server/monitor/log_feed.h"
+#include "server/monitor/log_ring.h"
+#include "server/monitor/monitor.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/status_stream.h"
+#include "server/process_tracker.h"
+#include "server/run_state.h"
 #include "server/session/sessions.h"
 
 enum { FIXTURE_UID = 1000 };

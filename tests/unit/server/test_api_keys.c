@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "config/options.h"
+#include "server/access/access_setup.h"
 #include "server/access/key_keeper.h"
 
 struct fixture {

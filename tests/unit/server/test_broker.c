@@ -10,8 +10,11 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
+#include "core/core.h"
 #include "core/view.h"
 #include "server/broker.h"
+#include "store/store.h"
 
 static char calls[4096]; /* "step 3;append;commit;send 4;" .. */
 static int commit_rc;

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
+#include "core/send.h"
 #include "server/endpoint_ops.h"
 
 enum { WAITING = 7, STREAMING = 8, PLAIN = 9, STRANGER = 10 };

@@ -14,8 +14,15 @@
 #include "config/settings.h"
 #include "core/core.h"
 #include "fake_net.h"
+#include "net/http.h"
+#include "server/access/access_setup.h"
+#include "server/broker.h"
 #include "server/endpoint_ops.h"
 #include "server/http/exchanges.h"
+#include "server/monitor/position_updates.h"
+#include "server/respond.h"
+#include "server/run_state.h"
+#include "wire/http_decode.h"
 
 enum { CONN = 7, LEASE = 12 };
 

@@ -10,14 +10,18 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/config.h"
 #include "fake_net.h"
+#include "server/broker.h"
 #include "server/endpoint_ops.h"
 #include "server/monitor/event_feed.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/log_feed.h"
+#include "server/monitor/log_ring.h"
 #include "server/monitor/monitor.h"
 #include "server/monitor/tally.h"
 #include "server/monitor/traces.h"
+#include "server/run_state.h"
 
 enum { ASKED = 8, QUIET = 9, STREAM = 10, LAGS_BYTES = 257 * 1024 };
 

@@ -11,7 +11,9 @@
 
 #include <cmocka.h>
 
+#include "server/event_queue.h"
 #include "server/gpus/gpu_foreign.h"
+#include "wire/gpu_encode.h"
 
 static struct gpu_foreign foreign;
 static struct event_queue queue;

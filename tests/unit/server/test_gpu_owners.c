@@ -16,7 +16,9 @@
 
 #include <cmocka.h>
 
+#include "core/view.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
 #include "process/process_tree.h"
 #include "server/gpus/gpu_owners.h"
 

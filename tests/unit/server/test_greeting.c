@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/http.h"
+#include "server/respond.h"
 #include "server/session/session_list.h"
 #include "session_fixture.h"
 #include "wire/session_decode.h"

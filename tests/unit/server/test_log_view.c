@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "server/monitor/log_view.h"
+#include "wire/sight.h"
 
 static void test_lines(void **state)
 {

@@ -9,10 +9,14 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "core/config.h"
 #include "core/core.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"
+#include "server/broker.h"
+#include "server/endpoints.h"
 #include "server/monitor/event_ring.h"
 #include "server/monitor/metrics.h"
 #include "server/monitor/monitor.h"
@@ -20,6 +24,8 @@
 #include "server/monitor/status_stream.h"
 #include "server/monitor/tally.h"
 #include "server/monitor/vram_history.h"
+#include "server/run_state.h"
+#include "store/store.h"
 
 /* ---- what net was given ---- */
 

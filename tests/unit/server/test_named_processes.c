@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "core/record.h"
 #include "net/net.h"
 #include "process/proc.h"
 #include "server/session/named_processes.h"

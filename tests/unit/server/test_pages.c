@@ -14,10 +14,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "config/options.h"
+#include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 #include "server/pages/embedded_assets.h"
 #include "server/pages/pages.h"
+#include "server/random_pool.h"
+#include "server/respond.h"
 
 static const unsigned char plain[] = "0123456789", packed[] = "packed";
 const struct embedded_asset embedded_assets[] = {

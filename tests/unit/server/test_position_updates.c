@@ -9,6 +9,9 @@
 
 #include <cmocka.h>
 
+#include "core/party.h"
+#include "core/send.h"
+#include "core/view.h"
 #include "server/monitor/position_updates.h"
 
 enum { CLAIMS = 1000 };

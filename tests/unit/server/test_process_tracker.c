@@ -19,6 +19,8 @@
 
 #include "net/loop.h"
 #include "process/proc.h"
+#include "process/proc_parse.h"
+#include "server/event_queue.h"
 #include "server/process_tracker.h"
 
 enum { DEADLINE_MS = 10000 };

@@ -13,10 +13,19 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "core/core.h"
 #include "fake_net.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
+#include "server/access/key_keeper.h"
+#include "server/active_config.h"
+#include "server/broker.h"
+#include "server/endpoint_ops.h"
+#include "server/gpus/gpu_sampler.h"
 #include "server/pages/static_files.h"
 #include "server/reload.h"
+#include "store/store.h"
 
 static struct {
 	int gpus_rc;

@@ -10,8 +10,11 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "fake_net.h"
+#include "net/http.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
 #include "server/http/config_route.h"
 #include "server/http/exchanges.h"
 #include "server/http/key_routes.h"
@@ -21,6 +24,10 @@
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
 #include "server/inference/worker_sockets.h"
+#include "server/pages/pages.h"
+#include "server/reload.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "server/session/greeting.h"
 
 #define TOKEN "the-install-token"

@@ -13,12 +13,22 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "config/options.h"
 #include "core/core.h"
 #include "fake_net.h"
+#include "net/http.h"
+#include "server/access/access_setup.h"
+#include "server/access/site_keeper.h"
+#include "server/broker.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/site_routes.h"
 #include "server/monitor/event_ring.h"
+#include "server/monitor/log_ring.h"
+#include "server/monitor/monitor.h"
+#include "server/monitor/status_stream.h"
 #include "server/monitor/tally.h"
+#include "server/respond.h"
+#include "server/run_state.h"
 #include "store/store.h"
 
 enum { CONN = 7, PAGE = 8, EPOCH = 3 };

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "server/endpoint_ops.h"
 #include "server/session/session_list.h"
 #include "session_fixture.h"
 #include "wire/session_decode.h"

@@ -13,15 +13,28 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+#include "base/text.h"
+#include "config/options.h"
 #include "core/view.h"
 #include "fake_net.h"
 #include "net/listen.h"
 #include "net/loop.h"
+#include "server/access/access_setup.h"
+#include "server/broker.h"
 #include "server/deliver.h"
 #include "server/endpoint_ops.h"
+#include "server/inference/inference.h"
+#include "server/journal_watch.h"
 #include "server/memory_trim.h"
+#include "server/monitor/position_updates.h"
+#include "server/monitor/traces.h"
 #include "server/notify.h"
+#include "server/process_tracker.h"
+#include "server/run_state.h"
 #include "server/shutdown.h"
+#include "server/sockets.h"
+#include "store/store.h"
 
 enum { CONN = 7, STREAM = 8 };
 

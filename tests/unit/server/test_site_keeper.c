@@ -13,6 +13,10 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/log.h"
+#include "config/options.h"
+#include "net/net.h"
+#include "server/access/access_setup.h"
 #include "server/access/operator_name.h"
 #include "server/access/site_keeper.h"
 

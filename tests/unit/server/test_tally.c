@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/trace.h"
 #include "server/monitor/tally.h"
 
 static void moved(struct tally *tally, enum lease_class cls, enum claim_state from,

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "core/config.h"
+#include "core/view.h"
 #include "server/monitor/vram_history.h"
 #include "wire/monitoring_encode.h"
 

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/fields.h"
+#include "core/record.h"
 #include "store/codec.h"
 #include "store/crc32.h"
 

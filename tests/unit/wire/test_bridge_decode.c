@@ -8,6 +8,8 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
 #include "wire/bridge_decode.h"
 
 static struct json_span span_of(const char *text)

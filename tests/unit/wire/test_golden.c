@@ -11,9 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "core/config.h"
+#include "core/send.h"
 #include "golden.h"
+#include "json/json_reader.h"
 #include "wire/client_decode.h"
 #include "wire/client_encode.h"
+#include "wire/http_decode.h"
 #include "wire/monitoring_encode.h"
 #include "wire/session_decode.h"
 #include "wire/session_encode.h"

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "core/record.h"
 #include "wire/history_encode.h"
 #include "wire/json_fields.h"
 

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/config.h"
 #include "wire/http_decode.h"
+#include "wire/json_fields.h"
 
 static const struct class_rule rules[] = {
 	{"Root-Mic*", LEASE_VOICE}, {"Root-Console*", LEASE_CHAT}, {"Dreamer*", LEASE_BACKGROUND}};

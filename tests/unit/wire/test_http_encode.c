@@ -8,6 +8,11 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
+#include "core/config.h"
+#include "core/send.h"
+#include "json/json_reader.h"
 #include "wire/http_encode.h"
 #include "wire/json_fields.h"
 #include "wire/session_encode.h"

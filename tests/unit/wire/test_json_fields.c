@@ -11,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/err.h"
+#include "base/limits.h"
+#include "json/json_reader.h"
 #include "wire/display_name.h"
 #include "wire/json_fields.h"
 

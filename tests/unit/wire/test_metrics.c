@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "base/histogram.h"
+#include "base/text.h"
+#include "core/config.h"
 #include "wire/metrics_encode.h"
 
 enum { FAMILIES_MAX = 64, VRAM_HISTORY_MAX = 1024, LINE_BYTES = 256 };

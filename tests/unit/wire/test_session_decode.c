@@ -10,6 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "core/config.h"
+#include "wire/http_decode.h"
 #include "wire/session_decode.h"
 
 static struct core_config config = {.timeout_ms = 120 * 1000,

@@ -11,8 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "core/config.h"
+#include "core/record.h"
+#include "core/trace.h"
 #include "golden.h"
+#include "json/json_reader.h"
 #include "wire/event_encode.h"
+#include "wire/gpu_encode.h"
 #include "wire/json_fields.h"
 #include "wire/metrics_encode.h"
 #include "wire/status_encode.h"

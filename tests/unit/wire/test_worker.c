@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
+#include "base/text.h"
 #include "golden.h"
+#include "json/json_reader.h"
 #include "wire/worker_decode.h"
 #include "wire/worker_encode.h"
 
