@@ -5,7 +5,7 @@ Rules: at most 100 columns in C (a tab is 8), 120 in Python and JavaScript (a ta
 function, 800 lines a file; a comment at the top of each .c; in src a blank line or a comment in each body
 of 15 lines, static functions of two words or more, no comment that names a C file which is not there, no
 open() that a FIFO could keep waiting; no banned names; no effect inside assert(); no common.h or utils.c;
-at least 30 asserts per 1000 code lines in src/core; no leftovers; no address of a package registry, no path
+at least 31 asserts per 1000 code lines in src/core; no leftovers; no address of a package registry, no path
 of somebody's home.
 """
 import pathlib
@@ -16,7 +16,7 @@ COLUMNS_MAX = {".c": 100, ".h": 100, ".py": 120, ".js": 120, ".mjs": 120}  # Jav
 TAB_COLUMNS = {".js": 4, ".mjs": 4}  # else 8
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 800
-ASSERTS_PER_KLOC_MIN = 30
+ASSERTS_PER_KLOC_MIN = 31
 PARAGRAPH_LINES_MAX = 15
 STEPS_MAX = 3
 
@@ -167,11 +167,12 @@ def files_of(root):
 
 
 def check_density(root):
-    """Asserts per 1000 code lines of src/core, (density, lines)."""
+    """Asserts per 1000 code lines of src/core, (density, lines). What only names other files and structs is no code."""
+    names = re.compile(r"#include|struct \w+;$")
     lines = asserts = 0
     for path in (root / "src" / "core").glob("*.[ch]"):
         code = strip_code(path.read_text(encoding="utf-8"))
-        lines += sum(1 for line in code.split("\n") if line.strip())
+        lines += sum(1 for line in code.split("\n") if line.strip() and not names.match(line))
         asserts += len(re.findall(rf"(?<!\w)(?:static_assert|{ASSERT})\s*\(", code))
     return (1000 * asserts / lines if lines else 0), lines
 
