@@ -125,7 +125,8 @@ static void session_greet(struct client *client)
 static void session_take(struct client *client)
 {
 	session_line(client,
-		     "{\"type\":\"acquire\",\"ref\":%d,\"class\":\"normal\",\"timeout_s\":3600}\n",
+		     "{\"type\":\"acquire\",\"ref\":%d,\"class\":\"normal\",\"accept\":true,"
+		     "\"timeout_s\":3600}\n",
 		     client->number + 1);
 }
 

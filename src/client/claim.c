@@ -59,6 +59,7 @@ void client_claim_send_acquire(struct baton_claim *claim, struct mono_ms now)
 		.host = request->host_lease,
 		.guests = request->guests,
 		.guests_open = request->guests_open,
+		.accept = true,
 		.resumes = request->resumes_lease,
 	};
 

@@ -111,6 +111,7 @@ struct event {
 			bool browser, preemptible, evictable;
 			bool loads;   /* its hold limit begins at READY, due in load_ms_max */
 			bool no_wait; /* BUSY at once instead of a place */
+			bool accept;  /* what it is given at once counts as accepted */
 			enum lease_class cls;
 			uint64_t ref, parent, host;
 			uint64_t resumes;   /* the lease whose turn it gives back, and waits for */

@@ -245,10 +245,13 @@ static void enqueue_claim(struct core *core, const struct event *event, struct c
 
 	claim = claim_create(core, rec, session, event->from.id, mask, no_wait);
 	claim->no_wait = no_wait;
-	if (!no_wait) {
+	if (event->acquire.accept && !rec->resumes)
+		core->accepted = claim;
+	else if (!no_wait)
 		emit_standing(core, claim);
+
+	if (!no_wait)
 		return;
-	}
 
 	schedule_run(core);
 	if (claim->rec.state == CLAIM_QUEUED)

@@ -86,7 +86,7 @@ void schedule_grant(struct core *core, struct claim *claim, uint32_t gpus)
 	if (claim->rec.would_wait)
 		observe_collided(core, claim);
 
-	if (binding_of(claim->rec.binding)->ack)
+	if (binding_of(claim->rec.binding)->ack && claim != core->accepted)
 		emit_standing(core, claim);
 	else
 		schedule_hold(core, claim);

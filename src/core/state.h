@@ -202,10 +202,11 @@ struct core {
 	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
 	size_t work;       /* of this step: claims moved without an effect */
 	bool tick_unfinished;
-	bool importing;    /* core_import is running */
-	bool promise_anew; /* all promises must be computed again */
-	uint32_t unpinned; /* GPUs where nothing granted in observe mode is left: who waits for
-			      them can be promised something */
+	struct claim *accepted; /* in this step: needs no offer; NULL: none */
+	bool importing;         /* core_import is running */
+	bool promise_anew;      /* all promises must be computed again */
+	uint32_t unpinned;      /* GPUs where nothing granted in observe mode is left: who waits for
+				   them can be promised something */
 	bool configured, started, restarting, paused, draining, journal_ok, unwritable, ticking,
 		queue_changed;
 	struct hash claims_by_id, claims_by_token, claims_by_request, claims_by_owner,

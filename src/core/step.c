@@ -299,6 +299,16 @@ static void promise_new(struct core *core)
 	}
 }
 
+/* Who accepted in advance and was given nothing at once waits like any other, and is offered. */
+static void settle_accepted(struct core *core)
+{
+	struct claim *claim = core->accepted;
+
+	core->accepted = NULL;
+	if (claim && claim->rec.state == CLAIM_QUEUED)
+		emit_standing(core, claim);
+}
+
 void core_step(struct core *core, const struct event *event, struct effects *fx)
 {
 	uint64_t fence_reserved;
@@ -332,6 +342,7 @@ void core_step(struct core *core, const struct event *event, struct effects *fx)
 	if (core->queue_changed || mono_due(core->wake, core->now))
 		schedule_run(core);
 
+	settle_accepted(core);
 	promise_new(core);
 	queue_sweep(core);
 	flush_effects(core, fx, fence_reserved);

@@ -87,6 +87,7 @@ void client_encode_acquire(struct text *out, const struct client_acquire *acquir
 		text_json_u64(out, "guests", acquire->guests);
 
 	optional_true(out, "guests_open", acquire->guests_open);
+	optional_true(out, "accept", acquire->accept);
 	optional_text(out, "request_id", acquire->request_id);
 	optional_text(out, "label", acquire->label);
 	text_char(out, '}');

@@ -32,6 +32,7 @@ struct client_acquire {
 	uint64_t host;   /* the lease it runs inside of */
 	uint32_t guests; /* places inside it */
 	bool guests_open;
+	bool accept;      /* ready now: what is free at once needs no offer */
 	uint64_t resumes; /* the lease whose turn is given back, and waited for */
 };
 

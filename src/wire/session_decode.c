@@ -83,7 +83,7 @@ static int parse_acquire(struct session_request *m, const struct wire_context *c
 		return err;
 	m->event.acquire.ref = m->ref;
 	m->event.acquire.ttl_ms = 0;
-	return 0;
+	return json_bool(&m->parsed, m->parsed.root, "accept", &m->event.acquire.accept);
 }
 
 static int parse_accept(struct session_request *m)

@@ -152,6 +152,8 @@ static void send_acquire(struct world *w, struct client *client, struct job *job
 	acquire->preemptible = job->preemptible;
 	acquire->evictable = job->evictable;
 	acquire->no_wait = job->no_wait;
+	/* In an eighth of the seeds every other job accepts as it asks. */
+	acquire->accept = w->seed % 8 == 5 && job->uid % 2 == 1;
 	acquire->cls = job->cls;
 	acquire->ref = job->uid;
 	acquire->parent = job->parent;

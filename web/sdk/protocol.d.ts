@@ -572,11 +572,15 @@ export namespace ToBroker {
 		lease: number;
 	}
 
-	/** Asks for a GPU. Answer: `queued`, then `offered`; or `denied`. */
+	/** Asks for a GPU. Answer: `queued`, then `offered`; with `accept` at once `granted` where
+	 * nobody is before it; or `denied`. */
 	export interface Acquire extends ClaimFields {
 		type: "acquire";
 		/** Your own number for the claim */
 		ref: number;
+		/** Ready to compute now: where a turn is free at once, it is `granted` without an offer.
+		 * Who has to wait is offered it later, as ever */
+		accept?: boolean;
 	}
 
 	/** An operator's action. Needs the admin right. Answer: `ok`. */

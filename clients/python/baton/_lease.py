@@ -46,11 +46,12 @@ class Base:
         fields: Message = {
             "class": klass, "vram_mb": mib(vram) if vram else None, "slots": slots,
             "gpu": list(map(str, gpu)) if isinstance(gpu, (list, tuple)) else None if gpu is None else str(gpu),
-            "gpus": gpus, "uninterruptible_ms": milliseconds(grace), "min_residence_ms": milliseconds(min_residence),
-            "load_ms": milliseconds(load_time), "label": label, "parent": parent or None, "host": host or None,
-            "preemptible": None if preemptible else False, "wait": None if wait else False,
-            "evictable": evictable or None, "loads": loads or None, "guests": guests or None,
-            "guests_open": guests_open or None, "request_id": request_id or os.urandom(12).hex()}
+            "gpus": gpus, "accept": True, "uninterruptible_ms": milliseconds(grace),
+            "min_residence_ms": milliseconds(min_residence), "load_ms": milliseconds(load_time), "label": label,
+            "parent": parent or None, "host": host or None, "preemptible": None if preemptible else False,
+            "wait": None if wait else False, "evictable": evictable or None, "loads": loads or None,
+            "guests": guests or None, "guests_open": guests_open or None,
+            "request_id": request_id or os.urandom(12).hex()}
         self._request = plain({key: value for key, value in fields.items() if value is not None})
         self._timeout_s = None if timeout is None else parse_duration(timeout)
         self._name = plain({"name": name or _own_name()})["name"]

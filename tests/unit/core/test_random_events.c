@@ -76,6 +76,7 @@ static struct event some_acquire(const struct fixture *fixture)
 	ask->preemptible = !one_in(4);
 	ask->evictable = one_in(2);
 	ask->no_wait = one_in(8);
+	ask->accept = one_in(2);
 	ask->cls = (enum lease_class)below(one_in(50) ? 9 : LEASE_CLASS_COUNT);
 	ask->ref = below(40);
 	ask->parent = one_in(5) ? some_claim(fixture) : 0;

@@ -111,7 +111,8 @@ static void test_ask_acquire(void **state)
 					   .host = 8,
 					   .resumes = 9,
 					   .guests = 4,
-					   .guests_open = true};
+					   .guests_open = true,
+					   .accept = true};
 	client_encode_acquire(&out, &all);
 	asked(&out, "client-acquire-all.json", "tab", &m);
 	assert_int_equal(m.event.acquire.cls, LEASE_CHAT);
@@ -126,6 +127,7 @@ static void test_ask_acquire(void **state)
 	assert_int_equal(m.event.acquire.host, 8);
 	assert_int_equal(m.event.acquire.resumes, 9);
 	assert_true(m.event.acquire.guests == 4 && m.event.acquire.guests_open);
+	assert_true(m.event.acquire.accept);
 	assert_string_equal(m.event.acquire.label, "llama-3-8b");
 	session_request_finish(&m);
 	client_encode_acquire(
