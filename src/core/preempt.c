@@ -279,9 +279,10 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 {
 	enum yield_reason reason;
 
-	if (holder->rec.revoked || !claim_asked_for_one(holder) ||
-	    holder->yield_for == core->gpus[gpu].turn_head ||
-	    holder->yield_for == core->gpus[gpu].memory_head)
+	if (holder->rec.revoked || !claim_asked_for_one(holder))
+		return true;
+	if (holder->yield_for != 0 && (holder->yield_for == core->gpus[gpu].turn_head ||
+				       holder->yield_for == core->gpus[gpu].memory_head))
 		return true;
 
 	if (holder->slots_charged > 0) {

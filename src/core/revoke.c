@@ -359,6 +359,14 @@ void revoke_begin(struct core *core, struct claim *claim, enum yield_reason reas
 	core->queue_changed = true;
 }
 
+/* Before a restart, and by nobody since: whoever waits now has no right to this turn. */
+static bool asked_long_ago(const struct claim *claim)
+{
+	while (claim->host && claim->host->rec.state == CLAIM_YIELDING)
+		claim = claim->host;
+	return claim->yield_for == 0;
+}
+
 /* A holder whose requester has left again keeps its lease. */
 static bool still_needed(const struct core *core, const struct claim *claim)
 {
@@ -372,7 +380,7 @@ static bool still_needed(const struct core *core, const struct claim *claim)
 	if (claim->rec.yield_reason == YIELD_OPERATOR)
 		return true;
 
-	if (!schedule_may_grant(core))
+	if (!schedule_may_grant(core) || asked_long_ago(claim))
 		return false;
 	return queue_wanted(core, false) & claim->rec.granted_mask;
 }

@@ -488,6 +488,49 @@ static void test_voice_after_restart(void **state)
 	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
 }
 
+/* It was asked for a voice that does not come back; who came back has no right to its turn. */
+static void test_asked_for_one_that_is_gone(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_TAB, "a"),
+		 b = fixture_session(fixture, BIND_TAB, "b"),
+		 v = fixture_session(fixture, BIND_TAB, "v");
+	uint64_t held = fixture_hold(fixture, a, LEASE_CHAT),
+		 waits = fixture_wait(fixture, b, LEASE_BACKGROUND);
+	uint64_t holder = fixture_session_id(fixture, a), other = fixture_session_id(fixture, b);
+
+	fixture_wait(fixture, v, LEASE_VOICE);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+	fixture_restart(fixture, true);
+	fixture_resume(fixture, BIND_TAB, holder);
+	fixture_resume(fixture, BIND_TAB, other);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_YIELDING);
+
+	fixture_pass(fixture, fixture->config.grace_ms);
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	assert_non_null(fixture_sent(fixture, SEND_KEEP, held));
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_QUEUED);
+}
+
+/* It is back, and the holder leaves for it, by the name that it is told. */
+static void test_asked_for_one_that_is_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_TAB, "a"),
+		 v = fixture_session(fixture, BIND_TAB, "v");
+	uint64_t held = fixture_hold(fixture, a, LEASE_CHAT),
+		 voice = fixture_wait(fixture, v, LEASE_VOICE);
+	uint64_t holder = fixture_session_id(fixture, a), waiter = fixture_session_id(fixture, v);
+
+	fixture_restart(fixture, true);
+	fixture_resume(fixture, BIND_TAB, holder);
+	fixture_resume(fixture, BIND_TAB, waiter);
+	assert_int_equal(fixture_sent(fixture, SEND_YIELD, held)->send.other, voice);
+
+	fixture_pass(fixture, fixture->config.grace_ms);
+	assert_true(fixture_row(fixture, held)->revoked);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -514,6 +557,8 @@ int main(void)
 		TEST(test_ttl_does_not_shrink),
 		TEST(test_ends_as_it_was_to),
 		TEST(test_voice_after_restart),
+		TEST(test_asked_for_one_that_is_gone),
+		TEST(test_asked_for_one_that_is_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
