@@ -157,6 +157,7 @@ static enum outcome session_read(struct client *client)
 		session_line(client, "{\"type\":\"accept\",\"lease\":%s}\n", client->token);
 		outcome = OUTCOME_OFFERED;
 	} else if (strstr(client->in, "\"type\":\"granted\"") != NULL) {
+		lease_read(client, client->in);
 		outcome = OUTCOME_GRANTED;
 	} else if (strstr(client->in, "\"type\":\"released\"") != NULL) {
 		outcome = OUTCOME_RELEASED;
