@@ -179,10 +179,10 @@ static void options_reach_the_broker(void **state)
 	json_t *acquire = fake_take(&scene->fake, "acquire");
 	json_object_del(acquire, "request_id");
 	json_object_del(acquire, "timeout_s");
-	json_t *expected =
-		json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:i,s:b,s:i,s:s}", "type", "acquire", "ref", 1,
-			  "class", "background", "gpu", "gpu1", "gpus", 3, "slots", 2, "vram_mb",
-			  8192, "evictable", 1, "uninterruptible_ms", 10000, "label", "llama");
+	json_t *expected = json_pack("{s:s,s:i,s:s,s:s,s:i,s:i,s:i,s:b,s:i,s:b,s:s}", "type",
+				     "acquire", "ref", 1, "class", "background", "gpu", "gpu1",
+				     "gpus", 3, "slots", 2, "vram_mb", 8192, "evictable", 1,
+				     "uninterruptible_ms", 10000, "accept", 1, "label", "llama");
 	assert_true(json_equal(acquire, expected));
 	json_decref(expected);
 	json_decref(acquire);

@@ -57,11 +57,11 @@ static void request_fields(void **state)
 	assert_int_equal(baton_acquire(scene->baton, &request, &claim), 0);
 	json_t *message = fake_take(&scene->fake, "acquire");
 	json_t *expected = json_pack(
-		"{s:s, s:i, s:s, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:i, s:s, s:s}",
+		"{s:s, s:i, s:s, s:s, s:i, s:i, s:i, s:b, s:b, s:i, s:i, s:i, s:i, s:b, s:s, s:s}",
 		"type", "acquire", "ref", 1, "class", "background", "gpu", "gpu1", "gpus", 3,
 		"slots", 2, "vram_mb", 8193, "evictable", 1, "loads", 1, "uninterruptible_ms", 500,
-		"min_residence_ms", 600, "load_ms", 700, "parent", 9, "request_id", "job-1",
-		"label", "llama");
+		"min_residence_ms", 600, "load_ms", 700, "parent", 9, "accept", 1, "request_id",
+		"job-1", "label", "llama");
 	assert_non_null(expected);
 	double timeout_s = json_number_value(json_object_get(message, "timeout_s"));
 	assert_true(timeout_s > 80 && timeout_s <= 90);
