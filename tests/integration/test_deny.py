@@ -82,6 +82,19 @@ class DryRun(DoctorTest):
         self.assertIn(f"/dev/dri/renderD129: group {name}, user nobody by an ACL (mode 660)", text)
         self.assertIn("72-baton-deny.rules", self.deny()["drm"]["fix"])
 
+    def test_our_group_by_an_acl(self):
+        """That it is let in by an ACL opens a file to nobody else."""
+        gid = os.getgid() or grp.getgrnam(GROUP).gr_gid
+        self.machine.write("etc/group", f"root:x:0:\nbaton-gpu:x:{gid}:\n")
+        for path in ("dev/nvidia0", "dev/nvidiactl"):
+            self.node(path, 0o660)
+            os.setxattr(self.machine.root / path, "system.posix_acl_access",
+                        acl((1, 6, 0xffffffff), (4, 0, 0xffffffff), (8, 6, gid), (16, 6, 0xffffffff),
+                            (32, 0, 0xffffffff)))
+        row = self.deny()["nodes"]
+        self.assertIn("group baton-gpu by an ACL", row["text"])
+        self.assertEqual(row["state"], "ok", row)
+
     def test_closed(self):
         """All of it done: nothing is left to do."""
         gid = os.getgid() or grp.getgrnam(GROUP).gr_gid

@@ -131,7 +131,7 @@ static void add_named(const struct acl_entry *entry, int64_t own_gid, char *who)
 	add_words(who, WHO_BYTES, " by an ACL");
 }
 
-/* Whether users or groups are named, and may. */
+/* Whether users, or other groups than ours, are named and may. */
 static bool add_acl(const struct acl *acl, int64_t own_gid, char *who)
 {
 	bool found = false;
@@ -139,7 +139,7 @@ static bool add_acl(const struct acl *acl, int64_t own_gid, char *who)
 		const struct acl_entry *entry = &acl->v[i];
 		if ((entry->tag != ACL_USER && entry->tag != ACL_GROUP) || !may_use(acl, entry))
 			continue;
-		found = true;
+		found |= entry->tag == ACL_USER || (int64_t)entry->id != own_gid;
 		add_named(entry, own_gid, who);
 	}
 	return found;

@@ -45,9 +45,11 @@ static void count_in_cgroup(struct job *job, struct job_counted *counted, const 
 			       file);
 }
 
-/* Before the keeper: it would be one process more in the cgroup that is to be divided. */
+/* Before the keeper: it would be one process more in the cgroup that is to be divided. Where
+ * somebody has removed it between two rounds we go back to where we were: it is made below that. */
 static void make_cgroup(struct job *job)
 {
+	cgroup_divide_end(&job->divide);
 	job_cgroup_make(&job->cgroup, "baton-run");
 	count_in_cgroup(job, &job->dmem, "dmem", "dmem.max");
 	count_in_cgroup(job, &job->memory, "memory", "memory.events");

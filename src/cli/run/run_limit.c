@@ -33,6 +33,8 @@ static const char *find_address(const json_t *status, const char *gpu, char ret_
 	size_t i;
 	const json_t *row;
 	ret_pci[0] = '\0';
+	if (!status)
+		return "the broker does not say where on the PCI bus that is";
 
 	json_array_foreach (json_object_get(status, "gpus"), i, row) {
 		const json_t *measured = json_object_get(row, "measured");

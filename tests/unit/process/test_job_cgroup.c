@@ -1,5 +1,7 @@
 /* Goal: a job's cgroup is made where that is permitted, found again, and gone at the end with all
  * that was made below it. Method: real ones; where none may be made, that there is none. */
+#include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "process/cgroup_divide.h"
 #include "process/job_cgroup.h"
 
 static void make_or_skip(struct job_cgroup *job)
@@ -179,6 +182,105 @@ static void test_left_by_the_dead(void **state)
 	job_cgroup_remove(&job);
 }
 
+/* ---- the real kernel ---- */
+
+static void read_in(const char *folder, const char *name, char ret_text[256])
+{
+	char path[700];
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? 0 : read(fd, ret_text, 255);
+	ret_text[length > 0 ? length : 0] = '\0';
+	if (fd >= 0)
+		close(fd);
+}
+
+static bool is_in(pid_t pid, const char *folder)
+{
+	struct cgroup cgroup;
+	bool in = cgroup_open(folder, &cgroup) == 0 && cgroup_holds(&cgroup, pid) == 1;
+	cgroup_close(&cgroup);
+	return in;
+}
+
+/* Of a process that is alone in `around`: it divides that, twice, for what a third one begins. */
+static _Noreturn void divide(const char *around, const char *controller, int ready_fd)
+{
+	struct cgroup_divide divided = {0};
+	char folder[600], text[256], why[512];
+	int turns = 0;
+	snprintf(folder, sizeof(folder), "%s/job", around);
+	for (; turns < 2; turns++) {
+		if (!cgroup_divide_begin(&divided, folder, controller, why, sizeof(why)))
+			break;
+		read_in(folder, "cgroup.controllers", text);
+		if (!strstr(text, controller) || !is_in(getpid(), divided.leaf))
+			break;
+		if (turns == 0)
+			cgroup_divide_end(&divided); /* whole again, and we are back in it */
+	}
+
+	/* As the keeper: forked when it was divided, it undoes that when the wrapper is dead. */
+	int pipe_fds[2];
+	if (turns < 2 || pipe(pipe_fds) < 0)
+		_exit(1);
+	if (fork() > 0) {
+		(void)!write(ready_fd, "x", 1);
+		for (;;)
+			pause();
+	}
+	close(pipe_fds[1]);
+	(void)!read(pipe_fds[0], text, 1);
+	cgroup_divide_end(&divided);
+	(void)!write(ready_fd, "y", 1);
+	_exit(0);
+}
+
+/* The cgroup around a job holds only the wrapper, which is killed: it is whole again. */
+static void test_divided(void **state)
+{
+	struct job_cgroup job, around;
+	char controller[256], text[256], folder[600], ready;
+	(void)state;
+	make_or_skip(&job);
+	around = job;
+	read_in(around.path, "cgroup.controllers", controller);
+	controller[strcspn(controller, " \n")] = '\0';
+	if (!controller[0]) {
+		job_cgroup_remove(&job);
+		print_message("no controller is passed on to here\n");
+		skip();
+	}
+	snprintf(folder, sizeof(folder), "%s/job", around.path);
+	assert_int_equal(mkdir(folder, 0755), 0);
+
+	int fds[2], entry_fd = job_cgroup_open_entry(&around);
+	assert_int_equal(pipe(fds), 0);
+	pid_t wrapper = fork();
+	if (wrapper == 0) {
+		if (write(entry_fd, "0", 1) == 1)
+			divide(around.path, controller, fds[1]);
+		_exit(1);
+	}
+	close(fds[1]);
+	close(entry_fd);
+	assert_int_equal(read(fds[0], &ready, 1), 1);
+	read_in(around.path, "cgroup.subtree_control", text);
+	assert_non_null(strstr(text, controller));
+	kill(wrapper, SIGKILL);
+	assert_int_equal(read(fds[0], &ready, 1), 1);
+	read_in(around.path, "cgroup.subtree_control", text);
+	assert_null(strstr(text, controller));
+	snprintf(folder, sizeof(folder), "%s/baton-wrapper-%ld", around.path, (long)wrapper);
+	assert_int_equal(access(folder, F_OK), -1);
+	assert_int_equal(waitpid(wrapper, NULL, 0), wrapper);
+	cgroup_kill(&job.fds);
+	while (job_cgroup_populated(&job))
+		sched_yield();
+	close(fds[0]);
+	job_cgroup_remove(&job);
+}
+
 static void test_none(void **state)
 {
 	struct job_cgroup job = JOB_CGROUP_NONE;
@@ -201,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_removed),
 		cmocka_unit_test(test_left_by_our_number),
 		cmocka_unit_test(test_left_by_the_dead),
+		cmocka_unit_test(test_divided),
 		cmocka_unit_test(test_none),
 	};
 	return cmocka_run_group_tests_name("job_cgroup", tests, NULL, NULL);
