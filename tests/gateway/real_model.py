@@ -56,7 +56,7 @@ class RealModels(ManagedTest):
         return self.begin(daemon, model, path, headers, **fields).read_answer()
 
     def alive(self, name):
-        return sorted(set(pids_of(SERVER, name)) - set(pids_of("baton-keeper", name)))
+        return sorted(pids_of(SERVER, name, without="baton-keeper"))
 
     def said(self, answer):
         self.assertEqual(answer.status, 200, answer)

@@ -1,13 +1,33 @@
 """Model servers that Baton starts: woken by requests, stopped when others need the room, when they are idle, and with
 the broker."""
 import os
+import pathlib
+import random
 import signal
+import subprocess
+import sys
 import unittest
+from unittest import mock
 
 from lib.gateway import CHAT
-from lib.managed import COMMAND, ManagedTest, pids_of
+from lib.managed import COMMAND, ManagedTest, free_port, pids_of
 from lib.model_server import ModelServer
 from lib.wait import holds_for, wait_until
+
+
+class Ports(unittest.TestCase):
+    def test_nobody_gets_one_twice(self):
+        """Neither this process nor one beside: a server binds its port long after it was chosen."""
+        first = free_port()
+        code = "from lib.managed import reserve; raise SystemExit(reserve(int(input())))"
+        beside = subprocess.run([sys.executable, "-c", code], input=str(first), text=True, check=False,
+                                cwd=pathlib.Path(__file__).parent)
+        self.assertEqual(beside.returncode, 0)
+        second, choose = free_port(), random.choice
+        chosen = [first, second]
+        with mock.patch("random.choice", side_effect=lambda ports: chosen.pop() if chosen else choose(ports)):
+            self.assertNotIn(free_port(), [first, second])
+        self.assertEqual(chosen, [])
 
 
 class Managed(ManagedTest):

@@ -298,7 +298,7 @@ class Ends(TopTest):
             screen.wait("0 hold", "the screen")
             self.assertFalse(screen.is_restored())
             screen.press("q") if end == "q" else screen.process.send_signal(end)
-            self.assertEqual(screen.wait_end(), 0, end)
+            self.assertEqual(screen.wait_end(), 0, (end, screen.raw[-4000:]))
             self.assertTrue(screen.is_restored(), (end, screen.raw[-200:]))
 
     def stall(self, *command, keys):
