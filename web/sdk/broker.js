@@ -1,7 +1,7 @@
 // @ts-check
 // broker: a page's session. A claim's life is claim.js, the wire is session.js.
 import { Claim } from "./claim.js";
-import { BrokerError, closeError, plain } from "./errors.js";
+import { BrokerError, closeError, plain, postJson } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
 import { now } from "./session.js";
 import { Model } from "./model.js";
@@ -9,14 +9,15 @@ import { brokerOrigin, siteToken } from "./pair.js";
 import { openPort } from "./session_port.js";
 import {
 	awakeLock,
+	framePath,
 	freeName,
-	hasSavedPlaces,
 	isAwake,
 	newName,
 	pageKey,
 	savePlaces,
-	takeSavedPlaces,
+	savedPlaces,
 	watchPage,
+	whenShown,
 } from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
@@ -25,6 +26,9 @@ import {
 /** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
 /** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
+
+/** @type {<T>(waiters: Waiter<T>[], value: T) => void} */
+const answer = (waiters, value) => waiters.splice(0).forEach(([resolve]) => resolve(value));
 
 const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
@@ -35,9 +39,12 @@ export class Broker extends EventTarget {
 	/** @type {Map<number, Claim>} */ #claims = new Map();
 	/** @type {Waiter<unknown>[]} */ #ready = [];
 	/** @type {Waiter<Status>[]} */ #asking = [];
-	/** @type {Map<string, {ref: number, requestId: string}>} */ #places = new Map();
+	/** Of this page's predecessor, still to be taken up.
+	 * @type {Map<string, {ref: number, requestId: string}>} */
+	#places = new Map();
 	/** @type {BrokerOptions} */ #options;
 	/** @type {Opened|undefined} */ #met;
+	/** @type {string|null} */ #session = null;
 	#base;
 	#name;
 	/** Where the places of this Broker are kept; another one of its name has its own. */
@@ -45,9 +52,9 @@ export class Broker extends EventTarget {
 	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
 	#owner = random();
 	#token = "";
-	/** @type {"worker"|"reply"} */ #heartbeat = "worker";
+	/** @type {"worker"|"reply"} */ #heartbeat;
 	/** @type {Send} */ #send = () => {};
-	/** What the Session was started with. @type {Start|undefined} */ #hello;
+	/** What the Session was started with. @type {Omit<Start, "resume"|"adopt">|undefined} */ #hello;
 	/** @type {AboutFields} */ #about = {};
 	/** @type {() => void} */ #unwatch = () => {};
 	#awakeLock = awakeLock(this.#owner);
@@ -56,23 +63,21 @@ export class Broker extends EventTarget {
 	/** When somebody else may hold what is held here, as far as was heard. */
 	#limit = Infinity;
 	#heardAt = 0;
-	/** @type {(() => void)[]} */ #unsure = [];
+	/** @type {Waiter<unknown>[]} */ #unsure = [];
 	#diagnosing = false;
-	#begun = false;
 	#left = false;
-	/** Places of this page's predecessor are still to be taken up. */
-	#adopts = false;
-	/** @type {Promise<string|null>|undefined} */ #adopting;
-	#stopped = () => {};
+	/** @type {Promise<void>|undefined} */ #adopting;
+	/** @type {(value?: unknown) => void} */ #stopped = () => {};
 
 	/** @param {BrokerOptions} [options] */
 	constructor(options = {}) {
 		super();
 		this.#options = options;
+		this.#heartbeat = options.heartbeat ?? "worker";
 		this.#base = brokerOrigin(options.url);
 		const { document, location } = globalThis;
 		this.#name = plain(options.name || document?.title || location?.host || "page", 128);
-		this.#storage = newName(`baton ${this.#base} ${this.#name}`);
+		this.#storage = newName(`baton${framePath()} ${this.#base} ${this.#name}`);
 		this.#context = {
 			send: (command) => this.#send(command),
 			emit: (type, detail) => this.#emit(type, detail),
@@ -90,13 +95,11 @@ export class Broker extends EventTarget {
 			this.#end(
 				new BrokerError(
 					"DENIED",
-					"There is no WebSocket here, as when a server "
-						+ "renders a page: ask for the GPU in the browser.",
+					"There is no WebSocket here, as on a server that renders: ask in the browser.",
 				),
 			);
 			return;
 		}
-		this.#openPort();
 		this.#unwatch = watchPage({
 			leave: (cached) => this.#leave(cached),
 			back: () => this.#back(),
@@ -104,7 +107,7 @@ export class Broker extends EventTarget {
 			visible: (visible) => this.about({ visible }),
 		});
 		const own = this.#base === location?.origin;
-		if ((options.connect ?? (own || hasSavedPlaces(this.#storage) ? "now" : "lazy")) === "now")
+		if ((options.connect ?? (own || savedPlaces(this.#storage) ? "now" : "lazy")) === "now")
 			this.#begin();
 		else this.#state = "idle";
 	}
@@ -128,13 +131,19 @@ export class Broker extends EventTarget {
 		return this.#heartbeat;
 	}
 
-	#openPort() {
+	/** Also in another worker, with what waits. @param {number[]} adopt */
+	#open(adopt) {
+		if (this.#state === "closed" || !this.#hello) return;
 		this.#send = openPort({
 			on: (event) => this.#on(event),
 			here: this.#options.heartbeat === "reply",
 			onHere: () => (this.#heartbeat = "reply"),
 			onGone: () => void this.#goOn(),
 		});
+		this.#awake();
+		this.#send({ ...this.#hello, resume: this.#session, adopt });
+		for (const claim of this.#claims.values()) claim.again();
+		this.#send({ op: "about", fields: this.#about });
 	}
 
 	/** The Session's worker was ended, as by a page that ends all it can find: what is held is lost,
@@ -143,16 +152,10 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed") return;
 		this.#limit = 0;
 		const ends = this.#thaw();
-		this.#unsure.splice(0).forEach((resolve) => resolve());
+		answer(this.#unsure, 0);
 		if (this.#state === "open") this.#set("reconnecting");
 		await Promise.all(ends);
-		if (this.state === "closed") return;
-		this.#openPort();
-		this.#awake();
-		if (!this.#hello) return;
-		this.#send({ ...this.#hello, resume: this.#met?.session ?? null, adopt: [] });
-		for (const claim of this.#claims.values()) claim.again();
-		this.#send({ op: "about", fields: this.#about });
+		this.#open([]);
 	}
 
 	/** For serve.js. @internal */
@@ -162,21 +165,24 @@ export class Broker extends EventTarget {
 
 	/** Where the browser asks its user first, not before a page wants something. */
 	#begin() {
-		if (this.#begun || this.#state === "closed") return;
-		this.#begun = true;
+		if (this.#adopting || this.#state === "closed") return;
 		if (this.#state === "idle") this.#set("connecting");
 		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
 	/** Of a page that was left, or that died: nobody may live who keeps them, be it another copy
-	 * of this tab that was here first. @type {(kept: SavedPlaces|null) => Promise<string|null>} */
-	async #adopt(kept) {
-		if (!kept || (await isAwake(kept.owner, kept.left))) return null;
+	 * of this tab that was here first. */
+	async #adopt() {
+		const hidden = whenShown();
+		if (hidden) await hidden;
+		if (this.#state === "closed") return;
+		const kept = savedPlaces(this.#storage);
+		savePlaces(this.#storage, null); // whoever reads them owns them
+		if (!kept || (await isAwake(kept.owner, kept.left || Boolean(hidden)))) return;
 		this.#places = new Map(kept.places);
 		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
-		this.#adopts = this.#places.size > 0;
 		this.#own(kept.owner);
-		return kept.session;
+		this.#session = kept.session;
 	}
 
 	/** @param {string} owner */
@@ -189,16 +195,16 @@ export class Broker extends EventTarget {
 
 	/** No browser freezes a page that claims something, or might. */
 	#awake() {
-		const busy = !this.#left && (this.#adopts || this.#claims.size > 0);
+		const busy = !this.#left && this.#places.size + this.#claims.size > 0;
 		this.#awakeLock(busy);
 		this.#send({ op: "watch", busy });
 	}
 
 	async #start() {
 		const { token, backoff, connectTimeoutMs = 4_000 } = this.#options;
-		this.#adopting = this.#adopt(takeSavedPlaces(this.#storage));
-		const resume = await this.#adopting;
+		await (this.#adopting = this.#adopt());
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
+		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		const asks = (await loopbackPermission()) === "prompt";
 		const shown =
 			(typeof token === "function" ? await token() : token)
@@ -207,22 +213,20 @@ export class Broker extends EventTarget {
 		this.#token = shown || "";
 		this.#hello = {
 			op: "start",
-			url: this.#base.replace("http", "ws") + "/v1/gpu/session",
+			url: `${this.#base}/v1/gpu/session`,
 			hello: { id: this.#name, token: this.#token || undefined },
-			resume,
-			adopt,
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
 			timeoutMs: asks ? 60_000 : connectTimeoutMs,
 		};
-		this.#send(this.#hello);
-		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
+		this.#open(adopt);
 	}
 
 	/** Of places that nobody took up. */
 	#disown() {
-		this.#adopts = false;
+		this.#places.clear();
 		this.#awake();
+		this.#keep();
 		this.#send({ op: "disown" });
 	}
 
@@ -253,7 +257,7 @@ export class Broker extends EventTarget {
 	 * @type {(o: RequestOptions) => Promise<any>} */
 	async #request(options) {
 		this.#begin();
-		if (this.#adopting) await this.#adopting;
+		await this.#adopting;
 		options.signal?.throwIfAborted();
 		if (this.#state === "closed") throw this.#error;
 		const { ref, requestId } = this.#places.get(options.key ?? "") ?? {
@@ -333,10 +337,10 @@ export class Broker extends EventTarget {
 
 	async close() {
 		if (this.#state === "closed") return;
-		const stopped = new Promise((resolve) => (this.#stopped = () => resolve(0)));
+		const stopped = new Promise((resolve) => (this.#stopped = resolve));
 		await this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
 		this.#send({ op: "stop" });
-		await stopped;
+		if (this.#hello) await stopped;
 	}
 
 	[Symbol.asyncDispose ?? "asyncDispose"]() {
@@ -348,10 +352,9 @@ export class Broker extends EventTarget {
 		const kind = event.event;
 		this.#heardAt = Math.min(event.at ?? Infinity, now());
 		this.#limit = event.limit ?? this.#limit;
-		if (kind === "sure") this.#unsure.splice(0).forEach((resolve) => resolve());
+		if (kind === "sure") answer(this.#unsure, 0);
 		else if (kind === "ping") this.#send({ op: "pong" });
 		else if (kind === "open") this.#opened(event);
-		else if (kind === "drop") this.#set("reconnecting");
 		else if (kind === "down") {
 			// It fell silent, or this page was frozen: the next try tells.
 			if (this.#state === "open") this.#set("reconnecting");
@@ -364,8 +367,7 @@ export class Broker extends EventTarget {
 
 	/** @param {Heard} message */
 	#hear(message) {
-		if (message.type === "status")
-			this.#asking.splice(0).forEach(([resolve]) => resolve(message));
+		if (message.type === "status") answer(this.#asking, message);
 		else if (message.type === "reload") this.#emit("reload", { path: message.path });
 		else this.#claims.get(message.ref)?.hear(message);
 	}
@@ -373,10 +375,11 @@ export class Broker extends EventTarget {
 	/** @param {Opened} event */
 	#opened(event) {
 		this.#met = event;
+		this.#session = event.session;
 		this.#error = undefined;
 		this.#set("open");
 		this.#keep();
-		this.#ready.splice(0).forEach(([resolve]) => resolve(0));
+		answer(this.#ready, 0);
 		for (const claim of this.#claims.values()) claim.brokerIsBack();
 	}
 
@@ -421,7 +424,7 @@ export class Broker extends EventTarget {
 		this.#unwatch();
 		freeName(this.#storage);
 		const ends = [...this.#claims.values()].map((claim) => claim.fail(error));
-		this.#unsure.splice(0).forEach((resolve) => resolve());
+		answer(this.#unsure, 0);
 		this.#set("closed");
 		await Promise.all(ends);
 	}
@@ -437,7 +440,8 @@ export class Broker extends EventTarget {
 		const waiting = [...this.#claims.values()].filter(
 			(claim) => claim.state === "waiting" && (cached || claim.options.key),
 		);
-		this.#send({ op: "leave", keep: waiting.map((claim) => claim.ref), cached });
+		const keep = [...this.#places.values(), ...waiting].map(({ ref }) => ref);
+		this.#send({ op: "leave", keep, cached });
 		this.#left = true;
 		this.#awake();
 		this.#keep();
@@ -446,16 +450,11 @@ export class Broker extends EventTarget {
 
 	/** @param {string} token of a lease */
 	#unlock(token) {
-		/** @type {Record<string, string>} */
-		const headers = { "Content-Type": "application/json" };
-		if (this.#token) headers.Authorization = `Bearer ${this.#token}`;
+		const own = this.#token && { Authorization: `Bearer ${this.#token}` };
 		if (token)
-			fetch(`${this.#base}/v1/gpu/unlock`, {
-				method: "POST",
-				keepalive: true,
-				headers,
-				body: JSON.stringify({ token }),
-			}).catch(() => {});
+			postJson(`${this.#base}/v1/gpu/unlock`, { token }, { keepalive: true }, own).catch(
+				() => {},
+			);
 	}
 
 	/** Out of the cache. Its places may be another page's by now, with all that comes of them. */
@@ -464,27 +463,20 @@ export class Broker extends EventTarget {
 		const anew = this.#claims.size > 0 && (await isAwake(this.#owner, false));
 		this.#own(anew ? random() : this.#owner);
 		this.#keep();
-		if (this.#begun) this.#set("connecting");
+		if (this.#adopting) this.#set("connecting");
 		this.#send({ op: "back", anew });
 	}
 
 	/** For whoever is here next: also if this page dies before it can say that it was left. */
 	#keep() {
-		const keyed = [...this.#claims.values()].filter(
-			(claim) => claim.options.key && claim.state !== "ended",
-		);
+		/** @type {SavedPlaces["places"]} */
+		const places = [...this.#places];
+		for (const { options, state, ref, requestId } of this.#claims.values())
+			if (options.key && state !== "ended") places.push([options.key, { ref, requestId }]);
 		savePlaces(
 			this.#storage,
-			keyed.length
-				? {
-						session: this.#met?.session ?? null,
-						left: this.#left,
-						owner: this.#owner,
-						places: keyed.map(({ options, ref, requestId }) => [
-							options.key ?? "",
-							{ ref, requestId },
-						]),
-					}
+			places.length
+				? { session: this.#session, left: this.#left, owner: this.#owner, places }
 				: null,
 		);
 	}
@@ -506,7 +498,7 @@ export class Broker extends EventTarget {
 	async #sure(all) {
 		this.#judge();
 		if ((now() - this.#heardAt < 200 && !all) || this.#state === "closed") return;
-		const heard = new Promise((resolve) => this.#unsure.push(() => resolve(0)));
+		const heard = new Promise((...waiter) => this.#unsure.push(waiter));
 		this.#send({ op: "sure" });
 		await heard;
 	}

@@ -155,8 +155,8 @@ export class Claim {
 		this.id = `${lease}`;
 		if (why?.code === "self")
 			warnOnce(
-				`Baton: this page waits for itself: it holds lease ${why.holder}, which has `
-					+ "to be released first. Pass a `signal` to requests that may become unwanted.",
+				`Baton: this page waits for itself: lease ${why.holder} has to be `
+					+ "released first. Pass a `signal` with what may become unwanted.",
 			);
 		/** @type {QueueInfo} */
 		const info = {

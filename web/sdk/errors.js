@@ -13,7 +13,7 @@ export class BrokerError extends Error {
 		this.name = "BrokerError";
 		this.code = code;
 		this.detail = detail;
-		this.retryable = !FINAL.split(" ").includes(code);
+		this.retryable = !FINAL.includes(code);
 	}
 }
 
@@ -68,6 +68,15 @@ export function plain(text, bytes) {
 	const cut = new TextEncoder().encode(clean).slice(0, bytes);
 	return new TextDecoder().decode(cut).replace(/\ufffd+$/, "");
 }
+
+/** @type {(url: string, body: object, o?: RequestInit, headers?: object|string) => Promise<Response>} */
+export const postJson = (url, body, options, headers) =>
+	fetch(url, {
+		method: "POST",
+		headers: { "Content-Type": "application/json", .../** @type {object} */ (headers) },
+		body: JSON.stringify(body),
+		...options,
+	});
 
 const warned = new Set();
 

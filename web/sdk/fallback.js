@@ -1,6 +1,6 @@
 // @ts-check
 // fallback: why there is no session, and what stands in. "Unreachable" is not "refused".
-import { BrokerError, ORIGIN } from "./errors.js";
+import { BrokerError, ORIGIN, postJson } from "./errors.js";
 
 /** @import { Claim } from "./claim.js" */
 /** @import { Down } from "./types.js" */
@@ -30,11 +30,7 @@ function noPrompt() {
  * @param {string} base */
 async function isRefusedExtension(base) {
 	if (/^(https?:)?$/.test(globalThis.location?.protocol ?? "")) return false;
-	const answer = await fetch(`${base}/v1/gpu/session/alive`, {
-		method: "POST",
-		headers: { "Content-Type": "application/json" },
-		body: "{}",
-	}).catch(() => null);
+	const answer = await postJson(`${base}/v1/gpu/session/alive`, {}).catch(() => null);
 	return answer?.status === 403;
 }
 
@@ -72,8 +68,7 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
 	if (heard) return denied(ORIGIN);
 	return unreachable(
-		`No broker answers at ${base}; start it with: baton serve `
-			+ "(or an extension of this browser blocks it)",
+		`No broker answers at ${base}; start it with: baton serve (or an extension blocks it)`,
 		Boolean(globalThis.crossOriginIsolated) && location.origin !== base,
 	); // proves nothing
 }

@@ -118,7 +118,7 @@ export class Lease {
 		if (dead.has(guarded))
 			throw new BrokerError(
 				"CLOSED",
-				"An earlier lease ended this: make a new one. A broker.model() does so by itself.",
+				"An earlier lease ended this: make a new one, as broker.model() does.",
 			);
 		this.#guards.set(guarded, always);
 		return guarded;

@@ -3,6 +3,7 @@
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
 import { BrokerError, report } from "./errors.js";
 import { filesModule } from "./home.js";
+import { whenShown } from "./page_lifecycle.js";
 
 /** @import { Broker } from "./broker.js" */
 /** @import { Lease } from "./lease.js" */
@@ -221,6 +222,7 @@ export class Model extends EventTarget {
 		const { fetch, stallMs } = this.#options;
 		if (!fetch) return;
 
+		await whenShown();
 		const { Files } = await filesModule();
 		const files = (this.#files ??= new Files());
 		const get = async (/** @type {string|ModelFile} */ file) => {

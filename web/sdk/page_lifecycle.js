@@ -21,46 +21,49 @@ export function watchPage(page) {
 	return () => stop.abort();
 }
 
-/** Whoever reads them owns them. @type {(name: string) => SavedPlaces|null} */
-export function takeSavedPlaces(name) {
-	try {
-		const text = sessionStorage.getItem(name);
-		sessionStorage.removeItem(name);
-		return JSON.parse(text ?? "null");
-	} catch {
-		return null;
-	}
+/** Of a page that the browser has loaded in advance: resolves once somebody sees it. */
+export function whenShown() {
+	const document = /** @type {{ prerendering?: boolean } & EventTarget} */ (globalThis.document);
+	return (
+		document?.prerendering
+		&& new Promise((resolve) => document.addEventListener("prerenderingchange", resolve))
+	);
 }
 
-/** @param {string} name */
-export function hasSavedPlaces(name) {
+/** What a page's storage holds; nothing where it is denied. @type {<T>(fn: () => T) => T|undefined} */
+export function ifAllowed(fn) {
 	try {
-		return sessionStorage.getItem(name) !== null;
-	} catch {
-		return false;
-	}
-}
-
-/** @type {(name: string, kept: SavedPlaces|null) => void} */
-export function savePlaces(name, kept) {
-	try {
-		if (kept) sessionStorage.setItem(name, JSON.stringify(kept));
-		else sessionStorage.removeItem(name);
-	} catch {}
-}
-
-/** What `baton open` left for the broker's own pages (web/ui/sign_in.js).
- * @type {(base: string) => string|undefined} */
-export function pageKey(base) {
-	try {
-		return (base === location.origin && localStorage.getItem("baton-key")) || undefined;
+		return fn();
 	} catch {
 		return undefined;
 	}
 }
 
-/** @type {Set<string>} */
-const names = new Set();
+/** @type {(name: string) => SavedPlaces|null|undefined} */
+export const savedPlaces = (name) =>
+	ifAllowed(() => JSON.parse(sessionStorage.getItem(name) ?? "null"));
+
+/** @type {(name: string, kept: SavedPlaces|null) => void} */
+export const savePlaces = (name, kept) =>
+	ifAllowed(() =>
+		kept ? sessionStorage.setItem(name, JSON.stringify(kept)) : sessionStorage.removeItem(name),
+	);
+
+/** What `baton open` left for the broker's own pages (web/ui/sign_in.js).
+ * @type {(base: string) => string|null|undefined} */
+export const pageKey = (base) =>
+	ifAllowed(() => (base === location.origin ? localStorage.getItem("baton-key") : null));
+
+const everywhere = /** @type {Record<symbol, Set<string>>} */ (/** @type {unknown} */ (globalThis));
+/** Of all copies of the SDK in this page. */
+const names = (everywhere[Symbol.for("baton")] ??= new Set());
+
+/** Which frame of its tab this page is in: those of one site share a sessionStorage.
+ * @type {(frame?: Window) => string} */
+export const framePath = (frame = globalThis.window) =>
+	frame?.parent && frame.parent !== frame
+		? `${framePath(frame.parent)}/${[].indexOf.call(frame.parent, /** @type {never} */ (frame))}`
+		: "";
 
 /** The first of its kind that is free in this page. @type {(name: string) => string} */
 export function newName(name) {

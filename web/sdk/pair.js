@@ -1,7 +1,8 @@
 // @ts-check
 // pair: a site of its own asks the operator of the broker to let it queue.
-import { BrokerError } from "./errors.js";
+import { BrokerError, postJson } from "./errors.js";
 import { HOME } from "./home.js";
+import { ifAllowed } from "./page_lifecycle.js";
 
 /** @import { Http } from "./protocol.js" */
 /** @import { PairOptions } from "./types.js" */
@@ -14,23 +15,12 @@ export const brokerOrigin = (url) => new URL((url ?? SOURCE).replace(/^ws/, "htt
 const storageKey = (/** @type {string} */ base) => `baton-site ${base}`;
 
 /** What an earlier pair() left in this site's storage.
- * @type {(base: string) => string|undefined} */
-export function siteToken(base) {
-	try {
-		return localStorage.getItem(storageKey(base)) || undefined;
-	} catch {
-		return undefined;
-	}
-}
+ * @type {(base: string) => string|null|undefined} */
+export const siteToken = (base) => ifAllowed(() => localStorage.getItem(storageKey(base)));
 
 /** @type {(url: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */
 async function post(url, body, signal) {
-	const answer = await fetch(url, {
-		method: "POST",
-		body: JSON.stringify(body),
-		signal,
-		headers: { "Content-Type": "application/json" },
-	}).catch((error) => {
+	const answer = await postJson(url, body, { signal }).catch((error) => {
 		signal?.throwIfAborted();
 		throw new BrokerError("UNREACHABLE", "No broker answers; start it with: baton serve", {
 			cause: error,
@@ -88,8 +78,6 @@ async function askAt(base, { signal, onAsked }) {
 		said = await post(`${base}/v1/pair`, { ask }, signal);
 	}
 	const { token = "" } = said;
-	try {
-		localStorage.setItem(storageKey(base), token);
-	} catch {} // the page may keep it itself
+	ifAllowed(() => localStorage.setItem(storageKey(base), token)); // the page may keep it itself
 	return token;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 // session: one session over a WebSocket, and which claims the broker knows.
-import { closeError } from "./errors.js";
+import { closeError, postJson } from "./errors.js";
 
 /** @import { FromBroker } from "./protocol.js" */
 /** @import { AboutFields, Ask, Backoff, Command, SessionClaim } from "./types.js" */
@@ -66,26 +66,9 @@ export class Session {
 	/** @param {Exclude<Command, { op: "watch" }>} command */
 	do(command) {
 		this.#judge();
-		switch (command.op) {
-			case "start":
-				return this.start(command);
-			case "acquire":
-				return this.acquire(command);
-			case "release":
-				return this.release(command);
-			case "ask":
-				return this.ask(command);
-			case "about":
-				return this.about(command);
-			case "leave":
-				return this.leave(command);
-			case "back":
-				return this.back(command);
-			case "stop":
-				return this.stop(command);
-			default:
-				return this[command.op]();
-		}
+		/** @type {Record<string, (command: Command) => void>} */ (/** @type {unknown} */ (this))[
+			command.op
+		](command);
 	}
 
 	/** Answers once it is known whether what is held is still ours. */
@@ -232,7 +215,7 @@ export class Session {
 			|| !this.#socket
 			|| !this.#start
 			|| disposition === "report"
-			|| !blockedURI.startsWith(new URL(this.#start.url).origin)
+			|| !blockedURI.replace("ws", "http").startsWith(new URL(this.#start.url).origin)
 		)
 			return;
 		this.#hangUp();
@@ -245,7 +228,7 @@ export class Session {
 		const { url, hello, timeoutMs } = this.#start;
 		let socket;
 		try {
-			socket = this.#socket = new WebSocket(url);
+			socket = this.#socket = new WebSocket(url.replace("http", "ws"));
 		} catch {
 			// forbidden here
 			this.post({ event: "down", blocked: true, silent: true });
@@ -300,7 +283,7 @@ export class Session {
 		}
 		const silent = this.#judge();
 		this.post({
-			event: was && !silent ? "drop" : "down",
+			event: "down",
 			code,
 			late,
 			silent,
@@ -357,10 +340,8 @@ export class Session {
 		const socket = this.#socket;
 		const at = (this.#shown = now());
 		if (!this.#doubt) this.#question();
-		const answer = await fetch(`${this.#start?.url.replace(/^ws/, "http")}/alive`, {
-			method: "POST",
-			headers: { "Content-Type": "application/json" },
-			body: JSON.stringify({ session: this.#sessionId }),
+		const answer = await postJson(`${this.#start?.url}/alive`, {
+			session: this.#sessionId,
 		}).catch(() => null);
 		if (this.#socket !== socket || !this.#open) return;
 		if (answer?.ok) {

@@ -15,7 +15,7 @@ let policy;
 function workerUrl() {
 	const file = HOME && new URL("worker.js", HOME);
 	if (!file && !WORKER)
-		throw new Error("The bundler left it behind: bundle the package that `npm pack` makes.");
+		throw new Error("The bundler left it: bundle the package that `npm pack` makes.");
 	const text = WORKER || `import "${file}"`;
 	const url =
 		file && file.origin === location.origin
@@ -68,8 +68,8 @@ export function openPort({ on, here, onHere, onGone }) {
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
 		if (send) return;
 		warnOnce(
-			"Baton: no worker starts here, so the session runs on this thread, and a turn is "
-				+ "lost where it stands still. Allow worker-src blob:, or serve worker.js beside "
+			"Baton: no worker starts, so this thread runs the session, and loses its turn "
+				+ "where it stands still. Allow worker-src blob:, or serve worker.js beside "
 				+ `index.js. (${why?.message ?? "It does not load."})`,
 		);
 		onThisThread();

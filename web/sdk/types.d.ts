@@ -274,9 +274,8 @@ export interface Opened {
 	dev: boolean;
 }
 
-/** "drop": an open session broke, and the broker may be back at once. */
 export interface Down {
-	event: "drop" | "down";
+	event: "down";
 	/** Of the closed WebSocket. */
 	code?: number;
 	/** Nothing came in time. */

@@ -285,6 +285,18 @@ test("a copy of a waiting tab leaves the place to the tab that has it", async ()
 	await close(...all, copy);
 });
 
+test("a page that is loaded anew before it asks again has its place the next time", async () => {
+	const all = await open("holder", "hasty", "next");
+	await queue(all, { key: "job" });
+	await all[1].tab.reload();
+	await all[1].install(broker("hasty"));
+	await all[1].tab.reload();
+	await all[1].install(broker("hasty"));
+	await all[1].ask("turn", { key: "job" });
+	await untilWaiting(daemon, ["hasty", "next"]);
+	await close(...all);
+});
+
 /** Runs in the page: two Brokers of one name, each with a request. @param {any} options */
 async function two(options) {
 	const { bench } = /** @type {any} */ (globalThis);
