@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/regular_file.h"
+#include "process/run_mark.h"
 
 enum { OWN_WORDS = 6, LAST_WORDS_BYTES = 4096 };
 
@@ -102,6 +103,7 @@ static _Noreturn void become_broker(char *const *argv, int log_fd, int ready_fd)
 	for (size_t i = 0; i < sizeof(reset) / sizeof(*reset); i++)
 		signal(reset[i], SIG_DFL);
 	setsid();
+	run_mark_drop();
 
 	dup2(nothing, STDIN_FILENO);
 	dup2(log_fd, STDOUT_FILENO);

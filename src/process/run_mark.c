@@ -55,6 +55,18 @@ void run_mark_leave(uint64_t limit)
 		(void)setrlimit(RLIMIT_LOCKS, &marked);
 }
 
+/* It can be lowered only. */
+void run_mark_drop(void)
+{
+	struct rlimit now;
+	if (getrlimit(RLIMIT_LOCKS, &now) < 0 || now.rlim_max == RLIM_INFINITY || now.rlim_max == 0)
+		return;
+	now.rlim_max--;
+	if (now.rlim_cur > now.rlim_max)
+		now.rlim_cur = now.rlim_max;
+	(void)setrlimit(RLIMIT_LOCKS, &now);
+}
+
 /* Anybody may read it. That of the dead can be read as well, until they are collected. */
 static bool has_limit(int64_t pid, uint64_t wanted)
 {

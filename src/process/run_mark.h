@@ -16,3 +16,7 @@ uint64_t run_mark_limit(const char *mark);
 /* Leaves it with this process and what that starts. Not where there is such a limit already: that
  * of a `baton run` around this one stays, and what is in it is found by that one. */
 void run_mark_leave(uint64_t limit);
+/* For what is not part of the job although it was started there: this process has the limit no
+ * more.
+ */
+void run_mark_drop(void);

@@ -15,7 +15,7 @@ import tempfile
 import time
 import unittest
 
-from lib.daemon import DaemonTest, die_with_parent
+from lib.daemon import BATON, DaemonTest, die_with_parent
 from lib.native import keeper_of, own_cgroup, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import wait_until
@@ -110,6 +110,23 @@ class Tree(DaemonTest):
         if own_cgroup():
             self.in_time("stay", -signal.SIGKILL, True)
         self.in_time("stay", -signal.SIGKILL, False)
+
+    def test_a_broker_is_no_part_of_it(self):
+        """One that `baton up` starts in a job outlives a wrapper that is killed, as it outlives terminals."""
+        socket = str(self.d.dir / "other.sock")
+        job = self.start_cli(self.d, "run", "-q", "--", "sh", "-c",
+                             f"{BATON} up --no-open --socket {socket} -- --state {self.d.dir}/other "
+                             "--listen 127.0.0.1:0 --fake-gpu x:1024 >&2 && echo up; read line", stdin=subprocess.PIPE,
+                             preexec_fn=without_cgroups)
+        self.addCleanup(subprocess.run, [BATON, "--socket", socket, "down"], capture_output=True, check=False)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        keeper = keeper_of(job.pid)
+        fd = os.pidfd_open(keeper)
+        self.addCleanup(os.close, fd)
+        job.kill()
+        self.assertTrue(select.select([fd], [], [], 20)[0], "the keeper has done its work")
+        seen = subprocess.run([BATON, "--socket", socket, "status", "--json"], capture_output=True, check=False)
+        self.assertEqual(seen.returncode, 0, seen)
 
     def test_killed_with_its_keeper(self):
         """Both killed at once: the broker ends all of it, and leaves no folder behind."""

@@ -69,7 +69,8 @@ static pid_t start_bare(uint64_t limit)
 	return pid;
 }
 
-/* What clears its environment keeps the limit, until it is dead. One around it stays. */
+/* What clears its environment keeps the limit, until it is dead, or drops it on purpose. One around
+ * it stays. */
 static void as_a_limit(void **state)
 {
 	uint64_t limit = run_mark_limit(INNER);
@@ -89,7 +90,9 @@ static void as_a_limit(void **state)
 	if (pid == 0) {
 		run_mark_leave(limit);
 		run_mark_leave(run_mark_limit(OUTER));
-		_exit(run_mark_has(getpid(), INNER) && !run_mark_has(getpid(), OUTER) ? 0 : 1);
+		bool kept = run_mark_has(getpid(), INNER) && !run_mark_has(getpid(), OUTER);
+		run_mark_drop();
+		_exit(kept && !run_mark_has(getpid(), INNER) ? 0 : 1);
 	}
 	int status;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
