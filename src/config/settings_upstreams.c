@@ -161,6 +161,23 @@ static const char *take_command(const struct file_upstream *from, const struct s
 	return NULL;
 }
 
+/* Requests come along in the turn of another one: there has to be a turn, and the server has to
+ * know one model's request from another's. */
+static const char *parallel_problem(const struct file_upstream *from)
+{
+	if (!from->parallel)
+		return NULL;
+	if (!(*from->parallel >= 1 && *from->parallel <= PARALLEL_MAX))
+		return "has a parallel that is not between 1 and 64";
+	if (has_pages(from->kind))
+		return "has parallel, which is not for comfyui and a1111: they work on one after "
+		       "the other";
+	if (from->gpu && strcmp(from->gpu, "none") == 0)
+		return "has parallel and gpu: none; its requests take no turn, and all go to it at "
+		       "once";
+	return NULL;
+}
+
 static bool wait_ok(const double *wait_s)
 {
 	return !wait_s || (*wait_s >= 0.1 && *wait_s <= WAIT_S_MAX);
@@ -247,8 +264,9 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return "has a vram_mb that is not between 1 and 16777216";
 	if (from->silence_s && !(*from->silence_s >= 0.1 && *from->silence_s <= SILENCE_S_MAX))
 		return "has a silence_s that is not between 0.1 and 86400";
-	if (from->parallel && !(*from->parallel >= 1 && *from->parallel <= PARALLEL_MAX))
-		return "has a parallel that is not between 1 and 64";
+	problem = parallel_problem(from);
+	if (problem)
+		return problem;
 
 	*upstream = (struct settings_upstream){
 		.vram_bytes = from->vram_mb ? *from->vram_mb << 20 : 0,

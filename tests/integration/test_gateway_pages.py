@@ -301,6 +301,11 @@ class Gate(PagesTest):
                 (f"- {{{good.replace(', vram_mb: 4000', '')}, listen: '127.0.0.1:0'}}", "has no vram_mb"),
                 ("- {name: o, kind: ollama, url: 'http://127.0.0.1:1', listen: '127.0.0.1:0'}",
                  "for comfyui and a1111"),
+                (f"- {{{good}, listen: '127.0.0.1:0', parallel: 2}}", "has parallel, which is not for comfyui and a1111"),
+                (f"- {{{good.replace('comfyui', 'a1111')}, listen: '127.0.0.1:0', parallel: 1}}", "has parallel, which"),
+                ("- {name: o, kind: openai, url: 'http://127.0.0.1:1', gpu: none, parallel: 2}",
+                 "has parallel and gpu: none"),
+                ("- {name: o, kind: openai, url: 'http://127.0.0.1:1', parallel: 65}", "not between 1 and 64"),
             ]
             for text, words in cases:
                 with self.subTest(words):
