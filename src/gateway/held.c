@@ -392,8 +392,7 @@ static bool is_leftover(const struct held_store *store, const char *name, uint64
 	return number && strcmp(ending, ".sent") != 0 && access(path, F_OK) == 0;
 }
 
-static void load_one(struct held_store *store, const char *name,
-		     void (*found)(void *ctx, const struct held_head *head, struct held *held),
+static void load_one(struct held_store *store, const char *name, const struct held_finder *finder,
 		     void *ctx)
 {
 	static char bytes[HELD_HEAD_BYTES]; /* valid for the call of `found` */
@@ -412,20 +411,21 @@ static void load_one(struct held_store *store, const char *name,
 	if (number >= store->next)
 		store->next = number + 1;
 	held = new_held(store, number);
-	if (open_old(held, name, bytes, &head))
-		found(ctx, &head, held);
-	else
-		held_drop(held);
+	if (open_old(held, name, bytes, &head)) {
+		finder->found(ctx, &head, held);
+		return;
+	}
+	free_held(held); /* the file stays: somebody was told that it is kept */
+	finder->damaged(ctx, path);
 }
 
-void held_load(struct held_store *store,
-	       void (*found)(void *ctx, const struct held_head *head, struct held *held), void *ctx)
+void held_load(struct held_store *store, const struct held_finder *finder, void *ctx)
 {
 	struct dirent **names = NULL;
 	int count = store->dir ? scandir(store->dir, &names, is_file, by_number) : 0;
 
 	for (int i = 0; i < count; i++) {
-		load_one(store, names[i]->d_name, found, ctx);
+		load_one(store, names[i]->d_name, finder, ctx);
 		free(names[i]);
 	}
 	free(names);

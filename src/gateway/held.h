@@ -59,10 +59,13 @@ void held_sending(struct held *held, bool sending); /* false: nothing of it was 
 /* It became this prompt: its body is forgotten. What fails is forgotten whole. */
 void held_sent(struct held *held, const struct held_head *head);
 void held_drop(struct held *held); /* takes NULL; the file is gone */
-/* Those of an earlier broker, oldest first; `found` takes the held. */
-void held_load(struct held_store *store,
-	       void (*found)(void *ctx, const struct held_head *head, struct held *held),
-	       void *ctx);
+struct held_finder {
+	/* Takes the held. */
+	void (*found)(void *ctx, const struct held_head *head, struct held *held);
+	void (*damaged)(void *ctx, const char *path); /* it cannot be read, and is left as it is */
+};
+/* Those of an earlier broker, oldest first. */
+void held_load(struct held_store *store, const struct held_finder *finder, void *ctx);
 
 /* The head of a file, in place; false: it is none. *ret_size: where the body begins. */
 bool held_head_read(char *bytes, size_t length, struct held_head *ret_head, size_t *ret_size);

@@ -291,9 +291,20 @@ static void take_held(void *ctx, const struct held_head *head, struct held *held
 		proxied_try_again(p, p->since);
 }
 
+static void tell_damaged(void *ctx, const char *path)
+{
+	const struct gateway *gateway = ctx;
+
+	log_event(gateway->log, LOG_ERROR,
+		  "a prompt that was kept cannot be read, and is not sent; remove its file",
+		  log_str("file", path));
+}
+
 void proxies_resume(struct gateway *gateway)
 {
-	held_load(&gateway->held, take_held, gateway);
+	static const struct held_finder finder = {take_held, tell_damaged};
+
+	held_load(&gateway->held, &finder, gateway);
 }
 
 /* Its file stays, for the next broker. */

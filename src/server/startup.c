@@ -245,6 +245,7 @@ static int open_state(struct server *server, char *detail, size_t size)
 					.log = &server->log_ring.log};
 	const char *dir = server->active.paths.state_dir;
 	struct access_setup *access = &server->access;
+	char why[SETTINGS_PATH_BYTES + 128];
 	int rc = paths_make_private(dir, detail, size);
 
 	if (rc && errno == ENOSPC)
@@ -262,7 +263,9 @@ static int open_state(struct server *server, char *detail, size_t size)
 		return rc;
 
 	event_ring_init(&server->event_ring, server->state.epoch);
-	page_keys_load(&access->keys, dir);
+	if (page_keys_load(&access->keys, dir, why, sizeof(why)))
+		log_event(&server->log_ring.log, LOG_WARN, "cannot read all keys of pages",
+			  log_str("error", why));
 	site_keeper_begin(&server->site_keeper);
 	rc = key_keeper_begin(&server->key_keeper, detail, size);
 	if (rc)

@@ -1,5 +1,6 @@
 /* Goal: no text makes of the kept sites what cannot be: each has a number below the next, an origin
- * as browsers send it, and no origin is there twice. Method: libFuzzer, or the corpus as a test. */
+ * as browsers send it, no origin is there twice, and a file of which a line is none of ours gives
+ * no site. Method: libFuzzer, or the corpus as a test. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,7 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	sites_init(&sites);
-	sites_take(&sites, text);
+	char origin[SITE_ORIGIN_BYTES + 1];
+	unsigned line = sites_take(&sites, text, origin);
+	assert(!origin[0] || (line && origin_is_normal(origin)));
+	assert(line == 0 || sites.count == 0);
 	assert(sites.count <= SITES_MAX);
 	for (uint32_t i = 0; i < sites.count; i++) {
 		assert(sites.v[i].id > 0 && sites.v[i].id < sites.next_id);

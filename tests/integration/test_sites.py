@@ -48,6 +48,30 @@ class Sites(DaemonTest):
         session.wait_end()
         return transport.close_code
 
+    def test_damaged(self):
+        """A file that cannot be read is an error at each act, and is left as it is; mended, its sites count at once."""
+        token = self.allowed()
+        path = self.d.state / "sites"
+        good = path.read_text()
+        number = self.sites()["sites"][0]["site"]
+        for text in (good[:-9], good.replace(SITE, "https://app.exampla"), "", good + "more\n",
+                     "nonsense\n1 2 3\n" + good, good + "9 " + "z" * 64 + " 1 1 https://evil.example\n",
+                     good.replace("1 sites", "2 sites"), good.split("\n")[0] + "\n"):
+            path.write_text(text)
+            self.d.kill()
+            self.d.start()
+            self.assertIn("cannot read the allowed sites", self.d.log())
+            self.assertIsNone(self.closed(token=token), text)
+            asked = self.pair(OTHER)
+            self.assertEqual(asked.status, 200)
+            for answer in (self.d.http("GET", "/v1/sites", unix=True), self.act("allow", 1), self.act("revoke", number)):
+                self.assertError(answer, 500, "io")
+                self.assertIn("/sites:", answer.body.decode())
+            self.assertEqual(path.read_text(), text)
+        path.write_text(good)
+        self.assertEqual([row["origin"] for row in self.sites()["sites"]], [SITE])
+        self.page(token)
+
     def test_asked_allowed_used_revoked(self):
         """The whole of it: the site sees each step, its claim is its origin's, and it ends at once."""
         asked = self.pair()
@@ -272,11 +296,6 @@ class Sites(DaemonTest):
         path = self.d.state / "sites"
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
         self.assertNotIn(token, path.read_text())
-        text = path.read_text()
-        path.write_text("nonsense\n1 2 3\n" + text + "9 " + "z" * 64 + " 1 1 https://evil.example\n" + "\x00")
-        self.d.kill()
-        self.d.start()
-        self.assertEqual([site["origin"] for site in self.sites()["sites"]], [SITE])
 
     def test_cannot_be_written(self):
         """What cannot be kept is not said to be done: nobody is let in, and a revoke counts at once but is an error

@@ -4,19 +4,18 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/token.h"
+#include "server/access/marked_rows.h"
 
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-"
 
-enum {
-	MARK_BYTES = 16, /* of the hash of a line, in hex */
-	LINE_BYTES = 40 + 64 + 2 * 20 + 4 * 10 + API_KEY_MODELS_BYTES + 9 + MARK_BYTES + 1,
-};
+enum { LINE_BYTES = 40 + 64 + 2 * 20 + 4 * 10 + API_KEY_MODELS_BYTES + 8 + MARKED_ROW_BYTES };
 static_assert(API_KEYS_MAX * LINE_BYTES + 32 < API_KEYS_TEXT_BYTES, "they all fit");
+
+static const char file_noun[] = "keys";
 
 bool api_key_name_ok(const char *name)
 {
@@ -133,67 +132,6 @@ static bool take_row(const char *row, struct api_key *ret_key)
 	return true;
 }
 
-/* A changed digit of a row would be another limit, or another key. */
-static void mark_of_row(const char *row, size_t length, char ret_mark[MARK_BYTES + 1])
-{
-	uint8_t hash[SECRET_HASH_BYTES];
-
-	secret_hash(row, length, hash);
-	for (int i = 0; i < MARK_BYTES / 2; i++)
-		snprintf(ret_mark + 2 * i, 3, "%02x", hash[i]);
-}
-
-/* A row and, where they have one, its mark behind it, which is cut off. */
-static bool take_line(char *line, bool marked, struct api_key *ret_key)
-{
-	char mark[MARK_BYTES + 1];
-	char *space = strrchr(line, ' ');
-
-	if (!marked)
-		return take_row(line, ret_key);
-	if (!space)
-		return false;
-	mark_of_row(line, (size_t)(space - line), mark);
-	if (strcmp(space + 1, mark) != 0)
-		return false;
-	*space = '\0';
-	return take_row(line, ret_key);
-}
-
-/* The last line says how many rows there are, and whether they have marks: a file that was cut
- * short has none. False: it is none, or not the last. */
-static bool take_last(char *text, uint32_t *ret_count, bool *ret_marked, char **ret_last)
-{
-	size_t length = strlen(text);
-	char form[40], *last;
-
-	if (length == 0 || text[length - 1] != '\n')
-		return false;
-	text[length - 1] = '\0';
-	last = strrchr(text, '\n');
-	last = last ? last + 1 : text;
-
-	for (int marked = 0; marked < 2; marked++) {
-		*ret_count = (uint32_t)strtoul(last, NULL, 10);
-		snprintf(form, sizeof(form), "%" PRIu32 " keys%s", *ret_count,
-			 marked ? " marked" : "");
-		*ret_marked = marked;
-		*ret_last = last;
-		if (strcmp(last, form) == 0)
-			return true;
-	}
-	return false;
-}
-
-static unsigned lines_of(const char *text)
-{
-	unsigned count = 1;
-
-	for (; (text = strchr(text, '\n')); text++)
-		count++;
-	return count;
-}
-
 static void name_of_line(const char *line, char ret_name[SETTINGS_KEY_NAME_BYTES + 1])
 {
 	snprintf(ret_name, SETTINGS_KEY_NAME_BYTES + 1, "%.*s", (int)strcspn(line, " "), line);
@@ -201,35 +139,28 @@ static void name_of_line(const char *line, char ret_name[SETTINGS_KEY_NAME_BYTES
 		ret_name[0] = '\0';
 }
 
+static bool take_key(void *ctx, const char *row)
+{
+	struct api_keys *keys = ctx;
+	struct api_key key;
+
+	if (keys->count == API_KEYS_MAX || !take_row(row, &key) || row_of_name(keys, key.name))
+		return false;
+	keys->v[keys->count++] = key;
+	return true;
+}
+
 unsigned api_keys_take(struct api_keys *keys, char *text,
 		       char ret_name[SETTINGS_KEY_NAME_BYTES + 1])
 {
 	struct api_keys taken = {0};
-	struct api_key key;
-	uint32_t count;
-	unsigned number = 1;
-	char *line = text, *last, *after;
-	bool marked;
+	const char *row;
+	unsigned line = marked_rows_read(text, file_noun, take_key, &taken, &row);
 
-	ret_name[0] = '\0';
-	if (!take_last(text, &count, &marked, &last))
-		return lines_of(text);
-
-	for (; line != last; line = after + 1, number++) {
-		after = strchr(line, '\n');
-		*after = '\0';
-		if (taken.count < API_KEYS_MAX && take_line(line, marked, &key) &&
-		    !row_of_name(&taken, key.name)) {
-			taken.v[taken.count++] = key;
-			continue;
-		}
-		name_of_line(line, ret_name);
-		return number;
-	}
-	if (count != taken.count)
-		return number;
-	*keys = taken;
-	return 0;
+	name_of_line(row, ret_name);
+	if (line == 0)
+		*keys = taken;
+	return line;
 }
 
 static void keys_path(const char *dir, char *ret_path, size_t size)
@@ -273,7 +204,6 @@ static size_t write_row(const struct api_key *key, char *row, size_t size)
 
 static size_t write_rows(const struct api_keys *keys, char *all, size_t size)
 {
-	char mark[MARK_BYTES + 1];
 	size_t length = 0;
 	unsigned count = 0;
 
@@ -281,12 +211,11 @@ static size_t write_rows(const struct api_keys *keys, char *all, size_t size)
 		char *row = all + length;
 		if (keys->v[i].revoked)
 			continue;
-		length += write_row(&keys->v[i], row, size - length);
-		mark_of_row(row, (size_t)(all + length - row), mark);
-		length += (size_t)snprintf(all + length, size - length, " %s\n", mark);
+		size_t row_length = write_row(&keys->v[i], row, size - length);
+		length += row_length + marked_row_end(row, row_length, size - length);
 		count++;
 	}
-	return length + (size_t)snprintf(all + length, size - length, "%u keys marked\n", count);
+	return length + marked_rows_end(all + length, size - length, count, file_noun);
 }
 
 static void drop_revoked(struct api_keys *keys)

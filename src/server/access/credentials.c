@@ -239,27 +239,45 @@ static void keys_path(const char *dir, char *ret_path, size_t size)
 	snprintf(ret_path, size, "%s/page-keys", dir);
 }
 
-/* A line each. What is no line of ours ends it. */
-void page_keys_load(struct page_keys *keys, const char *dir)
+/* A line each. Returns the first that is none of ours; 0: all are. */
+static unsigned take_keys(struct page_keys *keys, char *text)
 {
-	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[KEYS_TEXT_BYTES + 1];
+	unsigned number = 1, damaged = 0;
+
+	for (char *line = text, *after; *line; line = after, number++) {
+		size_t length = strcspn(line, "\n");
+		after = line + length + (line[length] == '\n');
+		if (is_secret(line, length)) {
+			line[length] = '\0';
+			(void)add_key(keys, line);
+		} else if (!damaged) {
+			damaged = number;
+		}
+	}
+	return damaged;
+}
+
+int page_keys_load(struct page_keys *keys, const char *dir, char *detail, size_t detail_size)
+{
+	char path[SETTINGS_PATH_BYTES + 32], all[KEYS_TEXT_BYTES + 1];
 
 	/* What an earlier broker kept was shown to every server of the host. */
 	snprintf(path, sizeof(path), "%s/cookies", dir);
 	(void)unlink(path);
 	keys_path(dir, path, sizeof(path));
-	if (private_read(path, all, sizeof(all), "", detail, sizeof(detail)) <= 0)
-		return;
+	int rc =
+		private_read(path, all, sizeof(all), "browsers sign in again", detail, detail_size);
+	if (rc <= 0)
+		return rc;
 
-	for (char *at = all; is_secret(at, strcspn(at, "\n")); at += SECRET_HEX_BYTES) {
-		bool last = at[SECRET_HEX_BYTES - 1] == '\0';
-		at[SECRET_HEX_BYTES - 1] = '\0';
-		(void)add_key(keys, at);
-		if (last)
-			break;
-	}
-
+	unsigned line = take_keys(keys, all);
 	explicit_bzero(all, sizeof(all));
+	if (!line)
+		return 0;
+	snprintf(detail, detail_size,
+		 "%s:%u: damaged; the browser whose key it was signs in again (baton open)", path,
+		 line);
+	return -ERR_IO;
 }
 
 int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, size_t detail_size)

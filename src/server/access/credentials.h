@@ -51,8 +51,9 @@ const char *page_link_new(struct page_keys *keys, const uint8_t random[32], stru
  * goes when there are too many. */
 const char *page_link_spend(struct page_keys *keys, const char *hex, const uint8_t random[32],
 			    struct mono_ms now);
-/* The keys in DIR/page-keys, so that open pages stay signed in over a restart. A file that others
- * can read, or that is none of ours, counts as none: pages sign in again. */
-void page_keys_load(struct page_keys *keys, const char *dir);
+/* The keys in DIR/page-keys, so that open pages stay signed in over a restart. 0; or -ERR_IO with
+ * detail: others can read the file, and it counts as none, or a row of it is none of ours, and only
+ * the others count. */
+int page_keys_load(struct page_keys *keys, const char *dir, char *detail, size_t detail_size);
 /* 0 or -ERR_IO with detail. */
 int page_keys_save(const struct page_keys *keys, const char *dir, char *detail, size_t detail_size);

@@ -7,15 +7,30 @@
 #include "config/options.h"
 #include "server/access/access_setup.h"
 
-enum { KEEP_EVERY_MS = 3600 * 1000 };
+enum { KEEP_EVERY_MS = 3600 * 1000, DETAIL_BYTES = 640 };
+
+static int load_sites(const struct site_keeper *keeper, char *detail, size_t detail_size)
+{
+	int rc = sites_load(keeper->sites, keeper->paths->state_dir, detail, detail_size);
+
+	keeper->access->policy.site_count = keeper->sites->origin_count;
+	return rc;
+}
 
 void site_keeper_begin(const struct site_keeper *keeper)
 {
-	struct access_policy *policy = &keeper->access->policy;
+	char detail[DETAIL_BYTES];
+
 	sites_init(keeper->sites);
-	sites_load(keeper->sites, keeper->paths->state_dir);
-	policy->sites = keeper->sites->origins;
-	policy->site_count = keeper->sites->origin_count;
+	keeper->access->policy.sites = keeper->sites->origins;
+	if (load_sites(keeper, detail, sizeof(detail)))
+		log_event(keeper->log, LOG_ERROR, "cannot read the allowed sites",
+			  log_str("error", detail));
+}
+
+int site_keeper_ready(const struct site_keeper *keeper, char *detail, size_t detail_size)
+{
+	return keeper->sites->unread ? load_sites(keeper, detail, detail_size) : 0;
 }
 
 int site_keeper_save(const struct site_keeper *keeper, char *detail, size_t detail_size)
@@ -31,7 +46,8 @@ int site_keeper_save(const struct site_keeper *keeper, char *detail, size_t deta
 
 void site_keeper_used(const struct site_keeper *keeper, struct site *site, struct wall_ms wall)
 {
-	char detail[512];
+	char detail[DETAIL_BYTES];
+
 	site->used = wall;
 	if (site->used.v - site->kept.v >= KEEP_EVERY_MS)
 		(void)site_keeper_save(keeper, detail, sizeof(detail));
@@ -41,9 +57,11 @@ int site_keeper_allow(const struct site_keeper *keeper, uint64_t id, const uint8
 		      struct mono_ms now, struct wall_ms wall,
 		      char ret_origin[SITE_ORIGIN_BYTES + 1], char *detail, size_t detail_size)
 {
-	struct sites before = *keeper->sites;
-	int rc;
+	int rc = site_keeper_ready(keeper, detail, detail_size);
+	if (rc)
+		return rc;
 
+	struct sites before = *keeper->sites;
 	const char *origin = sites_allow(keeper->sites, id, random, now, wall, &rc);
 	if (rc)
 		return rc;

@@ -15,8 +15,10 @@ struct site_keeper {
 	struct log *log;
 };
 
-/* Reads what an earlier run kept. */
+/* Reads what an earlier run kept. A file that is damaged is logged: none of its sites counts. */
 void site_keeper_begin(const struct site_keeper *keeper);
+/* 0; or -ERR_IO with detail: the file is damaged still. It is read again until it is not. */
+int site_keeper_ready(const struct site_keeper *keeper, char *detail, size_t detail_size);
 /* Writes them all; the policy counts them as they are, whatever can be written. 0, or -ERR_IO with
  * detail, which is logged, too. */
 int site_keeper_save(const struct site_keeper *keeper, char *detail, size_t detail_size);

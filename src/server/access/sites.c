@@ -1,5 +1,6 @@
 /* sites: the table of allowed sites and of those that ask. Called by site_routes.c, and by
- * greeting.c for each hello of a page. */
+ * greeting.c for each hello of a page. A file of which any line cannot be read, or is another than
+ * was written, counts for nothing, so that what is left of it is never written over it. */
 #include "server/access/sites.h"
 
 #include <inttypes.h>
@@ -9,9 +10,15 @@
 #include "base/err.h"
 #include "base/token.h"
 #include "config/settings.h"
+#include "server/access/marked_rows.h"
 #include "wire/origin.h"
 
-enum { LINE_BYTES = 20 + 1 + 2 * SECRET_HASH_BYTES + 1 + 20 + 1 + 20 + 1 + SITE_ORIGIN_BYTES + 1 };
+enum {
+	LINE_BYTES = 3 * 20 + 2 * SECRET_HASH_BYTES + 4 + SITE_ORIGIN_BYTES + MARKED_ROW_BYTES,
+	TEXT_BYTES = SITES_MAX * LINE_BYTES + 32,
+};
+
+static const char file_noun[] = "sites";
 
 void sites_init(struct sites *sites)
 {
@@ -217,15 +224,15 @@ static void sites_path(const char *dir, char *ret_path, size_t size)
 }
 
 /* "ID HASH ALLOWED USED ORIGIN" */
-static bool take_line(const char *line, struct site *ret_site)
+static bool take_row(const char *row, struct site *ret_site)
 {
 	char hash[2 * SECRET_HASH_BYTES + 1], origin[SITE_ORIGIN_BYTES + 1];
 	struct site site = {0};
 	int end = 0;
 	static_assert(SECRET_HASH_BYTES == 32 && SITE_ORIGIN_BYTES == 56, "the widths below");
-	if (sscanf(line, "%" SCNu64 " %64[0-9a-f] %" SCNd64 " %" SCNd64 " %56[!-~]%n", &site.id,
+	if (sscanf(row, "%" SCNu64 " %64[0-9a-f] %" SCNd64 " %" SCNd64 " %56[!-~]%n", &site.id,
 		   hash, &site.allowed.v, &site.used.v, origin, &end) != 5 ||
-	    line[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof(hash) - 1 ||
+	    row[end] || site.id == 0 || site.id > INT64_MAX || strlen(hash) != sizeof(hash) - 1 ||
 	    !origin_is_normal(origin))
 		return false;
 	memcpy(site.origin, origin, strlen(origin) + 1);
@@ -234,47 +241,121 @@ static bool take_line(const char *line, struct site *ret_site)
 	return secret_hash_from_hex(hash, ret_site->hash);
 }
 
-void sites_take(struct sites *sites, char *text)
+static bool take_site(void *ctx, const char *row)
 {
-	char *save = NULL;
-	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct site site;
-		if (sites->count == SITES_MAX || !take_line(line, &site) ||
-		    row_of_origin(sites, site.origin))
-			continue;
-		sites->v[sites->count++] = site;
-		if (site.id >= sites->next_id)
-			sites->next_id = site.id + 1;
-	}
-	list_origins(sites);
+	struct sites *sites = ctx;
+	struct site site;
+
+	if (sites->count == SITES_MAX || !take_row(row, &site) || row_of_origin(sites, site.origin))
+		return false;
+	sites->v[sites->count++] = site;
+	if (site.id >= sites->next_id)
+		sites->next_id = site.id + 1;
+	return true;
 }
 
-void sites_load(struct sites *sites, const char *dir)
+/* Of a broker that wrote rows alone, without marks and a last line. */
+static bool is_older(const char *text)
 {
-	char path[SETTINGS_PATH_BYTES + 32], detail[64], all[SITES_MAX * LINE_BYTES + 1];
+	char row[LINE_BYTES];
+	struct site site;
+
+	snprintf(row, sizeof(row), "%.*s", (int)strcspn(text, "\n"), text);
+	return take_row(row, &site);
+}
+
+/* 0, or the line that is damaged. */
+static unsigned take_older(struct sites *sites, char *text, const char **ret_row)
+{
+	unsigned number = 1;
+
+	*ret_row = "";
+	for (char *line = text, *after; *line; line = after + 1, number++) {
+		after = strchr(line, '\n');
+		if (!after) /* it was cut short */
+			return number;
+		*after = '\0';
+		if (take_site(sites, line))
+			continue;
+		*ret_row = line;
+		return number;
+	}
+	return 0;
+}
+
+static void origin_of_row(const char *row, char ret_origin[SITE_ORIGIN_BYTES + 1])
+{
+	if (sscanf(row, "%*s %*s %*s %*s %56[!-~]", ret_origin) != 1 ||
+	    !origin_is_normal(ret_origin))
+		ret_origin[0] = '\0';
+}
+
+unsigned sites_take(struct sites *sites, char *text, char ret_origin[SITE_ORIGIN_BYTES + 1])
+{
+	struct sites taken = *sites;
+	const char *row;
+
+	taken.count = 0;
+	unsigned line = is_older(text) ? take_older(&taken, text, &row)
+				       : marked_rows_read(text, file_noun, take_site, &taken, &row);
+
+	origin_of_row(row, ret_origin);
+	if (line == 0)
+		*sites = taken;
+	list_origins(sites);
+	return line;
+}
+
+int sites_load(struct sites *sites, const char *dir, char *detail, size_t detail_size)
+{
+	char path[SETTINGS_PATH_BYTES + 32], all[TEXT_BYTES], origin[SITE_ORIGIN_BYTES + 1];
+
 	sites_path(dir, path, sizeof(path));
-	if (private_read(path, all, sizeof(all), "", detail, sizeof(detail)) > 0)
-		sites_take(sites, all);
+	int rc = private_read(path, all, sizeof(all), "chmod 600 it", detail, detail_size);
+	unsigned line = rc > 0 ? sites_take(sites, all, origin) : 0;
+	if (line) {
+		snprintf(detail, detail_size,
+			 "%s:%u:%s%s damaged, so none of its sites counts; put back a copy of it, "
+			 "or remove it and allow them anew",
+			 path, line, origin[0] ? " site " : "", origin);
+		rc = -ERR_IO;
+	}
+	sites->unread = rc < 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* Without a line end. */
+static size_t write_row(const struct site *site, char *row, size_t size)
+{
+	char hash[SECRET_HEX_BYTES];
+
+	secret_to_hex(site->hash, hash);
+	return (size_t)snprintf(row, size, "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s", site->id,
+				hash, site->allowed.v, site->used.v, site->origin);
+}
+
+static size_t write_rows(const struct sites *sites, char *all, size_t size)
+{
+	size_t length = 0;
+	unsigned count = 0;
+
+	for (uint32_t i = 0; i < sites->count; i++) {
+		char *row = all + length;
+		if (sites->v[i].revoked)
+			continue;
+		size_t row_length = write_row(&sites->v[i], row, size - length);
+		length += row_length + marked_row_end(row, row_length, size - length);
+		count++;
+	}
+	return length + marked_rows_end(all + length, size - length, count, file_noun);
 }
 
 int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail_size)
 {
-	char path[SETTINGS_PATH_BYTES + 32], all[SITES_MAX * LINE_BYTES + 1];
-	size_t length = 0;
+	char path[SETTINGS_PATH_BYTES + 32], all[TEXT_BYTES];
 
 	sites_path(dir, path, sizeof(path));
-	for (uint32_t i = 0; i < sites->count; i++) {
-		const struct site *site = &sites->v[i];
-		char hash[SECRET_HEX_BYTES];
-		if (site->revoked)
-			continue;
-		secret_to_hex(site->hash, hash);
-		length += (size_t)snprintf(all + length, sizeof(all) - length,
-					   "%" PRIu64 " %s %" PRId64 " %" PRId64 " %s\n", site->id,
-					   hash, site->allowed.v, site->used.v, site->origin);
-	}
-
-	int rc = private_write(path, all, length, detail, detail_size);
+	int rc = private_write(path, all, write_rows(sites, all, sizeof(all)), detail, detail_size);
 	if (rc)
 		return rc;
 

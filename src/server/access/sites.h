@@ -44,6 +44,7 @@ struct sites {
 		struct mono_ms until;
 	} refusals[SITE_REFUSALS_MAX];
 	uint64_t next_id;
+	bool unread; /* what the disk has is damaged: nothing is written over it */
 };
 
 void sites_init(struct sites *sites);
@@ -68,8 +69,10 @@ bool sites_revoke(struct sites *sites, uint64_t id, char ret_origin[SITE_ORIGIN_
 /* The site whose token this is, shown from its own origin; else NULL. */
 struct site *sites_of_token(struct sites *sites, const char *origin, const char *token);
 struct site *sites_of_origin(struct sites *sites, const char *origin);
-/* Lines as STATE/sites has them, which are cut up. What is no line of ours is left out. */
-void sites_take(struct sites *sites, char *text);
-/* STATE/sites. 0, or -ERR_IO with detail. */
-void sites_load(struct sites *sites, const char *dir);
+/* The text of STATE/sites, which is cut up; an older one is rows alone. 0, or the line that is none
+ * of ours, with whose it seems to be, or "": nothing is taken then. */
+unsigned sites_take(struct sites *sites, char *text, char ret_origin[SITE_ORIGIN_BYTES + 1]);
+/* 0, or -ERR_IO with detail: they stay as they were. No file is no site. */
+int sites_load(struct sites *sites, const char *dir, char *detail, size_t detail_size);
+/* 0, or -ERR_IO with detail. */
 int sites_save(struct sites *sites, const char *dir, char *detail, size_t detail_size);

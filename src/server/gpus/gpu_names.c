@@ -2,9 +2,11 @@
  * that cannot be read or written only costs them. */
 #include "server/gpus/gpu_names.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "server/access/credentials.h"
 
 enum { FILE_BYTES = GPU_NAMES_MAX * (LIMIT_GPU_NAME_BYTES + 16) };
@@ -21,19 +23,43 @@ static void add_name(struct gpu_names *names, const char *name, const char *key)
 	names->count++;
 }
 
-void gpu_names_load(struct gpu_names *names, const char *dir)
+static bool take_row(struct gpu_names *names, const char *row)
 {
-	char path[4096 + 8], text[FILE_BYTES], detail[256], name[8], key[LIMIT_GPU_NAME_BYTES + 1];
+	char name[8], key[LIMIT_GPU_NAME_BYTES + 1];
+	int end = 0;
+
+	static_assert(LIMIT_GPU_NAME_BYTES == 63, "the width below");
+	if (sscanf(row, "%7s %63s%n", name, key, &end) != 2 || row[end] ||
+	    strncmp(name, "gpu", 3) != 0)
+		return false;
+	add_name(names, name, key);
+	return true;
+}
+
+int gpu_names_load(struct gpu_names *names, const char *dir, char *detail, size_t detail_size)
+{
+	char path[4096 + 8], text[FILE_BYTES];
+	unsigned number = 1, damaged = 0;
 
 	*names = (struct gpu_names){0};
-	if ((size_t)snprintf(path, sizeof(path), file_format, dir) >= sizeof(path) ||
-	    private_read(path, text, sizeof(text), "", detail, sizeof(detail)) != 1)
-		return;
+	if ((size_t)snprintf(path, sizeof(path), file_format, dir) >= sizeof(path))
+		return 0;
+	int rc = private_read(path, text, sizeof(text), "GPUs get new names", detail, detail_size);
+	if (rc <= 0)
+		return rc;
 
-	for (char *rest, *line = strtok_r(text, "\n", &rest); line;
-	     line = strtok_r(NULL, "\n", &rest))
-		if (sscanf(line, "%7s %63s", name, key) == 2 && strncmp(name, "gpu", 3) == 0)
-			add_name(names, name, key);
+	for (char *line = text, *after; *line; line = after, number++) {
+		after = line + strcspn(line, "\n");
+		if (*after)
+			*after++ = '\0';
+		if (!take_row(names, line) && !damaged)
+			damaged = number;
+	}
+	if (!damaged)
+		return 0;
+	snprintf(detail, detail_size, "%s:%u: damaged; the GPU whose name it was gets a new one",
+		 path, damaged);
+	return -ERR_IO;
 }
 
 void gpu_names_save(struct gpu_names *names, const char *dir)

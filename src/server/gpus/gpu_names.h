@@ -2,6 +2,7 @@
  * given to another device, also over restarts: the journal names the GPUs of leases by it. */
 #pragma once
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/limits.h"
 
@@ -16,8 +17,9 @@ struct gpu_names {
 	bool dirty; /* not written yet */
 };
 
-/* Reads DIR/gpus; a file that is none of ours counts as none. */
-void gpu_names_load(struct gpu_names *names, const char *dir);
+/* Reads DIR/gpus. 0; or -ERR_IO with detail: the file cannot be read, or a row of it is none of
+ * ours, and only the others count. */
+int gpu_names_load(struct gpu_names *names, const char *dir, char *detail, size_t detail_size);
 void gpu_names_save(struct gpu_names *names, const char *dir);
 /* The device's name, a new one if need be. `key` is its uuid, else its address. */
 const char *gpu_names_of(struct gpu_names *names, const char *key);

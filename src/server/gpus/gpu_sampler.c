@@ -337,7 +337,8 @@ void gpu_sampler_find(struct gpu_sampler *sampler, const struct gpu_paths *paths
 	sampler->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (sampler->fd < 0)
 		return;
-	gpu_names_load(&sampler->rows.names, state_dir);
+	(void)gpu_names_load(&sampler->rows.names, state_dir, sampler->names_why,
+			     sizeof(sampler->names_why));
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
 		sampler->probes[i] = gpu_probe_start(sources[i], paths, sampler->fd);
 
@@ -351,6 +352,9 @@ int gpu_sampler_begin(struct gpu_sampler *sampler, struct loop *loop, const char
 
 	if (sampler->fd < 0)
 		return 0;
+	if (sampler->names_why[0])
+		log_event(sampler->log, LOG_WARN, "cannot read all names of GPUs",
+			  log_str("error", sampler->names_why));
 	gpu_names_save(&sampler->rows.names, state_dir);
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
 		log_fault(sampler, i);

@@ -28,6 +28,7 @@ struct gpu_sampler {
 	bool answered[SAMPLER_PROBES]; /* with a whole round since it began, or rested */
 	int faults[SAMPLER_PROBES];    /* the newest error of each source; 0: works */
 	char why[SAMPLER_PROBES][GPU_FAULT_BYTES + 1];
+	char names_why[4096 + 128]; /* names were lost at the start; "": none */
 	int fd;
 	struct loop_watch *watch;
 	struct gpu_rows rows;

@@ -163,6 +163,13 @@ void route_sites(struct site_routes *routes, const struct request_context *conte
 	cleanup_text struct text body = {0};
 	const struct sites *sites = routes->keeper->sites;
 	struct text *out = &body;
+	char detail[640];
+
+	int rc = site_keeper_ready(routes->keeper, detail, sizeof(detail));
+	if (rc) {
+		respond_error(context, -rc, detail);
+		return;
+	}
 
 	text_char(out, '{');
 	text_json_str(out, "status", "ok");
@@ -207,10 +214,14 @@ static int revoke_site(struct site_routes *routes, uint64_t id,
 		       char ret_origin[SITE_ORIGIN_BYTES + 1], char *detail, size_t size)
 {
 	char why[512];
+	int rc = site_keeper_ready(routes->keeper, detail, size);
+
+	if (rc)
+		return rc;
 	if (!sites_revoke(routes->keeper->sites, id, ret_origin))
 		return -ERR_NOT_FOUND;
 	sessions_end_site(routes->endpoints, id);
-	int rc = site_keeper_save(routes->keeper, why, sizeof(why));
+	rc = site_keeper_save(routes->keeper, why, sizeof(why));
 	if (rc)
 		snprintf(detail, size,
 			 "it is revoked now, but a restart would know it again: %s; mend that, "

@@ -102,13 +102,23 @@ static void note(void *ctx, const struct held_head *found, struct held *held)
 		 held->sending ? "?" : "");
 }
 
+static void note_damaged(void *ctx, const char *path)
+{
+	struct scene *scene = ctx;
+	size_t at = strlen(scene->seen);
+
+	snprintf(scene->seen + at, sizeof(scene->seen) - at, "!%s;", strrchr(path, '/') + 1);
+}
+
+static const struct held_finder finder = {note, note_damaged};
+
 /* Another broker finds what this one left. */
 static const char *seen_again(struct scene *scene)
 {
 	held_finish(&scene->store);
 	held_init(&scene->store, scene->dir, 100, 250);
 	scene->seen[0] = '\0';
-	held_load(&scene->store, note, scene);
+	held_load(&scene->store, &finder, scene);
 	return scene->seen;
 }
 
@@ -201,8 +211,9 @@ static void test_leftovers(void **state)
 	write_file(scene, "notes.txt", "mine");
 	write_file(scene, "x.prompt", "mine");
 
-	assert_string_equal(seen_again(scene), "id;");
-	assert_int_equal(files_in(scene->dir, false), 3);
+	assert_string_equal(seen_again(scene), "id;!00000009.prompt;");
+	assert_int_equal(scene->store.count, 1);
+	assert_int_equal(files_in(scene->dir, false), 4);
 	assert_int_equal(scene->store.next, 10);
 }
 
@@ -242,7 +253,7 @@ static void test_no_folder(void **state)
 	held_init(&store, "/proc/none/held", 1, 1);
 	assert_int_equal(held_begin(&store, &head, &held), -ERR_IO);
 	assert_int_equal(store.count, 0);
-	held_load(&store, note, NULL);
+	held_load(&store, &finder, NULL);
 	held_finish(&store);
 }
 

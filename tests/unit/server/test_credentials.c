@@ -172,7 +172,7 @@ static void test_page_keys(void **state)
 	struct mono_ms now = {1000};
 	struct stat st;
 	snprintf(file, sizeof file, "%s/page-keys", dir);
-	page_keys_load(&none, dir);
+	assert_int_equal(page_keys_load(&none, dir, detail, sizeof detail), 0);
 	assert_int_equal(none.count, 0);
 	for (uint8_t i = 0; i < PAGE_KEYS_MAX + 2; i++) {
 		snprintf(link, sizeof link, "%s", page_link_new(&keys, (uint8_t[32]){9, i}, now));
@@ -181,18 +181,19 @@ static void test_page_keys(void **state)
 	assert_int_equal(page_keys_save(&keys, dir, detail, sizeof detail), 0);
 	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	page_keys_load(&again, dir);
+	assert_int_equal(page_keys_load(&again, dir, detail, sizeof detail), 0);
 	assert_int_equal(again.count, PAGE_KEYS_MAX);
 	for (unsigned i = 0; i < PAGE_KEYS_MAX; i++)
 		assert_string_equal(again.views[i], keys.views[i]);
 	assert_int_equal(strncmp(keys.views[0], "0702", 4), 0); /* the oldest two went */
 	assert_int_equal(chmod(file, 0644), 0);
-	page_keys_load(&none, dir);
+	assert_int_equal(page_keys_load(&none, dir, detail, sizeof detail), -ERR_IO);
 	assert_int_equal(none.count, 0);
 	unlink(file);
 }
 
-/* A file cut anywhere gives the whole lines in front of the cut, and no part of one. */
+/* A file cut anywhere gives the whole lines in front of the cut, and no part of one, and says so. A
+ * damaged line costs no other. */
 static void test_cut_keys(void **state)
 {
 	(void)state;
@@ -208,9 +209,21 @@ static void test_cut_keys(void **state)
 	for (int length = 2 * SECRET_HEX_BYTES; length >= 0; length--) {
 		struct page_keys cut = {0};
 		assert_int_equal(truncate(file, length), 0);
-		page_keys_load(&cut, dir);
+		int rc = page_keys_load(&cut, dir, detail, sizeof detail);
+		assert_int_equal(rc, (length + 1) % SECRET_HEX_BYTES < 2 ? 0 : -ERR_IO);
 		assert_int_equal(cut.count, (length + 1) / SECRET_HEX_BYTES);
 	}
+
+	assert_int_equal(page_keys_save(&keys, dir, detail, sizeof detail), 0);
+	struct page_keys left = {0};
+	FILE *f = fopen(file, "r+");
+	assert_non_null(f);
+	assert_int_equal(fputc('x', f), 'x');
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(page_keys_load(&left, dir, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "/page-keys:1: damaged"));
+	assert_int_equal(left.count, 1);
+	assert_string_equal(left.views[0], keys.views[1]);
 	unlink(file);
 }
 

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "server/gpus/gpu_rows.h"
 
 enum { MIB = 1 << 20 };
@@ -240,13 +242,14 @@ static void test_names_on_the_disk(void **state)
 {
 	char dir[] = "/tmp/bt-gpu-XXXXXX", path[64];
 	struct gpu_names names = {0}, again;
+	char detail[256];
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	assert_string_equal(gpu_names_of(&names, "GPU-a"), "gpu0");
 	assert_string_equal(gpu_names_of(&names, "GPU-b"), "gpu1");
 	gpu_names_save(&names, dir);
-	gpu_names_load(&again, dir);
+	assert_int_equal(gpu_names_load(&again, dir, detail, sizeof(detail)), 0);
 	assert_string_equal(gpu_names_of(&again, "GPU-c"), "gpu2");
 	assert_string_equal(gpu_names_of(&again, "GPU-b"), "gpu1");
 
@@ -261,9 +264,11 @@ static void test_names_on_the_disk(void **state)
 	snprintf(path, sizeof(path), "%s/gpus", dir);
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
-	fputs("nonsense\n\ngpu7 GPU-z\ncpu0 GPU-y\ngpu8", file);
+	fputs("gpu7 GPU-z\nnonsense\n\ncpu0 GPU-y\ngpu8", file);
 	fclose(file);
-	gpu_names_load(&again, dir);
+	assert_int_equal(chmod(path, 0600), 0);
+	assert_int_equal(gpu_names_load(&again, dir, detail, sizeof(detail)), -ERR_IO);
+	assert_non_null(strstr(detail, "/gpus:2: damaged"));
 	assert_int_equal(again.count, 1);
 	assert_string_equal(gpu_names_of(&again, "GPU-z"), "gpu7");
 	remove(path);

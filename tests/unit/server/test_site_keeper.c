@@ -1,5 +1,6 @@
 /* Goal: what may queue is what the disk has: a site that cannot be kept is not allowed, one that is
- * revoked stops counting at once, and a token that is shown often is not written often. Method: a
+ * revoked stops counting at once, a token that is shown often is not written often, and a file that
+ * is damaged is not guessed. Method: a
  * folder of the test's, and none at all for a disk that takes nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -147,6 +149,100 @@ static void test_use_is_written_once_an_hour(void **state)
 	assert_int_equal(access(f->file, F_OK), 0);
 }
 
+static void write_file(struct fixture *f, const char *text)
+{
+	FILE *file = fopen(f->file, "w");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(f->file, 0600), 0);
+}
+
+static void read_file(struct fixture *f, char *ret_text, size_t size)
+{
+	FILE *file = fopen(f->file, "r");
+	assert_non_null(file);
+	ret_text[fread(ret_text, 1, size - 1, file)] = '\0';
+	assert_int_equal(fclose(file), 0);
+}
+
+/* A broker that starts on this file counts none of it, says so, and lets nobody in; the file stays.
+ */
+static void check_refused(struct fixture *f, const char *text)
+{
+	char detail[640], left[1024];
+
+	write_file(f, text);
+	f->lines = 0;
+	site_keeper_begin(&f->keeper);
+	assert_int_equal(f->lines, 1);
+	assert_int_equal(f->access.policy.site_count, 0);
+	assert_null(sites_of_origin(&f->sites, app));
+	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "/sites:"));
+	assert_int_equal(allow(f, ask(f)), -ERR_IO);
+	read_file(f, left, sizeof left);
+	assert_string_equal(left, text);
+}
+
+static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
+{
+	struct fixture *f = *state;
+	char good[1024], bad[1024], detail[640];
+	assert_int_equal(allow(f, ask(f)), 0);
+	read_file(f, good, sizeof good);
+	for (size_t length = 0; length < strlen(good); length++) {
+		memcpy(bad, good, length);
+		bad[length] = '\0';
+		check_refused(f, bad);
+	}
+	for (size_t at = 0; at < strlen(good); at++) {
+		memcpy(bad, good, sizeof bad);
+		bad[at] = bad[at] == '1' ? '2' : '1';
+		check_refused(f, bad);
+	}
+
+	memcpy(bad, good, sizeof bad);
+	*strstr(bad, " 5 0 ") = '\t';
+	check_refused(f, bad);
+	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), -ERR_IO);
+	assert_non_null(strstr(detail, "/sites:1: site https://app.example damaged"));
+
+	write_file(f, good);
+	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), 0);
+	assert_int_equal(f->access.policy.site_count, 1);
+	assert_non_null(sites_of_origin(&f->sites, app));
+	assert_int_equal(chmod(f->file, 0644), 0);
+	site_keeper_begin(&f->keeper);
+	assert_int_equal(f->access.policy.site_count, 0);
+}
+
+static void test_a_file_without_marks_is_read_and_gets_them(void **state)
+{
+	struct fixture *f = *state;
+	static const char rows[] = "3 0123456789abcdef0123456789abcdef0123456789abcdef"
+				   "0123456789abcdef 5 0 https://old.example\n"
+				   "4 0123456789abcdef0123456789abcdef0123456789abcdef"
+				   "0123456789abcdef 6 7 https://other.example\n";
+	char text[1024], cut[sizeof rows];
+	write_file(f, rows);
+	site_keeper_begin(&f->keeper);
+	assert_int_equal(f->lines, 0);
+	assert_int_equal(f->access.policy.site_count, 2);
+	assert_int_equal(f->sites.next_id, 5);
+	assert_int_equal(allow(f, ask(f)), 0);
+	read_file(f, text, sizeof text);
+	assert_non_null(strstr(text, "\n3 sites marked\n"));
+	site_keeper_begin(&f->keeper);
+	assert_int_equal(f->access.policy.site_count, 3);
+
+	snprintf(cut, sizeof cut, "%.*s", (int)sizeof rows - 3, rows);
+	check_refused(f, cut);
+	memcpy(cut, rows, sizeof cut);
+	*strstr(cut, "\n4 ") = ' ';
+	check_refused(f, cut);
+}
+
 /* The audit has the kernel's word where there is one. */
 static void test_operators_have_names(void **state)
 {
@@ -171,6 +267,10 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(test_use_is_written_once_an_hour, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_damaged_file_counts_for_nothing_and_stays,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_file_without_marks_is_read_and_gets_them,
+						set_up, tear_down),
 		cmocka_unit_test(test_operators_have_names),
 	};
 	return cmocka_run_group_tests_name("server-site-keeper", tests, NULL, NULL);
