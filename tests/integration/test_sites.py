@@ -64,7 +64,8 @@ class Sites(DaemonTest):
             self.assertIsNone(self.closed(token=token), text)
             asked = self.pair(OTHER)
             self.assertEqual(asked.status, 200)
-            for answer in (self.d.http("GET", "/v1/sites", unix=True), self.act("allow", 1), self.act("revoke", number)):
+            listed = self.d.http("GET", "/v1/sites", unix=True)
+            for answer in (listed, self.act("allow", 1), self.act("revoke", number)):
                 self.assertError(answer, 500, "io")
                 self.assertIn("/sites:", answer.body.decode())
             self.assertEqual(path.read_text(), text)
