@@ -79,6 +79,27 @@ static void end_failed(struct transfer *transfer, CURLcode code)
 	transfer_end(transfer, err, what);
 }
 
+static void begin_transfer(struct transfer *transfer)
+{
+	if (curl_multi_add_handle(transfer->upstream->multi, transfer->easy) != CURLM_OK) {
+		transfer_end(transfer, ERR_NO_MEMORY, "out of memory");
+		return;
+	}
+	transfer->added = true;
+	transfer_deadline_begin(transfer);
+}
+
+/* Nothing of it was sent on the connection that it had. */
+static void begin_elsewhere(struct transfer *transfer)
+{
+	(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
+	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	transfer->added = transfer->unclean = false;
+	transfer->fresh = true;
+	transfer->curl_words[0] = '\0';
+	begin_transfer(transfer);
+}
+
 void upstream_reap(struct upstream *upstream)
 {
 	CURLMsg *message;
@@ -90,6 +111,8 @@ void upstream_reap(struct upstream *upstream)
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		if (transfer->err)
 			transfer_end(transfer, transfer->err, transfer->what);
+		else if (transfer->unclean && !transfer->cancelled)
+			begin_elsewhere(transfer);
 		else if (code == CURLE_OK && transfer->raw)
 			transfer_raw_begin(transfer);
 		else if (code == CURLE_OK && transfer->phase != UPSTREAM_BODY)
@@ -99,16 +122,6 @@ void upstream_reap(struct upstream *upstream)
 		else
 			end_failed(transfer, code);
 	}
-}
-
-static void begin_transfer(struct transfer *transfer)
-{
-	if (curl_multi_add_handle(transfer->upstream->multi, transfer->easy) != CURLM_OK) {
-		transfer_end(transfer, ERR_NO_MEMORY, "out of memory");
-		return;
-	}
-	transfer->added = true;
-	transfer_deadline_begin(transfer);
 }
 
 /* libcurl may deliver what it held back before this returns. */
@@ -153,6 +166,7 @@ static void destroy_now(struct upstream *upstream)
 {
 	(void)curl_multi_cleanup(upstream->multi);
 	(void)event_del(&upstream->timer);
+	free(upstream->sockets);
 	free(upstream->slots);
 	free(upstream);
 	curl_global_cleanup();
@@ -259,6 +273,7 @@ int upstream_start(struct upstream *upstream, const struct upstream_request *req
 	transfer->id = ++upstream->sequence << SLOT_BITS | slot;
 	transfer->handlers = handlers;
 	transfer->ctx = ctx;
+	transfer->fd = -1;
 	transfer->connect_time_ms = request->connect_time_ms;
 	transfer->first_byte_time_ms = request->first_byte_time_ms;
 	transfer->idle_time_ms = request->idle_time_ms;

@@ -2,7 +2,6 @@
  * response again: libcurl is more lenient than a proxy may be. */
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 
 #include "base/err.h"
 #include "http/fault.h"
@@ -35,11 +34,44 @@ static void enter_phase(struct transfer *transfer, enum upstream_phase phase)
 	transfer_deadline_begin(transfer);
 }
 
+/* A connection that its server had closed turns out dead at once. Later, or once it has read the
+ * request, it is the server that ended while it worked, and what made it end is not sent again. */
+static bool was_dead_before(const struct transfer *transfer)
+{
+	bool was_read =
+		transfer->fd >= 0 ? upstream_socket_was_read(transfer->fd) : transfer->was_read;
+	return !transfer->rewound && !was_read &&
+	       mono_since(loop_now(), transfer->progress_at) <= REWIND_MS_MAX;
+}
+
+/* Where nothing of a body was sent, or there is none, it is sent again without being rewound. */
+static bool may_go_out(struct transfer *transfer)
+{
+	if (transfer->asked == 0 || transfer->rewound)
+		return transfer->asked < 2;
+	if (!was_dead_before(transfer))
+		return false;
+	transfer->rewound = true;
+	return true;
+}
+
 /* Connected, or reusing a connection; the request goes out now. */
 static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local_port)
 {
-	(void)ip, (void)local_ip, (void)port, (void)local_port;
+	(void)ip, (void)local_ip;
 	struct transfer *transfer = ctx;
+
+	if (!may_go_out(transfer)) {
+		(void)refuse_answer(transfer, "the connection ended before an answer");
+		return CURL_PREREQFUNC_ABORT;
+	}
+	transfer->fd = upstream_socket_find(transfer->upstream, local_port, port);
+	transfer->unclean =
+		!transfer->fresh && transfer->fd >= 0 && !upstream_socket_is_clean(transfer->fd);
+	if (transfer->unclean)
+		return CURL_PREREQFUNC_ABORT;
+
+	transfer->asked++;
 	enter_phase(transfer, transfer->has_body ? UPSTREAM_SEND : UPSTREAM_HEAD);
 	return CURL_PREREQFUNC_OK;
 }
@@ -107,6 +139,9 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 	if (transfer->cancelled)
 		return 0;
 	transfer_progress(transfer);
+	transfer->head_bytes += length;
+	if (transfer->head_bytes > UPSTREAM_HEAD_BYTES)
+		return refuse_answer(transfer, "the head of the answer is too long");
 	if (transfer->phase == UPSTREAM_BODY)
 		return length; /* trailers are dropped */
 
@@ -121,8 +156,6 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 			       ? length
 			       : refuse_answer(transfer, "malformed status line");
 
-	if (transfer->head.length + length > UPSTREAM_HEAD_BYTES)
-		return refuse_answer(transfer, "the head of the answer is too long");
 	if (!http_field_split(line, length - 2, &field, &fault))
 		return refuse_answer(transfer, fault.what);
 	const char *fault_words = check_framing_field(transfer, &field);
@@ -183,13 +216,6 @@ static size_t on_upload_ready(char *bytes, size_t size, size_t count, void *ctx)
 	if (sent && transfer->phase == UPSTREAM_SEND)
 		enter_phase(transfer, UPSTREAM_HEAD);
 	return n;
-}
-
-/* A connection that its server had closed turns out dead at once. Later it is the server that ended
- * while it worked, and what made it end is not sent again. */
-static bool was_dead_before(const struct transfer *transfer)
-{
-	return !transfer->rewound && mono_since(loop_now(), transfer->progress_at) <= REWIND_MS_MAX;
 }
 
 /* A reused connection may turn out dead: then the request is sent again, once. */
@@ -288,6 +314,7 @@ static int add_body(struct transfer *transfer, const struct upstream_request *re
 	(void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);
 	/* A stream cannot be rewound and sent again. */
+	transfer->fresh = request->streamed;
 	(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)request->streamed);
 	return request->streamed ? 0
 				 : buf_append(&transfer->body, request->body, request->body_length);
@@ -316,20 +343,13 @@ static int set_url(struct transfer *transfer, const char *url)
 	return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ERR_NO_MEMORY;
 }
 
-/* Sockets that libcurl opens would be inherited by programs the daemon executes. */
-static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	(void)ctx, (void)purpose;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
 static void set_callbacks(struct transfer *transfer)
 {
 	CURL *easy = transfer->easy;
 
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->curl_words);
-	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+	upstream_socket_watch(transfer->upstream, easy);
 
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected);
 	(void)curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);

@@ -26,6 +26,8 @@ struct upstream {
 	unsigned slot_count, count;
 	uint64_t sequence;
 	struct list changed; /* transfers that the flush must process */
+	int *sockets;        /* that libcurl has open */
+	unsigned socket_count, socket_capacity;
 	bool flush_deferred, destroyed;
 };
 
@@ -44,11 +46,17 @@ struct transfer {
 
 	int status; /* of the response */
 	struct buf head;
+	size_t head_bytes; /* of all heads, interim ones too, and of trailers */
 	bool in_head, has_length, has_encoding;
 
 	struct buf body; /* complete: sent up to body_at; streamed: unsent bytes */
 	size_t body_at;
-	bool rewound;      /* it was sent twice */
+	unsigned asked;    /* how often it went out, or began to */
+	bool rewound;      /* for the second time */
+	bool unclean;      /* its connection was; a new one is taken */
+	bool fresh;        /* it has one that was not used before */
+	int fd;            /* that it went out on; -1: not known, or closed */
+	bool was_read;     /* by its server, before that was closed */
 	int64_t body_left; /* to be written; -1: any */
 	bool has_body, streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
 
@@ -73,6 +81,13 @@ void transfer_changed(struct transfer *transfer); /* queues it for the flush */
 void transfer_end(struct transfer *transfer, int err, const char *what);
 void transfer_fail(struct transfer *transfer, int err, const char *what); /* ends it in the flush */
 void upstream_reap(struct upstream *upstream); /* after each call that may have ended some */
+
+/* upstream_socket.c: the socket between these ports, or -1; nothing came on it and it is not
+ * closed; its server closed it, and had read all that was sent. */
+void upstream_socket_watch(struct upstream *upstream, CURL *easy);
+int upstream_socket_find(const struct upstream *upstream, int local_port, int port);
+bool upstream_socket_is_clean(int fd);
+bool upstream_socket_was_read(int fd);
 
 /* upstream_curl.c: 0, -ERR_BAD_FIELD or -ERR_NO_MEMORY. */
 int transfer_prepare(struct transfer *transfer, const struct upstream_request *request);

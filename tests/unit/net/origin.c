@@ -140,6 +140,17 @@ void visit_wait_text(struct visit *visit, const char *text)
 	}
 }
 
+void visit_wait_unread(struct visit *visit)
+{
+	struct mono_ms deadline = mono_after(loop_now(), ORIGIN_WAIT_MS);
+	char byte;
+
+	while (recv(visit->fd, &byte, 1, MSG_PEEK) <= 0) {
+		origin_turn(visit->origin->loop);
+		fail_late(deadline, "what is not read");
+	}
+}
+
 void visit_wait_end(struct visit *visit)
 {
 	struct mono_ms deadline = mono_after(loop_now(), ORIGIN_WAIT_MS);

@@ -36,6 +36,7 @@ void origin_turn(struct loop *loop);
 struct visit *origin_accept(struct origin *origin); /* waits for one */
 void visit_pump(struct visit *visit);               /* one turn, and reads what has come */
 void visit_wait_text(struct visit *visit, const char *text);
+void visit_wait_unread(struct visit *visit); /* something came, and lies there */
 void visit_wait_end(struct visit *visit);
 void visit_forget(struct visit *visit); /* what has come */
 void visit_say(struct visit *visit, const char *text);

@@ -492,6 +492,111 @@ static void test_stale_connection(void **state)
 	scene_close(scene);
 }
 
+/* On a connection that has answered once, with `request` asked again; its visit. */
+static struct visit *ask_twice(struct scene *scene, const struct upstream_request *request,
+			       const char *behind, struct asked *second)
+{
+	struct asked first = scene_get(scene);
+	scene_start(&first, request);
+	struct visit *visit = origin_accept(&scene->origin);
+	visit_wait_text(visit, "\r\n\r\n");
+	visit_say(visit, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+	scene_check_end(&first, 0, UPSTREAM_BODY);
+	visit_forget(visit);
+	visit_say(visit, behind);
+	scene_start(second, request);
+	return visit;
+}
+
+/* What comes after an answer is nobody's: the next request goes by another connection, whole. */
+static void test_bytes_after_an_answer(void **state)
+{
+	static const char *const behind[] = {"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+					     "x", "\r\n", "HTTP/1.1 100 Continue\r\n\r\n"};
+	(void)state;
+	struct scene *scene = scene_open();
+	struct upstream_request request = scene_plain(scene, "POST");
+	request.body = "body";
+	for (size_t i = 0; i < 2 * sizeof(behind) / sizeof(*behind); i++) {
+		struct asked second = scene_get(scene);
+		request.body_length = i % 2 ? 4 : 0;
+		struct visit *visit = ask_twice(scene, &request, behind[i / 2], &second);
+		struct visit *next = origin_accept(&scene->origin);
+		visit_wait_text(next, request.body_length ? "\r\n\r\nbody" : "\r\n\r\n");
+		visit_wait_end(visit);
+		assert_int_equal(visit->length, 0);
+		visit_say(next, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood");
+		scene_check_end(&second, 0, UPSTREAM_BODY);
+		assert_string_equal(second.body, "good");
+		visit_leave(visit, false);
+		visit_leave(next, true);
+	}
+	scene_close(scene);
+}
+
+/* A server that has read a request may have begun: whatever it was, it does not get it twice. One
+ * that closed without reading it had not. */
+static void test_sent_again(void **state)
+{
+	static const char *const methods[] = {"POST", "POST", "GET", "DELETE"};
+	(void)state;
+	struct scene *scene = scene_open();
+	for (size_t i = 0; i < 2 * sizeof(methods) / sizeof(*methods); i++) {
+		struct upstream_request request = scene_plain(scene, methods[i / 2]);
+		struct asked second = scene_get(scene);
+		bool is_read = i % 2;
+		request.body = "body";
+		request.body_length = i / 2 == 0 ? 4 : 0;
+		struct visit *visit = ask_twice(scene, &request, "", &second);
+		if (is_read)
+			visit_wait_text(visit, i / 2 == 0 ? "body" : "\r\n\r\n");
+		else
+			visit_wait_unread(visit);
+		visit_leave(visit, false);
+		if (is_read) {
+			scene_check_end(&second, ERR_UPSTREAM_BROKEN, UPSTREAM_HEAD);
+			assert_false(origin_has_visitor(&scene->origin));
+			continue;
+		}
+		visit = origin_accept(&scene->origin);
+		visit_wait_text(visit, i / 2 == 0 ? "body" : "\r\n\r\n");
+		visit_say(visit, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+		scene_check_end(&second, 0, UPSTREAM_BODY);
+		visit_leave(visit, true);
+	}
+	scene_close(scene);
+}
+
+/* Neither is an answer, however long they go on. */
+static void test_endless_heads(void **state)
+{
+	static const char *const begins[] = {"", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+						 "\r\n1\r\nx\r\n0\r\n"};
+	static const char *const lines[] = {"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n",
+					    "X: y\r\n"};
+	(void)state;
+	struct scene *scene = scene_open();
+	struct upstream_request request = scene_plain(scene, "GET");
+	char *flood = malloc(256 * 1024);
+	assert_non_null(flood);
+	for (size_t i = 0; i < 2; i++) {
+		struct asked asked = scene_get(scene);
+		size_t length = 0, line = strlen(lines[i]);
+		for (; length + line < 256 * 1024; length += line)
+			memcpy(flood + length, lines[i], line);
+		scene_start(&asked, &request);
+		struct visit *visit = origin_accept(&scene->origin);
+		visit_wait_text(visit, "\r\n\r\n");
+		visit_say(visit, begins[i]);
+		(void)visit_flood(visit, flood, length, 100);
+		scene_check_end(&asked, ERR_UPSTREAM_BROKEN,
+				i == 0 ? UPSTREAM_HEAD : UPSTREAM_BODY);
+		visit_leave(visit, false);
+	}
+	free(flood);
+	scene_close(scene);
+}
+
 /* The bound on how many run at once. */
 static void test_too_many(void **state)
 {
@@ -578,6 +683,9 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_again_and_destroy),
 		cmocka_unit_test(test_stale_connection),
+		cmocka_unit_test(test_bytes_after_an_answer),
+		cmocka_unit_test(test_sent_again),
+		cmocka_unit_test(test_endless_heads),
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_unix),
