@@ -2,6 +2,7 @@
  * routes and sessions. */
 #include "server/reload.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "net/loop.h"
 #include "server/access/access_setup.h"
 #include "server/access/key_keeper.h"
+#include "server/access/key_marks.h"
 #include "server/active_config.h"
 #include "server/broker.h"
 #include "server/endpoint_ops.h"
@@ -181,8 +183,8 @@ static void revoke_lease(const struct reload *reload, uint64_t id)
 /* Those over plain HTTP of each principal that is over. */
 static void revoke_leases(const struct reload *reload,
 			  bool (*is_over)(const struct reload *reload, const char *principal,
-					  const char *ended),
-			  const char *ended)
+					  const void *ended),
+			  const void *ended)
 {
 	struct claim_view view;
 	uint64_t id = 0;
@@ -194,23 +196,47 @@ static void revoke_leases(const struct reload *reload,
 	}
 }
 
-static bool is_the_ended(const struct reload *reload, const char *principal, const char *ended)
+static bool is_the_ended(const struct reload *reload, const char *principal, const void *ended)
 {
 	(void)reload;
 	return strcmp(principal, ended) == 0;
 }
 
 /* Where the made keys cannot be read, a name that is not configured may be one of theirs. */
-static bool is_unknown_key(const struct reload *reload, const char *principal, const char *ended)
+static bool is_unknown_key(const struct reload *reload, const char *principal, const void *ended)
 {
 	(void)ended;
 	return !strncmp(principal, "key:", 4) && reload->access->policy.key_of &&
 	       !key_keeper_knows(reload->keys, principal + 4);
 }
 
+/* Its secret is another one than that of the last run, whose marks these are. */
+static bool is_another_key(const struct reload *reload, const char *principal, const void *marks)
+{
+	return !strncmp(principal, "key:", 4) &&
+	       key_marks_differ(marks, &reload->access->ring, principal + 4);
+}
+
+static void keep_marks(const struct reload *reload)
+{
+	uint8_t salt[KEY_SALT_BYTES];
+	struct key_marks marks;
+
+	random_fill(&reload->broker->random, salt, sizeof(salt));
+	key_marks_make(&reload->access->ring, salt, &marks);
+	store_put_keys(reload->broker->store, &marks, sizeof(marks));
+}
+
 void reload_end_unknown(const struct reload *reload)
 {
+	struct key_marks marks;
+
+	static_assert(sizeof(marks) <= 4096, "what the store keeps");
 	revoke_leases(reload, is_unknown_key, NULL);
+	/* An earlier broker kept none. */
+	if (store_keys(reload->broker->store, &marks, sizeof(marks)) == sizeof(marks))
+		revoke_leases(reload, is_another_key, &marks);
+	keep_marks(reload);
 }
 
 void reload_shut_out(const struct reload *reload, const char *key)
@@ -272,6 +298,7 @@ int reload_settings(struct reload *reload, struct settings_change *ret_change, c
 	gpu_sampler_configure(reload->gpus, &next);
 	shut_out_keys(reload, &ring);
 	access_setup_take_keys(reload->access, &ring);
+	keep_marks(reload);
 	explicit_bzero(&ring, sizeof(ring));
 	*running = next;
 	reload_apply(reload);

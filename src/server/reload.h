@@ -57,7 +57,7 @@ void reload_apply(struct reload *reload);
 void reload_rights(void *ctx);
 /* The key of that name is good no longer: what came by it ends. */
 void reload_shut_out(const struct reload *reload, const char *key);
-/* At the start: the same of keys that went while no broker ran. */
+/* At the start: the same of keys that went, or became others, while no broker ran. */
 void reload_end_unknown(const struct reload *reload);
 
 /* Watches the file and the way to it, so that saving it, or switching a link, is enough; a file

@@ -230,6 +230,9 @@ static int write_marks_of(struct store *store)
 	rc = database_meta_set(db, "boot_begins", 0);
 	if (rc)
 		return rc;
+	rc = store_write_keys(store);
+	if (rc)
+		return rc;
 	return database_meta_set_bytes(db, "gpus", store->gpus, sizeof(store->gpus));
 }
 

@@ -80,6 +80,10 @@ int store_history(struct store *store, uint64_t before, unsigned limit,
 void store_put_rules(struct store *store, const void *bytes, size_t length);
 /* The last of them. Returns their length; 0: none, of an older broker, or too long for `bytes`. */
 size_t store_rules(struct store *store, void *bytes, size_t size);
+/* Which keys of the configuration count from now on, as bytes of their owner, 4096 at most; they go
+ * along where the journal is begun anew. And those of the last time, as store_rules. */
+void store_put_keys(struct store *store, const void *bytes, size_t length);
+size_t store_keys(struct store *store, void *bytes, size_t size);
 /* Copies a state folder into another (0700, empty), while a broker may run on it: of the moment in
  * which it was called, or a little later. Only reads, takes no lock. 0, or -ERR_IO with detail. */
 int store_copy(const char *dir, const char *to, char *detail, size_t detail_size);

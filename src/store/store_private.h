@@ -10,6 +10,7 @@ enum {
 	STORE_PATH_BYTES = 4096,
 	HISTORY_ROW_RECORDS = 16, /* in a row of history, at most */
 	STORE_GPUS_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1),
+	STORE_KEYS_BYTES = 4096,
 };
 
 extern const char fence_name[];
@@ -40,6 +41,8 @@ struct store {
 	bool rewrite; /* the next turn replaces all that lives in the tables */
 	char trouble[256];
 	char gpus[STORE_GPUS_BYTES]; /* names by bit, for a rewrite */
+	char keys[STORE_KEYS_BYTES]; /* for a rewrite, too */
+	size_t keys_length;
 	bool degraded;
 	/* Ids are reserved in blocks, so that not every turn writes the counters. A restart after a
 	 * crash skips what was left of a block; a clean close gives it back. */
@@ -63,6 +66,7 @@ bool store_come_back(struct store *store);
 int checkpoint_rewrite(struct store *store);
 /* A lease without session outlives the broker by its TTL, a session by the one it was sent. */
 void store_note_ttl(struct store *store, const struct record *record);
+int store_write_keys(struct store *store);   /* 0 or a SQLite result code */
 int store_note_journal(struct store *store); /* which file it is, for store_check */
 /* Before each turn: store_check at the lowest cost. */
 bool store_look(struct store *store);

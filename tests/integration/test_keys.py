@@ -490,6 +490,54 @@ class Revoked(KeysTest):
         start()
         wait_until(lambda: leases() == ["mine"], "the made one is over")
 
+    def test_another_secret_while_the_broker_was_down(self):
+        """Those of the key that was there end at the start, also where the journal was begun anew meanwhile; a key
+        that is the same keeps what it has."""
+        daemon = self.behind()
+        rows = []
+        for name in ("same", "other", "new"):
+            path = daemon.state / f"secret-{name}"
+            path.write_text(name * 16)
+            path.chmod(0o600)
+            rows.append({"name": name, "file": str(path)})
+        daemon.write_config({**daemon.config, "keys": rows[:2]})
+        self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)
+
+        def take(name, secret):
+            ask = {"id": name, "ttl_s": 3600, "slots": 0, "vram_mb": 10}
+            answer = daemon.http("POST", "/v1/gpu/lock", ask, bearer(secret), token=None)
+            self.assertEqual(answer.status, 200, answer)
+            return answer.json()["token"]
+
+        def leases():
+            return sorted(row["id"] for row in daemon.status()["leases"])
+
+        def start():
+            daemon.kill()
+            daemon.start()
+
+        take("same", "same" * 16)
+        token = take("other", "other" * 16)
+        start()
+        self.assertEqual(leases(), ["other", "same"])
+        (daemon.state / "secret-other").write_text("another!" * 8)
+        daemon.write_config({**daemon.config, "keys": rows})
+        start()
+        wait_until(lambda: leases() == ["same"], "what came by the secret of before is over")
+        self.assertNotEqual(daemon.unlock(token).status, 200)
+        self.assertIn("its key is good no longer", daemon.log())
+
+        take("other", "another!" * 8)
+        take("new", "new" * 16)
+        start()
+        self.assertEqual(leases(), ["new", "other", "same"])
+        (daemon.state / "journal.db").unlink()
+        wait_until(lambda: (daemon.state / "journal.db").exists(), "a new journal is begun")
+        take("again", "new" * 16)
+        (daemon.state / "secret-new").write_text("another!" * 4)
+        start()
+        wait_until(lambda: leases() == ["other", "same"], "it is known there, too")
+
     def test_requests_of_the_gateway(self):
         """One that waits for its turn, and one in the middle of its answer."""
         plain = self.server("openai", ["m"])

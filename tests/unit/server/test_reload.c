@@ -19,6 +19,7 @@
 #include "net/loop.h"
 #include "server/access/access_setup.h"
 #include "server/access/key_keeper.h"
+#include "server/access/key_marks.h"
 #include "server/active_config.h"
 #include "server/broker.h"
 #include "server/endpoint_ops.h"
@@ -58,6 +59,26 @@ void store_put_rules(struct store *store, const void *bytes, size_t length)
 	core_config_defaults(&config);
 	assert_true(core_config_read(&config, bytes, length));
 	seen.rules_settle_ms = config.settle_ms;
+}
+
+/* Of the last run. */
+static struct key_marks kept;
+static size_t kept_length;
+
+void store_put_keys(struct store *store, const void *bytes, size_t length)
+{
+	(void)store;
+	assert_int_equal(length, sizeof(kept));
+	memcpy(&kept, bytes, length);
+	kept_length = length;
+}
+
+size_t store_keys(struct store *store, void *bytes, size_t size)
+{
+	(void)store;
+	assert_true(kept_length <= size);
+	memcpy(bytes, &kept, kept_length);
+	return kept_length;
 }
 
 /* One GPU, which grows when more of it is known. */
@@ -329,14 +350,28 @@ static void test_sessions_end_with_their_key(void **state)
 	read_keys(one, two);
 	read_keys(one, two);
 	assert_int_equal(seen.shut_out, 0);
+	const struct key_marks before = kept;
 
 	write_key(one, "new-0123456789abcdef");
 	read_keys(one, two);
 	assert_int_equal(seen.shut_out, 1 << 1);
 
+	/* And the next broker knows which are the same. */
+	const struct key_ring *ring = &access_setup.ring;
+	assert_false(key_marks_differ(&kept, ring, "one"));
+	assert_false(key_marks_differ(&kept, ring, "two"));
+	assert_false(key_marks_differ(&kept, ring, "three"));
+	assert_true(key_marks_differ(&before, ring, "one"));
+	assert_false(key_marks_differ(&before, ring, "two"));
+	assert_memory_not_equal(kept.salt, before.salt, sizeof kept.salt);
+	assert_memory_not_equal(kept.v[1].hash, before.v[1].hash, sizeof kept.v[1].hash);
+
 	read_keys(one, NULL);
 	assert_int_equal(seen.shut_out, 1 << 2);
 	assert_string_equal(seen.shut_out_principal, "key:two");
+	read_keys(one, two);
+	kept.count = 1;
+	assert_true(key_marks_differ(&kept, ring, "two"));
 	(void)unlink(one);
 	(void)unlink(two);
 }

@@ -293,6 +293,13 @@ static void test_rules(void **state)
 	assert_int_equal(store_rules(store, bytes, sizeof(bytes)), 3);
 	assert_memory_equal(bytes, "two", 3);
 	assert_int_equal(store_rules(store, bytes, 2), 0);
+	assert_int_equal(store_keys(store, bytes, sizeof(bytes)), 0);
+	store_put_keys(store, "keys", 4);
+	store_close(store);
+	store = open_journal(dir, &boot);
+	assert_int_equal(store_keys(store, bytes, sizeof(bytes)), 4);
+	assert_memory_equal(bytes, "keys", 4);
+	assert_int_equal(store_rules(store, bytes, sizeof(bytes)), 3);
 	store_close(store);
 	model_folder_destroy(dir);
 }
