@@ -347,6 +347,7 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 	cleanup_text struct text url = {0}, bearer = {0};
 	struct upstream_request request = {
 		.method = "POST",
+		.owner = relay->principal,
 		.fields = fields,
 		.connect_time_ms = CONNECT_MS,
 		.first_byte_time_ms = (int)server->silence_ms,

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +80,12 @@ static void end_failed(struct transfer *transfer, CURLcode code)
 	transfer_end(transfer, err, what);
 }
 
+static void end_answered(struct transfer *transfer)
+{
+	upstream_socket_acknowledge(transfer);
+	transfer_end(transfer, 0, "");
+}
+
 static void begin_transfer(struct transfer *transfer)
 {
 	if (curl_multi_add_handle(transfer->upstream->multi, transfer->easy) != CURLM_OK) {
@@ -94,7 +101,7 @@ static void begin_elsewhere(struct transfer *transfer)
 {
 	(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
-	transfer->added = transfer->unclean = false;
+	transfer->added = transfer->elsewhere = false;
 	transfer->fresh = true;
 	transfer->curl_words[0] = '\0';
 	begin_transfer(transfer);
@@ -111,14 +118,14 @@ void upstream_reap(struct upstream *upstream)
 		(void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
 		if (transfer->err)
 			transfer_end(transfer, transfer->err, transfer->what);
-		else if (transfer->unclean && !transfer->cancelled)
+		else if (transfer->elsewhere && !transfer->cancelled)
 			begin_elsewhere(transfer);
 		else if (code == CURLE_OK && transfer->raw)
 			transfer_raw_begin(transfer);
 		else if (code == CURLE_OK && transfer->phase != UPSTREAM_BODY)
 			transfer_end(transfer, ERR_UPSTREAM_BROKEN, "no answer");
 		else if (code == CURLE_OK)
-			transfer_end(transfer, 0, "");
+			end_answered(transfer);
 		else
 			end_failed(transfer, code);
 	}
@@ -274,6 +281,8 @@ int upstream_start(struct upstream *upstream, const struct upstream_request *req
 	transfer->handlers = handlers;
 	transfer->ctx = ctx;
 	transfer->fd = -1;
+	snprintf(transfer->owner, sizeof(transfer->owner), "%s",
+		 request->owner ? request->owner : "");
 	transfer->connect_time_ms = request->connect_time_ms;
 	transfer->first_byte_time_ms = request->first_byte_time_ms;
 	transfer->idle_time_ms = request->idle_time_ms;

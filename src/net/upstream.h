@@ -1,7 +1,8 @@
 /* upstream: HTTP/1.1 requests to given servers, on the loop, through libcurl. Follows no redirects,
  * uses no proxy from the environment, keeps no cookies, decompresses nothing. Connections are
- * reused, but not for streamed bodies, nor where bytes came after the last answer; a request that
- * finds its connection dead is sent again, once and within a second, unless its server had read it.
+ * reused, by one owner each, but not for streamed bodies, nor where bytes came after the last
+ * answer; a request that finds its connection dead is sent again, once and within a second, unless
+ * its server had read it.
  *
  * A request has a number, never reused within a run; calls are no-ops once it is over. Callbacks
  * come in this order: on_head once, on_body any number of times, on_end once and last; on_writable
@@ -42,6 +43,7 @@ struct upstream_request {
 	const char *method, *url; /* http or https, without user or fragment */
 	const char *unix_path;    /* connects there and uses the URL only for Host; or NULL */
 	const char *host;         /* in place of the URL's; or NULL */
+	const char *owner;        /* shares no connection with others; NULL: one of its own */
 	const struct http_header *fields; /* except framing and hop-by-hop fields and Host */
 	size_t field_count;
 	const char *body; /* complete; or `streamed`, by upstream_write */

@@ -65,14 +65,13 @@ static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local
 		(void)refuse_answer(transfer, "the connection ended before an answer");
 		return CURL_PREREQFUNC_ABORT;
 	}
-	transfer->fd = upstream_socket_find(transfer->upstream, local_port, port);
-	transfer->unclean =
-		!transfer->fresh && transfer->fd >= 0 && !upstream_socket_is_clean(transfer->fd);
-	if (transfer->unclean)
+	transfer->elsewhere = !upstream_socket_take(transfer, local_port, port);
+	if (transfer->elsewhere)
 		return CURL_PREREQFUNC_ABORT;
 
 	transfer->asked++;
-	enter_phase(transfer, transfer->has_body ? UPSTREAM_SEND : UPSTREAM_HEAD);
+	enter_phase(transfer, transfer->streamed || transfer->body.length > 0 ? UPSTREAM_SEND
+									      : UPSTREAM_HEAD);
 	return CURL_PREREQFUNC_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/mono.h"
 #include "net/upstream.h"
@@ -25,10 +26,16 @@ struct upstream {
 	struct transfer **slots;
 	unsigned slot_count, count;
 	uint64_t sequence;
-	struct list changed; /* transfers that the flush must process */
-	int *sockets;        /* that libcurl has open */
+	struct list changed;             /* transfers that the flush must process */
+	struct upstream_socket *sockets; /* that libcurl has open */
 	unsigned socket_count, socket_capacity;
 	bool flush_deferred, destroyed;
+};
+
+struct upstream_socket {
+	int fd;
+	bool used;
+	char owner[LIMIT_PRINCIPAL_BYTES + 1]; /* of what it was used for */
 };
 
 struct transfer {
@@ -37,6 +44,7 @@ struct transfer {
 	const struct upstream_handlers *handlers;
 	void *ctx;
 	struct list changed; /* upstream.changed */
+	char owner[LIMIT_PRINCIPAL_BYTES + 1];
 	CURL *easy;
 	struct curl_slist *fields;
 	enum upstream_phase phase;
@@ -53,7 +61,7 @@ struct transfer {
 	size_t body_at;
 	unsigned asked;    /* how often it went out, or began to */
 	bool rewound;      /* for the second time */
-	bool unclean;      /* its connection was; a new one is taken */
+	bool elsewhere;    /* it may not have its connection, and takes a new one */
 	bool fresh;        /* it has one that was not used before */
 	int fd;            /* that it went out on; -1: not known, or closed */
 	bool was_read;     /* by its server, before that was closed */
@@ -82,12 +90,13 @@ void transfer_end(struct transfer *transfer, int err, const char *what);
 void transfer_fail(struct transfer *transfer, int err, const char *what); /* ends it in the flush */
 void upstream_reap(struct upstream *upstream); /* after each call that may have ended some */
 
-/* upstream_socket.c: the socket between these ports, or -1; nothing came on it and it is not
- * closed; its server closed it, and had read all that was sent. */
+/* upstream_socket.c. Takes the socket between these ports for a transfer; false: it may not have
+ * it, another one then. Its server closed it, and had read all that was sent. Its answer is over.
+ */
 void upstream_socket_watch(struct upstream *upstream, CURL *easy);
-int upstream_socket_find(const struct upstream *upstream, int local_port, int port);
-bool upstream_socket_is_clean(int fd);
+bool upstream_socket_take(struct transfer *transfer, int local_port, int port);
 bool upstream_socket_was_read(int fd);
+void upstream_socket_acknowledge(const struct transfer *transfer);
 
 /* upstream_curl.c: 0, -ERR_BAD_FIELD or -ERR_NO_MEMORY. */
 int transfer_prepare(struct transfer *transfer, const struct upstream_request *request);

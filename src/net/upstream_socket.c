@@ -1,6 +1,7 @@
 /* upstream_socket: the sockets that libcurl has open, and what it does not ask of them. On one that
- * is used again, bytes that came after the last answer would be taken for the next one; and a
- * server that has read a request before it closed is not asked a second time. */
+ * is used again, bytes that came after the last answer would be taken for the next one, so it has
+ * one owner and must be clean; and a server that has read a request before it closed is not asked a
+ * second time. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -14,7 +15,7 @@
 static void forget_socket(struct upstream *upstream, int fd)
 {
 	for (unsigned i = 0; i < upstream->socket_count; i++) {
-		if (upstream->sockets[i] != fd)
+		if (upstream->sockets[i].fd != fd)
 			continue;
 		upstream->sockets[i] = upstream->sockets[--upstream->socket_count];
 		return;
@@ -25,14 +26,15 @@ static bool note_socket(struct upstream *upstream, int fd)
 {
 	if (upstream->socket_count == upstream->socket_capacity) {
 		unsigned capacity = upstream->socket_capacity ? 2 * upstream->socket_capacity : 16;
-		int *grown = reallocarray(upstream->sockets, capacity, sizeof(*grown));
+		struct upstream_socket *grown =
+			reallocarray(upstream->sockets, capacity, sizeof(*grown));
 		if (!grown)
 			return false;
 		upstream->sockets = grown;
 		upstream->socket_capacity = capacity;
 	}
 
-	upstream->sockets[upstream->socket_count++] = fd;
+	upstream->sockets[upstream->socket_count++] = (struct upstream_socket){.fd = fd};
 	return true;
 }
 
@@ -105,18 +107,48 @@ static bool is_between(int fd, int local_port, int port)
 	       port_of(&here) == local_port && port_of(&there) == port;
 }
 
-int upstream_socket_find(const struct upstream *upstream, int local_port, int port)
+static struct upstream_socket *find_socket(const struct upstream *upstream, int local_port,
+					   int port)
 {
 	for (unsigned i = 0; i < upstream->socket_count; i++)
-		if (is_between(upstream->sockets[i], local_port, port))
-			return upstream->sockets[i];
-	return -1;
+		if (is_between(upstream->sockets[i].fd, local_port, port))
+			return &upstream->sockets[i];
+	return NULL;
 }
 
-bool upstream_socket_is_clean(int fd)
+/* Nothing came on it, and it is not closed. */
+static bool is_clean(int fd)
 {
 	char byte;
 
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+/* An answer that comes too late to be seen before the next request is sent reaches its own owner at
+ * most. */
+bool upstream_socket_take(struct transfer *transfer, int local_port, int port)
+{
+	struct upstream_socket *socket = find_socket(transfer->upstream, local_port, port);
+
+	transfer->fd = -1;
+	if (!socket) /* of the Unix domain */
+		return true;
+	if (!transfer->fresh && ((socket->used && strcmp(socket->owner, transfer->owner) != 0) ||
+				 !is_clean(socket->fd)))
+		return false;
+
+	socket->used = true;
+	memcpy(socket->owner, transfer->owner, sizeof(socket->owner));
+	transfer->fd = socket->fd;
+	return true;
+}
+
+/* A server that has more to say may wait for that. */
+void upstream_socket_acknowledge(const struct transfer *transfer)
+{
+	int on = 1;
+
+	if (transfer->fd >= 0)
+		(void)setsockopt(transfer->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 }

@@ -93,6 +93,27 @@ class Connections(GatewayTest):
             self.assertIn("choices", answer.json())
         self.assertEqual(len(self.vllm.asked(CHAT)), 6)
 
+    def test_an_answer_that_is_late_stays_with_its_key(self):
+        """A server that says its last answer again when it is asked for the next: no key hears another's."""
+        behind = self.server("openai", ["b"])
+        said, plain = {}, behind.send
+
+        def send(handler, status, body, headers=()):
+            if "choices" in body:
+                body["for"] = behind.requests[-1][2]["x-who"]
+                before, said[handler] = said.get(handler), body
+                if before:
+                    plain(handler, status, before, headers)
+            return plain(handler, status, body, headers)
+
+        behind.send = send
+        daemon = self.behind(upstream(behind, "behind", vram_mb=1000))
+        keys = {name: daemon.http("POST", "/v1/keys", {"name": name}, unix=True).json()["key"] for name in ("a", "b")}
+        for name in "ababbaab":
+            asked = daemon.http("POST", CHAT, {"model": "b", "messages": []},
+                                {"Authorization": f"Bearer {keys[name]}", "x-who": name}, token=None)
+            self.assertEqual((asked.status, asked.json()["for"]), (200, name))
+
     def test_what_ended_a_server_is_not_sent_again(self):
         """Once it has read a request it may have begun, however soon it ends."""
         self.vllm.gate.clear()

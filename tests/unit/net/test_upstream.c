@@ -534,6 +534,18 @@ static void test_bytes_after_an_answer(void **state)
 	scene_close(scene);
 }
 
+/* It may connect before it is told not to, and says nothing. */
+static void check_silence(struct scene *scene)
+{
+	int fd = accept4(scene->origin.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	char byte;
+
+	if (fd < 0)
+		return;
+	assert_true(recv(fd, &byte, 1, 0) <= 0);
+	(void)close(fd);
+}
+
 /* A server that has read a request may have begun: whatever it was, it does not get it twice. One
  * that closed without reading it had not. */
 static void test_sent_again(void **state)
@@ -555,7 +567,7 @@ static void test_sent_again(void **state)
 		visit_leave(visit, false);
 		if (is_read) {
 			scene_check_end(&second, ERR_UPSTREAM_BROKEN, UPSTREAM_HEAD);
-			assert_false(origin_has_visitor(&scene->origin));
+			check_silence(scene);
 			continue;
 		}
 		visit = origin_accept(&scene->origin);
