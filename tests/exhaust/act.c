@@ -188,6 +188,7 @@ static void ask(struct world *w, struct client *client)
 	event.acquire.browser = cast->binding == BIND_TAB;
 	event.acquire.preemptible = !cast->firm;
 	event.acquire.evictable = cast->evictable;
+	event.acquire.accept = cast->accepts;
 	event.acquire.cls = cast->cls;
 	event.acquire.ref = client->ref;
 	event.acquire.parent = client->parent;

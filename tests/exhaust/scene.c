@@ -19,7 +19,7 @@ const struct scene scenes[] = {
 		.count = 3,
 		.cast = {{"voice", BIND_TAB, LEASE_VOICE, 1, 1, 0, USUAL, 2, .forever = true},
 			 {"chat", BIND_NATIVE, LEASE_CHAT, 1, 1, 0, USUAL | MAY_STRETCH, 2,
-			  .forever = true},
+			  .forever = true, .accepts = true},
 			 {"job", BIND_HTTP, LEASE_BACKGROUND, 1, 1, 0, 0, 1, .forever = true}},
 	},
 	{
@@ -118,7 +118,7 @@ const struct scene scenes[] = {
 			  MAY_CLOSE | MAY_LAG | MAY_FORGET | MAY_DIE, 1, .forever = true},
 			 {"native", BIND_NATIVE, LEASE_NORMAL, 1, 1, 0,
 			  MAY_CLOSE | MAY_LAG | MAY_FORGET | MAY_DIE | MAY_REQUEUE, 1,
-			  .forever = true},
+			  .forever = true, .accepts = true},
 			 {"http", BIND_HTTP, LEASE_VOICE, 1, 1, 0, MAY_CLOSE | MAY_CANCEL, 2}},
 	},
 	{

@@ -36,6 +36,7 @@ struct cast {
 	uint8_t asks;
 	bool evictable, firm, forever; /* forever: waits without a limit */
 	bool all;                      /* all slots of each GPU; `slots` is 1 */
+	bool accepts;                  /* as it asks, so that it needs no offer */
 };
 
 struct scene {
