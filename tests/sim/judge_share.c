@@ -1,12 +1,15 @@
 /* judge_share: what each class got of each GPU while it had somebody waiting for a turn there. Time
  * offered counts for whom it was offered; the grace of who gives way for him and for whom he makes
- * room, since from outside both may be meant; a lock-delay for whom it was. */
+ * room, since from outside both may be meant; a lock-delay for whom it was.
+ *
+ * A turn that cannot be cut short is given when all of it is owed: a window may end before it, and
+ * while the class catches up after one that did not use it. */
 #include "judge.h"
 #include "outside.h"
 
 enum { SHORT_MINUTES = 25, LONG_MINUTES = 60, SHORT_PERMILLE = 750, LONG_PERMILLE = 950 };
 /* Where turns are longer than usual, windows end in the middle of more of a share. */
-enum { COARSE_PERMILLE = 100 };
+enum { COARSE_PERMILLE = 100, CATCH_UP_MS = 5 * 60000 };
 
 static bool is_coarse(const struct world *w)
 {
@@ -22,6 +25,15 @@ static bool is_coarse(const struct world *w)
 static uint32_t share_permille(const struct world *w, int cls)
 {
 	return (uint32_t)w->broker.config.classes[cls].share_permille;
+}
+
+/* What may be owed beyond a quantum for the turn of its first, which cannot be cut short. */
+static int64_t whole_turn_ms(const struct world *w, const struct share *share, int cls)
+{
+	const struct core_config *config = &w->broker.config;
+	int64_t more_ms = config->classes[cls].hold_ms_max - config->quantum_ms;
+	bool may = share->whole_t != 0 && w->t - share->whole_t <= CATCH_UP_MS;
+	return may && more_ms > 0 ? more_ms : 0;
 }
 
 /* A window of full minutes that ends with this one. */
@@ -41,7 +53,8 @@ static void judge_window(struct world *w, int cls, uint32_t gpu, int64_t minutes
 		w->tally.share_least[which][cls] = part;
 	if (is_coarse(w))
 		permille -= COARSE_PERMILLE;
-	if (judge_is_on(w, JUDGE_SHARE) && part < permille)
+	if (judge_is_on(w, JUDGE_SHARE) &&
+	    (got_ms + whole_turn_ms(w, share, cls)) * 1000 / due_ms < permille)
 		judge_fail(w, JUDGE_SHARE,
 			   "%s got %lld s of gpu%u in %lld minutes, it is owed %lld",
 			   lease_class_name(cls), (long long)(got_ms / 1000), gpu,
@@ -107,9 +120,26 @@ static void note_waiter(struct world *w, const struct outside *outside,
 	if (rec->need.vram_bytes > 0 || rec->need.gpu_count != 1 || rec->need.slots == 0)
 		return;
 	uint32_t gpus = outside_possible(outside, &rec->need);
-	for (uint32_t gpu = 0; gpu < outside->count; gpu++)
-		if (gpus >> gpu & 1)
-			w->shares.v[rec->cls][gpu].waits = true;
+	for (uint32_t gpu = 0; gpu < outside->count; gpu++) {
+		struct share *share = &w->shares.v[rec->cls][gpu];
+		if (!(gpus >> gpu & 1))
+			continue;
+		share->waits = true;
+		if (!share->first || rec->tag.v < share->first->tag.v ||
+		    (rec->tag.v == share->first->tag.v && rec->id < share->first->id))
+			share->first = rec;
+	}
+}
+
+static void note_whole_turns(struct world *w)
+{
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
+		for (uint32_t gpu = 0; gpu < w->broker.config.gpu_count; gpu++) {
+			struct share *share = &w->shares.v[cls][gpu];
+			if (share->first && !share->first->preemptible)
+				share->whole_t = w->t;
+		}
+	}
 }
 
 void share_turn(struct world *w)
@@ -122,6 +152,7 @@ void share_turn(struct world *w)
 		for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++) {
 			w->shares.v[cls][gpu].uses = 0;
 			w->shares.v[cls][gpu].waits = false;
+			w->shares.v[cls][gpu].first = NULL;
 		}
 	}
 	if (w->healed || !w->well)
@@ -135,4 +166,5 @@ void share_turn(struct world *w)
 		else if (rec && outside_waits(w, job))
 			note_waiter(w, &outside, rec);
 	}
+	note_whole_turns(w);
 }

@@ -39,6 +39,8 @@ struct share {
 	bool waits;      /* since the last turn somebody of it waits for this GPU */
 	int64_t uses;    /* .. and it uses so many turns of it */
 	int64_t since_t; /* that long it has had waiters */
+	const struct claim_record *first; /* of those who wait now */
+	int64_t whole_t;                  /* the last time that this one could not be cut short */
 	int64_t got_ms[SHARE_MINUTES];
 };
 
