@@ -86,3 +86,6 @@ bool fields_read(const struct field_table *table, void *object, const struct fie
 uint8_t *fields_put_number(uint8_t *at, uint64_t value); /* at most 10 bytes, by 7 bits each */
 /* Moves *at behind the number; false: there is none. */
 bool fields_take_number(const uint8_t **at, const uint8_t *end, uint64_t *ret_value);
+/* Of a text that is not empty, bytes, a struct or an array. */
+uint8_t *fields_write_row(const struct field *field, const void *object,
+			  const struct fields_how *how, uint8_t *at);

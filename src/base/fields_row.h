@@ -70,10 +70,6 @@ FIELDS_INLINE uint8_t *write_single(const struct field *field, const struct fiel
 	return at + 2 + at[1];
 }
 
-/* Of a text that is not empty, bytes, a struct or an array. */
-uint8_t *fields_write_row(const struct field *field, const void *object,
-			  const struct fields_how *how, uint8_t *at);
-
 FIELDS_INLINE uint8_t *fields_put_row(const struct field *field, const void *object,
 				      const struct fields_how *how, uint8_t *at)
 {

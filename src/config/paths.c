@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "config/options.h"
+#include "config/paths.h"
 
 /* $variable/tail, or $HOME/fallback/tail; relative values do not count (XDG). */
 static bool find_path(char *out, size_t size, const char *variable, const char *fallback,

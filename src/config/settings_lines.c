@@ -7,7 +7,7 @@
 #include <yaml.h>
 
 #include "base/err.h"
-#include "config/settings_file.h"
+#include "config/settings_impl.h"
 #include "yaml/yaml_depth.h"
 
 struct tree {

@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/regular_file.h"
 #include "config/settings.h"
-#include "config/settings_file.h"
+#include "config/settings_impl.h"
 #include "wire/origin.h"
 
 struct loading {

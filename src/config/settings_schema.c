@@ -1,7 +1,7 @@
 /* settings_schema: which keys the configuration file may have, and of what type. Tables only. Read
  * by settings_load.c (values) and settings_lines.c (unknown keys). */
 #include "config/settings.h"
-#include "config/settings_file.h"
+#include "config/settings_impl.h"
 
 enum { OPT = CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "config/settings_file.h"
+#include "config/settings_impl.h"
 
 enum {
 	VRAM_MB_MAX = 1 << 24,

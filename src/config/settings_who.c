@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "config/settings_file.h"
+#include "config/settings_impl.h"
 
 enum { ALL_CLASSES = (1u << LEASE_CLASS_COUNT) - 1, COUNT_MAX = 1000000 };
 

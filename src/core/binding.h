@@ -50,3 +50,7 @@ static inline const struct binding_traits *binding_of(enum binding binding)
 
 /* A time of the configuration by its offset there; offset 0: none. */
 int64_t binding_ms(const struct core_config *config, size_t offset);
+const char *binding_name(int binding); /* "native" .. */
+/* From the break of a session's connection: for so long nobody else is given what it holds, unless
+ * its process is known to be gone. */
+int64_t core_linger_ms(const struct core_config *config, enum binding binding);

@@ -55,9 +55,6 @@ struct core_config {
 	uint32_t browser_gpu; /* of a WebSocket session that holds nothing and names none */
 };
 
-/* From the break of a session's connection: for so long nobody else is given what it holds, unless
- * its process is known to be gone. */
-int64_t core_linger_ms(const struct core_config *config, enum binding binding);
 /* What is free for nobody there; and what leases may have in all, where the total is known. */
 uint64_t core_vram_kept(const struct core_config *config, uint32_t gpu);
 uint64_t core_vram_room(const struct core_config *config, uint32_t gpu);

@@ -1,9 +1,10 @@
-/* core: making a core and freeing it with all that it holds. Handles no event (step.c). */
+/* core: making a core and freeing it with all that it holds. Handles no event (core_step.c). */
 #include "core/core.h"
 
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "core/effect.h"
 #include "core/principal.h"
 #include "core/state.h"
 
@@ -43,6 +44,7 @@ struct core *core_create(void)
 	effects_init(&core->out);
 	effects_init(&core->answers);
 	effects_init(&core->admin_records);
+	core->discard = check_memory(calloc(1, sizeof(*core->discard)));
 	return core;
 }
 
@@ -94,5 +96,6 @@ void core_destroy(struct core *core)
 	effects_finish(&core->out);
 	effects_finish(&core->answers);
 	effects_finish(&core->admin_records);
+	free(core->discard);
 	free(core);
 }

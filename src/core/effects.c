@@ -1,12 +1,12 @@
 /* effects: the growing array of what the core wants done. Carries nothing out. */
-#include "core/effect.h"
+#include "core/effects.h"
 
-#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/contracts.h"
 #include "base/memory.h"
+#include "core/effect.h"
 
 enum { KEPT_CAPACITY = 8192 }; /* the memory of a larger iteration is given back */
 
@@ -64,36 +64,4 @@ struct effect *effects_add(struct effects *fx, enum effect_type type)
 void effects_append(struct effects *fx, const struct effect *effect)
 {
 	effect_copy(next_slot(fx), effect);
-}
-
-/* Texts need only their first byte cleared, and a record is always written whole. */
-void effect_clear(struct effect *effect, enum effect_type type)
-{
-	size_t bytes = sizeof(*effect);
-
-	if (type == EFFECT_APPEND)
-		bytes = offsetof(struct effect, record);
-	else if (type == EFFECT_SEND)
-		bytes = offsetof(struct effect, send.detail) + 1;
-	else if (type == EFFECT_TRACE)
-		bytes = offsetof(struct effect, trace.name) + 1;
-
-	memset(effect, 0, bytes);
-	effect->type = type;
-
-	if (type == EFFECT_TRACE)
-		effect->trace.principal[0] = effect->trace.detail[0] = 0;
-}
-
-void effect_copy(struct effect *to, const struct effect *from)
-{
-	size_t bytes = sizeof(*from);
-
-	if (from->type == EFFECT_SEND)
-		bytes = offsetof(struct effect, send.detail) + strlen(from->send.detail) + 1;
-	else if (from->type == EFFECT_TRACE)
-		bytes = offsetof(struct effect, trace.detail) + strlen(from->trace.detail) + 1;
-
-	POST(bytes <= sizeof(*to));
-	memcpy(to, from, bytes);
 }

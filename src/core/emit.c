@@ -2,6 +2,7 @@
 #include "core/emit.h"
 #include "base/contracts.h"
 #include "base/err.h"
+#include "core/effect.h"
 #include "core/state.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ void text_copy(char *dst, size_t size, const char *src)
 
 struct send_effect *emit(struct core *core, struct party to, enum send_kind msg)
 {
-	struct effect *effect = &core->discard;
+	struct effect *effect = core->discard;
 
 	PRE(msg < SEND_COUNT);
 
@@ -152,8 +153,8 @@ struct trace_effect *trace_claim(struct core *core, const struct claim *claim, e
 	PRE(claim->rec.id != 0);
 
 	if (claim->silent) {
-		effect_clear(&core->discard, EFFECT_TRACE);
-		return &core->discard.trace;
+		effect_clear(core->discard, EFFECT_TRACE);
+		return &core->discard->trace;
 	}
 
 	trace = trace_event(core, what, NULL);

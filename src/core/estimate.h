@@ -39,3 +39,14 @@ int64_t estimate_mean_hold_ms(const struct core *core, enum lease_class cls);
 int64_t estimate_reckon_ms(const struct core *core, const struct claim *claim, struct mono_ms now);
 /* A turn of the claim would fit on one of its GPUs now. */
 bool estimate_slots_free(const struct core *core, const struct claim *claim);
+
+/* The median of the remaining wait, and what nine of ten such waits stay under; -1: unknown. From
+ * past waits and turns, not from promises. */
+struct estimate {
+	int64_t p50_ms, p90_ms;
+	uint32_t samples; /* observed waits of its class with as many ahead */
+};
+/* Over all grants of about the last hour, including those without a wait. */
+void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret);
+void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		   struct estimate *ret);

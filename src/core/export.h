@@ -18,5 +18,3 @@ void core_export_relative(const struct core *core, struct mono_ms now, struct bu
  * anything that decides nothing (tokens, fences, counts, wall times; of a connection only whether
  * there is one). */
 void core_export_canonical(const struct core *core, struct mono_ms now, struct buf *out);
-/* `hash_seed`: fresh random bits. NULL: these bytes cannot be resumed from; *ret_why says why. */
-struct core *core_import(const void *bytes, size_t size, uint64_t hash_seed, const char **ret_why);

@@ -3,9 +3,10 @@
 #include "base/contracts.h"
 #include "base/err.h"
 #include "core/claim.h"
+#include "core/effect.h"
 #include "core/emit.h"
 #include "core/event.h"
-#include "core/handlers.h"
+#include "core/on.h"
 #include "core/revoke.h"
 #include "core/state.h"
 

@@ -5,6 +5,7 @@
 
 #include "base/contracts.h"
 #include "core/claim.h"
+#include "core/effect.h"
 #include "core/emit.h"
 #include "core/host.h"
 #include "core/observe.h"

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/token.h"
 #include "core/claim.h"
+#include "core/effect.h"
 #include "core/emit.h"
 #include "core/event.h"
 #include "core/ledger.h"

@@ -5,6 +5,7 @@
 #include "base/contracts.h"
 #include "core/binding.h"
 #include "core/claim.h"
+#include "core/effect.h"
 #include "core/emit.h"
 #include "core/lost_waiters.h"
 #include "core/observe.h"

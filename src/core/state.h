@@ -8,10 +8,9 @@
 #include "base/rank_tree.h"
 #include "core/binding.h"
 #include "core/config.h"
-#include "core/effect.h"
+#include "core/effects.h"
 #include "core/estimate.h"
 #include "core/record.h"
-#include "core/trace.h"
 #include "core/view.h"
 
 struct principal;
@@ -224,7 +223,7 @@ struct core {
 	struct effects answers; /* replies to claims that yielded: sent after grants, so the next
 				   holder hears first */
 	struct effects admin_records; /* acts of operators */
-	struct effect discard;        /* scratch for messages without a recipient */
+	struct effect *discard;       /* scratch for messages without a recipient; owned */
 	struct core_stats stats;
 	struct estimates estimates;
 	struct lost_waiter lost[LOST_WAITERS_MAX];

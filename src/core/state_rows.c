@@ -2,9 +2,9 @@
  * Decides nothing. */
 #include "core/state_rows.h"
 
-#include "base/contracts.h"
 #include "base/fields.h"
 #include "core/principal.h"
+#include "core/send.h"
 
 #define T struct users
 /* Made anew: waiting, running. */
@@ -184,22 +184,8 @@ static const struct field config_rows[] = {
 	ROW_INT(T, 42, unload_ms_max),
 	ROW_LESS(T, 50, observe, 2),
 };
-static const struct field_table config_fields = FIELD_TABLE(config_rows);
+const struct field_table config_fields = FIELD_TABLE(config_rows);
 #undef T
-
-static const struct fields_how as_it_is;
-
-size_t core_config_write(const struct core_config *config, uint8_t *bytes)
-{
-	PRE(fields_bytes_max(&config_fields) <= CORE_CONFIG_BYTES_MAX);
-	return (size_t)(fields_write(&config_fields, config, &as_it_is, bytes) - bytes);
-}
-
-bool core_config_read(struct core_config *config, const uint8_t *bytes, size_t size)
-{
-	return fields_read(&config_fields, config, &as_it_is, bytes, size) &&
-	       config->gpu_count <= LIMIT_GPUS;
-}
 
 #define T struct core_stats
 /* Made anew: epoch, fence, waiting, held, sessions, paused, journal_ok, observe. */

@@ -18,5 +18,5 @@ struct kept_place {
 	struct lost_waiter place;
 };
 
-extern const struct field_table core_fields, kept_place_fields, principal_fields, session_fields,
-	claim_fields;
+extern const struct field_table config_fields, core_fields, kept_place_fields, principal_fields,
+	session_fields, claim_fields;

@@ -1,12 +1,8 @@
-/* types: the names of classes, states, reasons and bindings, and from a class's name or number back
+/* types: the names of classes, states and reasons, and from a class's name or number back
  * to the class. Decides nothing. */
 #include "core/types.h"
 
 #include <string.h>
-
-#include "core/send.h"
-#include "core/trace.h"
-#include "core/view.h"
 
 static const char *const class_names[LEASE_CLASS_COUNT] = {
 	[LEASE_VOICE] = "voice",
@@ -43,53 +39,6 @@ static const char *const yield_names[YIELD_REASON_COUNT] = {
 	[YIELD_UNRESPONSIVE] = "unresponsive", [YIELD_LOAD_MAX] = "load-max",
 };
 
-static const char *const why_names[WHY_COUNT] = {
-#define X(code, name, text) [code] = name,
-	WHY_TABLE(X)
-#undef X
-};
-
-static const char *const why_texts[WHY_COUNT] = {
-#define X(code, name, text) [code] = text,
-	WHY_TABLE(X)
-#undef X
-};
-
-static const char *const bound_names[BOUND_NONE_COUNT] = {
-#define X(code, name, text) [code] = name,
-	BOUND_NONE_TABLE(X)
-#undef X
-};
-
-static const char *const bound_texts[BOUND_NONE_COUNT] = {
-#define X(code, name, text) [code] = text,
-	BOUND_NONE_TABLE(X)
-#undef X
-};
-
-static const char *const grants_names[GRANTS_COUNT] = {
-#define X(code, name, text) [code] = name,
-	GRANTS_TABLE(X)
-#undef X
-};
-
-static const char *const grants_texts[GRANTS_COUNT] = {
-#define X(code, name, text) [code] = text,
-	GRANTS_TABLE(X)
-#undef X
-};
-
-static const char *const notice_names[NOTICE_COUNT] = {[NOTICE_IDLE] = "idle",
-						       [NOTICE_OVER] = "over",
-						       [NOTICE_LOST] = "gpu_lost",
-						       [NOTICE_BACK] = "gpu_back"};
-
-static const char *const trace_names[TRACE_COUNT] = {
-#define X(what, word) [what] = word,
-	TRACE_TABLE(X)
-#undef X
-};
-
 /* An index outside the table is a caller's bug, but printing must not crash on it. */
 static const char *name_of(const char *const *names, int count, int index)
 {
@@ -114,46 +63,6 @@ const char *end_reason_name(int reason)
 const char *yield_reason_name(int reason)
 {
 	return name_of(yield_names, YIELD_REASON_COUNT, reason);
-}
-
-const char *notice_name(int notice)
-{
-	return name_of(notice_names, NOTICE_COUNT, notice);
-}
-
-const char *why_name(int code)
-{
-	return name_of(why_names, WHY_COUNT, code);
-}
-
-const char *why_text(int code)
-{
-	return name_of(why_texts, WHY_COUNT, code);
-}
-
-const char *bound_none_name(int none)
-{
-	return name_of(bound_names, BOUND_NONE_COUNT, none);
-}
-
-const char *bound_none_text(int none)
-{
-	return name_of(bound_texts, BOUND_NONE_COUNT, none);
-}
-
-const char *grants_name(int grants)
-{
-	return name_of(grants_names, GRANTS_COUNT, grants);
-}
-
-const char *grants_text(int grants)
-{
-	return name_of(grants_texts, GRANTS_COUNT, grants);
-}
-
-const char *trace_name(enum trace_what what)
-{
-	return name_of(trace_names, TRACE_COUNT, (int)what);
 }
 
 int lease_class_from_name(const char *name)

@@ -84,7 +84,6 @@ const char *lease_class_name(int cls);     /* "voice" .. */
 const char *claim_state_name(int state);   /* "queued" .. */
 const char *end_reason_name(int reason);   /* "released", .. "force-released" */
 const char *yield_reason_name(int reason); /* "preempted", "hold-max", .. */
-const char *binding_name(int binding);     /* "native" .. */
 /* The class of a name, or -1. */
 int lease_class_from_name(const char *name);
 /* The number that the predecessor had for it. */

@@ -7,6 +7,7 @@
 #include "core/ledger.h"
 #include "core/schedule.h"
 #include "core/session.h"
+#include "core/wait_bound.h"
 
 /* Of tabs and plain leases nobody can tell. */
 static void measure_view(const struct core *core, const struct claim *claim,
@@ -202,4 +203,42 @@ const struct session_record *core_session_of_secret(const struct core *core,
 	const struct session *session = session_by_secret(core, secret);
 
 	return session ? &session->rec : NULL;
+}
+
+void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
+		struct bound *ret_bound)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	*ret_bound = (struct bound){.ms = -1, .none = BOUND_LATER};
+
+	if (!claim || claim->rec.state != CLAIM_QUEUED)
+		return;
+
+	ret_bound->none = wait_bound_none(core, claim);
+	if (ret_bound->none != BOUND_GIVEN)
+		return;
+
+	if (mono_before(claim->promise, now) || claim->promise.v == INT64_MAX)
+		ret_bound->none = BOUND_LATER;
+	else
+		ret_bound->ms = mono_since(claim->promise, now);
+}
+
+struct mono_ms core_promise(const struct core *core, uint64_t claim_id)
+{
+	const struct claim *claim = claim_by_id(core, claim_id);
+
+	if (!claim || claim->rec.state != CLAIM_QUEUED ||
+	    wait_bound_none(core, claim) != BOUND_GIVEN)
+		return MONO_NEVER;
+	return claim->promise;
+}
+
+int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now)
+{
+	struct bound bound;
+
+	core_bound(core, claim_id, now, &bound);
+	return bound.ms;
 }

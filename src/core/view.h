@@ -151,17 +151,6 @@ int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms
 /* By when a waiter is offered its turn, whatever others do; MONO_NEVER: nothing is guaranteed. */
 struct mono_ms core_promise(const struct core *core, uint64_t claim_id);
 
-/* The median of the remaining wait, and what nine of ten such waits stay under; -1: unknown. From
- * past waits and turns, not from promises. */
-struct estimate {
-	int64_t p50_ms, p90_ms;
-	uint32_t samples; /* observed waits of its class with as many ahead */
-};
-/* Over all grants of about the last hour, including those without a wait. */
-void core_waits(const struct core *core, enum lease_class cls, struct estimate *ret);
-void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
-		   struct estimate *ret);
-
 struct gpu_view {
 	const struct gpu_config *config;
 	uint32_t slots_used;

@@ -4,7 +4,6 @@
 #include "core/wait_bound.h"
 
 #include "base/contracts.h"
-#include "core/claim.h"
 #include "core/ledger.h"
 #include "core/lost_waiters.h"
 #include "core/placement.h"
@@ -309,7 +308,7 @@ static bool may_lose_resident(const struct core *core, const struct claim *claim
 	return claim->rec.uses && (!resident || placement_can_leave(resident));
 }
 
-static enum bound_none why_none(const struct core *core, const struct claim *claim)
+enum bound_none wait_bound_none(const struct core *core, const struct claim *claim)
 {
 	if (!schedule_may_grant(core) || queue_withheld(core, claim))
 		return BOUND_STOPPED;
@@ -340,7 +339,7 @@ void wait_bound_promise(struct core *core, struct claim *claim)
 
 	PRE(claim->rec.state == CLAIM_QUEUED);
 
-	if (claim->promise.v != INT64_MAX || why_none(core, claim) != BOUND_GIVEN)
+	if (claim->promise.v != INT64_MAX || wait_bound_none(core, claim) != BOUND_GIVEN)
 		return;
 
 	gpus = possible_now(core, claim);
@@ -368,41 +367,4 @@ void wait_bound_promise_on(struct core *core, uint32_t gpus)
 	     node = rank_tree_next(node))
 		if (claim_of_place(node)->mask & gpus)
 			wait_bound_promise(core, claim_of_place(node));
-}
-
-void core_bound(const struct core *core, uint64_t claim_id, struct mono_ms now,
-		struct bound *ret_bound)
-{
-	const struct claim *claim = claim_by_id(core, claim_id);
-
-	*ret_bound = (struct bound){.ms = -1, .none = BOUND_LATER};
-
-	if (!claim || claim->rec.state != CLAIM_QUEUED)
-		return;
-
-	ret_bound->none = why_none(core, claim);
-	if (ret_bound->none != BOUND_GIVEN)
-		return;
-
-	if (mono_before(claim->promise, now) || claim->promise.v == INT64_MAX)
-		ret_bound->none = BOUND_LATER;
-	else
-		ret_bound->ms = mono_since(claim->promise, now);
-}
-
-struct mono_ms core_promise(const struct core *core, uint64_t claim_id)
-{
-	const struct claim *claim = claim_by_id(core, claim_id);
-
-	if (!claim || claim->rec.state != CLAIM_QUEUED || why_none(core, claim) != BOUND_GIVEN)
-		return MONO_NEVER;
-	return claim->promise;
-}
-
-int64_t core_bound_ms(const struct core *core, uint64_t claim_id, struct mono_ms now)
-{
-	struct bound bound;
-
-	core_bound(core, claim_id, now, &bound);
-	return bound.ms;
 }

@@ -3,6 +3,8 @@
 #pragma once
 #include <stdint.h>
 
+#include "core/view.h"
+
 struct claim;
 struct core;
 
@@ -13,3 +15,5 @@ void wait_bound_promise(struct core *core, struct claim *claim);
 void wait_bound_promise_all(struct core *core);
 /* On these GPUs something has become certain. */
 void wait_bound_promise_on(struct core *core, uint32_t gpus);
+/* Why nothing can be promised to a waiter now. */
+enum bound_none wait_bound_none(const struct core *core, const struct claim *claim);

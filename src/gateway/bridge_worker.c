@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "gateway/api.h"
 #include "gateway/bridge_answer.h"
+#include "gateway/bridge_worker.h"
 #include "gateway/catalog.h"
 #include "gateway/model.h"
 #include "gateway/worker.h"

@@ -43,13 +43,6 @@ struct gateway_client {
 	const char *origin;           /* to allow in the answer, or NULL */
 };
 
-/* Who looks; borrowed for the call. */
-struct gateway_viewer {
-	const struct gateway_client *client; /* NULL: the operator, who sees all */
-	const struct sight *sight;           /* of others' requests; NULL: the same */
-	const char *gpus[LIMIT_GPUS];        /* names, by their number; NULL: there is none */
-};
-
 /* Limits that nobody sets; the rest is zero. */
 void gateway_defaults(struct gateway_options *ret_options);
 /* The ports and `log` are borrowed until gateway_destroy. 0 or -ERR_NO_MEMORY. */
@@ -71,20 +64,6 @@ void gateway_resume_held(struct gateway *gateway);
 void gateway_drain(struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
 
-/* A request on one of api.h's routes, its body streamed. */
-void gateway_request(struct gateway *gateway, const struct http_request *request,
-		     const struct gateway_client *client);
-/* GET /v1/models and what is like it: the list in that API's shape, `id` NULL, or one model. */
-void gateway_models(struct gateway *gateway, uint64_t conn, enum api_wire wire, const char *id,
-		    const struct gateway_client *client);
-/* What asks for this principal is refused, whatever has begun of it. */
-void gateway_shut_out(struct gateway *gateway, const char *principal);
-/* The callbacks of net for exchanges that came by gateway_request; others are passed over. */
-void gateway_body(struct gateway *gateway, uint64_t conn, const char *bytes, size_t length);
-void gateway_body_end(struct gateway *gateway, uint64_t conn);
-void gateway_writable(struct gateway *gateway, uint64_t conn);
-bool gateway_gone(struct gateway *gateway, uint64_t conn); /* true: it was one */
-
 /* Of what process_port started: all of it is gone. `status`: of its exit, 128 and more for a
  * signal.
  */
@@ -103,7 +82,3 @@ void gateway_worker_gone(struct gateway *gateway, uint64_t conn);
 void gateway_lease_news(struct gateway *gateway, uint64_t party, const struct send_effect *send);
 void gateway_tick(struct gateway *gateway, struct mono_ms now);
 struct mono_ms gateway_next(const struct gateway *gateway); /* when it wants the next tick */
-/* Residents, requests and switches as JSON members: "models":[..],"requests":[..],"switches":[..];
- * of models and of whom a switch was for without what the viewer may not know. */
-void gateway_status(const struct gateway *gateway, const struct gateway_viewer *viewer,
-		    struct text *out, struct mono_ms now);

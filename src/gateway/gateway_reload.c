@@ -7,6 +7,7 @@
 #include "gateway/model.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
 #include "net/loop.h"
 
 static struct model_server *server_named(const struct catalog *catalog, const char *name)

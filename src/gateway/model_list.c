@@ -6,6 +6,7 @@
 #include "gateway/api_error.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
+#include "gateway/model_list.h"
 #include "json/json_writer.h"
 #include "net/http.h"
 #include "net/http_reply.h"

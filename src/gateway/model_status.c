@@ -5,6 +5,7 @@
 
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
+#include "gateway/model_status.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
 #include "json/json_writer.h"

@@ -13,6 +13,7 @@
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
 #include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"

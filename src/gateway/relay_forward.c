@@ -9,6 +9,7 @@
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
 #include "json/json_writer.h"
 #include "net/http.h"
 #include "net/http_receive.h"

@@ -12,6 +12,8 @@
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
+#include "gateway/relay_receive.h"
 #include "net/http.h"
 #include "net/http_receive.h"
 #include "net/loop.h"

@@ -7,6 +7,7 @@
 #include "gateway/lease_port.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
 
 static bool has_part(const struct relay *relay, uint64_t party)
 {

@@ -8,6 +8,7 @@
 #include "gateway/lease_port.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
+#include "gateway/relay_impl.h"
 #include "net/loop.h"
 
 enum { TAKEN_BACK_MS = 1000 };

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "gateway/api.h"
+#include "gateway/bridge_worker.h"
 #include "gateway/catalog.h"
 #include "gateway/model.h"
 #include "gateway/worker_impl.h"

@@ -38,10 +38,6 @@ void workers_finish(struct workers *workers); /* calls nobody back */
  * -ERR_TOO_MANY_CONNECTIONS. */
 int worker_open(struct workers *workers, uint64_t conn, const char *principal,
 		const struct worker_message *hello);
-/* One that speaks as the predecessor's tabs did: of chats, or of embeddings, with that model (NULL:
- * named as the predecessor named it) on one of these GPUs, whose turns Baton takes for it. */
-int worker_open_bridge(struct workers *workers, uint64_t conn, const char *principal, bool embeds,
-		       const char *model, uint32_t gpus);
 void worker_say(struct workers *workers, uint64_t conn, const char *text, size_t length);
 void worker_gone(struct workers *workers, uint64_t conn);
 void workers_tick(struct workers *workers, struct mono_ms now);

@@ -50,13 +50,3 @@ void worker_turn_away(struct worker *worker, const char *what);
 void worker_send_text(const struct worker *worker, const struct text *text);
 /* Its answer begins. */
 void worker_begin_answer(struct work *work, int status, const char *content_type);
-
-/* bridge_worker.c */
-struct bridge_work *bridge_work_create(const struct worker_request *request);
-void bridge_work_destroy(struct bridge_work *bridge); /* takes NULL */
-void bridge_take_body(struct work *work, const char *bytes, size_t length);
-void bridge_send_request(struct worker *worker, struct work *work);
-void bridge_send_cancel(struct worker *worker, const struct work *work);
-void bridge_hear(struct worker *worker, const char *text, size_t length);
-/* A request whose time came: what cannot be asked, or was cancelled and is not heard of. */
-void bridge_work_due(struct worker *worker, struct work *work);

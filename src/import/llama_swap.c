@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "import/swap_file.h"
+#include "import/swap.h"
 #include "yaml/yaml_text.h"
 
 static unsigned count_lines(const struct buf *text)

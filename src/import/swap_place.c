@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import/swap_file.h"
+#include "import/swap.h"
 #include "yaml/yaml_text.h"
 
 static const char port_slug[] = "${PORT}";

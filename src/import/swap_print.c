@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "import/swap_file.h"
+#include "import/swap.h"
 #include "yaml/yaml_text.h"
 
 /* Each line of `text` behind `before`. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "import/swap_file.h"
+#include "import/swap.h"
 #include "yaml/yaml_text.h"
 
 enum { WHAT_BYTES = 128, TTL_DEFAULT = -1, TTL_S_MAX = 1 << 30 };

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/deadline.h"
+#include "net/listen.h"
 #include "net/loop.h"
 #include "net/net_impl.h"
 

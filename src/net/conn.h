@@ -10,6 +10,7 @@
 #include "base/mono.h"
 #include "http/request_parser.h"
 #include "http/ws_frame.h"
+#include "net/deadline.h"
 #include "net/net.h"
 
 struct http_fault;
@@ -24,24 +25,6 @@ enum {
 	CONN_WRITE_BYTES_MIN = 4096, /* the least a reader must take in each write_time_ms */
 	CONN_FILE_BYTES = 256 * 1024, /* of a file, per iteration and connection */
 	CONN_FILE_LAPSES_MAX = 12,    /* a page that compiles does not read for a while */
-};
-
-/* A connection has one read deadline and one write deadline. All deadlines of a kind have the same
- * duration, so each kind is a list sorted by time; no heap is needed. */
-enum deadline_kind {
-	DEADLINE_NONE,
-	DEADLINE_HEADER,
-	DEADLINE_BODY,
-	DEADLINE_CLOSE,
-	DEADLINE_PING,
-	DEADLINE_WRITE,
-	DEADLINE_COUNT
-};
-
-struct deadline {
-	struct list node; /* net.deadlines[kind] */
-	enum deadline_kind kind;
-	struct mono_ms at;
 };
 
 struct conn;
@@ -147,19 +130,3 @@ void conn_reports(struct conn *conn, int err, const char *what); /* on_protocol_
 
 /* The protocols. */
 extern const struct conn_kind conn_http, conn_websocket, conn_line, conn_tunnel;
-/* http_reply.c: net's own answer to a malformed request; the caller closes. */
-void http_write_refusal(struct conn *conn, const struct http_fault *fault);
-/* The same as bytes, for a connection over the limit. False: no memory. */
-bool http_format_refusal(struct buf *out, const struct http_fault *fault);
-void http_conn_refuse(struct conn *conn, const struct http_fault *fault);
-/* http_receive.c: as feed; while http.receiving. */
-size_t http_receive(struct conn *conn, char *bytes, size_t length);
-void http_receive_refuse(struct conn *conn, const struct http_fault *fault);
-void line_conn_begin(struct conn *conn);
-void ws_conn_send(struct conn *conn, const char *text, size_t length);
-void ws_conn_send_bytes(struct conn *conn, uint64_t number, const char *bytes, size_t length);
-void ws_conn_close(struct conn *conn, int code, const char *reason);
-void line_conn_send(struct conn *conn, const char *text, size_t length);
-void line_conn_close(struct conn *conn, int code, const char *reason);
-/* session.c: charges one message against the rate limit; false: over it. */
-bool session_take_token(struct conn *conn);

@@ -2,6 +2,7 @@
  * connection is waiting, so an idle daemon sleeps. What an expiry means is up to the connection. */
 #include <event2/event.h>
 
+#include "net/deadline.h"
 #include "net/loop.h"
 #include "net/net_impl.h"
 

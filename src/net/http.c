@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "http/fault.h"
+#include "net/http_receive.h"
+#include "net/http_reply.h"
 #include "net/net_impl.h"
 
 static int64_t announced_bytes(const struct http_request_parser *parser)

@@ -36,3 +36,8 @@ struct http_body_rule {
 struct http_header {
 	const char *name, *value;
 };
+struct conn;
+struct http_fault;
+
+/* For the other files of src/net. */
+void http_conn_refuse(struct conn *conn, const struct http_fault *fault);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "http/fault.h"
+#include "net/http.h"
 #include "net/net_impl.h"
 
 /* Starts the deadline for more body, and sends 100 Continue to a client that expects it. */

@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct buf;
+struct conn;
+struct http_fault;
 struct http_header;
 struct net;
 
@@ -33,3 +36,8 @@ void http_stream_end(struct net *net, uint64_t conn);
 /* Cuts the connection, so that the peer does not take a truncated stream for a complete one. No
  * callback follows. */
 void http_stream_abort(struct net *net, uint64_t conn);
+
+/* For the other files of src/net: net's own answer to a malformed request; the caller closes. */
+void http_write_refusal(struct conn *conn, const struct http_fault *fault);
+/* The same as bytes, for a connection over the limit. False: no memory. */
+bool http_format_refusal(struct buf *out, const struct http_fault *fault);

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "net/line_session.h"
 #include "net/net_impl.h"
 #include "process/pidfd.h"
 

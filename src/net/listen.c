@@ -20,6 +20,8 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "http/fault.h"
+#include "net/http_reply.h"
+#include "net/line_session.h"
 #include "net/loop.h"
 #include "net/net_impl.h"
 #include "net/peer.h"

@@ -18,3 +18,8 @@ int net_listen_unix(struct net *net, const char *path, bool http, char *detail, 
  * there; or another negative enum err. On failure the old listener is kept. */
 int net_listen_again(struct net *net, const char *path, char *detail, size_t detail_size);
 void net_stop_listening(struct net *net);
+
+/* For the other files of src/net. */
+/* listen.c */
+void listen_init(struct net *net);
+void net_accept_resume(struct net *net); /* a descriptor became free */

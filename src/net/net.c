@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "net/deadline.h"
 #include "net/loop.h"
 
 enum {

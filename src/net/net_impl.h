@@ -58,12 +58,3 @@ struct conn *net_find(const struct net *net, uint64_t number); /* NULL: gone */
  * input, frees. */
 void net_defer_flush(struct net *net);
 void net_notify(struct net *net, enum notice_kind kind, uint64_t number, bool clean);
-
-/* deadline.c */
-void deadlines_init(struct net *net);
-void deadline_arm(struct net *net, struct deadline *deadline, enum deadline_kind kind);
-void deadline_stop(struct deadline *deadline);
-
-/* listen.c */
-void listen_init(struct net *net);
-void net_accept_resume(struct net *net); /* a descriptor became free */

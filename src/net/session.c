@@ -4,8 +4,10 @@
 
 #include "base/err.h"
 #include "base/limits.h"
+#include "net/line_session.h"
 #include "net/loop.h"
 #include "net/net_impl.h"
+#include "net/ws.h"
 
 static struct conn *find_session(const struct net *net, uint64_t number)
 {

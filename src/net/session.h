@@ -1,8 +1,10 @@
 /* session: sending to WebSocket and line sessions, and closing them, by number. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct conn;
 struct net;
 
 /* Copies the message; beyond LIMIT_SEND_BUFFER_BYTES of unread output the session is closed (1008).
@@ -18,3 +20,7 @@ size_t net_session_pending(const struct net *net, uint64_t conn);
 /* Closes after pending output. `code`: 1000, 1008, 4401, ..; a line session gets
  * {"type":"close","code":..} first. */
 void net_session_close(struct net *net, uint64_t conn, int code, const char *reason);
+
+/* For the other files of src/net. */
+/* session.c: charges one message against the rate limit; false: over it. */
+bool session_take_token(struct conn *conn);

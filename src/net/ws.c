@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "http/ws_key.h"
 #include "net/net_impl.h"
+#include "net/session.h"
 
 enum { WS_KEEP_BYTES = 4096 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "replay/replay_private.h"
 #include "replay/replay_result.h"
 #include "replay/replay_state.h"
 #include "replay/replay_time.h"

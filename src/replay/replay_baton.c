@@ -14,6 +14,7 @@
 #include "core/effect.h"
 #include "core/event.h"
 #include "core/view.h"
+#include "replay/replay_private.h"
 #include "replay/replay_result.h"
 
 enum { TTL_MS = 7 * 24 * 3600 * 1000, SERVE_MS = 60 * 1000 };

@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "base/mono.h"
+#include "replay/replay_private.h"
 #include "replay/replay_result.h"
 
 enum { WAIT_MS_MAX = 60 * 1000 };

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "replay/replay_figures.h"
+#include "replay/replay_private.h"
 #include "replay/replay_result.h"
 
 struct figures {

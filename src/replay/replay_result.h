@@ -64,24 +64,3 @@ void replay_result_close(struct replay_result *result, size_t count);
  * would favour a policy that serves nobody. */
 int64_t replay_wait_ms(const struct replay_trace *trace, const struct replay_result *result,
 		       size_t request);
-
-/* Called now and then with the progress; NULL: none. */
-typedef void replay_progress(void *ctx, int64_t now_ms);
-
-/* The real core in virtual time. */
-void replay_baton(const struct replay_trace *trace, struct replay_result *result,
-		  replay_progress *progress, void *ctx);
-/* The predecessor's rules. */
-void replay_predecessor(const struct replay_trace *trace, struct replay_result *result);
-
-struct replay_view {
-	const char *policy; /* "baton" or "predecessor" */
-	const char *name;   /* of the trace */
-	bool colour;
-};
-void replay_print_table(FILE *out, const struct replay_trace *trace,
-			const struct replay_result *result, const struct replay_view *view);
-void replay_print_json(FILE *out, const struct replay_trace *trace,
-		       const struct replay_result *result, const struct replay_view *view);
-void replay_print_svg(FILE *out, const struct replay_trace *trace,
-		      const struct replay_result *result, const struct replay_view *view);

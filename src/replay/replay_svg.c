@@ -7,6 +7,7 @@
 
 #include "base/memory.h"
 #include "replay/replay_bands.h"
+#include "replay/replay_private.h"
 #include "replay/replay_result.h"
 
 enum {

@@ -1,6 +1,7 @@
 /* active_config: the configuration in force. */
 #pragma once
 #include "config/options.h"
+#include "config/paths.h"
 #include "server/access/api_keys.h"
 #include "wire/http_decode.h"
 

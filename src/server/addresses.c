@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/err.h"
+#include "config/paths.h"
 #include "net/listen.h"
 #include "net/net.h"
 #include "server/active_config.h"

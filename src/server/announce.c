@@ -1,5 +1,6 @@
 /* announce: see announce.h. Says no secret, but where it is. Called by serve.c. */
 #include "server/announce.h"
+#include "config/paths.h"
 #include "server/access/access_setup.h"
 #include "server/active_config.h"
 

@@ -7,7 +7,9 @@
 
 #include "base/err.h"
 #include "core/core.h"
+#include "core/effect.h"
 #include "core/view.h"
+#include "server/queued_event.h"
 #include "store/store.h"
 
 void broker_init(struct broker *broker, struct core *core, struct store *store, struct mono_ms now,

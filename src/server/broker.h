@@ -1,13 +1,16 @@
 /* broker: one turn of the loop: step what is queued, write the journal, and only then let anything
  * out (I8). The order of effects is fixed here and nowhere else. */
 #pragma once
-#include "core/effect.h"
-#include "core/send.h"
-#include "core/trace.h"
+#include "core/effects.h"
+#include "core/party.h"
 #include "server/event_queue.h"
 #include "server/random_pool.h"
 
 struct core;
+struct record;
+struct send_effect;
+struct signal_effect;
+struct trace_effect;
 struct store;
 
 enum {

@@ -4,6 +4,7 @@
 #include "server/deliver.h"
 
 #include "base/text.h"
+#include "core/effect.h"
 #include "net/session.h"
 #include "server/broker.h"
 #include "server/endpoint_ops.h"

@@ -1,6 +1,7 @@
 /* queue: a queue of queued events and a stack of unused ones. Knows nothing of what events mean.
  * Filled by the callbacks of net and of timers, emptied by broker.c. */
 #include "server/event_queue.h"
+#include "server/queued_event.h"
 
 #include <assert.h>
 #include <stdlib.h>

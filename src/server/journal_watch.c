@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "config/options.h"
+#include "config/paths.h"
 #include "core/view.h"
 #include "server/access/access_setup.h"
 #include "server/broker.h"

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "core/estimate.h"
 #include "server/broker.h"
 #include "server/run_state.h"
 #include "store/store.h"

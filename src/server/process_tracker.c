@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "core/record.h"
 #include "net/loop.h"
 #include "process/cgroup.h"
 #include "process/job_cgroup.h"

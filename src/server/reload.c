@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/paths.h"
 #include "core/view.h"
 #include "net/loop.h"
 #include "server/access/access_setup.h"

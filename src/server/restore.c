@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "config/paths.h"
 #include "core/core.h"
 #include "net/loop.h"
 #include "server/active_config.h"

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
+#include "config/paths.h"
 #include "net/loop.h"
 #include "server/announce.h"
 #include "server/monitor/event_feed.h"

@@ -9,6 +9,7 @@
 #include "server/endpoint_ops.h"
 #include "server/inference/inference.h"
 #include "server/notify.h"
+#include "server/queued_event.h"
 #include "server/run_state.h"
 #include "server/sockets.h"
 

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/where.h"
+#include "config/paths.h"
 #include "net/listen.h"
 #include "net/loop.h"
 #include "server/active_config.h"

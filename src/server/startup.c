@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "config/paths.h"
 #include "core/core.h"
 #include "gpu/source.h"
 #include "net/loop.h"

@@ -1,8 +1,8 @@
 /* store: append, commit, close, and what happens when the disk is full. The records of one loop
  * iteration (a turn) are one frame at the end of the turns file (batches.c); now and then a
- * checkpoint moves them into the tables of live and ended claims (checkpoint.c). Beside this file:
- * opening (recovery.c), SQLite (database.c), coalescing (pending.c), history, the fence file and
- * the disk reserve. */
+ * checkpoint moves them into the tables of live and ended claims (store_checkpoint.c). Beside this
+ * file: opening (store_recovery.c), SQLite (database.c), coalescing (pending.c), history, the fence
+ * file and the disk reserve. */
 #include "store/store.h"
 
 #include <fcntl.h>

@@ -1,5 +1,4 @@
-/* store_private: the journal's state, private to src/store: away.c, checkpoint.c, gpu_names.c,
- * history.c, recovery.c, store.c and store_keys.c. */
+/* store_private: the journal's state, private to store.c and store_*.c. */
 #pragma once
 #include "store/batches.h"
 #include "store/database.h"

@@ -23,5 +23,3 @@ void encode_yield(struct text *out, const struct send_effect *send,
 		  const struct encode_context *facts);
 /* expires_in_s, and yield and reason while the holder is asked to give way. */
 void encode_renewed(struct text *out, const struct send_effect *send);
-const char *send_kind_name(enum send_kind msg);
-const char *admin_act_name(enum admin_act act);

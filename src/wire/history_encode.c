@@ -3,6 +3,7 @@
 #include "wire/history_encode.h"
 #include <assert.h>
 
+#include "core/binding.h"
 #include "core/record.h"
 #include "json/json_writer.h"
 #include "wire/encode_common.h"

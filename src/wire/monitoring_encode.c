@@ -2,6 +2,7 @@
  * Used by the server's monitoring.c and the session room. */
 #include "wire/monitoring_encode.h"
 
+#include "core/binding.h"
 #include "json/json_writer.h"
 #include "wire/client_info.h"
 

@@ -58,3 +58,4 @@ struct session_request {
 int session_decode(const char *text, size_t length, const struct wire_context *ctx,
 		   const char *name, struct session_request *ret_message);
 void session_request_finish(struct session_request *message);
+const char *admin_act_name(enum admin_act act);

@@ -1,11 +1,11 @@
 /* session_encode: what the core sends to a session, as the text of the session protocol. Asks
  * nothing of the core: all that a message says besides its effect comes in as an argument. */
 #pragma once
+#include "core/send.h"
 #include "core/view.h"
 #include "wire/told.h"
 
 struct core_config;
-struct send_effect;
 struct text;
 
 enum { AHEAD_NAMES_MAX = 8 };
@@ -39,3 +39,4 @@ void session_encode_ok(struct text *out, uint64_t count);
 void session_encode_log(struct text *out, const char *line);
 void session_encode_link(struct text *out, const char *url);
 void session_encode_reloaded(struct text *out, const char *const *changed, size_t count);
+const char *send_kind_name(enum send_kind msg);

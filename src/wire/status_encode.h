@@ -2,6 +2,7 @@
  * slices, and send and clear the buffer between two calls. Asks nothing of the core: views come in
  * as arguments. */
 #pragma once
+#include "core/estimate.h"
 #include "core/view.h"
 #include "wire/told.h"
 

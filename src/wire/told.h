@@ -2,6 +2,7 @@
  * first what such waits were like, then what is promised. Used inside wire and by the code that
  * fills it in. */
 #pragma once
+#include "core/estimate.h"
 #include "core/view.h"
 
 struct text;

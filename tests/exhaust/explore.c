@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "base/buf.h"
 #include "core/export.h"
+#include "core/import.h"
 #include "core/state.h"
 #include "going_on.h"
 #include "set.h"

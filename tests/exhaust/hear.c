@@ -2,6 +2,7 @@
  * stopped before the broker gives its capacity away. */
 #include "base/err.h"
 #include "base/margin.h"
+#include "core/binding.h"
 #include "world.h"
 
 /* It has no claim any more, as far as it knows. */

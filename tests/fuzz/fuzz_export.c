@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "core/core.h"
 #include "core/export.h"
+#include "core/import.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/bridge_answer.h"
+#include "gateway/bridge_worker.h"
 #include "gateway/call.h"
 #include "gateway/catalog.h"
 #include "gateway/model.h"

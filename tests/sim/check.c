@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "check_private.h"
+#include "core/binding.h"
 #include "fault.h"
 #include "outside.h"
 #include "store/codec.h"

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "check_private.h"
+#include "core/binding.h"
+#include "core/estimate.h"
 #include "outside.h"
 #include "world.h"
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "core/binding.h"
 #include "fault.h"
 #include "world.h"
 

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/margin.h"
+#include "core/binding.h"
 #include "trick.h"
 #include "world.h"
 

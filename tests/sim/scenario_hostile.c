@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/binding.h"
 #include "scenario.h"
 
 enum { UNKIND_GPUS_MAX = 8, UNKIND_SLOTS_MAX = 4 };

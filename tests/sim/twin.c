@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "core/export.h"
+#include "core/import.h"
 #include "store/codec.h"
 #include "world.h"
 

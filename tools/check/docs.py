@@ -14,7 +14,7 @@ import sys
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 KEYS = [("src/config/settings_schema.c", re.compile(r'(?:CYAML_FIELD_\w+\(|\.key = )"(\w+)"')),
-        ("src/config/settings_file.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
+        ("src/config/settings_impl.h", re.compile(r"^\tX\((\w+_s), ", re.M))]
 MODULE_FOLDERS = ("src/core", "src/server")
 KEY_PAGES = ("docs/operations.md", "man/baton-config.5.scd")
 

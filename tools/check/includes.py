@@ -17,10 +17,10 @@ import statistics
 import sys
 
 SEEN_MEDIAN_MAX = 8
-SEEN_MAX = 105
+SEEN_MAX = 103
 SEEN_AIM = 25
-BEYOND_AIM_MAX = 76  # .c files that see more
-ELSEWHERE_MAX = 163  # functions declared in a header of another name
+BEYOND_AIM_MAX = 73  # .c files that see more
+ELSEWHERE_MAX = 0  # functions declared in a header of another name
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*["<]([^">]+)[">]', re.M)
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)

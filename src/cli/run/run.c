@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/run/run_command.h"
+#include "cli/run/run.h"
 #include "cli/run/run_env.h"
 #include "cli/run/run_hold.h"
 #include "cli/run/run_inside.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/run/run_command.h"
+#include "cli/run/run.h"
 #include "cli/run/run_hold.h"
 #include "cli/run/run_options.h"
 #include "cli/run/run_scope.h"

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "config/options.h"
+#include "config/paths.h"
 #include "net/loop.h"
 #include "server/access/access_setup.h"
 

@@ -1,4 +1,4 @@
-/* page_links: see page_links.h. A link is spent in pages/sign_in.c. */
+/* page_links: see page_links.h. A link is spent in pages/pages_sign_in.c. */
 #include "server/access/page_links.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "config/options.h"
+#include "config/paths.h"
 #include "server/access/access_setup.h"
 
 enum { KEEP_EVERY_MS = 3600 * 1000, DETAIL_BYTES = 640 };

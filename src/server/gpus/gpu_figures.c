@@ -5,6 +5,7 @@
 
 #include "core/view.h"
 #include "gpu/dmem.h"
+#include "server/gpus/gpu_figures.h"
 #include "server/gpus/gpu_sampler.h"
 
 enum { PROCESSES_SHOWN = 64 };

@@ -2,6 +2,7 @@
  * they hold for as long as their connection, which here is the process. */
 #include "server/gpus/gpu_foreign.h"
 #include "server/event_queue.h"
+#include "server/queued_event.h"
 #include "wire/gpu_encode.h"
 
 #include <inttypes.h>

@@ -16,6 +16,8 @@
 #include "gpu/source.h"
 #include "net/loop.h"
 #include "server/event_queue.h"
+#include "server/gpus/gpu_figures.h"
+#include "server/queued_event.h"
 
 static const ino_t initial_pid_namespace = 0xEFFFFFFC; /* its inode, fixed by the kernel */
 

@@ -58,5 +58,3 @@ void gpu_sampler_configure(struct gpu_sampler *sampler, struct settings *setting
 /* Abandons calls that hang and sets the pace; returns when to call again. */
 struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now);
 void gpu_sampler_end(struct gpu_sampler *sampler);
-/* The figures of a GPU from its row. */
-void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms now);

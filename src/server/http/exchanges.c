@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "core/send.h"
 #include "core/view.h"
 #include "net/http.h"
 #include "server/access/access_setup.h"
@@ -14,6 +15,7 @@
 #include "server/broker.h"
 #include "server/endpoint_ops.h"
 #include "server/http/lock_request.h"
+#include "server/queued_event.h"
 #include "server/respond.h"
 #include "server/run_state.h"
 #include "wire/http_decode.h"

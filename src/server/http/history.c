@@ -8,6 +8,7 @@
 #include "json/json_writer.h"
 #include "net/http.h"
 #include "server/broker.h"
+#include "server/http/history.h"
 #include "server/http/monitoring_routes.h"
 #include "server/monitor/monitor.h"
 #include "server/respond.h"

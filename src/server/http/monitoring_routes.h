@@ -20,4 +20,3 @@ void route_health(struct monitoring_routes *routes, const struct request_context
 void route_metrics(struct monitoring_routes *routes, const struct request_context *context);
 void route_logs(struct monitoring_routes *routes, const struct request_context *context);
 void route_logs_clear(struct monitoring_routes *routes, const struct request_context *context);
-void route_history(struct monitoring_routes *routes, const struct request_context *context);

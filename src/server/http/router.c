@@ -12,6 +12,7 @@
 #include "server/access/access_setup.h"
 #include "server/http/config_route.h"
 #include "server/http/exchanges.h"
+#include "server/http/history.h"
 #include "server/http/key_routes.h"
 #include "server/http/monitoring_routes.h"
 #include "server/http/page_routes.h"

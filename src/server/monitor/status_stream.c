@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "core/estimate.h"
+#include "core/record.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 #include "net/session.h"

@@ -20,5 +20,5 @@ struct pages {
 	struct content_policies policies;
 };
 
-/* Answers the address of a page; its one-time link is spent here (see sign_in.c). */
+/* Answers the address of a page; its one-time link is spent here (see pages_sign_in.c). */
 void pages_answer(struct pages *pages, const struct request_context *context);

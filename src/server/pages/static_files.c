@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "config/options.h"
+#include "config/paths.h"
 #include "net/http.h"
 #include "net/http_reply.h"
 #include "server/pages/embedded_assets.h"

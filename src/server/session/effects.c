@@ -3,6 +3,8 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "config/paths.h"
+#include "core/binding.h"
 #include "net/session.h"
 #include "server/active_config.h"
 #include "server/broker.h"
@@ -11,6 +13,7 @@
 #include "server/monitor/position_updates.h"
 #include "server/process_tracker.h"
 #include "server/run_state.h"
+#include "wire/session_decode.h"
 #include "wire/session_encode.h"
 
 static int close_code(int err)

@@ -16,6 +16,7 @@
 #include "server/access/site_keeper.h"
 #include "server/broker.h"
 #include "server/endpoints.h"
+#include "server/queued_event.h"
 #include "server/respond.h"
 #include "server/run_state.h"
 #include "server/session/refusal.h"

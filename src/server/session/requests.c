@@ -5,6 +5,7 @@
 #include "server/access/operator_name.h"
 #include "server/endpoints.h"
 #include "server/event_queue.h"
+#include "server/queued_event.h"
 #include "server/session/answers.h"
 #include "server/session/named_processes.h"
 #include "server/session/refusal.h"

@@ -8,6 +8,7 @@
 #include "server/endpoint_ops.h"
 #include "server/event_queue.h"
 #include "server/process_tracker.h"
+#include "server/queued_event.h"
 #include "server/run_state.h"
 #include "server/session/refusal.h"
 #include "wire/http_decode.h"

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "core/binding.h"
 #include "town.h"
 #include "wire/http_decode.h"
 #include "wire/session_decode.h"

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/options.h"
+#include "config/paths.h"
 
 static char detail[512];
 

@@ -1,6 +1,7 @@
 /* crowd: the loops and their clock. A loop that is asked to give way ends in a moment, as a command
  * of `baton run` does at SIGTERM. */
 #include "crowd.h"
+#include "core/estimate.h"
 
 #include <stdlib.h>
 

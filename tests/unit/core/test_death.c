@@ -3,6 +3,7 @@
  * knows comes as events. */
 #include <signal.h>
 
+#include "core/binding.h"
 #include "fixture.h"
 
 static void peer_exit(struct fixture *fixture, uint64_t session, bool rest)

@@ -1,5 +1,6 @@
 /* What a waiter is told comes true: nothing before anything is known, never 0 while somebody holds,
  * and in a crowd nine waits of ten stay under what was told. */
+#include "core/estimate.h"
 #include "crowd.h"
 
 #include <stdio.h>

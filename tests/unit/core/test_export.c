@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "core/event.h"
 #include "core/export.h"
+#include "core/import.h"
 #include "core/state_rows.h"
 #include "fixture.h"
 

@@ -6,6 +6,7 @@
 #include "core/effect.h"
 #include "core/event.h"
 #include "core/export.h"
+#include "core/import.h"
 #include "fixture.h"
 
 static void start(struct fixture *fixture, uint32_t first_slots, uint32_t second_slots)

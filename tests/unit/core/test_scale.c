@@ -2,6 +2,7 @@
  * much they cost is for bench/ to say); a waiting claim takes at most 1 KiB; a million grants take
  * no memory at all; a crowd that leaves at once does so in small parts and leaves nothing behind.
  * Method: processor time of many operations, and the allocator's own count. */
+#include "core/estimate.h"
 #include "fixture.h"
 
 #include <malloc.h>

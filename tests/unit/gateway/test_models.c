@@ -13,6 +13,7 @@
 #include "gateway/gateway_impl.h"
 #include "gateway/lease_port.h"
 #include "gateway/model.h"
+#include "gateway/model_list.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
 

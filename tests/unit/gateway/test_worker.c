@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "gateway/bridge_worker.h"
 #include "gateway/call.h"
 #include "gateway/catalog.h"
 #include "gateway/model.h"

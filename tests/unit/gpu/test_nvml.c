@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "config/paths.h"
 #include "gpu/reading.h"
 #include "gpu/source.h"
 #include "tree.h"

@@ -262,7 +262,7 @@ class Lints(unittest.TestCase):
         self.write("src/core/claim.c", "/* claim: one. */\n")
         self.write("docs/architecture.md", "`claim`\n")
         self.write("src/config/settings_schema.c", 'CYAML_FIELD_UINT_PTR("slots", x)')
-        self.write("src/config/settings_file.h", "\tX(grace_s, grace_ms, 0, 1)\n")
+        self.write("src/config/settings_impl.h", "\tX(grace_s, grace_ms, 0, 1)\n")
         self.write("man/baton-config.5.scd", "*slots* *grace_s*\n")
         self.write("src/base/err.h", '\tX(ERR_STALE, "stale", 409, 75, 0, "Gone.")\n')
         self.write("src/cli/cli.c", '"Exit status: 0 done, 64 usage, 75 again",\n')

@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "core/core.h"
+#include "core/send.h"
 #include "net/http.h"
 #include "net/loop.h"
 #include "server/endpoint_ops.h"
+#include "server/queued_event.h"
 #include "server/reload.h"
 #include "server/respond.h"
 #include "wire/session_decode.h"

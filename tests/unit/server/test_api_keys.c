@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/options.h"
+#include "config/paths.h"
 #include "server/access/access_setup.h"
 #include "server/access/key_keeper.h"
 

@@ -12,9 +12,11 @@
 
 #include "base/err.h"
 #include "core/core.h"
+#include "core/effect.h"
 #include "core/view.h"
 #include "server/broker.h"
 #include "store/store.h"
+#include "wire/json_fields.h"
 
 static char calls[4096]; /* "step 3;append;commit;send 4;" .. */
 static int commit_rc;

@@ -13,6 +13,7 @@
 
 #include "server/event_queue.h"
 #include "server/gpus/gpu_foreign.h"
+#include "server/queued_event.h"
 #include "wire/gpu_encode.h"
 
 static struct gpu_foreign foreign;

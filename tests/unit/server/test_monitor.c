@@ -26,6 +26,7 @@
 #include "server/monitor/vram_history.h"
 #include "server/run_state.h"
 #include "store/store.h"
+#include "wire/session_decode.h"
 
 /* ---- what net was given ---- */
 

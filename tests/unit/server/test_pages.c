@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "config/options.h"
+#include "config/paths.h"
 #include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"

@@ -13,6 +13,7 @@
 #include "core/send.h"
 #include "core/view.h"
 #include "server/monitor/position_updates.h"
+#include "server/queued_event.h"
 
 enum { CLAIMS = 1000 };
 static int64_t positions[CLAIMS];

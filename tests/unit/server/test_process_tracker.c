@@ -22,6 +22,7 @@
 #include "process/proc_parse.h"
 #include "server/event_queue.h"
 #include "server/process_tracker.h"
+#include "server/queued_event.h"
 
 enum { DEADLINE_MS = 10000 };
 

@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "config/paths.h"
 #include "core/core.h"
 #include "fake_net.h"
 #include "net/loop.h"
@@ -25,6 +26,7 @@
 #include "server/endpoint_ops.h"
 #include "server/gpus/gpu_sampler.h"
 #include "server/pages/static_files.h"
+#include "server/queued_event.h"
 #include "server/reload.h"
 #include "store/store.h"
 

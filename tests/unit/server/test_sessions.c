@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "core/send.h"
 #include "server/endpoint_ops.h"
 #include "server/session/session_list.h"
 #include "session_fixture.h"

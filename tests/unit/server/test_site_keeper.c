@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "config/options.h"
+#include "config/paths.h"
 #include "net/net.h"
 #include "server/access/access_setup.h"
 #include "server/access/operator_name.h"

@@ -251,7 +251,7 @@ def check_words(protocol):
               "claim_state": [*words_of(types, r'\[CLAIM_\w+\] = "([\w-]+)"'), "stopping"],  # of wire/status_encode.c
               "end_reason": words_of(types, r'\[END_(?!NONE)\w+\] = "([\w-]+)"'),
               "yield_reason": words_of(types, r'\[YIELD_\w+\] = "([\w-]+)"'),
-              "residence": words_of("src/gateway/catalog.c", r'\[RESIDENCE_\w+\] = "([\w -]+)"'),
+              "residence": words_of("src/gateway/model.c", r'\[RESIDENCE_\w+\] = "([\w -]+)"'),
               "switch_state": words_of("src/gateway/switch_log.c", r'\[SWITCH_(?!NONE)\w+\] = "([\w -]+)"'),
               "binding": words_of("src/core/binding.c", r'\[BIND_\w+\] = \{\.name = "([\w-]+)"'),
               "admin_act": words_of("src/wire/session_decode.c", r'\[ADMIN_\w+\] = "([\w-]+)"')}

@@ -13,6 +13,7 @@
 
 #include "base/text.h"
 #include "core/config.h"
+#include "core/estimate.h"
 #include "core/record.h"
 #include "core/trace.h"
 #include "golden.h"

@@ -1,4 +1,4 @@
-/* handlers: what each event does, one function per event; step.c calls them and then lets the
+/* on: what each event does, one function per event; core_step.c calls them and then lets the
  * scheduler run. */
 #pragma once
 
@@ -15,6 +15,5 @@ void on_change(struct core *core, const struct event *event);
 void on_lend(struct core *core, const struct event *event);
 void on_conn_closed(struct core *core, const struct event *event);
 void on_admin(struct core *core, const struct event *event);
-void on_config(struct core *core, const struct event *event);
 void on_restore(struct core *core, const struct event *event);
 void on_start(struct core *core, const struct event *event);

@@ -1,4 +1,4 @@
-/* gpu_names: which GPU each bit of a claim's masks means. The journal keeps the names in the order
+/* store_gpus: which GPU each bit of a claim's masks means. The journal keeps the names in the order
  * of their bits; a start with another order moves the bits of all live claims, in one transaction
  * with the new names, so that no lease ever changes its GPU. */
 #include <assert.h>

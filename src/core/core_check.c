@@ -1,4 +1,4 @@
-/* invariants: the invariants I1 to I7 over the whole state, recomputed from the claims and compared
+/* core_check: the invariants I1 to I7 over the whole state, recomputed from the claims and compared
  * with what the core keeps. O(n) or worse; tests and the simulator call it after each step. */
 #include "base/contracts.h"
 #include "core/claim.h"

@@ -1,4 +1,4 @@
-/* run_command: a command under a lease: its own, or that of the `baton run` around us. */
+/* run: a command under a lease: its own, or that of the `baton run` around us. */
 #pragma once
 
 struct run;

@@ -1,6 +1,6 @@
-/* away: a journal that disappears while the broker runs, or cannot be written at start. Nothing is
- * dropped: batches wait in memory, and once the journal is writable again the core sends all live
- * state and one transaction replaces the old contents. */
+/* store_away: a journal that disappears while the broker runs, or cannot be written at start.
+ * Nothing is dropped: batches wait in memory, and once the journal is writable again the core sends
+ * all live state and one transaction replaces the old contents. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

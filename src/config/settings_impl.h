@@ -1,4 +1,4 @@
-/* settings_file: the configuration file as libcyaml gives it: a NULL pointer is a key that is
+/* settings_impl: the configuration file as libcyaml gives it: a NULL pointer is a key that is
  * absent. Private to settings_*.c. */
 #pragma once
 #include <cyaml/cyaml.h>

@@ -1,4 +1,4 @@
-/* rules: the configuration beside the history, opaque here. */
+/* store_rules: the configuration beside the history, opaque here. */
 #include "store/store.h"
 #include "store/store_private.h"
 

@@ -1,5 +1,5 @@
-/* recovery: opens the journal at start: folder and lock, the checked database or a fresh one in
- * place of a damaged one, the counters of this start. */
+/* store_recovery: opens the journal at start: folder and lock, the checked database or a fresh one
+ * in place of a damaged one, the counters of this start. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

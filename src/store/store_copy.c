@@ -1,10 +1,10 @@
-/* copy: a state folder as it is now, for reading, while its broker goes on. The files are read and
- * never opened by SQLite, whose locks are the broker's. Three files make up the journal: the
- * database, its log and the latest turns. Each of them only grows, but at two moments: the turns
- * are folded into the log, and the log into the database. So they are copied in that order, turns
- * first: what was folded meanwhile is in the copy twice, which its reader knows by the round, never
- * lost. If one of them began anew while it was read, which its head tells, all is copied again; and
- * of the log's copy counts what is whole, for its end was written while it was read. */
+/* store_copy: a state folder as it is now, for reading, while its broker goes on. The files are
+ * read and never opened by SQLite, whose locks are the broker's. Three files make up the journal:
+ * the database, its log and the latest turns. Each of them only grows, but at two moments: the
+ * turns are folded into the log, and the log into the database. So they are copied in that order,
+ * turns first: what was folded meanwhile is in the copy twice, which its reader knows by the round,
+ * never lost. If one of them began anew while it was read, which its head tells, all is copied
+ * again; and of the log's copy counts what is whole, for its end was written while it was read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

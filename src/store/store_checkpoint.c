@@ -1,6 +1,6 @@
-/* checkpoint: moves the latest turns into the tables of live sessions, live claims and history, in
- * one transaction; a claim that started and ended in between only touches history. Also reads the
- * turns back when the journal is opened. */
+/* store_checkpoint: moves the latest turns into the tables of live sessions, live claims and
+ * history, in one transaction; a claim that started and ended in between only touches history. Also
+ * reads the turns back when the journal is opened. */
 #include <string.h>
 
 #include "base/err.h"

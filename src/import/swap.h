@@ -1,4 +1,4 @@
-/* swap_file: what a llama-swap configuration says, and where each of its models stands in Baton's.
+/* swap: what a llama-swap configuration says, and where each of its models stands in Baton's.
  * Private to the import. */
 #pragma once
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* step: the core's single entry point. It handles an event, runs the scheduler, then emits records,
- * messages and traces in the order that the server must keep. */
+/* core_step: the core's single entry point. It handles an event, runs the scheduler, then emits
+ * records, messages and traces in the order that the server must keep. */
 #include <string.h>
 
 #include "base/contracts.h"
@@ -7,11 +7,12 @@
 #include "core/all_slots.h"
 #include "core/claim.h"
 #include "core/core.h"
+#include "core/effect.h"
 #include "core/emit.h"
 #include "core/event.h"
-#include "core/handlers.h"
 #include "core/ledger.h"
 #include "core/observe.h"
+#include "core/on.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/sample.h"
@@ -24,7 +25,7 @@
 
 enum { TABLE_KEPT = 1024 };
 
-void on_config(struct core *core, const struct event *event)
+static void on_config(struct core *core, const struct event *event)
 {
 	PRE(event->config->gpu_count <= LIMIT_GPUS);
 

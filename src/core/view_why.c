@@ -1,4 +1,4 @@
-/* wait_reason: the one reason for which a waiter waits, in the order in which it could be removed.
+/* view_why: the one reason for which a waiter waits, in the order in which it could be removed.
  * Changes nothing. For status, `baton why` and messages about the queue. */
 #include "core/claim.h"
 #include "core/ledger.h"

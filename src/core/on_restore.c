@@ -1,4 +1,4 @@
-/* restore: from the rows of the journal to a core that serves. Rows come in any order; at START
+/* on_restore: from the rows of the journal to a core that serves. Rows come in any order; at START
  * they are joined, and everything is detached until its client comes back or its linger ends. */
 #include "base/contracts.h"
 #include "base/fields.h"
@@ -7,10 +7,10 @@
 #include "core/drain.h"
 #include "core/emit.h"
 #include "core/event.h"
-#include "core/handlers.h"
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/observe.h"
+#include "core/on.h"
 #include "core/principal.h"
 #include "core/queue.h"
 #include "core/resident.h"

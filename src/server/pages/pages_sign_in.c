@@ -1,11 +1,11 @@
-/* sign_in: the addresses of pages: each answers with its page, or, for visitors who are not signed
- * in, with a text that says how to sign in. Spends the one-time link. Knows no lease. */
+/* pages_sign_in: the addresses of pages: each answers with its page, or, for visitors who are not
+ * signed in, with a text that says how to sign in. Spends the one-time link. Knows no lease. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/text.h"
-#include "config/options.h"
+#include "config/paths.h"
 #include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"

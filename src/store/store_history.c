@@ -1,5 +1,5 @@
-/* history: ended claims and audits, numbered, several to a row; a row's key is the number of its
- * first. The newest LIMIT_HISTORY are kept. Runs within the caller's transaction. */
+/* store_history: ended claims and audits, numbered, several to a row; a row's key is the number of
+ * its first. The newest LIMIT_HISTORY are kept. Runs within the caller's transaction. */
 #include "base/err.h"
 #include "store/codec.h"
 #include "store/store.h"
