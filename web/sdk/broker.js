@@ -180,7 +180,7 @@ export class Broker extends EventTarget {
 		savePlaces(this.#storage, null); // whoever reads them owns them
 		if (!kept || (await isAwake(kept.owner, kept.left || Boolean(hidden)))) return;
 		this.#places = new Map(kept.places);
-		this.#ref = Math.max(0, ...[...this.#places.values()].map(({ ref }) => ref)) + 1;
+		for (const { ref } of this.#places.values()) this.#ref = Math.max(this.#ref, ref + 1);
 		this.#own(kept.owner);
 		this.#session = kept.session;
 	}
@@ -205,7 +205,6 @@ export class Broker extends EventTarget {
 		await (this.#adopting = this.#adopt());
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
 		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
-		const asks = (await loopbackPermission()) === "prompt";
 		const shown =
 			(typeof token === "function" ? await token() : token)
 			|| pageKey(this.#base)
@@ -216,7 +215,7 @@ export class Broker extends EventTarget {
 			url: `${this.#base}/v1/gpu/session`,
 			hello: { id: this.#name, token: this.#token || undefined },
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
-			timeoutMs: asks ? 60_000 : connectTimeoutMs,
+			timeoutMs: (await loopbackPermission()) === "prompt" ? 60_000 : connectTimeoutMs,
 		};
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
 		this.#open(adopt);
@@ -325,14 +324,13 @@ export class Broker extends EventTarget {
 
 	/** @param {About} fields */
 	about({ visible, vramBytes, clamped, ...texts }) {
-		/** @type {AboutFields} */
-		const fields = { visible, vram_mb: vramBytes && Math.ceil(vramBytes / 2 ** 20) };
-		/** @type {Record<string, string>} */
-		const said = {};
+		/** @type {Record<string, unknown>} */
+		const said = { visible, vram_mb: vramBytes && Math.ceil(vramBytes / 2 ** 20) };
 		for (const [name, text] of Object.entries({ ...texts, clamped: clamped?.join(" ") }))
 			if (text) said[name] = plain(text, 128);
-		Object.assign(this.#about, { ...fields, ...said });
-		this.#send({ op: "about", fields: { ...fields, ...said } });
+		const fields = JSON.parse(JSON.stringify(said)); // no undefined
+		Object.assign(this.#about, fields);
+		this.#send({ op: "about", fields });
 	}
 
 	async close() {
@@ -510,7 +508,7 @@ export class Broker extends EventTarget {
 		const error = this.#error;
 		for (const [, reject] of this.#asking.splice(0))
 			reject(error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
-		for (const [, reject] of error ? this.#ready.splice(0) : []) reject(error);
+		if (error) for (const [, reject] of this.#ready.splice(0)) reject(error);
 		for (const claim of this.#claims.values()) claim.settle(null);
 		if (state !== was) this.#emit("state", { state, error });
 	}

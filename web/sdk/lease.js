@@ -15,22 +15,19 @@ const has = (guarded, name) => typeof guarded?.[name] === "function";
 /** @param {Guarded} guarded */
 const kill = async (guarded) => {
 	dead.add(guarded);
-	return "destroy" in guarded && has(guarded, "destroy")
-		? guarded.destroy()
-		: /** @type {{ terminate(): unknown }} */ (guarded).terminate();
+	const { destroy, terminate } = /** @type {Record<string, () => unknown>} */ (guarded);
+	return (has(guarded, "destroy") ? destroy : terminate).call(guarded);
 };
 
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
  * @type {(signal: AbortSignal, judge: () => void) => void} */
 function judged(signal, judge) {
 	for (const name of /** @type {const} */ (["aborted", "reason"])) {
-		const { get } = Object.getOwnPropertyDescriptor(AbortSignal.prototype, name) ?? {};
-		Object.defineProperty(signal, name, {
-			get() {
-				judge();
-				return get?.call(signal);
-			},
-		});
+		const get = () => {
+			judge();
+			return Reflect.get(AbortSignal.prototype, name, signal);
+		};
+		Object.defineProperty(signal, name, { get });
 	}
 	signal.throwIfAborted = () => {
 		if (signal.aborted) throw signal.reason;
@@ -180,8 +177,7 @@ export class Lease {
 				() => this.#claim.taken && setTimeout(resolve, 1000),
 			),
 		);
-		const run = async () => Promise.race([task(this), late]);
-		const outcome = await run().then(
+		const outcome = await Promise.race([(async () => task(this))(), late]).then(
 			(value) => () => value,
 			(error) => () => {
 				throw error;

@@ -146,7 +146,6 @@ export class Session {
 
 	/** @param {{ fields: AboutFields }} command */
 	about({ fields }) {
-		fields = JSON.parse(JSON.stringify(fields)); // no undefined
 		Object.assign(this.#about, fields);
 		this.ask({ message: { type: "about", ...fields } });
 	}

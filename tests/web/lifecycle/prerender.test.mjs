@@ -106,6 +106,14 @@ async function open(path) {
 	tabs.push(targetId);
 }
 
+/** What the one page with a session says of itself. */
+async function isSeen() {
+	const watcher = await connect(daemon, "watcher");
+	const { clients } = await watcher.ask({ type: "clients" }, "clients");
+	watcher.close();
+	return clients.find((/** @type {any} */ { id }) => id === "page")?.visible;
+}
+
 /** Somebody who holds, from outside of the browser; how it is released. */
 async function hold() {
 	const session = await connect(daemon, "holder");
@@ -131,6 +139,7 @@ test("a page that nobody has seen yet asks for nothing, and goes on when it is s
 	go("/next");
 	await hears("next granted worker");
 	assert.deepEqual(await holding(daemon), ["page"]);
+	await until(isSeen, { what: "it says that it is seen" });
 });
 
 test("one that nobody will see leaves nothing, and takes no place of the page before it", async () => {
@@ -138,6 +147,7 @@ test("one that nobody will see leaves nothing, and takes no place of the page be
 	await open("/start");
 	await untilWaiting(daemon, ["page"]);
 	await hears("next later 0 connecting");
+	assert.equal(await isSeen(), true);
 	go("/elsewhere?");
 	await until(async () => (await daemon.status()).sessions === 1, { what: "the holder alone" });
 	await release();
