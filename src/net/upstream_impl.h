@@ -33,7 +33,7 @@ struct upstream {
 };
 
 struct upstream_socket {
-	int fd;
+	int fd, local_port, port; /* 0: not connected when it was last looked at */
 	bool used;
 	char owner[LIMIT_PRINCIPAL_BYTES + 1]; /* of what it was used for */
 };

@@ -97,22 +97,32 @@ static int port_of(const struct sockaddr_storage *address)
 	return -1;
 }
 
-static bool is_between(int fd, int local_port, int port)
+/* Asked once of each: there may be hundreds. */
+static bool is_connected(struct upstream_socket *socket)
 {
 	struct sockaddr_storage here, there;
 	socklen_t here_size = sizeof(here), there_size = sizeof(there);
 
-	return getsockname(fd, (struct sockaddr *)&here, &here_size) == 0 &&
-	       getpeername(fd, (struct sockaddr *)&there, &there_size) == 0 &&
-	       port_of(&here) == local_port && port_of(&there) == port;
+	if (socket->port)
+		return true;
+	if (getsockname(socket->fd, (struct sockaddr *)&here, &here_size) != 0 ||
+	    getpeername(socket->fd, (struct sockaddr *)&there, &there_size) != 0)
+		return false;
+
+	socket->local_port = port_of(&here);
+	socket->port = port_of(&there);
+	return true;
 }
 
 static struct upstream_socket *find_socket(const struct upstream *upstream, int local_port,
 					   int port)
 {
-	for (unsigned i = 0; i < upstream->socket_count; i++)
-		if (is_between(upstream->sockets[i].fd, local_port, port))
-			return &upstream->sockets[i];
+	for (unsigned i = 0; i < upstream->socket_count; i++) {
+		struct upstream_socket *socket = &upstream->sockets[i];
+		if (is_connected(socket) && socket->local_port == local_port &&
+		    socket->port == port)
+			return socket;
+	}
 	return NULL;
 }
 
