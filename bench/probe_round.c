@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/core.h"
+#include "gpu/device.h"
 #include "gpu/drm_clients.h"
+#include "gpu/reading.h"
 #include "gpu/source.h"
 #include "server/gpus/gpu_owners.h"
 
@@ -93,7 +96,7 @@ int main(int argc, char **argv)
 	gpu_owners_init(&owners);
 	for (int round = 0; round < ROUNDS; round++) {
 		double begin = cpu_us(), read_us = 0;
-		gpu_owners_begin(&owners, core);
+		gpu_owners_begin(&owners, core, now);
 		for (int gpu = 0; gpu < GPUS; gpu++) {
 			struct gpu_reading reading = {0};
 			double at = cpu_us();
