@@ -277,7 +277,9 @@ static void judge_silence(struct core *core, struct claim *holder)
 static bool goes_for(struct core *core, const struct claim *head, struct claim *holder,
 		     uint32_t gpu)
 {
-	enum yield_reason reason;
+	bool computes = holder->slots_charged > 0;
+	struct mono_ms when;
+	enum yield_reason reason = holder->rec.yield_reason;
 
 	if (holder->rec.revoked || !claim_asked_for_one(holder))
 		return true;
@@ -285,13 +287,14 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 				       holder->yield_for == core->gpus[gpu].memory_head))
 		return true;
 
-	if (holder->slots_charged > 0) {
-		struct mono_ms when =
-			turn_when(core, head, holder, gpu, is_due_head(core, head, gpu), &reason);
-		if (!mono_due(when, core->now)) {
-			core->wake = mono_min(core->wake, when);
-			return false;
-		}
+	when = computes ? turn_when(core, head, holder, gpu, is_due_head(core, head, gpu), &reason)
+			: resident_goes_at(core, head, holder);
+	if (!mono_due(when, core->now)) {
+		core->wake = mono_min(core->wake, when);
+		return false;
+	}
+
+	if (reason != holder->rec.yield_reason) {
 		holder->rec.yield_reason = reason;
 		claim_dirty(core, holder);
 	}

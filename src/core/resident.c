@@ -145,11 +145,19 @@ int64_t resident_most_ms(const struct core *core, const struct claim *resident)
 struct mono_ms resident_leaves_at(const struct core *core, const struct claim *head,
 				  const struct claim *resident)
 {
+	if (resident->rec.state != CLAIM_HELD)
+		return MONO_NEVER;
+	return resident_goes_at(core, head, resident);
+}
+
+struct mono_ms resident_goes_at(const struct core *core, const struct claim *head,
+				const struct claim *resident)
+{
 	struct mono_ms until = park_keeps_until(resident, head);
 
 	PRE(core->started);
-	if (resident->rec.state != CLAIM_HELD || resident->rec.need.slots > 0 ||
-	    (!resident->rec.evictable && !claim_parked(resident)) || observe_stays(core, resident))
+	if (resident->rec.need.slots > 0 || (!resident->rec.evictable && !claim_parked(resident)) ||
+	    observe_stays(core, resident))
 		return MONO_NEVER;
 
 	/* With guests it has a turn, as long as any other. */

@@ -25,6 +25,9 @@ void resident_check(const struct core *core); /* the counts are true */
  * of it. */
 struct mono_ms resident_leaves_at(const struct core *core, const struct claim *head,
 				  const struct claim *resident);
+/* The same of one that was asked for another, who left: may it be asked for this head? */
+struct mono_ms resident_goes_at(const struct core *core, const struct claim *head,
+				const struct claim *resident);
 /* For so long those who use it may go before a switch. */
 int64_t resident_most_ms(const struct core *core, const struct claim *resident);
 /* Lowest class first; then the longest unused, weighed by what loading it again costs. */

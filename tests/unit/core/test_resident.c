@@ -152,6 +152,29 @@ static void test_outranked(void **state)
 	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
 }
 
+/* It was asked for a voice, which leaves: the next has to wait for who uses it. */
+static void test_asked_for_one_that_leaves(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t model, voice, conn = native(fixture);
+
+	start(fixture);
+	model = load(fixture, LEASE_CHAT, 14 * GIB, LOAD_MS);
+	fixture_pass(fixture, 60000);
+	fixture_hold(fixture, native(fixture), LEASE_CHAT);
+	use(fixture, LEASE_CHAT, model);
+	fixture_ask(fixture, native(fixture), need(LEASE_CHAT, 0, 14 * GIB));
+	voice = fixture_ask(fixture, conn, need(LEASE_VOICE, 0, 14 * GIB));
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_QUEUED);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);
+
+	fixture_close(fixture, conn);
+	fixture_pass(fixture, fixture->config.native_linger_ms);
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_ENDED);
+	assert_int_equal(fixture_state(fixture, model), CLAIM_HELD);
+	assert_asked_after(fixture, model, QUANTUM_MS - fixture->config.native_linger_ms);
+}
+
 /* It is not loaded to leave unused; but nobody waits for that who outranks it, while nobody uses
  * it. */
 static void test_stays_for_its_class(void **state)
@@ -316,6 +339,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_longer_than_residents, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_outranked, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_asked_for_one_that_leaves, fixture_setup,
+						fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_stays_for_its_class, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_leaves_unused_for_voice, fixture_setup,
