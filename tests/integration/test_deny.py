@@ -186,10 +186,11 @@ class LettingIn(DaemonTest):
         self.allow()
         code = "import ctypes, os, sys; strings = lambda words: (ctypes.c_char_p * (len(words) + 1))(*words, None); " \
                "ctypes.CDLL(None).execve(sys.argv[1].encode(), strings([w.encode() for w in sys.argv[1:]]), " \
-               "strings([b'LD_BIND', b'LD_LIBRARY_PATH=/opt/x', *(k + b'=' + v for k, v in os.environb.items())]))"
+               "strings([b'LD_BIND', *(k + b'=' + v for k, v in os.environb.items())]))"
+        env = {**self.d.environment(), "BATON_SOCKET": self.d.socket, "LD_LIBRARY_PATH": "/opt/x"}
         result = subprocess.run([sys.executable, "-c", code, baton, "run", "-q", "--", "sh", "-c",
-                                 "echo $LD_LIBRARY_PATH"], env={**self.d.environment(), "BATON_SOCKET": self.d.socket},
-                                capture_output=True, text=True, timeout=60, check=False)
+                                 "echo $LD_LIBRARY_PATH"], env=env, capture_output=True, text=True, timeout=60,
+                                check=False)
         self.assertEqual((result.returncode, result.stdout), (0, "/opt/x\n"), result)
 
     def test_jobs_of_baton_run(self):

@@ -65,7 +65,7 @@ static void judge_grace(struct world *w, const struct job *job, const struct eff
 {
 	const struct job *host = job_of_lease(w, job->inside);
 	int64_t most_ms = 0;
-	if (!host || job->offered_t < w->check.config_t)
+	if (!host || job->offered_t <= w->check.config_t) /* told before a reload */
 		return;
 	for (; host; host = job_of_lease(w, host->inside))
 		most_ms = declared_ms(w, host) > most_ms ? declared_ms(w, host) : most_ms;
