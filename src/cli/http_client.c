@@ -253,6 +253,8 @@ int http_exchange_step(struct http_exchange *exchange)
 	ssize_t n = recv(exchange->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 1 : -ERR_UNREACHABLE;
+	if (n == 0 && exchange->parser.phase == HTTP_RESPONSE_STATUS_LINE)
+		return -ERR_UNREACHABLE; /* the broker ended before it answered */
 	if (n == 0)
 		return http_response_close(&exchange->parser);
 

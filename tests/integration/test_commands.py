@@ -9,6 +9,7 @@ import os
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -435,6 +436,19 @@ class Errors(Commands):
         self.assertIn("too long (at most 107 bytes)", self.said("run", "--", "true", socket=long, status=64))
         self.assertIn("'nowhere'", self.said("--socket", "nowhere", "status", status=69))
         self.assertIn("/tmp/no-such/x", self.said("--socket", "/tmp/no-such/x", "status", status=69))
+
+    def test_a_broker_that_ends_before_it_answers(self):
+        """It is gone: that is no fault of the protocol."""
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.d.dir / "ends.http.sock"))
+            listener.listen()
+
+            def hang_up():
+                with listener.accept()[0] as client:
+                    client.recv(65536)
+            ends = in_thread(hang_up)
+            self.assertIn("No broker answers", self.said("status", socket=str(self.d.dir / "ends.sock"), status=69))
+            ends.result(20)
 
     def test_needs_that_never_fit(self):
         """The limit is named, at every door, with a status that is not that of no broker."""
