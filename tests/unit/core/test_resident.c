@@ -57,6 +57,20 @@ static uint64_t use(struct fixture *fixture, enum lease_class cls, uint64_t resi
 	return fixture_ask(fixture, native(fixture), use_of(cls, resident));
 }
 
+/* Long in memory, with a user that waits for its turn and another that needs the room. */
+static uint64_t wanted_model(struct fixture *fixture)
+{
+	uint64_t model;
+
+	start(fixture);
+	model = load(fixture, LEASE_CHAT, 14 * GIB, LOAD_MS);
+	fixture_pass(fixture, 60000);
+	fixture_hold(fixture, native(fixture), LEASE_CHAT);
+	use(fixture, LEASE_CHAT, model);
+	fixture_ask(fixture, native(fixture), need(LEASE_CHAT, 0, 14 * GIB));
+	return model;
+}
+
 /* It stays for so long from now on, and not a moment more. */
 static void assert_asked_after(struct fixture *fixture, uint64_t resident, int64_t ms)
 {
@@ -98,12 +112,7 @@ static void test_not_for_ever(void **state)
 	struct fixture *fixture = *state;
 	uint64_t model;
 
-	start(fixture);
-	model = load(fixture, LEASE_CHAT, 14 * GIB, LOAD_MS);
-	fixture_pass(fixture, 60000);
-	fixture_hold(fixture, native(fixture), LEASE_CHAT);
-	use(fixture, LEASE_CHAT, model);
-	fixture_ask(fixture, native(fixture), need(LEASE_CHAT, 0, 14 * GIB));
+	model = wanted_model(fixture);
 	for (int i = 0; i < 9; i++) {
 		fixture_pass(fixture, 1000);
 		use(fixture, LEASE_VOICE, model);
@@ -158,12 +167,7 @@ static void test_asked_for_one_that_leaves(void **state)
 	struct fixture *fixture = *state;
 	uint64_t model, voice, conn = native(fixture);
 
-	start(fixture);
-	model = load(fixture, LEASE_CHAT, 14 * GIB, LOAD_MS);
-	fixture_pass(fixture, 60000);
-	fixture_hold(fixture, native(fixture), LEASE_CHAT);
-	use(fixture, LEASE_CHAT, model);
-	fixture_ask(fixture, native(fixture), need(LEASE_CHAT, 0, 14 * GIB));
+	model = wanted_model(fixture);
 	voice = fixture_ask(fixture, conn, need(LEASE_VOICE, 0, 14 * GIB));
 	assert_int_equal(fixture_state(fixture, voice), CLAIM_QUEUED);
 	assert_int_equal(fixture_state(fixture, model), CLAIM_YIELDING);

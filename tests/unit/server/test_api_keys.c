@@ -20,6 +20,8 @@
 #include "server/access/access_setup.h"
 #include "server/access/key_keeper.h"
 
+#include "kept_file.h"
+
 struct fixture {
 	struct api_keys keys;
 	struct access_setup access;
@@ -91,23 +93,6 @@ static const char *whose(struct fixture *f, const char *shown)
 	return policy->key_of ? policy->key_of(policy->key_ctx, shown, strlen(shown)) : NULL;
 }
 
-static void write_file(struct fixture *f, const char *text)
-{
-	FILE *file = fopen(f->file, "w");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-	assert_int_equal(chmod(f->file, 0600), 0);
-}
-
-static void read_file(struct fixture *f, char *ret_text, size_t size)
-{
-	FILE *file = fopen(f->file, "r");
-	assert_non_null(file);
-	ret_text[fread(ret_text, 1, size - 1, file)] = '\0';
-	assert_int_equal(fclose(file), 0);
-}
-
 static void test_a_key_is_good_until_it_is_revoked(void **state)
 {
 	struct fixture *f = *state;
@@ -150,7 +135,7 @@ static void test_what_is_kept_comes_back(void **state)
 	struct fixture *f = *state;
 	char text[4096];
 	assert_int_equal(make(f, "alice"), 0);
-	read_file(f, text, sizeof text);
+	kept_file_read(f->file, text, sizeof text);
 	assert_null(strstr(text, f->secret + 6));
 
 	struct api_key before = f->keys.v[0];
@@ -167,20 +152,20 @@ static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
 	struct fixture *f = *state;
 	char good[4096], bad[4096], now[4096];
 	assert_int_equal(make(f, "alice"), 0);
-	read_file(f, good, sizeof good);
+	kept_file_read(f->file, good, sizeof good);
 	for (size_t length = 0; length < strlen(good); length++) {
 		memcpy(bad, good, length);
 		bad[length] = '\0';
-		write_file(f, bad);
+		kept_file_write(f->file, bad);
 		assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
 		assert_null(whose(f, f->secret));
 		assert_int_equal(make(f, "bob"), -ERR_IO);
 		assert_non_null(strstr(f->detail, "/api-keys:"));
-		read_file(f, now, sizeof now);
+		kept_file_read(f->file, now, sizeof now);
 		assert_string_equal(now, bad);
 	}
 
-	write_file(f, good);
+	kept_file_write(f->file, good);
 	unsigned changes = f->changes;
 	assert_int_equal(key_keeper_ready(&f->keeper, f->detail, sizeof f->detail), 0);
 	assert_true(f->changes > changes); /* their limits count at once, too */
@@ -197,7 +182,7 @@ static void test_a_changed_byte_is_seen_and_named(void **state)
 	char good[4096], bad[4096];
 	assert_int_equal(make(f, "alice"), 0);
 	assert_int_equal(make(f, "bob"), 0);
-	read_file(f, good, sizeof good);
+	kept_file_read(f->file, good, sizeof good);
 	for (size_t at = 0; at < strlen(good); at++) {
 		memcpy(bad, good, sizeof bad);
 		bad[at] = bad[at] == '1' ? '2' : '1';
@@ -207,7 +192,7 @@ static void test_a_changed_byte_is_seen_and_named(void **state)
 
 	memcpy(bad, good, sizeof bad);
 	*strstr(strstr(bad, "bob"), " 3 2 1 ") = '\t';
-	write_file(f, bad);
+	kept_file_write(f->file, bad);
 	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
 	assert_int_equal(make(f, "carol"), -ERR_IO);
 	assert_non_null(strstr(f->detail, "/api-keys:2: key bob damaged"));
@@ -219,11 +204,11 @@ static void test_a_file_without_marks_is_read_and_gets_them(void **state)
 	static const char row[] = "old 0123456789abcdef0123456789abcdef0123456789abcdef"
 				  "0123456789abcdef 5 0 3 0 0 0 *\n1 keys\n";
 	char text[4096];
-	write_file(f, row);
+	kept_file_write(f->file, row);
 	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
 	assert_non_null(api_keys_find(&f->keys, "old"));
 	assert_int_equal(make(f, "alice"), 0);
-	read_file(f, text, sizeof text);
+	kept_file_read(f->file, text, sizeof text);
 	assert_non_null(strstr(text, "\n2 keys marked\n"));
 	assert_int_equal(key_keeper_begin(&f->keeper, f->detail, sizeof f->detail), 0);
 	assert_int_equal(f->keys.count, 2);

@@ -23,6 +23,8 @@
 #include "server/access/operator_name.h"
 #include "server/access/site_keeper.h"
 
+#include "kept_file.h"
+
 static const char *const app = "https://app.example";
 static const struct mono_ms now = {1000};
 
@@ -150,30 +152,13 @@ static void test_use_is_written_once_an_hour(void **state)
 	assert_int_equal(access(f->file, F_OK), 0);
 }
 
-static void write_file(struct fixture *f, const char *text)
-{
-	FILE *file = fopen(f->file, "w");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
-	assert_int_equal(chmod(f->file, 0600), 0);
-}
-
-static void read_file(struct fixture *f, char *ret_text, size_t size)
-{
-	FILE *file = fopen(f->file, "r");
-	assert_non_null(file);
-	ret_text[fread(ret_text, 1, size - 1, file)] = '\0';
-	assert_int_equal(fclose(file), 0);
-}
-
 /* A broker that starts on this file counts none of it, says so, and lets nobody in; the file stays.
  */
 static void check_refused(struct fixture *f, const char *text)
 {
 	char detail[640], left[1024];
 
-	write_file(f, text);
+	kept_file_write(f->file, text);
 	f->lines = 0;
 	site_keeper_begin(&f->keeper);
 	assert_int_equal(f->lines, 1);
@@ -182,7 +167,7 @@ static void check_refused(struct fixture *f, const char *text)
 	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), -ERR_IO);
 	assert_non_null(strstr(detail, "/sites:"));
 	assert_int_equal(allow(f, ask(f)), -ERR_IO);
-	read_file(f, left, sizeof left);
+	kept_file_read(f->file, left, sizeof left);
 	assert_string_equal(left, text);
 }
 
@@ -191,7 +176,7 @@ static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
 	struct fixture *f = *state;
 	char good[1024], bad[1024], detail[640];
 	assert_int_equal(allow(f, ask(f)), 0);
-	read_file(f, good, sizeof good);
+	kept_file_read(f->file, good, sizeof good);
 	for (size_t length = 0; length < strlen(good); length++) {
 		memcpy(bad, good, length);
 		bad[length] = '\0';
@@ -209,7 +194,7 @@ static void test_a_damaged_file_counts_for_nothing_and_stays(void **state)
 	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), -ERR_IO);
 	assert_non_null(strstr(detail, "/sites:1: site https://app.example damaged"));
 
-	write_file(f, good);
+	kept_file_write(f->file, good);
 	assert_int_equal(site_keeper_ready(&f->keeper, detail, sizeof detail), 0);
 	assert_int_equal(f->access.policy.site_count, 1);
 	assert_non_null(sites_of_origin(&f->sites, app));
@@ -226,13 +211,13 @@ static void test_a_file_without_marks_is_read_and_gets_them(void **state)
 				   "4 0123456789abcdef0123456789abcdef0123456789abcdef"
 				   "0123456789abcdef 6 7 https://other.example\n";
 	char text[1024], cut[sizeof rows];
-	write_file(f, rows);
+	kept_file_write(f->file, rows);
 	site_keeper_begin(&f->keeper);
 	assert_int_equal(f->lines, 0);
 	assert_int_equal(f->access.policy.site_count, 2);
 	assert_int_equal(f->sites.next_id, 5);
 	assert_int_equal(allow(f, ask(f)), 0);
-	read_file(f, text, sizeof text);
+	kept_file_read(f->file, text, sizeof text);
 	assert_non_null(strstr(text, "\n3 sites marked\n"));
 	site_keeper_begin(&f->keeper);
 	assert_int_equal(f->access.policy.site_count, 3);
