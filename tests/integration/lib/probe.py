@@ -4,6 +4,7 @@ Prints "ready PID", then "NAME COUNT" for each signal that it gets. `own` moves 
 INT takes SAVE_S to save by, as if in the background; USR1 prints all counts and ends it with 7.
 """
 import os
+import select
 import signal
 import sys
 import time
@@ -40,9 +41,14 @@ def main():
     for name in COUNTED:
         signal.signal(getattr(signal, "SIG" + name), count)
     signal.signal(signal.SIGUSR1, tell_all)
+    # A signal that comes right before pause() would be counted only after the next one.
+    awake, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    signal.set_wakeup_fd(wakes)
     say(f"ready {os.getpid()}")
     while True:
-        signal.sigtimedwait([], 0.01) if saved_at else signal.pause()
+        if select.select([awake], [], [], 0.01 if saved_at else None)[0]:
+            os.read(awake, 64)
         if saved_at and saved_at[0] and time.monotonic() >= saved_at[0]:
             saved_at[0] = None
             say("saved")
