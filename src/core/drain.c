@@ -69,10 +69,16 @@ void drain_begin(struct core *core, struct claim *claim, enum end_reason end)
 
 void drain_settle(struct core *core, struct claim *claim)
 {
-	if (claim->rec.state != CLAIM_DRAINING || claim_guests(claim) > 0)
+	uint32_t guests = claim_guests(claim);
+
+	if (claim->rec.state != CLAIM_DRAINING)
+		return;
+	if (guests > 0 && (claim->slots_charged == 0 || ledger_turn_used(claim)))
 		return;
 
 	charge_anew(core, claim);
+	if (guests > 0)
+		return;
 
 	claim->mask = measured_gpus(core, claim);
 	if (claim->mask == 0) {

@@ -13,7 +13,8 @@ struct event;
 bool drain_needed(const struct core *core, const struct claim *claim);
 /* CLAIM_DRAINING: its turn is over; `end` is why. */
 void drain_begin(struct core *core, struct claim *claim, enum end_reason end);
-/* The last guest has left, or it was restored. */
+/* A guest has left, or it was restored: its turn is over once nobody inside computes, the lease
+ * once nobody is inside. */
 void drain_settle(struct core *core, struct claim *claim);
 /* A sample came. */
 void drain_judge(struct core *core, const struct event *event, struct mono_ms measured);

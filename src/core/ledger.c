@@ -252,6 +252,19 @@ static void promise_pool(struct core *core, const struct claim *claim)
 		core->gpus[gpu].pool_since = core->now;
 }
 
+bool ledger_turn_used(const struct claim *claim)
+{
+	if (claim_computes(claim))
+		return true;
+	if (!claim->house)
+		return false;
+
+	list_each (it, next, &claim->house->guests)
+		if (claim_computes(container_of(it, struct claim, in_nested)))
+			return true;
+	return false;
+}
+
 void ledger_take(struct core *core, struct claim *claim)
 {
 	const struct need *need = &claim->rec.need;
@@ -260,10 +273,8 @@ void ledger_take(struct core *core, struct claim *claim)
 	PRE(claim->slots_charged == 0);
 	PRE(claim->vram_charged == 0);
 
-	claim->slots_charged = claim->host ? 0 : need->slots;
-	/* Guests continue in its turn; without guests the turn is over. */
-	if (!claim_computes(claim) && claim_guests(claim) == 0)
-		claim->slots_charged = 0;
+	if (!claim->host && ledger_turn_used(claim))
+		claim->slots_charged = need->slots;
 
 	claim->vram_charged = need->vram_bytes;
 	if (claim->host)

@@ -37,6 +37,9 @@ struct claim *ledger_holder_next(const struct claim *holder, uint32_t gpu);
 
 /* How much of the need the host's memory covers, after what it has lent already. */
 uint64_t ledger_vram_inside(const struct claim *host, const struct need *need);
+/* Somebody computes in its turn: itself, or inside one that drains. Who only keeps memory needs
+ * none. */
+bool ledger_turn_used(const struct claim *claim);
 /* Charge and discharge a claim on its granted_mask, by its need and its host. */
 void ledger_take(struct core *core, struct claim *claim);
 void ledger_charge(struct core *core, struct claim *claim); /* what it was charged before */

@@ -36,7 +36,7 @@ struct job_load {
 /* For outside_use.c, while it counts. */
 struct job_sum {
 	uint64_t inside_bytes;
-	bool used; /* by itself or by one inside */
+	bool computes; /* itself or one inside */
 };
 
 /* For judge_inside.c, at the end of a turn. */

@@ -24,6 +24,11 @@ static bool uses_here(const struct nodes *nodes, const struct job *job)
 	return job_in_room(job, nodes->w->t) && (job->uses_mask >> nodes->gpu & 1);
 }
 
+static const struct need *need_of(const struct nodes *nodes, const struct job *job)
+{
+	return job == nodes->more ? &job->need : &job->uses_need;
+}
+
 /* Inside whom it is; NULL: it stands for itself, as does who is left of a house that is gone. */
 static struct job *around(const struct nodes *nodes, const struct job *job)
 {
@@ -38,7 +43,7 @@ static void add(struct nodes *nodes, struct job *job)
 			return;
 	assert(nodes->count < NODES_MAX);
 	job->sum.inside_bytes = 0;
-	job->sum.used = uses_here(nodes, job);
+	job->sum.computes = uses_here(nodes, job) && need_of(nodes, job)->slots > 0;
 	nodes->v[nodes->count++] = job;
 	if (around(nodes, job))
 		add(nodes, around(nodes, job));
@@ -53,21 +58,21 @@ static int later_first(const void *a, const void *b)
 /* Those inside use its memory first: of one house it is whatever is more. Its turn is one. */
 static void count(const struct nodes *nodes, struct job *job, struct outside_use *use)
 {
-	const struct need *need = job == nodes->more ? &job->need : &job->uses_need;
+	const struct need *need = need_of(nodes, job);
 	bool uses = uses_here(nodes, job);
 	uint64_t own_bytes = uses ? need->vram_bytes : 0, inside_bytes = job->sum.inside_bytes;
 	uint64_t bytes = own_bytes > inside_bytes ? own_bytes : inside_bytes;
 	struct job *host = around(nodes, job);
 	if (host) {
 		host->sum.inside_bytes += bytes;
-		host->sum.used |= job->sum.used;
+		host->sum.computes |= job->sum.computes;
 		return;
 	}
 	use->vram_bytes += bytes;
 	use->takers += (own_bytes > 0) + (inside_bytes > own_bytes);
 	if (uses)
 		use->slots += outside_slots(nodes->w, need, nodes->gpu);
-	else if (job->sum.used) /* they go on on its turn */
+	else if (job->sum.computes) /* they go on on its turn */
 		use->slots += outside_slots(nodes->w, &job->now.need, nodes->gpu);
 }
 

@@ -181,6 +181,43 @@ static void test_host_over(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_HOST_OVER);
 }
 
+/* What is only kept in memory needs no turn: that of a host that is over is free once nobody inside
+ * computes, its guests' memory once they are out. */
+static void test_turn_of_a_host_that_drains(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t s = fixture_session(fixture, BIND_NATIVE, "server"),
+		 m = fixture_session(fixture, BIND_NATIVE, "model"),
+		 c = fixture_session(fixture, BIND_NATIVE, "c");
+	struct event want = fixture_need(LEASE_NORMAL, 1, 0), keep = model(0);
+	uint64_t host, kept, computes, next;
+	struct gpu_view gpu;
+
+	fixture_gpus(fixture, 1, 1, 24 * GIB);
+	fixture_configure(fixture);
+	want.acquire.guests = 2;
+	host = fixture_take(fixture, s, want);
+	keep.acquire.host = host;
+	kept = fixture_take(fixture, m, keep);
+	computes = guest_in(fixture, c, host);
+	next = fixture_ask(fixture, c, fixture_want(BIND_NATIVE, LEASE_NORMAL, NULL));
+
+	fixture_release(fixture, s, host, false);
+	assert_int_equal(fixture_state(fixture, host), CLAIM_DRAINING);
+	assert_int_equal(fixture_state(fixture, next), CLAIM_QUEUED);
+
+	fixture_release(fixture, c, computes, false);
+	assert_int_equal(fixture_state(fixture, host), CLAIM_DRAINING);
+	assert_int_equal(fixture_state(fixture, next), CLAIM_OFFERED);
+	core_gpu(fixture->core, 0, &gpu);
+	assert_int_equal(gpu.vram_bytes_granted, 10 * GIB);
+
+	fixture_release(fixture, m, kept, false);
+	assert_int_equal(fixture_end(fixture, host), END_RELEASED);
+	core_gpu(fixture->core, 0, &gpu);
+	assert_int_equal(gpu.vram_bytes_granted, 0);
+}
+
 /* The host's connection is not its guest's: the guest is not told that its own was lost. */
 static void test_host_is_lost(void **state)
 {
@@ -481,6 +518,7 @@ int main(void)
 		TEST(test_hold_limit_inside),
 		TEST(test_memory_inside),
 		TEST(test_host_over),
+		TEST(test_turn_of_a_host_that_drains),
 		TEST(test_host_is_lost),
 		TEST(test_asked_with_guests),
 		TEST(test_asked_before_a_reload),
