@@ -109,6 +109,7 @@ static int start_command(struct run *run)
 	if (run->phase != RUN_WAITING)
 		return ECANCELED;
 	run_limit_set(run, baton_claim_lease(run->claim));
+	run->oom_before = job_oom_kills(&run->job);
 	char **words = run_entry_wrap(run->argv);
 	error = job_start(&run->job, words ? words : run->argv, &run->mask_before);
 	free(words);
@@ -121,7 +122,6 @@ static int start_command(struct run *run)
 
 static void note_start(struct run *run)
 {
-	run->oom_before = job_oom_kills(&run->job);
 	if (run->options->strict && run->oom_before < 0)
 		run_progress_say(&run->show, true,
 				 "run: --strict learns of no process killed for want of memory: %s",
