@@ -33,7 +33,7 @@ run_suites() { # folder, log, tests at a time, then suites; builds first what th
 
 configure build "-Dwerror=$werror"
 ninja -C build
-run_suites build make-test 2 lint unit conformance web || failed=1
+run_suites build make-test 2 lint unit conformance kernel web || failed=1
 # Sanitizers make gcc warn of what cannot be; the plain build is the one that must be clean.
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
 ninja -C build-asan
