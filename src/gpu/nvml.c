@@ -9,6 +9,7 @@
 
 #include "gpu/files.h"
 #include "gpu/nvml_api.h"
+#include "gpu/nvml_cgroups.h"
 #include "gpu/nvml_processes.h"
 #include "gpu/pci.h"
 #include "gpu/source.h"
@@ -467,6 +468,14 @@ static void nvml_processes(void *source, const struct gpu_device *device, struct
 		gpu_reading_finish(ret);
 }
 
+static bool nvml_cgroup(void *source, const struct gpu_device *device, struct gpu_cgroup *asked)
+{
+	struct nvml *nvml = source;
+	const struct handle *found = handle_of(nvml, device);
+	return found && found->handle && !device->parent[0] &&
+	       nvml_cgroup_read(&nvml->api, found->handle, asked);
+}
+
 static int nvml_peek(const struct gpu_paths *paths, struct gpu_device *ret_devices, size_t max)
 {
 	return pci_list_asleep(paths->sysfs, PCI_NVIDIA, ret_devices, max);
@@ -478,6 +487,7 @@ const struct gpu_source_ops gpu_nvml = {
 	.list = nvml_list,
 	.read = nvml_read,
 	.processes = nvml_processes,
+	.cgroup = nvml_cgroup,
 	.close = nvml_close,
 	.clone = nvml_clone,
 	.peek = nvml_peek,

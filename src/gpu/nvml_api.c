@@ -56,6 +56,7 @@ static void find_all(void *library, struct nvml_api *api)
 	FIND(mig_mode, "nvmlDeviceGetMigMode");
 	FIND(mig_max, "nvmlDeviceGetMaxMigDeviceCount");
 	FIND(mig_by_index, "nvmlDeviceGetMigDeviceHandleByIndex");
+	FIND(limits, "nvmlDeviceGetMemoryLimits_v1");
 	FIND(text, "nvmlErrorString");
 	find_processes(library, api);
 }

@@ -29,6 +29,10 @@ struct nvml_memory_v2 {
 	unsigned version;
 	unsigned long long total, reserved, free, used;
 };
+struct nvml_limits { /* of a cgroup, by its whole path; r615 */
+	const char *cgroup;
+	unsigned long long soft, hard, used; /* hard: UINT64_MAX is none */
+};
 enum { NVML_MEMORY_V2 = sizeof(struct nvml_memory_v2) | 2 << 24 };
 
 /* NULL: the library has no such call, but for the first six. */
@@ -48,6 +52,7 @@ struct nvml_api {
 	int (*mig_mode)(nvml_device device, unsigned *ret_now, unsigned *ret_later);
 	int (*mig_max)(nvml_device device, unsigned *ret);
 	int (*mig_by_index)(nvml_device device, unsigned index, nvml_device *ret);
+	int (*limits)(nvml_device device, struct nvml_limits *limits);
 	const char *(*text)(int code);
 	/* By enum gpu_use; bytes of a row: 16 for the first version, else 24. */
 	int (*processes[GPU_DRM])(nvml_device device, unsigned *count, void *ret_rows);

@@ -42,6 +42,8 @@ struct gpu_probe {
 	struct worker *worker; /* NULL: the source hangs, or it was stopped */
 	int64_t interval_ms;
 	bool look, stopping; /* look: once, even at rest */
+	char cgroups[PROBE_CGROUPS_MAX][LIMIT_CGROUP_BYTES + 1];
+	size_t cgroup_count;
 	int fd;
 	struct gpu_report *first, **last;
 	struct worker *hung[HUNG_MAX]; /* abandoned, and not returned yet */
@@ -234,6 +236,40 @@ static bool is_hung(struct worker *worker, const struct gpu_device *device)
 	return hung;
 }
 
+/* They may be others in the middle of it. */
+static size_t copy_cgroups(struct gpu_probe *probe, struct gpu_cgroup *ret_cgroups)
+{
+	pthread_mutex_lock(&probe->mutex);
+	size_t count = probe->cgroup_count;
+	for (size_t i = 0; i < count; i++)
+		memcpy(ret_cgroups[i].path, probe->cgroups[i], sizeof(probe->cgroups[i]));
+	pthread_mutex_unlock(&probe->mutex);
+	return count;
+}
+
+static bool read_cgroups(struct worker *worker, const struct gpu_device *device,
+			 struct gpu_reading *ret)
+{
+	const struct gpu_source_ops *ops = worker->probe->ops;
+	struct gpu_cgroup asked[PROBE_CGROUPS_MAX];
+	size_t count = ops->cgroup ? copy_cgroups(worker->probe, asked) : 0, told = 0;
+	if (count == 0)
+		return true;
+
+	begin_call(worker, device, PROBE_CALL_MS);
+	for (size_t i = 0; i < count; i++)
+		if (ops->cgroup(worker->source, device, &asked[i]))
+			asked[told++] = asked[i];
+	bool in_time = end_call(worker);
+
+	ret->cgroups = calloc(told + 1, sizeof(*ret->cgroups));
+	if (!ret->cgroups)
+		abort();
+	memcpy(ret->cgroups, asked, told * sizeof(*asked));
+	ret->cgroup_count = told;
+	return in_time;
+}
+
 /* False: it was abandoned meanwhile. */
 static bool read_device(struct worker *worker, const struct gpu_device *device)
 {
@@ -247,7 +283,7 @@ static bool read_device(struct worker *worker, const struct gpu_device *device)
 	if (in_time && report->reading.state == GPU_OK) {
 		begin_call(worker, device, PROBE_CALL_MS);
 		ops->processes(worker->source, device, &report->reading);
-		in_time = end_call(worker);
+		in_time = end_call(worker) && read_cgroups(worker, device, &report->reading);
 	}
 
 	/* It may have left, and others have moved. */
@@ -444,6 +480,15 @@ void gpu_probe_pace(struct gpu_probe *probe, int64_t interval_ms)
 		probe->interval_ms = interval_ms;
 		pthread_cond_broadcast(&probe->changed);
 	}
+	pthread_mutex_unlock(&probe->mutex);
+}
+
+void gpu_probe_cgroups(struct gpu_probe *probe, const char *const *paths, size_t count)
+{
+	pthread_mutex_lock(&probe->mutex);
+	probe->cgroup_count = count < PROBE_CGROUPS_MAX ? count : PROBE_CGROUPS_MAX;
+	for (size_t i = 0; i < probe->cgroup_count; i++)
+		(void)snprintf(probe->cgroups[i], sizeof(probe->cgroups[i]), "%s", paths[i]);
 	pthread_mutex_unlock(&probe->mutex);
 }
 

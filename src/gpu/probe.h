@@ -14,6 +14,7 @@ enum {
 	PROBE_OPEN_MS = 20000, /* of opening: drivers without persistence load firmware then */
 	PROBE_LIST_MS = 10000, /* how often devices that come and go are looked for */
 	PROBE_DEVICES_MAX = 64,
+	PROBE_CGROUPS_MAX = 16,
 };
 
 enum gpu_report_kind {
@@ -43,6 +44,8 @@ struct gpu_probe *gpu_probe_start(const struct gpu_source_ops *ops, const struct
 				  int fd);
 /* How often it reads; 0: not at all, and the driver's handle is closed. */
 void gpu_probe_pace(struct gpu_probe *probe, int64_t interval_ms);
+/* Of which cgroups it reads what they use, by their whole paths: as many as fit. */
+void gpu_probe_cgroups(struct gpu_probe *probe, const char *const *paths, size_t count);
 /* Reads once, unless all that there is sleeps. */
 void gpu_probe_look(struct gpu_probe *probe);
 /* The oldest report, now the caller's; NULL: none. */

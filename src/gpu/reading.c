@@ -24,8 +24,19 @@ struct gpu_process *gpu_reading_add(struct gpu_reading *reading)
 	return &reading->processes[count];
 }
 
+const struct gpu_cgroup *gpu_reading_cgroup(const struct gpu_reading *reading, const char *path)
+{
+	for (size_t i = 0; i < reading->cgroup_count; i++)
+		if (strcmp(reading->cgroups[i].path, path) == 0)
+			return &reading->cgroups[i];
+	return NULL;
+}
+
 void gpu_reading_finish(struct gpu_reading *reading)
 {
+	free(reading->cgroups);
+	reading->cgroups = NULL;
+	reading->cgroup_count = 0;
 	free(reading->processes);
 	reading->processes = NULL;
 	reading->process_count = 0;

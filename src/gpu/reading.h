@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/limits.h"
 #include "gpu/device.h"
 
 enum { GPU_FAULT_BYTES = 159 };
@@ -28,6 +29,12 @@ struct gpu_process {
 	enum gpu_use use;
 };
 
+/* What a job's cgroup uses of the GPU, as its driver counts. */
+struct gpu_cgroup {
+	char path[LIMIT_CGROUP_BYTES + 1];
+	uint64_t vram_bytes, vram_bytes_max;
+};
+
 struct gpu_reading {
 	enum gpu_state state;
 	uint32_t known; /* bits of enum gpu_figure */
@@ -36,10 +43,14 @@ struct gpu_reading {
 	int32_t temperature_c;
 	bool processes_partial; /* some may not be looked at: they are of others */
 	size_t process_count;
-	struct gpu_process *processes;   /* owned; gpu_reading_finish */
+	struct gpu_process *processes; /* owned; gpu_reading_finish */
+	size_t cgroup_count;
+	struct gpu_cgroup *cgroups;      /* owned; of those that were asked for */
 	char fault[GPU_FAULT_BYTES + 1]; /* GPU_FAILED: the driver's words */
 };
 
 /* Grows the list by one, zeroed. Aborts on allocation failure. */
 struct gpu_process *gpu_reading_add(struct gpu_reading *reading);
+/* NULL: not told. */
+const struct gpu_cgroup *gpu_reading_cgroup(const struct gpu_reading *reading, const char *path);
 void gpu_reading_finish(struct gpu_reading *reading);

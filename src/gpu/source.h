@@ -1,8 +1,10 @@
 /* source: one way to read GPUs, as a table of calls. A call may block, and with a broken driver it
  * never returns: only probe.c calls them, on a thread of its own. */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
+struct gpu_cgroup;
 struct gpu_device;
 struct gpu_reading;
 
@@ -27,6 +29,8 @@ struct gpu_source_ops {
 	/* `ret` is zeroed. Sets its state, and what it knows. */
 	void (*read)(void *source, const struct gpu_device *device, struct gpu_reading *ret);
 	void (*processes)(void *source, const struct gpu_device *device, struct gpu_reading *ret);
+	/* What a cgroup uses, by the path in `asked`; false: not told. May be NULL. */
+	bool (*cgroup)(void *source, const struct gpu_device *device, struct gpu_cgroup *asked);
 	void (*close)(void *source);
 	/* Another one that goes on with the same devices, while a call of this one hangs: it calls
 	 * nothing that may hang, too. NULL: it is opened anew. */

@@ -166,6 +166,13 @@ class System(DoctorTest):
         self.expect("limit", "note", "no driver counts VRAM by cgroup", "Linux 6.14")
         self.machine.write("sys/fs/cgroup/cgroup.controllers", "cpu\n")
         self.expect("limit", "note", "has no dmem controller", "Linux 6.14")
+        self.machine.write("sys/module/nvidia/version", "615.71.09\n")
+        if os.getuid() == 0:
+            self.expect("limit", "ok", "holds on NVIDIA's cards, by NVML (")
+            self.machine.remove("sys/fs/cgroup/user.slice/mine")
+            self.expect("limit", "note", "/user.slice/mine is not delegated to this user", "--scope")
+        else:
+            self.expect("limit", "note", "it takes root", "chmod u+s baton-gpu-limit")
         self.machine.remove("sys/fs/cgroup/cgroup.controllers")
         self.expect("limit", "note", "no cgroup v2")
 

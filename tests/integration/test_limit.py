@@ -2,11 +2,13 @@
 there can be none, that is said, and the job runs.
 
 Method: the real daemon and real jobs; the files of the kernel's dmem controller are a tree that the test writes from
-the kernel's documentation, because no kernel here has it. What the driver then refuses is the driver's affair, and was
-not seen.
+the kernel's documentation, because no kernel here has it, and NVML's limits are the stand-in's, for real cgroups. What
+the driver then refuses is the driver's affair, and was not seen.
 """
 import os
 import pathlib
+import shutil
+import subprocess
 import unittest
 
 from lib.daemon import BATON, die_with_parent
@@ -16,13 +18,20 @@ from lib.wait import wait_until
 from test_measure import MeasureTest
 
 GIB = 1 << 30
+NONE = (1 << 64) - 1
+NOBODY = 65534
+HELPER = pathlib.Path(BATON).with_name("baton-gpu-limit")
 
 
 class Limit(MeasureTest):
     def setUp(self):
         self.cards = self.nvml(card("GPU-a", 1), card("GPU-b", 2))
+        self.prepare()
         self.d = self.measuring(self.cards)
         self.d.env["BATON_CGROUPFS"] = str(self.cards.sysfs / "fs/cgroup")
+
+    def prepare(self):
+        """Before the broker."""
 
     def waiting_job(self, *options, confined=True):
         """It waits for the GPU, so that the files of its cgroup can be there when it gets it."""
@@ -111,6 +120,98 @@ class Limit(MeasureTest):
         refused = self.run_cli(self.d, "run", "--limit", "--", "true")
         self.assertEqual(refused.returncode, 64)
         self.assertIn("--limit holds the job to what --vram says", refused.stderr)
+
+
+class ByNvml(Limit):
+    """Where the kernel has no controller for it, by a program that has the rights (this user: root)."""
+
+    def setUp(self):
+        if os.getuid() != 0 or not own_cgroup():
+            self.skipTest("only root may limit by NVML, in a cgroup of its own")
+        super().setUp()
+        self.d.env["BATON_NVML"] = self.cards.library
+
+    def prepare(self):
+        self.limits = self.cards.limits_path
+        self.limits.touch()
+
+    def rows(self):
+        return [tuple(line.split()) for line in self.limits.read_text(encoding="ascii").splitlines()]
+
+    def ends(self, job):
+        self.assertEqual(job.stdout.readline(), "up\n")
+        _, said = job.communicate("\n", timeout=20)
+        self.assertEqual(job.returncode, 3)
+        return said
+
+    def test_set_and_lifted(self):
+        """For the leased card and the job's cgroup, before the job begins; none of it is kept for the job; lifted."""
+        job, go = self.waiting_job("--vram", "8G", "--limit")
+        path = str(own_cgroup() / f"baton-run-{job.pid}")
+        go()
+        self.assertEqual(job.stdout.readline(), "up\n")
+        self.assertEqual(self.rows(), [("GPU-b", path, "0", str(8 * GIB))])
+        self.cards.write(card("GPU-a", 1), card("GPU-b", 2), f"cgroup {path} 3072")
+        wait_until(lambda: "the cgroup of train uses 3.0G, at most 8.0G" in self.run_cli(self.d, "gpus").stdout,
+                   "the broker shows it")
+        _, said = job.communicate("\n", timeout=20)
+        self.assertEqual(job.returncode, 3)
+        self.assertIn("sh gets at most 8.0G of gpu1: the driver refuses more", said)
+        self.assertEqual(self.rows()[1:], [("GPU-b", path, "0", str(NONE))])
+
+    def test_not_more_than_around(self):
+        """The driver looks at the nearest limit alone: one that would be above that of the cgroup around is refused."""
+        self.limits.write_text(f"GPU-b {own_cgroup()} 0 {4 * GIB}\n", encoding="ascii")
+        job, go = self.waiting_job("-q", "--vram", "8G", "--limit")
+        go()
+        self.assertIn(f"nor does NVML hold it: {own_cgroup()} may have at most {4 * GIB} bytes", self.ends(job))
+        self.assertEqual(len(self.rows()), 1)
+
+    def test_it_cannot_hold(self):
+        """A driver that is older, or none, or that hangs: said, and the job runs."""
+        for case, words in (("old", "NVIDIA's driver is older than r615"), ("none", "there is no libnvidia-ml.so.1"),
+                            ("hang", "NVIDIA's driver does not answer")):
+            with self.subTest(case=case):
+                self.d.env["BATON_NVML"] = {"old": os.environ["NVML_STANDIN_OLD"], "none": "/no/such.so"}.get(
+                    case, self.cards.library)
+                job, go = self.waiting_job("-q", "--vram", "8G", "--limit")
+                if case == "hang":
+                    self.d.env["BATON_NVML_SCENARIO"] = str(self.d.dir / "hangs")
+                    self.cards.write(card("GPU-a", 1), card("GPU-b", 2, "hang"))
+                go()
+                said = self.ends(job)
+                self.assertIn("--limit does not hold on gpu1: ", said)
+                self.assertIn(words, said)
+                self.assertEqual(self.rows(), [])
+
+    def helper(self, *words, path=HELPER, **options):
+        return subprocess.run([path, *words], env={**os.environ, **self.d.env}, capture_output=True, text=True,
+                              timeout=30, check=False, **options)
+
+    def test_of_others(self):
+        """Whoever may call the program may limit his own jobs, and is told by no library of his own what to do."""
+        program = self.d.dir / "baton-gpu-limit"
+        shutil.copy(HELPER, program)
+        program.chmod(0o4755)
+        self.d.dir.chmod(0o755)
+        user = {"path": program, "user": NOBODY, "group": NOBODY, "extra_groups": [], "cwd": "/"}
+        own, other = own_cgroup() / f"baton-run-9{os.getpid()}", own_cgroup() / f"baton-test-{os.getpid()}"
+        for folder in (own, other):
+            folder.mkdir()
+            self.addCleanup(folder.rmdir)
+        os.chown(other, NOBODY, NOBODY)
+        for path in (own, other, self.d.dir, f"{own}/../{own.name}", "baton-run-1", "/sys/fs/cgroup/baton-run-1"):
+            refused = self.helper("GPU-a", path, "1000", **user)
+            self.assertEqual(refused.returncode, 77, refused)
+            self.assertIn("is no cgroup of a job of yours", refused.stderr)
+
+        os.chown(own, NOBODY, NOBODY)
+        unset = self.helper("GPU-a", own, "1000", **user)
+        self.assertIn("there is no libnvidia-ml.so.1", unset.stderr, "the library that the environment names is not loaded")
+        for words in ((), ("GPU-a", own), ("GPU-a", own, "0"), ("GPU-a", own, "-1"), ("GPU-a", own, "1G"),
+                      ("GPU-a", own, "99999999999999999999"), ("GPU-a", own, " 5")):
+            self.assertEqual(self.helper(*words, **user).returncode, 64, words)
+        self.assertEqual(self.rows(), [])
 
 
 class Killed(MeasureTest):

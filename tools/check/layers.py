@@ -31,6 +31,7 @@ PROJECT = {
     "client": {"base", "json", "wire", "core/types.h", "baton"},
     "cli": {"base", "process", "http", "import/llama_swap.h", "baton"},
     "gpu_exec.c": set(),  # runs with a capability: libc only
+    "gpu_limit.c": set(),  # runs as root: libc only
     "main.c": {"base", "cli", "config", "replay", "server"},
     "baton": set(),  # the public header: libc only
 }

@@ -15,6 +15,7 @@
 #include "cli/run/run_state.h"
 #include "cli/units.h"
 #include "process/cgroup_limit.h"
+#include "process/gpu_limiter.h"
 #include <baton/baton.h>
 
 enum { WORDS_BYTES = 768, BYTES_PER_MIB = 1024 * 1024 };
@@ -27,12 +28,12 @@ int run_limit_refuse(const struct run *run)
 			"--limit holds the job to what --vram says; say that, too");
 }
 
-/* Its address on the bus; "": unknown. Why it has none that counts, in words. */
-static const char *find_address(const json_t *status, const char *gpu, char ret_pci[RUN_PCI_BYTES])
+/* Its address on the bus and its UUID; "": unknown. Why it has none that counts, in words. */
+static const char *find_gpu(const json_t *status, const char *gpu, struct limited_gpu *ret_gpu)
 {
 	size_t i;
 	const json_t *row;
-	ret_pci[0] = '\0';
+	*ret_gpu = (struct limited_gpu){.by_nvml = false};
 	if (!status)
 		return "the broker does not say where on the PCI bus that is";
 
@@ -42,30 +43,50 @@ static const char *find_address(const json_t *status, const char *gpu, char ret_
 			continue;
 		if (field_text(measured, "parent", NULL))
 			return "it is a MIG instance, and its driver limits whole cards only";
-		(void)snprintf(ret_pci, RUN_PCI_BYTES, "%s", field_text(measured, "pci", ""));
+		(void)snprintf(ret_gpu->pci, RUN_PCI_BYTES, "%s", field_text(measured, "pci", ""));
+		(void)snprintf(ret_gpu->uuid, RUN_UUID_BYTES, "%s", field_text(row, "uuid", ""));
 	}
-	return ret_pci[0] ? NULL : "the broker does not know its address on the PCI bus";
+	return ret_gpu->pci[0] ? NULL : "the broker does not know its address on the PCI bus";
 }
 
-static void limit_one(struct run *run, const json_t *status, const char *gpu)
+/* By the kernel, as whoever this is; else by NVML, which takes root. */
+static const char *limit_gpu(const struct run *run, struct limited_gpu *gpu, char *why, size_t size)
+{
+	const struct job *job = &run->job;
+	uint64_t bytes = run->options->vram_bytes;
+	char other[WORDS_BYTES];
+	(void)snprintf(why, size, "%s", job->dmem.why);
+	if (!job->dmem.why[0] && cgroup_limit_set(job->dmem.folder, gpu->pci, bytes, why, size))
+		return NULL;
+	if (!job->cgroup.path[0] || strncmp(gpu->uuid, "GPU-", 4) != 0)
+		return why;
+
+	gpu->by_nvml = true;
+	if (gpu_limiter_set(gpu->uuid, job->cgroup.path, bytes, other, sizeof(other)))
+		return NULL;
+	size_t length = strlen(why);
+	(void)snprintf(why + length, size - length, "; nor does NVML hold it: %s", other);
+	return why;
+}
+
+static void limit_one(struct run *run, const json_t *status, const char *name)
 {
 	struct limited *limited = &run->limited;
-	char why[WORDS_BYTES], size[UNITS_BYTES], *pci = limited->pci[limited->count];
-	const char *wrong = find_address(status, gpu, pci);
-	uint64_t bytes = run->options->vram_bytes;
+	struct limited_gpu *gpu = &limited->v[limited->count];
+	char why[2 * WORDS_BYTES], size[UNITS_BYTES];
+	const char *wrong = find_gpu(status, name, gpu);
 
-	if (!wrong && run->job.dmem.why[0])
-		wrong = run->job.dmem.why;
-	if (!wrong && !cgroup_limit_set(run->job.dmem.folder, pci, bytes, why, sizeof(why)))
-		wrong = why;
+	if (!wrong)
+		wrong = limit_gpu(run, gpu, why, sizeof(why));
 	if (wrong) {
-		run_progress_say(&run->show, true, "run: --limit does not hold on %s: %s", gpu,
+		run_progress_say(&run->show, true, "run: --limit does not hold on %s: %s", name,
 				 wrong);
 		return;
 	}
 	limited->count++;
 	run_progress_say(&run->show, false, "%s gets at most %s of %s: the driver refuses more",
-			 run->argv[0], units_mb(size, (double)bytes / BYTES_PER_MIB), gpu);
+			 run->argv[0],
+			 units_mb(size, (double)run->options->vram_bytes / BYTES_PER_MIB), name);
 }
 
 void run_limit_set(struct run *run, const struct baton_lease *lease)
@@ -92,7 +113,14 @@ void run_limit_check(struct run *run)
 
 void run_limit_lift(struct run *run)
 {
-	for (size_t i = 0; i < run->limited.count; i++)
-		cgroup_limit_lift(run->job.dmem.folder, run->limited.pci[i]);
+	char why[WORDS_BYTES];
+	for (size_t i = 0; i < run->limited.count; i++) {
+		const struct limited_gpu *gpu = &run->limited.v[i];
+		if (gpu->by_nvml)
+			(void)gpu_limiter_set(gpu->uuid, run->job.cgroup.path, UINT64_MAX, why,
+					      sizeof(why));
+		else
+			cgroup_limit_lift(run->job.dmem.folder, gpu->pci);
+	}
 	run->limited.count = 0;
 }

@@ -56,11 +56,15 @@ struct attached {
 	size_t named_count;
 };
 
-enum { RUN_PCI_BYTES = 40 };
+enum { RUN_PCI_BYTES = 40, RUN_UUID_BYTES = 64 };
 
-/* Of --limit: the GPUs on which it holds, by their addresses. */
+/* Of --limit: the GPUs on which it holds. */
 struct limited {
-	char pci[LIMIT_GPUS][RUN_PCI_BYTES];
+	struct limited_gpu {
+		char pci[RUN_PCI_BYTES];   /* its address: the kernel holds it */
+		char uuid[RUN_UUID_BYTES]; /* else NVML does */
+		bool by_nvml;
+	} v[LIMIT_GPUS];
 	size_t count;
 };
 

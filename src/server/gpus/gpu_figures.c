@@ -5,6 +5,7 @@
 
 #include "core/view.h"
 #include "gpu/dmem.h"
+#include "gpu/probe.h"
 #include "server/gpus/gpu_figures.h"
 #include "server/gpus/gpu_sampler.h"
 
@@ -122,7 +123,33 @@ static void set_processes(struct gpu_sampler *sampler, uint32_t gpu, struct mono
 	}
 }
 
-/* The kernel's own count for jobs with a cgroup of their own. */
+/* By the kernel's controller, or by the driver where it is asked for that. */
+static bool read_cgroup(const struct gpu_sampler *sampler, const struct gpu_row *row,
+			const char *path, struct gpu_cgroup_row *ret_row)
+{
+	char folder[LIMIT_CGROUP_BYTES + 256];
+	(void)snprintf(folder, sizeof(folder), "%.200s%s", sampler->sysfs, path + 4);
+	if (dmem_read(folder, "dmem.current", row->device.pci, &ret_row->vram_bytes) &&
+	    ret_row->vram_bytes != DMEM_NO_LIMIT) {
+		if (!dmem_read(folder, "dmem.max", row->device.pci, &ret_row->vram_bytes_max))
+			ret_row->vram_bytes_max = DMEM_NO_LIMIT;
+		return true;
+	}
+
+	const struct gpu_cgroup *told = gpu_reading_cgroup(&row->reading, path);
+	if (told) {
+		ret_row->vram_bytes = told->vram_bytes;
+		ret_row->vram_bytes_max = told->vram_bytes_max;
+	}
+	return told != NULL;
+}
+
+static bool is_job_cgroup(const char *path)
+{
+	return path && strncmp(path, "/sys/", 5) == 0;
+}
+
+/* Jobs with a cgroup of their own. */
 static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu)
 {
 	const struct gpu_row *row = &sampler->rows.v[gpu];
@@ -136,24 +163,27 @@ static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu)
 		struct gpu_cgroup_row *found = &figures->cgroups[figures->cgroup_count];
 		const struct owner_session *named = &owners->sessions[i];
 		const struct session_record *session;
-		char folder[LIMIT_CGROUP_BYTES + 256];
 
-		if (!named->cgroup_path || strncmp(named->cgroup_path, "/sys/", 5) != 0)
+		if (!is_job_cgroup(named->cgroup_path))
 			continue;
-		(void)snprintf(folder, sizeof(folder), "%.200s%s", sampler->sysfs,
-			       named->cgroup_path + 4);
 		session = session_of(sampler->core, named->session);
-		if (!session ||
-		    !dmem_read(folder, "dmem.current", row->device.pci, &found->vram_bytes) ||
-		    found->vram_bytes == DMEM_NO_LIMIT)
+		if (!session || !read_cgroup(sampler, row, named->cgroup_path, found))
 			continue;
 
 		found->session = session->id;
 		(void)snprintf(found->client, sizeof(found->client), "%s", session->name);
-		if (!dmem_read(folder, "dmem.max", row->device.pci, &found->vram_bytes_max))
-			found->vram_bytes_max = DMEM_NO_LIMIT;
 		figures->cgroup_count++;
 	}
+}
+
+void gpu_figures_ask(const struct gpu_owners *owners, struct gpu_probe *probe)
+{
+	const char *paths[PROBE_CGROUPS_MAX];
+	size_t count = 0;
+	for (size_t i = 0; i < owners->session_count && count < PROBE_CGROUPS_MAX; i++)
+		if (is_job_cgroup(owners->sessions[i].cgroup_path))
+			paths[count++] = owners->sessions[i].cgroup_path;
+	gpu_probe_cgroups(probe, paths, count);
 }
 
 /* Of a reading that is old, or of a GPU that cannot be read, nothing is shown. */

@@ -199,6 +199,8 @@ void gpu_rows_take_reading(struct gpu_rows *rows, uint32_t index, struct gpu_rep
 	row->reading = report->reading;
 	report->reading.processes = NULL;
 	report->reading.process_count = 0;
+	report->reading.cgroups = NULL;
+	report->reading.cgroup_count = 0;
 
 	bool gap = mono_before(mono_after(row->measured, GAP_MS), report->measured);
 	if (gap || !(row->reading.known & GPU_UTILISATION) ||

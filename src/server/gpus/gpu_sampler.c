@@ -248,6 +248,8 @@ static void take_all(struct gpu_sampler *sampler, struct mono_ms now)
 	gpu_owners_begin(&sampler->owners, sampler->core, now);
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++) {
 		struct gpu_report *report;
+		if (sampler->probes[i])
+			gpu_figures_ask(&sampler->owners, sampler->probes[i]);
 		while (sampler->probes[i] && (report = gpu_probe_take(sampler->probes[i])))
 			take_report(sampler, report, now);
 	}

@@ -15,6 +15,7 @@ class Nvml:
         for path in (self.sysfs, self.procfs):
             path.mkdir(parents=True, exist_ok=True)
         self.path, self.calls_path = self.folder / "nvml.txt", self.folder / "calls.txt"
+        self.limits_path = self.folder / "limits.txt"  # where it is there the driver limits cgroups
         self.library = os.environ["NVML_STANDIN_OLD" if old else "NVML_STANDIN"]
         self.write()
 
@@ -29,7 +30,8 @@ class Nvml:
 
     @property
     def env(self):
-        return {"BATON_NVML_SCENARIO": str(self.path), "BATON_NVML_CALLS": str(self.calls_path)}
+        limits = {"BATON_NVML_LIMITS": str(self.limits_path)} if self.limits_path.exists() else {}
+        return {"BATON_NVML_SCENARIO": str(self.path), "BATON_NVML_CALLS": str(self.calls_path), **limits}
 
     def calls(self, name):
         text = self.calls_path.read_text(encoding="ascii") if self.calls_path.exists() else ""

@@ -8,7 +8,10 @@
  *                                 unsupported: both memory calls; error2: the newer one;
  *                                 lost hang mig; name=TEXT, "_" for a blank
  *   mig UUID [KEY=N]..            an instance of the last card
- *   process PID MIB|na USE        of the last card or instance; USE: compute graphics mps */
+ *   process PID MIB|na USE        of the last card or instance; USE: compute graphics mps
+ *   cgroup PATH MIB               what it uses of the last card
+ * BATON_NVML_LIMITS names the file that has the limits of cgroups, a line each; without it there
+ * are none, as before r615. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +30,9 @@ enum {
 	UNKNOWN_ERROR = 999,
 	LOST = 15,
 	GPUS = 64,
+	NO_PERMISSION = 4,
 	PROCESSES = 1024,
+	CGROUPS = 16,
 	USES = 3,
 };
 
@@ -37,14 +42,20 @@ struct process {
 	int use;
 };
 
+struct cgroup_use {
+	char path[256];
+	unsigned long long bytes;
+};
+
 struct gpu {
 	char uuid[96], pci[32], name[96];
 	int parent; /* of an instance; -1: a card */
 	unsigned long long total, reserved, used;
 	int util, temp, power; /* -1: not supported */
 	int unsupported, error2, lost, hang, mig;
-	int process_count;
+	int process_count, cgroup_count;
 	struct process processes[PROCESSES];
+	struct cgroup_use cgroups[CGROUPS];
 };
 
 static struct gpu gpus[GPUS];
@@ -115,6 +126,18 @@ static void add_process(char *save)
 	};
 }
 
+static void add_cgroup(char *save)
+{
+	struct gpu *gpu = &gpus[gpu_count - 1];
+	const char *path = strtok_r(NULL, " \n", &save), *mib = strtok_r(NULL, " \n", &save);
+	if (gpu_count == 0 || !mib || gpu->cgroup_count == CGROUPS)
+		return;
+
+	struct cgroup_use *use = &gpu->cgroups[gpu->cgroup_count++];
+	snprintf(use->path, sizeof(use->path), "%s", path);
+	use->bytes = strtoull(mib, NULL, 10) << 20;
+}
+
 static void read_line(char *line)
 {
 	static int card;
@@ -133,6 +156,8 @@ static void read_line(char *line)
 		add_gpu(card, save);
 	else if (strcmp(word, "process") == 0)
 		add_process(save);
+	else if (strcmp(word, "cgroup") == 0)
+		add_cgroup(save);
 }
 
 /* Under the mutex. */
@@ -255,6 +280,8 @@ const char *nvmlErrorString(int code)
 	       : code == 18 ? "Driver/library version mismatch"
 	       : code == 9  ? "Driver Not Loaded"
 	       : code == 3  ? "Not Supported"
+	       : code == 4  ? "Insufficient Permissions"
+	       : code == 6  ? "Not Found"
 			    : "Unknown Error";
 }
 
@@ -492,6 +519,93 @@ int nvmlDeviceGetMemoryInfo_v2(void *handle, void *out)
 		unsigned long long rows[4] = {gpu->total, gpu->reserved,
 					      gpu->total - gpu->reserved - gpu->used, gpu->used};
 		memcpy((char *)out + 8, rows, sizeof(rows));
+	}
+	DONE();
+}
+
+/* ---- limits of cgroups, since r615 ---- */
+
+struct set_limits {
+	const char *cgroup;
+	unsigned long long soft, hard;
+};
+struct get_limits {
+	const char *cgroup;
+	unsigned long long soft, hard, used;
+};
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle);
+int nvmlDeviceSetMemoryLimits_v1(void *handle, const struct set_limits *limits);
+int nvmlDeviceGetMemoryLimits_v1(void *handle, struct get_limits *limits);
+
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **handle)
+{
+	struct gpu *gpu;
+	pthread_mutex_lock(&mutex);
+	*handle = handle_of(uuid);
+	int code = find_gpu(*handle, &gpu) == OK ? OK : NOT_FOUND;
+	DONE();
+}
+
+/* The cgroup that counts, by the last line of it. False: there is none. */
+static int find_limits(const char *uuid, const char *cgroup, struct get_limits *ret)
+{
+	const char *path = getenv("BATON_NVML_LIMITS");
+	char line[512], name[96], of[256];
+	unsigned long long soft, hard;
+	int found = 0;
+	FILE *file = path ? fopen(path, "re") : NULL;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%95s %255s %llu %llu", name, of, &soft, &hard) == 4 &&
+		    strcmp(name, uuid) == 0 && strcmp(of, cgroup) == 0) {
+			ret->soft = soft;
+			ret->hard = hard;
+			found = soft != 0 || hard != UINT64_MAX;
+		}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+int nvmlDeviceSetMemoryLimits_v1(void *handle, const struct set_limits *limits)
+{
+	const char *path = getenv("BATON_NVML_LIMITS");
+	WITH_GPU(handle);
+	FILE *file = NULL;
+	if (code == OK && (!path || gpu->parent >= 0))
+		code = NOT_SUPPORTED;
+	if (code == OK && geteuid() != 0)
+		code = NO_PERMISSION;
+	if (code == OK && access(limits->cgroup, F_OK) != 0)
+		code = NOT_FOUND;
+	if (code == OK && !(file = fopen(path, "ae")))
+		code = UNKNOWN_ERROR;
+	if (file) {
+		fprintf(file, "%s %s %llu %llu\n", gpu->uuid, limits->cgroup, limits->soft,
+			limits->hard);
+		fclose(file);
+	}
+	DONE();
+}
+
+/* A cgroup without a limit has that of the nearest around it. */
+int nvmlDeviceGetMemoryLimits_v1(void *handle, struct get_limits *limits)
+{
+	char around[256];
+	snprintf(around, sizeof(around), "%s", limits->cgroup);
+	WITH_GPU(handle);
+	if (code == OK && (!getenv("BATON_NVML_LIMITS") || gpu->parent >= 0))
+		code = NOT_SUPPORTED;
+	for (int i = 0; code == OK && i < gpu->cgroup_count; i++)
+		if (strcmp(gpu->cgroups[i].path, limits->cgroup) == 0)
+			limits->used = gpu->cgroups[i].bytes;
+	while (code == OK && !find_limits(gpu->uuid, around, limits)) {
+		char *slash = strrchr(around, '/');
+		if (!slash || slash == around)
+			code = NOT_FOUND;
+		else
+			*slash = '\0';
 	}
 	DONE();
 }
