@@ -95,7 +95,7 @@ static bool find_symbol(void *library, const char *name, void *ret_function)
 	return symbol != NULL;
 }
 
-static int load(struct nvml *nvml)
+static int load_library(struct nvml *nvml)
 {
 	void *library = open_library();
 	if (!library)
@@ -169,6 +169,6 @@ int main(int argc, char **argv)
 	/* What the library may be told by it is the caller's. */
 	if (getuid() != geteuid() && clearenv() != 0)
 		return EXIT_UNAVAILABLE;
-	int rc = load(&nvml);
+	int rc = load_library(&nvml);
 	return rc ? rc : set_limit(&nvml, argv[1], argv[2], bytes);
 }

@@ -30,7 +30,7 @@ bool gpu_limiter_find(char *ret_path, size_t size)
 	       (geteuid() == 0 || (st.st_uid == 0 && (st.st_mode & S_ISUID)));
 }
 
-static _Noreturn void execute(char *const *words, int said_fd)
+static _Noreturn void become_program(char *const *words, int said_fd)
 {
 	sigset_t none;
 	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -45,7 +45,7 @@ static _Noreturn void execute(char *const *words, int said_fd)
 }
 
 /* One that hangs in the driver may not even be killed: it is left alone then. */
-static bool await(pid_t pid, int *ret_status)
+static bool await_end(pid_t pid, int *ret_status)
 {
 	cleanup_close int pidfd = pidfd_open(pid, 0);
 	struct pollfd end = {.fd = pidfd, .events = POLLIN};
@@ -93,13 +93,13 @@ bool gpu_limiter_set(const char *uuid, const char *cgroup, uint64_t bytes, char 
 	char *const words[] = {path, (char *)uuid, (char *)cgroup, number, NULL};
 	pid_t pid = fork();
 	if (pid == 0)
-		execute(words, write_fd);
+		become_program(words, write_fd);
 	close(take_fd(&write_fd));
 
 	(void)snprintf(ret_why, size, "%s cannot be started", program_name);
 	if (pid < 0)
 		return false;
-	if (!await(pid, &status)) {
+	if (!await_end(pid, &status)) {
 		(void)snprintf(ret_why, size, "%s", no_answer);
 		hangs = true;
 		return false;

@@ -207,7 +207,7 @@ class ByNvml(Limit):
 
         os.chown(own, NOBODY, NOBODY)
         unset = self.helper("GPU-a", own, "1000", **user)
-        self.assertIn("there is no libnvidia-ml.so.1", unset.stderr, "the library that the environment names is not loaded")
+        self.assertIn("there is no libnvidia-ml.so.1", unset.stderr, "not that which the environment names")
         for words in ((), ("GPU-a", own), ("GPU-a", own, "0"), ("GPU-a", own, "-1"), ("GPU-a", own, "1G"),
                       ("GPU-a", own, "99999999999999999999"), ("GPU-a", own, " 5")):
             self.assertEqual(self.helper(*words, **user).returncode, 64, words)

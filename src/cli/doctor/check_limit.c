@@ -58,6 +58,7 @@ static void judge_nvml(const struct doctor *doctor, const char *own, const char 
 {
 	char helper[CHECK_PATH_BYTES], path[CHECK_PATH_BYTES];
 	(void)snprintf(path, sizeof(path), "%s%s", root, strcmp(own, "/") == 0 ? "" : own);
+
 	if (!has_nvml_limits(doctor))
 		check_say(finding, CHECK_NOTE,
 			  "baton run --limit cannot hold: the kernel's cgroup v2 has no dmem "
