@@ -167,7 +167,7 @@ static void write_baton(struct gateway *gateway, const struct relay *relay)
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields)
 {
-	struct headers headers = {.count = 0};
+	struct headers headers; /* large, and only as far as it is filled */
 	struct http_field field;
 	const struct answer_form form = form_of(fields);
 	bool events = relay->streams && form.events;
@@ -185,6 +185,7 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 	}
 	relay->packs = status == 200 && form.json && relay_wants_base64(relay);
 
+	headers.count = headers.used = 0;
 	while (http_field_next(&fields, &field))
 		if (!is_kept_back(&field))
 			add_header(&headers, field.name, field.name_length, field.value,

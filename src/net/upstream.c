@@ -92,7 +92,7 @@ static void begin_transfer(struct transfer *transfer)
 		transfer_end(transfer, ERR_NO_MEMORY, "out of memory");
 		return;
 	}
-	transfer->added = true;
+	transfer->added = transfer->upstream->begun = true;
 	transfer_deadline_begin(transfer);
 }
 
@@ -198,6 +198,9 @@ static void flush_changed(void *ctx)
 		list_remove(node);
 		serve_transfer(container_of(node, struct transfer, changed));
 	}
+
+	if (upstream->begun)
+		upstream_poll_begin(upstream);
 	upstream_reap(upstream);
 }
 

@@ -17,7 +17,10 @@ static const char *const own_fields[] = {
 	"te",     "proxy-connection",
 };
 
-enum { REWIND_MS_MAX = 1000 };
+enum {
+	REWIND_MS_MAX = 1000,
+	BESIDE_HEAD_BYTES = 16 * 1024, /* a complete body up to this goes out with its head */
+};
 
 static size_t refuse_answer(struct transfer *transfer, const char *what)
 {
@@ -70,8 +73,7 @@ static int on_connected(void *ctx, char *ip, char *local_ip, int port, int local
 		return CURL_PREREQFUNC_ABORT;
 
 	transfer->asked++;
-	enter_phase(transfer, transfer->streamed || transfer->body.length > 0 ? UPSTREAM_SEND
-									      : UPSTREAM_HEAD);
+	enter_phase(transfer, transfer->sends_body ? UPSTREAM_SEND : UPSTREAM_HEAD);
 	return CURL_PREREQFUNC_OK;
 }
 
@@ -279,18 +281,36 @@ static int add_host(struct transfer *transfer, const char *host)
 /* Removes the fields that libcurl would add by itself. */
 static int add_fields(struct transfer *transfer, const struct upstream_request *request)
 {
-	bool has_accept = false;
+	bool has_accept = false, has_type = false;
 	int rc = add_line(transfer, "Expect:");
 
 	if (!rc && request->host)
 		rc = add_host(transfer, request->host);
 	for (size_t i = 0; i < request->field_count && !rc; i++) {
 		has_accept |= strcasecmp(request->fields[i].name, "accept") == 0;
+		has_type |= strcasecmp(request->fields[i].name, "content-type") == 0;
 		rc = add_field(transfer, &request->fields[i]);
 	}
 	if (!rc && !has_accept)
 		rc = add_line(transfer, "Accept:");
+	if (!rc && !has_type)
+		rc = add_line(transfer, "Content-Type:");
 	return rc;
+}
+
+/* One write, and a server that wakes up once. Borrowed by libcurl, so it is ours to wipe. */
+static int add_small_body(struct transfer *transfer, const struct upstream_request *request)
+{
+	CURL *easy = transfer->easy;
+	int rc = buf_append(&transfer->body, request->body, request->body_length);
+
+	if (rc)
+		return rc;
+	(void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
+	(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+			       request->body_length ? buf_data(&transfer->body) : "");
+	return 0;
 }
 
 static int add_body(struct transfer *transfer, const struct upstream_request *request)
@@ -303,12 +323,15 @@ static int add_body(struct transfer *transfer, const struct upstream_request *re
 	transfer->streamed = request->streamed;
 	transfer->body_ended = !request->streamed;
 	transfer->body_left = request->streamed ? request->body_bytes : 0;
-	transfer->has_body = request->streamed || request->body_length || wants_length;
-	if (!transfer->has_body)
+	if (!request->streamed && !request->body_length && !wants_length)
 		return 0;
+
+	if (wants_length && !request->streamed && request->body_length <= BESIDE_HEAD_BYTES)
+		return add_small_body(transfer, request);
 
 	curl_off_t length = request->streamed ? (curl_off_t)request->body_bytes
 					      : (curl_off_t)request->body_length;
+	transfer->sends_body = request->streamed || request->body_length > 0;
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, length);
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16L * 1024);

@@ -30,6 +30,7 @@ struct upstream {
 	struct upstream_socket *sockets; /* that libcurl has open */
 	unsigned socket_count, socket_capacity;
 	bool flush_deferred, destroyed;
+	bool begun; /* libcurl was given a transfer that it has not looked at */
 };
 
 struct upstream_socket {
@@ -66,7 +67,8 @@ struct transfer {
 	int fd;            /* that it went out on; -1: not known, or closed */
 	bool was_read;     /* by its server, before that was closed */
 	int64_t body_left; /* to be written; -1: any */
-	bool has_body, streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
+	bool sends_body;   /* after the head, by pieces */
+	bool streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
 
 	int connect_time_ms, first_byte_time_ms, idle_time_ms;
 	struct event deadline;
@@ -115,3 +117,4 @@ void transfer_raw_end(struct transfer *transfer);
 
 /* upstream_poll.c: libcurl's sockets and timer on the loop. */
 void upstream_poll_init(struct upstream *upstream);
+void upstream_poll_begin(struct upstream *upstream); /* what was added starts now */

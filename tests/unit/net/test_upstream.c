@@ -2,6 +2,8 @@
  * request ends once, in words and with its phase, in its time; what was cancelled is heard of no
  * more. */
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -73,6 +75,52 @@ static void test_plain(void **state)
 	scene_check_end(&second, 0, UPSTREAM_BODY);
 	assert_int_equal(second.bodies, 0);
 	assert_false(origin_has_visitor(&scene->origin));
+	visit_leave(visit, false);
+	scene_close(scene);
+}
+
+static unsigned segments_in(const struct visit *visit)
+{
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	assert_int_equal(getsockopt(visit->fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+	return info.tcpi_data_segs_in;
+}
+
+/* Head and body in one segment, so that its server wakes up once; nothing is said of a type. */
+static void test_small_bodies(void **state)
+{
+	static const struct {
+		const char *method, *body, *length;
+	} rows[] = {{"POST", "[1,2]", "5"}, {"PUT", "x", "1"}, {"PATCH", "", "0"}};
+	struct scene *scene = scene_open();
+	struct visit *visit = NULL;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct upstream_request request = scene_plain(scene, rows[i].method);
+		struct asked asked = scene_get(scene);
+		char expected[256];
+		request.body = rows[i].body;
+		request.body_length = strlen(rows[i].body);
+		scene_start(&asked, &request);
+		if (!visit)
+			visit = origin_accept(&scene->origin);
+
+		(void)snprintf(expected, sizeof(expected),
+			       "%s /v1/x?y=z HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
+			       "Content-Length: %s\r\n\r\n%s",
+			       rows[i].method, scene->origin.port, rows[i].length, rows[i].body);
+		while (visit->length < strlen(expected))
+			visit_pump(visit);
+		assert_string_equal(visit->in, expected);
+		assert_int_equal(segments_in(visit), i + 1);
+
+		visit_forget(visit);
+		visit_say(visit, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+		scene_check_end(&asked, 0, UPSTREAM_BODY);
+	}
 	visit_leave(visit, false);
 	scene_close(scene);
 }
@@ -682,6 +730,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_small_bodies),
 		cmocka_unit_test(test_manners),
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_bad_answers),
