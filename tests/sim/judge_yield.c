@@ -72,9 +72,10 @@ static void judge_left(struct world *w, struct job *job, const struct job *head)
 			   (ull)job->lease, (ull)job->yield_for);
 }
 
+/* Whom an asking has passed on to is not heard by who is away. */
 static void judge_two(struct world *w, const struct job *job, struct job *head)
 {
-	if (head->need.gpu_count != 1 || !judge_is_on(w, JUDGE_TWO))
+	if (head->need.gpu_count != 1 || !has_ears(job) || !judge_is_on(w, JUDGE_TWO))
 		return;
 	if (head->asked_turn != w->broker.turns) {
 		head->asked_turn = w->broker.turns;
