@@ -375,6 +375,8 @@ static void note_attached(struct world *w, const struct effect *fx)
 	conn->taken = true;
 	if (w->clients[conn->client].life == conn->life)
 		w->clients[conn->client].attached = conn->id;
+	if (!fx->send.flag)
+		return; /* a new session has nothing yet */
 	for (size_t i = 0; i < w->jobs.active_count; i++) {
 		struct job *job = job_of(w, w->jobs.active[i]);
 		if (job->client == conn->client && job->life == conn->life)
