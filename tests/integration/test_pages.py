@@ -10,12 +10,12 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, in_thread
-from lib.pages import BROWSER, PAGES, inline_scripts, key_of, open_link, page_of, sign_in, sources
+from lib.pages import BROWSER, PAGES, inline_of, key_of, open_link, page_of, sign_in, sources
 from lib.wait import wait_until
 
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8",
          ".css": "text/css; charset=utf-8", ".json": "application/json", ".svg": "image/svg+xml"}
-INLINE = inline_scripts()
+SCRIPTS, STYLES = inline_of("script"), inline_of("style")
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
 
 
@@ -38,10 +38,10 @@ class PagesTest(DaemonTest):
         """The headers of everything that a page is made of; the SDK is `shared` with any site."""
         policy = answer.headers["content-security-policy"]
         is_page = answer.headers["content-type"].startswith("text/html")
-        scripts = "".join(f" {name}" for name in INLINE if is_page)
-        for part in ("default-src 'none'", f"script-src 'self' 'wasm-unsafe-eval'{scripts}", "style-src 'self'",
-                     "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'none'", "form-action 'none'",
-                     "frame-ancestors 'none'"):
+        scripts, styles = ("".join(f" {name}" for name in names if is_page) for names in (SCRIPTS, STYLES))
+        for part in ("default-src 'none'", f"script-src 'self' 'wasm-unsafe-eval'{scripts}",
+                     f"style-src 'self'{styles}", "connect-src 'self'", "worker-src 'self' blob:", "base-uri 'none'",
+                     "form-action 'none'", "frame-ancestors 'none'"):
             self.assertIn(part, policy.split("; "), answer)
         self.assertNotIn("unsafe-inline", policy)
         # A page makes no markup and no worker of a text but by its one policy; its workers hold libraries.
@@ -54,7 +54,7 @@ class PagesTest(DaemonTest):
 
     def assertNamedFilesThere(self, answer):
         """Each script and stylesheet that a page names is served."""
-        names = re.findall(r'(?:src|href)="(/[^"]*\.(?:js|css))"', answer.body.decode())
+        names = re.findall(r'(?:src=|href=|import\()"(/[^"]*\.(?:js|css))"', answer.body.decode())
         self.assertTrue(names, answer)
         for name in names:
             self.assertEqual(self.get(name).status, 200, name)

@@ -155,6 +155,7 @@ const PAGES = {
 	console: "/console",
 	mic: "/mic",
 	dreamer: "/dreamer",
+	models: "/models",
 	logs: "/logs",
 };
 const LOOKS = {

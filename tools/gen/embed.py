@@ -64,8 +64,9 @@ def write_table(out, files):
     out.write("/* Written by tools/gen/embed.py when Baton was built. */\n"
               "#include \"server/pages/embedded_assets.h\"\n\n")
     pages = [data.decode() for url, data in files if url.endswith(".html")]
-    hashes = sorted({name for page in pages for name in inline_hashes(page)})
-    out.write(f'const char embedded_script_hashes[] = "{"".join(f" {name}" for name in hashes)}";\n\n')
+    for tag in ("script", "style"):
+        hashes = sorted({name for page in pages for name in inline_hashes(page, tag)})
+        out.write(f'const char embedded_{tag}_hashes[] = "{"".join(f" {name}" for name in hashes)}";\n\n')
     for number, (url, data) in enumerate(files):
         packed = gzip.compress(data, compresslevel=9, mtime=0)
         tag = hashlib.sha256(data).hexdigest()[:24]

@@ -1,7 +1,8 @@
 """Joins what a page imports into one script, so that a browser asks for one file and not for forty. Each module
 becomes a function that runs when it is first imported, in a scope of its own; only comments that are whole lines are
-left out. What a page runs early stands in the page itself: it begins before anything else has come. The sources stay
-as they are, and are what `--dev` serves. For embed.py, while Baton is built.
+left out. Stylesheets stand in the page itself. So does, in a page that runs something early, all that it runs at
+once: nothing that one looks at first waits for another answer, and only what is imported later is a script to ask
+for. The sources stay as they are, and are what `--dev` serves. For embed.py, while Baton is built.
 """
 import base64
 import hashlib
@@ -20,21 +21,21 @@ SCRIPT = re.compile(r'<script type="module"[^>]*></script>\n')
 HOMES = {"/sdk/home.js": "/sdk/joined/home.js"}
 WORKER = ("/sdk/worker.js", "/sdk/joined/worker.js")
 
+STYLE = re.compile(r'<link rel="stylesheet" href="([^"]+)">\n')
+INDENT = re.compile(r"^\t+", re.M)
+
 HEAD = """// Written when Baton was built (tools/gen/join.py): the modules of a page, each as a function. Their
 // sources, with all comments, are served where their names say.
-const $modules = {
-"""
-TAIL = """};
-const $taken = TAKEN;
+const { modules: $modules, taken: $taken } = (globalThis.$joined ??= { modules: {}, taken: {} });
 const $take = (url) => ($taken[url] ??= $modules[url]());
 const $load = (url) => (url in $modules ? $take(url) : import(url));
+Object.assign($modules, {
 """
-# Of a page, before anything that it asks for; the script that it asks for goes on with the same modules.
+TAIL = "});\n"
+# A script of the page itself, in a scope of its own.
 INLINE = ('<script>\n"use strict";\n{\n', "}\n</script>\n")
-BEGUN = "globalThis.$begun"
-PARSED = """if (document.readyState === "loading")
-\tawait new Promise((done) => document.addEventListener("DOMContentLoaded", done));
-"""
+# What is imported later is in a script of its own, which puts it in the place of this.
+LATER_ON = '"{url}": () => import("{script}").then(() => $modules["{url}"]()),\n'
 
 
 def pairs(names):
@@ -107,7 +108,7 @@ class Module:
     def function(self):
         """As a property; the brackets tell V8 to compile it at once."""
         given = ", ".join(f"{name}: {inside}" for name, inside in self.exported.items())
-        return f'"{self.url}": (async () => {{\n{self.text}return {{ {given} }};\n}}),\n'
+        return f'"{self.url}": (async function () {{\n{self.text}return {{ {given} }};\n}}),\n'
 
 
 def refuse_cycles(web, urls):
@@ -117,37 +118,37 @@ def refuse_cycles(web, urls):
             raise SystemExit(f"{url}: imports itself by way of others, so it cannot be joined")
 
 
-def joined_modules(web, entries, without=()):
+def at_once(web, entries):
+    """What the entries import when they run."""
+    return [url for url in graph(web, entries) if source_of(web, url)]
+
+
+def joined_modules(web, entries):
     """What the entries import, at once or later."""
     found, left = {}, list(entries)
     while left:
         url = left.pop(0)
-        if url not in found and url not in without:
+        if url not in found:
             found[url] = Module(web, url)
             left += found[url].needs
     refuse_cycles(web, found)
     return found
 
 
-def functions(modules, taken):
-    """The modules, and how one takes another."""
-    return HEAD + "".join(module.function() for module in modules.values()) + TAIL.replace("TAKEN", taken)
+def functions(modules, runs="", stubs=""):
+    """A script's modules, beside those of the page's other scripts, and what it runs."""
+    given = "".join(module.function() for module in modules)
+    return f"{HEAD}{given}{stubs}{TAIL}{runs}"
 
 
-def join_script(web, entries, others=(), begun=()):
-    """The script that runs the entries; the others run when they are imported. `begun` are in the page, and run."""
-    script = functions(joined_modules(web, [*entries, *others], begun), BEGUN if begun else "{}")
-    script += PARSED if begun else ""
-    return script + "".join(f'await $take("{url}");\n' for url in entries)
+def taken(entries, word=""):
+    """Runs the entries, one after the other if the word is await."""
+    return "".join(f'{word}$take("{url}");\n' for url in entries)
 
 
-def join_inline(web, entries):
-    """The addresses of what the entries need, and the script that the page has in itself."""
-    modules = joined_modules(web, entries)
-    script = functions(modules, f"({BEGUN} = {{}})") + "".join(f'$take("{url}");\n' for url in entries)
-    if re.search(r"<!--|</?script", script, re.I):
-        raise SystemExit(f"{', '.join(entries)}: has what would end a script in a page")
-    return list(modules), script.join(INLINE)
+def join_script(web, entries, others=()):
+    """The script that runs the entries; the others run when they are imported."""
+    return functions(joined_modules(web, [*entries, *others]).values(), taken(entries, "await "))
 
 
 def join_worker(web):
@@ -155,28 +156,64 @@ def join_worker(web):
     return WORKER[1], join_script(web, WORKER[:1])
 
 
+def join_styles(web, page):
+    """The page with its stylesheets in itself."""
+    links = list(STYLE.finditer(page))
+    if not links:
+        return page
+    texts = [COMMENT.sub("", source_of(web, match.group(1)).read_text(encoding="utf-8")) for match in links]
+    text = INDENT.sub("", "".join(texts))
+    if re.search(r"</?style", text, re.I) or re.search(r'url\("?(?!"?data:)', text):
+        raise SystemExit(f"{links[0].group(1)}: has what does not stand in a page")
+    first = links[0].group()
+    return STYLE.sub("", page.replace(first, f"<style>\n{text}</style>\n", 1))
+
+
+def inline(script, names):
+    """A script that stands in a page."""
+    if re.search(r"</?script", script, re.I):
+        raise SystemExit(f"{', '.join(names)}: has what would end a script in a page")
+    return script.join(INLINE)
+
+
+def join_whole(web, page, entries, early, address):
+    """The page with all that it runs at once, the early before its stylesheets; and a script of all that comes
+    later. That script is put in the place of what asks for it."""
+    modules = joined_modules(web, entries)
+    first = at_once(web, early)
+    then = [url for url in at_once(web, entries) if url not in first]
+    later = [url for url in modules if url not in first + then]
+    stubs = "".join(LATER_ON.format(url=url, script=address) for url in later)
+
+    begin = functions([modules[url] for url in first], taken(early))
+    go_on = functions([modules[url] for url in then], taken(entries), stubs)
+    page = page.replace("<style>", inline(begin, early) + "<style>", 1)
+    page = page.replace("<noscript", inline(go_on, entries) + "<noscript", 1)
+    return page, functions([modules[url] for url in later])
+
+
 def join_page(web, path):
-    """The page with its one script in place of all, the script's address, and the script. Libraries are asked for as
-    before."""
+    """The page with its stylesheets in itself and one script in place of all, or, where something is run early, with
+    all that it runs at once in itself; the script's address; and the script. Libraries are asked for as before."""
     page = path.read_text(encoding="utf-8")
     tags = [(match.group(), *ENTRY.match(match.group()).groups()) for match in SCRIPT.finditer(page)]
-    early = [url for tag, url, _ in tags if " async" in tag]
-    rest = [url for _, url, _ in tags if url not in early]
+    entries = [url for _, url, _ in tags]
     others = [url for _, _, url in tags if url]
-
-    libraries = [url for url in graph(web, early + rest + others) if source_of(web, url) is None]
-    page = LINES.sub("".join(LINE.format(url) for url in libraries), page)
-    begun, inline = join_inline(web, early) if early else ([], "")
-    for tag, _, _ in tags[:-1]:
-        page = page.replace(tag, inline)
-        inline = ""
-    tag, url, _ = tags[-1]
+    early = [url for tag, url, _ in tags if " async" in tag]
     address = f"/pages/{path.parent.name}/joined.js"
-    one = tag.replace(f'src="{url}"', f'src="{address}"' + (" async" if early else ""))
-    return page.replace(tag, one), address, join_script(web, rest, others, begun)
+
+    libraries = [url for url in graph(web, entries + others) if source_of(web, url) is None]
+    page = join_styles(web, LINES.sub("".join(LINE.format(url) for url in libraries), page))
+    one = "" if early else tags[-1][0].replace(f'src="{entries[-1]}"', f'src="{address}"')
+    for tag, url, _ in tags:
+        page = page.replace(tag, one if url == entries[-1] else "")
+    if early:
+        page, script = join_whole(web, page, entries, early, address)
+        return page, address, script
+    return page, address, join_script(web, entries, others)
 
 
-def inline_hashes(page):
-    """What a content policy says of the scripts that a page has in itself."""
+def inline_hashes(page, tag="script"):
+    """What a content policy says of the scripts, or the styles, that a page has in itself."""
     return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-            for text in re.findall("<script>(.*?)</script>", page, re.S)]
+            for text in re.findall(f"<{tag}>(.*?)</{tag}>", page, re.S)]

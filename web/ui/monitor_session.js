@@ -27,8 +27,9 @@ export class MonitorError extends Error {
 }
 
 export class MonitorSession extends EventTarget {
-	/** @param {{id: string, url?: string}} options */
-	constructor({ id, url }) {
+	/** @param {{id: string, url?: string, after?: Promise<unknown>}} options `after`: what comes
+	 *   before it connects; until then it is `connecting`, too */
+	constructor({ id, url, after }) {
 		super();
 		this.id = id;
 		this.url =
@@ -56,7 +57,13 @@ export class MonitorSession extends EventTarget {
 		addEventListener("pageshow", ({ persisted }) => {
 			if (persisted && this.state !== "closed") this.connect();
 		});
-		this.connect();
+		if (after) after.then(() => this.begin());
+		else this.connect();
+	}
+
+	/** Unless it was closed, or connected by something else, meanwhile. */
+	begin() {
+		if (this.state === "connecting" && !this.socket) this.connect();
 	}
 
 	/** Whether this session may do an operator's acts. */

@@ -14,8 +14,8 @@ struct embedded_asset {
 extern const struct embedded_asset embedded_assets[];
 extern const size_t embedded_asset_count;
 
-/* Of the scripts that pages have in themselves, as a content policy names them: " 'sha256-..'" for
- * each, or "". */
-extern const char embedded_script_hashes[];
+/* Of the scripts and styles that pages have in themselves, as a content policy names them:
+ * " 'sha256-..'" for each, or "". */
+extern const char embedded_script_hashes[], embedded_style_hashes[];
 
 const struct embedded_asset *embedded_asset_find(const char *path); /* NULL: there is none */

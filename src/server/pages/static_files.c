@@ -54,17 +54,17 @@ static bool begins_with(const char *url, const char *prefix)
 	return strncmp(url, prefix, strlen(prefix)) == 0;
 }
 
-/* `scripts`: which may stand in a page itself. */
-static void write_policy(char *policy, size_t size, const char *scripts, const char *more,
-			 const struct settings *settings)
+/* `scripts` and `styles`: which may stand in a page itself. */
+static void write_policy(char *policy, size_t size, const char *scripts, const char *styles,
+			 const char *more, const struct settings *settings)
 {
 	int used = snprintf(
 		policy, size,
-		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'%s; style-src 'self'; "
+		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'%s; style-src 'self'%s; "
 		"img-src 'self' data: blob:; font-src 'self'; worker-src 'self' blob:; "
 		"media-src 'self' blob:; base-uri 'none'; form-action 'none'; "
 		"frame-ancestors 'none'%s; connect-src 'self'",
-		scripts, more);
+		scripts, styles, more);
 	for (uint32_t i = 0; i < settings->model_origin_count; i++)
 		used += snprintf(policy + used, size - (size_t)used, " %s",
 				 settings->model_origins[i]);
@@ -73,9 +73,9 @@ static void write_policy(char *policy, size_t size, const char *scripts, const c
 
 void content_policies_set(struct content_policies *policies, const struct settings *settings)
 {
-	write_policy(policies->files, sizeof(policies->files), "", "", settings);
+	write_policy(policies->files, sizeof(policies->files), "", "", "", settings);
 	write_policy(policies->pages, sizeof(policies->pages), embedded_script_hashes,
-		     trusted_types, settings);
+		     embedded_style_hashes, trusted_types, settings);
 }
 
 bool static_files_url(const char *path, char *ret_url, size_t size)

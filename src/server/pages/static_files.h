@@ -9,13 +9,13 @@ struct text;
 /* The longest policy: fixed words and each origin that models may come from. */
 enum {
 	FILES_POLICY_BYTES = 512 + SETTINGS_MODEL_ORIGIN_COUNT * (SETTINGS_ORIGIN_BYTES + 1),
-	PAGES_POLICY_BYTES = FILES_POLICY_BYTES + 512,
+	PAGES_POLICY_BYTES = FILES_POLICY_BYTES + 1024,
 };
 
 struct content_policies {
 	char files[FILES_POLICY_BYTES]; /* Content-Security-Policy of all files */
-	char pages[PAGES_POLICY_BYTES]; /* the same for pages, with Trusted Types and the scripts
-					   that stand in them */
+	char pages[PAGES_POLICY_BYTES]; /* the same for pages, with Trusted Types and what
+					   stands in them */
 };
 
 /* Lets pages load models from the origins of the settings. */

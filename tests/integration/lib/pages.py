@@ -43,9 +43,9 @@ def page_of(folder):
     return join_page(WEB, WEB / "pages" / folder / "index.html")[0].encode()
 
 
-def inline_scripts():
-    """What a policy says of the scripts that stand in pages."""
-    return sorted({name for folder in PAGES.values() for name in inline_hashes(page_of(folder).decode())})
+def inline_of(tag):
+    """What a policy says of the scripts, or the styles, that stand in pages."""
+    return sorted({name for folder in PAGES.values() for name in inline_hashes(page_of(folder).decode(), tag)})
 
 
 def sources():

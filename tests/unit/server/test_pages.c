@@ -32,7 +32,7 @@ const struct embedded_asset embedded_assets[] = {
 	{"/pages/mic/mic.js", "\"script\"", plain, packed, 10, 6},
 };
 const size_t embedded_asset_count = 2;
-const char embedded_script_hashes[] = " 'sha256-abc='";
+const char embedded_script_hashes[] = " 'sha256-abc='", embedded_style_hashes[] = " 'sha256-def='";
 
 /* ---- what net was given ---- */
 
@@ -177,7 +177,8 @@ static void test_who_is_signed_in(void **state)
 	get_page("GET", "", true);
 	assert_string_equal(answer.body, "0123456789");
 	assert_non_null(strstr(answer.headers, "Vary: Accept, Cookie, Accept-Encoding"));
-	assert_non_null(strstr(answer.headers, "'wasm-unsafe-eval' 'sha256-abc='; style-src"));
+	assert_non_null(strstr(answer.headers, "'wasm-unsafe-eval' 'sha256-abc='; "
+					       "style-src 'self' 'sha256-def='; "));
 }
 
 /* A link works once, a HEAD does not spend it; the key is in the page and not in the cookie. */

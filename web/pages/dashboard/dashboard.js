@@ -1,7 +1,9 @@
 // @ts-check
 // The dashboard: one session that looks, the state of what it heard, and one drawing of all of it.
 // It asks for the status at most four times a second, and once a second while anything is held or
-// waited for; in between the ages tick by themselves. Entry of web/pages/dashboard/index.html.
+// waited for; in between the ages tick by themselves. What is looked at first is drawn from what
+// first_status.js asked; then the session begins, and what is below it comes (lower_cards.js).
+// Entry of web/pages/dashboard/index.html.
 import { html, nothing, render } from "../../ui/template.js";
 import {
 	call,
@@ -12,12 +14,12 @@ import {
 	showConnection,
 	showError,
 } from "../../ui/frame.js";
+import { MonitorSession } from "../../ui/monitor_session.js";
 import { OperatorActions } from "./operator_actions.js";
 import { DashboardState } from "./state.js";
 import { headline, holdersCard } from "./holders_card.js";
-import { firstStatus, session } from "./session.js";
-import { clientsView, eventsView, queueView } from "./tables.js";
-import { keepFocus, timelineView } from "./timeline.js";
+import { firstStatus } from "./first_status.js";
+import { queueView } from "./queue_table.js";
 
 const ASK_EVERY_MS = 250;
 const TICK_MS = 1000;
@@ -26,42 +28,19 @@ const ANNOUNCE_MS = 5000;
 const PAST_EVENTS = 2000;
 const WAITERS_MAX = 1000;
 const SITES_EVERY_MS = 5000;
+const PAINT_MS = 200; // a page that is hidden is not painted
+const BLANK_MS = 100;
 
 mountFrame({ page: "dashboard", title: "Dashboard" });
 const board = /** @type {HTMLElement} */ (document.getElementById("board"));
 const announcer = /** @type {HTMLElement} */ (document.getElementById("announce"));
 const dashboard = new DashboardState();
+/** The session begins when what was known first is seen: before, it would only delay that. */
+const firstSeen = firstStatus.then(drawFirst);
+const session = new MonitorSession({ id: "Dashboard", after: firstSeen });
 const actions = new OperatorActions(session, dashboard, soon);
 
-/** @type {import("./tables.js").EventFilter} */
-const filter = {
-	text: "",
-	class: "",
-	what: "",
-	paused: null,
-	shown: 100,
-	connections: false,
-	change(fields) {
-		Object.assign(filter, fields);
-		drawBoard();
-	},
-};
-
-/** @type {import("./timeline.js").View} */
-const view = {
-	minutes: 0,
-	width: 600,
-	focus: "",
-	chosen: null,
-	all: false,
-	table: false,
-	change(fields) {
-		Object.assign(view, fields);
-		drawBoard();
-	},
-};
-
-/** @type {import("./tables.js").Lists} */
+/** @type {import("./queue_table.js").Lists} */
 const lists = {
 	queue: false,
 	clients: false,
@@ -72,8 +51,8 @@ const lists = {
 	},
 };
 
-/** @type {import("./vram.js").VramCharts|null} */
-let charts = null;
+/** @type {import("./lower_cards.js").LowerCards|null} until they have come */
+let lower = null;
 /** Events that come while the past is asked for.
  * @type {import("/sdk/protocol.js").FromBroker.Event[]|null} */
 let past = null;
@@ -81,13 +60,17 @@ let askedAt = -Infinity;
 let asking = false;
 let wanted = 0;
 let frame = 0;
-let whole = false;
+let sitesFollowed = false;
+let settled = false; // the past is known, so the cards have their size
 let announced = { at: -Infinity, text: "" };
 
-/** Own session, as the broker numbers it. */
-function ownSession() {
-	return Number.parseInt(String(session.welcome?.session ?? ""), 10);
-}
+/** The broker has answered: the session, or the first question, which had the same key. */
+const isOpen = () =>
+	session.state === "open" || (session.state === "connecting" && dashboard.status !== null);
+
+/** A page's key, by which the first status was answered, is good for all acts; those that are wanted
+ * before the session is open go along with its hello. */
+const mayAct = () => isOpen() && (session.state !== "open" || session.admin);
 
 /** Asks anew, now or when the last time is long enough ago. */
 function soon() {
@@ -112,7 +95,7 @@ async function ask() {
 		if (!document.hidden) {
 			dashboard.takeClients((await session.ask({ type: "clients" }, "clients")).clients);
 		}
-		if (dashboard.status) charts?.push(dashboard.status, dashboard.now());
+		lower?.takeStatus();
 	} catch (error) {
 		if (session.state === "open") showError(error, { retry: soon });
 	} finally {
@@ -124,7 +107,6 @@ async function ask() {
 async function start() {
 	clearError();
 	past = [];
-	await firstDrawn;
 	try {
 		await session.ask({ type: "subscribe", events: true }, "ok");
 		await session.ask(
@@ -135,7 +117,7 @@ async function start() {
 		ask();
 		const samples = await session.ask({ type: "samples" }, "samples");
 		dashboard.takeSamples(samples);
-		charts?.start(samples, dashboard.now());
+		lower?.takeSamples(samples);
 		if (session.welcome?.dev) (await import("../../ui/dev.js")).followReloads(session);
 	} catch (error) {
 		if (session.state === "open") showError(error, { retry: start });
@@ -222,7 +204,7 @@ function noticeView() {
 /** Says at once what title and header show; the board is drawn at the next frame, once. */
 function draw() {
 	const { word, text } = headline(dashboard.status);
-	if (session.state === "open" && dashboard.status) {
+	if (isOpen() && dashboard.status) {
 		setState({ word, detail: text });
 		announce(text.replace(/, \d+ waiting$/, ""));
 	}
@@ -234,76 +216,50 @@ function drawBoard() {
 	const known = dashboard.status !== null;
 	render(html`${noticeView()}${known ? cardsView() : nothing}`, board);
 	document.getElementById("asking")?.toggleAttribute("hidden", known);
-	if (!known) return;
-	if (!whole) {
-		whole = true;
-		frame = requestAnimationFrame(() => (frame = requestAnimationFrame(drawBoard)));
-		return;
-	}
-	keepFocus(view);
-	followWidth();
-	if (settled && dashboard.vram) awaitCharts();
+	if (known) lower?.drawn(settled);
 }
 
-/** Who holds and who waits; a frame later, when that is seen, the rest. */
 function cardsView() {
-	const admin = session.admin && session.state === "open";
+	const admin = mayAct();
 	return html`${holdersCard(dashboard, actions, admin)}
-		${queueView(dashboard, actions, admin, lists)}
-		${whole ? lowerCards() : nothing}`;
+		${queueView(dashboard, actions, admin, lists)}${lower ? lower.draw() : nothing}`;
 }
 
-const lowerCards = () => html`${timelineView(dashboard, view)}
-	<section class="card" id="vram-card" aria-labelledby="vram-title" ?hidden=${!dashboard.vram}>
-		<h2 id="vram-title">VRAM over time</h2><div id="vram-charts"></div></section>
-	${clientsView(dashboard, ownSession(), lists)}
-	${eventsView(dashboard, filter)}`;
-
-let sitesFollowed = false;
-let settled = false; // the past is known, so the cards have their size
-let awaited = false;
-/** @type {HTMLElement|null} what is as wide as the timeline's bands, while there are any */
-let measured = null;
-const widths = new ResizeObserver(() => {
-	const width = measured?.clientWidth;
-	if (width && width !== view.width) view.change({ width });
-});
-
-function followWidth() {
-	const measure = document.getElementById("tl-measure");
-	if (measure === measured) return;
-	widths.disconnect();
-	measured = measure;
-	if (measure) widths.observe(measure);
+/** Who holds and who waits, as far as the window shows them. Resolves when it is seen.
+ * @param {import("./state.js").Status|null} status */
+async function drawFirst(status) {
+	document.body.hidden = false;
+	if (!status) return;
+	dashboard.takeStatus(status);
+	showConnection("open");
+	draw();
+	cancelAnimationFrame(frame); // for the next frame it is there already
+	drawBoard();
+	await painted();
 }
 
-/** Once the cards have their size: load the chart when it comes into view. */
-function awaitCharts() {
-	if (awaited) return;
-	awaited = true;
-	const card = /** @type {HTMLElement} */ (document.getElementById("vram-card"));
-	const seen = new IntersectionObserver((entries) => {
-		if (!entries.some((entry) => entry.isIntersecting) || session.state !== "open") return;
-		seen.disconnect();
-		loadCharts();
+/** Nothing is shown for a moment if nothing was: to lay out a page that says only that it asks would
+ * delay the answer. */
+function blankFirst() {
+	if (performance.getEntriesByName("first-contentful-paint").length > 0) return;
+	document.body.hidden = true;
+	setTimeout(() => (document.body.hidden = false), BLANK_MS);
+}
+
+/** @returns {Promise<unknown>} */
+const painted = () =>
+	new Promise((resolve) => {
+		requestAnimationFrame(() => setTimeout(resolve));
+		setTimeout(resolve, PAINT_MS);
 	});
-	seen.observe(card);
-}
 
-async function loadCharts() {
-	const place = /** @type {HTMLElement} */ (document.getElementById("vram-charts"));
+async function loadLower() {
 	try {
-		const { awaitLibraries, libraryState } = await import("../../ui/libraries.js");
-		const libraries = await libraryState();
-		if (!libraries?.ready) await awaitLibraries(place, "The chart");
-		const style = document.createElement("link");
-		Object.assign(style, { rel: "stylesheet", href: "/vendor/uplot.css" });
-		document.head.append(style);
-		const { VramCharts } = await import("./vram.js");
-		charts = new VramCharts(place);
-		charts.start(await session.ask({ type: "samples" }, "samples"), dashboard.now());
+		const { LowerCards } = await import("./lower_cards.js");
+		lower = new LowerCards(session, dashboard, lists, drawBoard);
+		draw();
 	} catch (error) {
-		showError(error, { retry: loadCharts });
+		showError(error, { retry: () => location.reload() }); // what failed once is not fetched again
 	}
 }
 
@@ -334,15 +290,7 @@ document.addEventListener("visibilitychange", () => {
 	lookForSites();
 });
 showConnection("connecting");
-draw();
+blankFirst();
+firstSeen.then(loadLower);
 setInterval(tick, TICK_MS);
 setInterval(lookForSites, SITES_EVERY_MS);
-/** Who holds and who waits, as soon as it is known; whatever else is asked comes after it. */
-const firstDrawn = firstStatus.then((first) => {
-	if (!first) return;
-	dashboard.takeStatus(first.status, first.at);
-	draw();
-	cancelAnimationFrame(frame); // for the next frame it is there already
-	drawBoard();
-});
-if (session.state !== "connecting") connected(session.state, "");
