@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +70,22 @@ static void discard_signals(void)
 	}
 }
 
+/* It begins in there, at once: to move it afterwards would take a grace period of RCU, 10 ms and
+ * more. Fails where the kernel cannot, or a sandbox forbids it. */
+static pid_t fork_into(int cgroup_fd)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)cgroup_fd};
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+}
+
+static void move_into(int cgroup_fd)
+{
+	cleanup_close int entry_fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (entry_fd < 0 || write(entry_fd, "0", 1) < 0)
+		errno = 0; /* the job is then found by other means */
+}
+
 /* In the new process. Reports on `error_fd` why it failed. */
 static _Noreturn void execute_command(const struct spawn *spawn, pid_t parent, int error_fd)
 {
@@ -80,8 +98,6 @@ static _Noreturn void execute_command(const struct spawn *spawn, pid_t parent, i
 		tcsetpgrp(spawn->tty_fd, getpid());
 	}
 
-	if (spawn->cgroup_entry_fd >= 0 && write(spawn->cgroup_entry_fd, "0", 1) < 0)
-		errno = 0; /* the job is then found by other means */
 	signal(SIGPIPE, spawn->ignores_sigpipe ? SIG_IGN : SIG_DFL);
 	if (spawn->ignores_sighup)
 		signal(SIGHUP, SIG_IGN);
@@ -120,11 +136,18 @@ int spawn_command(const struct spawn *spawn, pid_t *ret_pid, int *ret_pidfd)
 		return errno;
 
 	cleanup_close int read_fd = pipe_fds[0], write_fd = pipe_fds[1];
-	pid_t pid = fork();
+	pid_t pid = spawn->cgroup_fd >= 0 ? fork_into(spawn->cgroup_fd) : -1;
+	bool inside = pid >= 0;
+	if (!inside)
+		pid = fork();
 	if (pid < 0)
 		return errno;
-	if (pid == 0)
+
+	if (pid == 0) {
+		if (!inside && spawn->cgroup_fd >= 0)
+			move_into(spawn->cgroup_fd);
 		execute_command(spawn, parent, write_fd);
+	}
 
 	close(take_fd(&write_fd));
 	if (spawn->own_group)

@@ -9,7 +9,7 @@
 struct spawn {
 	char *const *argv;
 	const sigset_t *mask; /* its signal mask */
-	int cgroup_entry_fd;  /* cgroup.procs of the cgroup to start in; -1: this process's */
+	int cgroup_fd;        /* the folder of the cgroup to start in; -1: this process's */
 	bool own_group;       /* leads a process group of its own */
 	bool takes_tty;       /* which becomes the foreground group of tty_fd */
 	int tty_fd;

@@ -46,13 +46,13 @@ void child_forget(struct child *child)
 	child->ended = child->status_unknown = false;
 }
 
-int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd,
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int cgroup_fd,
 		struct terminal *terminal)
 {
 	const struct spawn spawn = {
 		.argv = argv,
 		.mask = mask,
-		.cgroup_entry_fd = entry_fd,
+		.cgroup_fd = cgroup_fd,
 		.own_group = !terminal->shared,
 		.takes_tty = !terminal->shared && terminal_is_ours(terminal),
 		.tty_fd = terminal->fd,

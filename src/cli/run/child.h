@@ -31,10 +31,10 @@ void child_finish(struct child *child);
 
 /* Forgets the previous command, before the next child_spawn. */
 void child_forget(struct child *child);
-/* Starts argv with `mask` as its signal mask, in the cgroup behind `entry_fd` (-1: ours), and gives
+/* Starts argv with `mask` as its signal mask, in the cgroup of this folder (-1: ours), and gives
  * it the terminal. A terminal that hangs up does not end it, as under nohup. It gets SIGKILL should
  * we die. 0 or the errno of why it could not be executed. */
-int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int entry_fd,
+int child_spawn(struct child *child, char *const *argv, const sigset_t *mask, int cgroup_fd,
 		struct terminal *terminal);
 /* Instead of child_spawn: a program that runs already. Takes the pidfd. */
 void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd);

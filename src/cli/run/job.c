@@ -81,11 +81,7 @@ bool job_keep(struct job *job)
 int job_start(struct job *job, char *const *argv, const sigset_t *mask)
 {
 	child_forget(&job->child);
-	int entry_fd = job_cgroup_open_entry(&job->cgroup);
-	int error = child_spawn(&job->child, argv, mask, entry_fd, &job->terminal);
-	if (entry_fd >= 0)
-		close(entry_fd);
-	return error;
+	return child_spawn(&job->child, argv, mask, job->cgroup.fds.dir_fd, &job->terminal);
 }
 
 bool job_is_confined(const struct job *job)

@@ -108,7 +108,7 @@ static int start_command(struct keeper *keeper, char *const *argv)
 {
 	sigset_t none;
 	const struct spawn spawn = {
-		.argv = argv, .mask = &none, .cgroup_entry_fd = -1, .own_group = true};
+		.argv = argv, .mask = &none, .cgroup_fd = -1, .own_group = true};
 	int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	sigemptyset(&none);

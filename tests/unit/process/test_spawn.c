@@ -39,7 +39,7 @@ static struct spawn plain(void)
 {
 	static sigset_t mask;
 	sigemptyset(&mask);
-	return (struct spawn){.mask = &mask, .cgroup_entry_fd = -1};
+	return (struct spawn){.mask = &mask, .cgroup_fd = -1};
 }
 
 static void test_exit_status(void **state)
@@ -75,19 +75,25 @@ static void test_signals(void **state)
 	assert_int_equal(WTERMSIG(run_script("kill -USR1 $$; exit 3", plain())), SIGUSR1);
 }
 
-/* It writes itself into the file that it is given before it does anything else. */
+/* Where it cannot begin in the cgroup it writes itself into that before it does anything else. */
 static void test_cgroup_entry(void **state)
 {
-	char path[] = "/tmp/baton-spawn-XXXXXX", byte = 'x';
+	char folder[] = "/tmp/baton-spawn-XXXXXX", path[64], byte = 'x';
 	struct spawn spawn = plain();
 	(void)state;
-	spawn.cgroup_entry_fd = mkostemp(path, O_CLOEXEC);
-	assert_true(spawn.cgroup_entry_fd >= 0);
+	assert_non_null(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
+	int entry_fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	spawn.cgroup_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(entry_fd >= 0 && spawn.cgroup_fd >= 0);
+
 	assert_int_equal(WEXITSTATUS(run_script("exit 0", spawn)), 0);
-	assert_int_equal(pread(spawn.cgroup_entry_fd, &byte, 1, 0), 1);
+	assert_int_equal(pread(entry_fd, &byte, 1, 0), 1);
 	assert_int_equal(byte, '0');
-	close(spawn.cgroup_entry_fd);
+	close(entry_fd);
+	close(spawn.cgroup_fd);
 	unlink(path);
+	rmdir(folder);
 }
 
 static void refuse(const char *name, int error)
