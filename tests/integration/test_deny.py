@@ -124,6 +124,18 @@ class DryRun(DoctorTest):
         self.assertIn("train (11)", text)
         self.assertIn("draws (15)", text)
 
+    def test_instances(self):
+        """MIG's own files are counted and named where they are open, and are no way in by themselves."""
+        self.node("dev/nvidia0", 0o600)
+        self.node("dev/nvidiactl", 0o600)
+        for number in (1, 2, 21):
+            self.node(f"dev/nvidia-caps/nvidia-cap{number}", 0o444)
+        self.process(11, "train", "/dev/nvidia-caps/nvidia-cap21")
+        rows = self.deny()
+        self.assertEqual(rows["nodes"]["state"], "ok", rows)
+        self.assertIn("; 3 of MIG in /dev/nvidia-caps, with modes of the driver's own", rows["nodes"]["text"])
+        self.assertIn("train (11)", rows["programs"]["text"])
+
     def test_for_people(self):
         said = self.doctor("--deny").stdout
         self.assertIn("everybody (mode 666)", said)

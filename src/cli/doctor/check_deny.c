@@ -195,6 +195,14 @@ static void note_node(void *ctx, const char *path, const char *full)
 		  path);
 }
 
+static void count_instance(void *ctx, const char *path, const char *full)
+{
+	unsigned *count = ctx;
+	(void)path;
+	(void)full;
+	++*count;
+}
+
 static struct nodes read_nodes(const struct doctor *doctor)
 {
 	char members[LIST_BYTES];
@@ -208,12 +216,20 @@ void check_deny_nodes(const struct doctor *doctor, struct finding *finding)
 	struct nodes nodes = read_nodes(doctor);
 	char text[CHECK_TEXT_BYTES] = "";
 	bool is_open = false;
+	unsigned instances = 0;
 
 	for (size_t i = 0; i < nodes.kind_count; i++) {
 		is_open |= nodes.kinds[i].is_open;
 		add_words(text, sizeof(text), "%s%s: %s", i ? "; " : "", nodes.kinds[i].paths,
 			  nodes.kinds[i].who);
 	}
+	device_nodes_each_instance(doctor, count_instance, &instances);
+	if (instances > 0)
+		add_words(text, sizeof(text),
+			  "; %u of MIG in /dev/nvidia-caps, with modes of the driver's own: they "
+			  "open nothing without the card's file",
+			  instances);
+
 	if (nodes.count == 0)
 		check_say(finding, CHECK_NOTE, "there are no device files of GPUs here");
 	else

@@ -9,5 +9,7 @@ struct doctor;
 typedef void device_nodes_fn(void *ctx, const char *path, const char *full);
 
 void device_nodes_each(const struct doctor *doctor, device_nodes_fn *fn, void *ctx);
-/* Whether a file of this name is one. */
+/* The same for those that open MIG instances, beside the card's own file and never without it. */
+void device_nodes_each_instance(const struct doctor *doctor, device_nodes_fn *fn, void *ctx);
+/* Whether a file of this name is one, or opens an instance. */
 bool device_nodes_is(const char *path);
