@@ -16,6 +16,17 @@ enum { ENVIRON_BYTES_MAX = 256 * 1024, BYTES_PER_KIB = 1024 };
 static const uint64_t MARGIN_BYTES = 1024 * 1024 * 1024;
 static const char mps_usual[] = "/tmp/nvidia-mps";
 
+/* "7ea03a000000-7ea03a200000 rw-s .. /dev/nvidia-uvm" */
+static uint64_t shared_bytes(const char *line)
+{
+	unsigned long long from, to;
+	char modes[5];
+	return sscanf(line, "%llx-%llx %4s", &from, &to, modes) == 3 && to > from &&
+			       strcmp(modes, "rw-s") == 0
+		       ? to - from
+		       : 0;
+}
+
 void cuda_facts_map(struct cuda_facts *facts, const char *line)
 {
 	const char *path = strchr(line, '/');
@@ -23,6 +34,8 @@ void cuda_facts_map(struct cuda_facts *facts, const char *line)
 	if (!name)
 		return;
 
+	if (strncmp(path, "/dev/nvidia-uvm", 15) == 0 && strchr(" \n", path[15]))
+		facts->uvm_bytes += shared_bytes(line);
 	facts->has_library |= strncmp(name, "/libcuda.so", 11) == 0;
 	facts->has_nccl |= strncmp(name, "/libnccl.so", 11) == 0;
 	facts->uses_nccl |= strncmp(path, "/dev/shm/nccl-", 14) == 0;

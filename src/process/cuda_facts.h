@@ -1,6 +1,6 @@
 /* cuda_facts: what /proc says of a process's use of CUDA, as far as it tells whether the process
- * can be moved off its GPU. The parsers are pure. That a process uses managed memory (UVM) cannot
- * be seen: only the driver knows. */
+ * can be moved off its GPU. The parsers are pure. Whether a process uses managed memory (UVM) only
+ * the driver knows: it is mapped from a file that CUDA maps a little of for itself. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@ struct cuda_facts {
 	bool is_mps_client; /* it was told where MPS is, or MPS is where CUDA looks for it */
 	bool has_mig;       /* it was given an instance of a card */
 	unsigned gpus;      /* that it was given; 0: not told */
+	uint64_t uvm_bytes; /* mapped of /dev/nvidia-uvm */
 	bool is_nested;     /* in another PID namespace: a container */
 };
 

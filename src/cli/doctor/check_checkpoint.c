@@ -17,6 +17,7 @@
 #include "process/process_tree.h"
 
 enum { MEMINFO_BYTES = 4096, BYTES_PER_MIB = 1024 * 1024 };
+enum { UVM_BYTES_TOLD = 64 * BYTES_PER_MIB }; /* what CUDA maps for itself is less */
 
 /* "what is wrong; what to do", as the modules beside say it. */
 static void say_refusal(struct finding *finding, const char *whose, const char *why)
@@ -82,6 +83,12 @@ static void judge_process(const struct cuda_api *api, pid_t pid, struct seen *se
 		snprintf(whose, sizeof(whose), "process %ld: ", (long)pid);
 		say_refusal(finding, whose, refusal);
 	}
+	if (facts.uvm_bytes >= UVM_BYTES_TOLD)
+		check_say(finding, CHECK_NOTE,
+			  "process %ld maps %llu MiB of /dev/nvidia-uvm, as managed memory is: a "
+			  "driver that cannot move that says so when it is tried, and all is "
+			  "undone; fix: try it where nothing is lost",
+			  (long)pid, (unsigned long long)(facts.uvm_bytes / BYTES_PER_MIB));
 	if (state > CUDA_RUNNING && state <= CUDA_FAILED)
 		check_say(finding, CHECK_FAIL,
 			  "process %ld is %s; fix: see which other tool moves it", (long)pid,
@@ -111,7 +118,7 @@ void check_checkpoint_processes(const struct doctor *doctor, struct finding *fin
 		check_say(finding, CHECK_NOTE, "none of its %zu processes uses CUDA now", count);
 	check_say(finding, CHECK_OK,
 		  "%u of its %zu processes use CUDA, and nothing is seen that speaks against it "
-		  "(managed memory cannot be seen: the driver says so when it is tried)",
+		  "(managed memory is for the driver to tell, when it is tried)",
 		  seen.cuda, count);
 }
 

@@ -32,6 +32,16 @@ static void test_maps(void **state)
 	assert_false(of_maps("/usr/lib/libcudart.so.12").has_library);
 	assert_false(of_maps("/srv/libcuda.so.d/notes").has_library);
 	assert_false(of_maps("[heap]").has_library);
+
+	assert_int_equal(of_maps("/dev/nvidia-uvm").uvm_bytes, 0x21000);
+	assert_int_equal(of_maps("/dev/nvidia-uvm-tools").uvm_bytes, 0);
+	assert_int_equal(of_maps("/dev/nvidiactl").uvm_bytes, 0);
+	struct cuda_facts facts = {0};
+	cuda_facts_map(&facts, "200000000-300000000 ---p 00000000 00:05 17 /dev/nvidia-uvm\n");
+	assert_int_equal(facts.uvm_bytes, 0);
+	cuda_facts_map(&facts, "200000000-210000000 rw-s 200000000 00:05 17 /dev/nvidia-uvm\n");
+	cuda_facts_map(&facts, "310000000-320000000 rw-s 310000000 00:05 17 /dev/nvidia-uvm\n");
+	assert_int_equal(facts.uvm_bytes, 0x20000000);
 	assert_false(of_maps("").has_library);
 
 	assert_true(of_maps("/opt/torch/lib/libnccl.so.2").has_nccl);
