@@ -81,7 +81,8 @@ static pid_t fork_into(int cgroup_fd)
 
 static void move_into(int cgroup_fd)
 {
-	cleanup_close int entry_fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	cleanup_close int entry_fd =
+		openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC | O_NONBLOCK);
 	if (entry_fd < 0 || write(entry_fd, "0", 1) < 0)
 		errno = 0; /* the job is then found by other means */
 }

@@ -14,17 +14,13 @@ import unittest
 from lib.bridge_tab import BridgeTab
 from lib.daemon import BATON, DaemonTest, die_with_parent, in_thread
 from lib.http import Connection, request_bytes
+from lib.managed import free_port
 from lib.wait import wait_until
 
 DOC = pathlib.Path(__file__).resolve().parents[2] / "docs/migrate.md"
 TOKEN = "sovereign-secret"
 PAGE = {"Origin": "http://localhost:8000"}
 OLD_KERNEL = "// the old one\n"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 class Migrate(DaemonTest):
