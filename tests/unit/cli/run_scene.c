@@ -154,13 +154,16 @@ void wait_output(struct scene *scene, const char *text)
 /* The status of waitpid. Answers nothing meanwhile. */
 int wait_end(struct scene *scene)
 {
-	int status;
+	int status = 0;
+	pid_t ended;
 	int64_t deadline = now_ms() + FAKE_MS_MAX;
-	while (waitpid(scene->pid, &status, WNOHANG) == 0) {
+	while ((ended = waitpid(scene->pid, &status, WNOHANG)) == 0) {
 		if (now_ms() > deadline)
 			fail_msg("baton run does not end");
 		poll(NULL, 0, 5);
 	}
+	if (ended < 0)
+		fail_msg("somebody else has waited for baton run: %s", strerror(errno));
 	scene->pid = 0;
 	return status;
 }
