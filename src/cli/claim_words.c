@@ -47,6 +47,7 @@ static bool notice_words(const json_t *lease, const char *state, char *text)
 {
 	static const char *const words[][2] = {{"gpu_lost", "its GPU is lost"},
 					       {"over", "over what it declared"},
+					       {"other_gpu", "also on another GPU"},
 					       {"idle", "idle"}};
 	size_t i;
 	json_t *code;

@@ -33,6 +33,34 @@ static uint32_t over_on(const struct core *core, const struct claim *claim)
 	return LIMIT_GPUS;
 }
 
+/* Of all the leases of its session: the GPUs that it was given. */
+static uint32_t mask_of_session(const struct session *session)
+{
+	uint32_t mask = 0;
+	list_each (it, next, &session->claims) {
+		const struct claim *claim = container_of(it, struct claim, in_session);
+		if (!claim_over(claim))
+			mask |= claim->rec.granted_mask;
+	}
+	return mask;
+}
+
+/* A GPU that its session uses and has no lease on; LIMIT_GPUS: none. Told with each of its leases.
+ */
+static uint32_t astray_on(const struct core *core, const struct claim *claim)
+{
+	const struct session *session = claim->session;
+	if (!session || !session_has_process(session))
+		return LIMIT_GPUS;
+
+	uint32_t mask = mask_of_session(session);
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (!(mask & 1u << gpu) && core->gpus[gpu].used_known &&
+		    session->vram[gpu].observed > NOTICE_OVER_BYTES)
+			return gpu;
+	return LIMIT_GPUS;
+}
+
 static uint32_t lost_on(const struct core *core, const struct claim *claim)
 {
 	mask_each (gpu, claim->rec.granted_mask)
@@ -79,6 +107,12 @@ static void describe_notice(const struct core *core, const struct claim *claim, 
 		(void)snprintf(ret_text, size, "%s is back; what it held in memory is not.",
 			       gpu_name(core, gpu));
 		break;
+	case NOTICE_ASTRAY:
+		gpu = astray_on(core, claim);
+		(void)snprintf(ret_text, size, "It uses %llu MiB of %s, on which it has no lease.",
+			       (unsigned long long)(claim->session->vram[gpu].observed >> 20),
+			       gpu_name(core, gpu));
+		break;
 	case NOTICE_COUNT:
 		break;
 	}
@@ -112,6 +146,8 @@ static uint8_t truths_of(const struct core *core, const struct claim *claim)
 		truths |= bit_of(NOTICE_OVER);
 	if (lost_on(core, claim) != LIMIT_GPUS)
 		truths |= bit_of(NOTICE_LOST);
+	if (astray_on(core, claim) != LIMIT_GPUS)
+		truths |= bit_of(NOTICE_ASTRAY);
 	return truths;
 }
 

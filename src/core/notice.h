@@ -10,7 +10,8 @@ enum {
 	NOTICE_IDLE_MS = 60 * 1000, /* so long without computing, it is told */
 };
 
-/* More than what it declared by so much, it is told: a driver's context is not all it may be. */
+/* More than what it declared by so much, or so much of a GPU that is not its own, it is told: a
+ * driver's context is not all it may be. */
 #define NOTICE_OVER_BYTES ((uint64_t)64 << 20)
 
 /* For how long a holder's GPUs have computed nothing since it was granted them; 0: they do, or it

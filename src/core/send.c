@@ -4,7 +4,8 @@
 static const char *const notice_names[NOTICE_COUNT] = {[NOTICE_IDLE] = "idle",
 						       [NOTICE_OVER] = "over",
 						       [NOTICE_LOST] = "gpu_lost",
-						       [NOTICE_BACK] = "gpu_back"};
+						       [NOTICE_BACK] = "gpu_back",
+						       [NOTICE_ASTRAY] = "other_gpu"};
 
 const char *notice_name(int notice)
 {

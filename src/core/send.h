@@ -6,10 +6,11 @@
 #include "core/types.h"
 
 enum notice {
-	NOTICE_IDLE, /* its GPUs have computed nothing for a while */
-	NOTICE_OVER, /* it uses more memory than it declared */
-	NOTICE_LOST, /* the driver lost one of its GPUs */
-	NOTICE_BACK, /* that one works again */
+	NOTICE_IDLE,   /* its GPUs have computed nothing for a while */
+	NOTICE_OVER,   /* it uses more memory than it declared */
+	NOTICE_LOST,   /* the driver lost one of its GPUs */
+	NOTICE_BACK,   /* that one works again */
+	NOTICE_ASTRAY, /* it uses memory of a GPU that it has no lease on */
 	NOTICE_COUNT
 };
 

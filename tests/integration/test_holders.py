@@ -139,6 +139,18 @@ class Told(HoldersTest):
         self.assertIn("held, over what it declared", self.shown("status"))
         self.assertIn("notice", self.shown("events", "--json"))
 
+    def test_on_another_gpu(self):
+        """It uses a card that it was not given, as a container may that sees all: told, and shown."""
+        self.d.http("POST", "/v1/gpu/force-release-all", unix=True)
+        self.nvml_.write(card("GPU-a", 1), card("GPU-b", 2))
+        wait_until(lambda: len(self.d.status()["gpus"]) == 2, "the second card is found")
+        job, child = self.job("--gpu", "gpu0")
+        self.nvml_.write(card("GPU-a", 1), card("GPU-b", 2, used=700), f"process {child} 700 compute")
+        self.assertEqual(self.line(job, "no lease"),
+                         "baton: run: It uses 700 MiB of gpu1, on which it has no lease.")
+        self.assertEqual(self.d.status()["leases"][0]["notices"], ["other_gpu"])
+        self.assertIn("held, also on another GPU", self.shown("status"))
+
     def test_python_is_told(self):
         """The same for a program with the Python client."""
         self.d.http("POST", "/v1/gpu/force-release-all", unix=True)

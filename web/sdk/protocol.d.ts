@@ -31,7 +31,7 @@ export type Rights = "admin" | "token" | "queue";
 export type ClaimState = "queued" | "offered" | "loading" | "held" | "yielding" | "stopping"
 	| "draining" | "ended";
 
-export type NoticeCode = "idle" | "over" | "gpu_lost" | "gpu_back";
+export type NoticeCode = "idle" | "over" | "gpu_lost" | "gpu_back" | "other_gpu";
 
 export type LiveState = "queued" | "offered" | "loading" | "held" | "yielding";
 
@@ -946,7 +946,7 @@ export namespace FromBroker {
 		type: "notice";
 		/** `idle`: its GPUs have computed nothing for a minute; `over`: it uses more memory than
 		 * it declared; `gpu_lost`: the driver lost one of its GPUs; `gpu_back`: that one works
-		 * again */
+		 * again; `other_gpu`: it uses memory of a GPU that it has no lease on */
 		code: NoticeCode;
 		/** One sentence */
 		text: string;

@@ -134,7 +134,7 @@ export interface BrokerEvents {
 	yield: { lease: Lease; reason: string; graceMs: number; for: string | null };
 	/** Nobody needs it any more. */
 	kept: { lease: Lease };
-	/** Something to know of a lease: "idle", "over", "gpu_lost" or "gpu_back", and a sentence. */
+	/** Something to know of a lease: "idle", "over", "gpu_lost", "gpu_back" or "other_gpu", and a sentence. */
 	notice: { lease: Lease; code: NoticeCode; text: string };
 	ended: { lease: Lease; error: BrokerError };
 	/** A file of the broker's pages changed, under `baton serve --dev`. */

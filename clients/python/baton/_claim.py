@@ -48,7 +48,8 @@ class Yield:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to know of a lease that is ours: `code` is idle, over, gpu_lost or gpu_back, `text` a sentence."""
+    """Something to know of a lease that is ours: `code` is idle, over, other_gpu, gpu_lost or gpu_back, `text` one
+    sentence."""
 
     code: str
     text: str

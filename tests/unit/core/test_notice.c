@@ -188,6 +188,42 @@ static void test_over(void **state)
 	expect_nothing(fixture);
 }
 
+/* It uses a card that it was not given: told once, at the next reading of its own; not of what a
+ * context takes, and not where another lease of its own is. */
+static void test_astray(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t s, id, lease;
+
+	fixture_gpus(fixture, 2, 1, 24 * GIB);
+	snprintf(fixture->config.gpus[1].name, sizeof(fixture->config.gpus[1].name), "gpu1");
+	fixture_configure(fixture);
+	s = fixture_session(fixture, BIND_NATIVE, "a");
+	id = fixture_session_id(fixture, s);
+	lease = fixture_take(fixture, s, fixture_need(LEASE_NORMAL, 1, 2 * GIB));
+	read_gpu(fixture, (struct reading){.gpu = 1, .session = id, .bytes = 64 << 20});
+	read_gpu(fixture, (struct reading){0});
+	expect_nothing(fixture);
+
+	read_gpu(fixture, (struct reading){.gpu = 1, .session = id, .bytes = GIB});
+	expect_nothing(fixture);
+	read_gpu(fixture, (struct reading){0});
+	expect(fixture, lease, NOTICE_ASTRAY);
+	assert_string_equal(fixture_sent(fixture, SEND_NOTICE, lease)->send.detail,
+			    "It uses 1024 MiB of gpu1, on which it has no lease.");
+	read_gpu(fixture, (struct reading){0});
+	expect_nothing(fixture);
+
+	uint64_t second = fixture_take(fixture, s, fixture_need(LEASE_NORMAL, 1, 2 * GIB));
+	read_gpu(fixture, (struct reading){.gpu = 1, .session = id, .bytes = GIB});
+	read_gpu(fixture, (struct reading){0});
+	expect_nothing(fixture);
+	fixture_release(fixture, s, second, false);
+	read_gpu(fixture, (struct reading){.gpu = 1, .session = id, .bytes = GIB});
+	read_gpu(fixture, (struct reading){0});
+	expect(fixture, lease, NOTICE_ASTRAY);
+}
+
 /* Who declared nothing is not over it. */
 static void test_nothing_declared(void **state)
 {
@@ -237,9 +273,11 @@ static void test_plain(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_idle),    TEST(test_idle_before), TEST(test_resident),
-		TEST(test_several), TEST(test_why),         TEST(test_over),
-		TEST(test_lost),    TEST(test_plain),       TEST(test_nothing_declared),
+		TEST(test_idle),     TEST(test_idle_before),
+		TEST(test_resident), TEST(test_several),
+		TEST(test_why),      TEST(test_over),
+		TEST(test_astray),   TEST(test_lost),
+		TEST(test_plain),    TEST(test_nothing_declared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
