@@ -49,8 +49,7 @@ after(async () => {
 /**
  * In the page: notes when it is usable, and what slow things it has made until then. Usable is the
  * dashboard when it says what the broker told it, and an operator's act can be clicked; any other
- * page when it is connected. Noted is the frame after the one in which that was drawn, at the
- * earliest.
+ * page when it is connected. Noted is the beginning of the frame that paints it.
  */
 function watchStart() {
 	/** @type {string[]} */

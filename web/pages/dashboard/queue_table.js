@@ -14,8 +14,8 @@ import { formatBytes, formatSeconds } from "../../ui/frame.js";
 
 const ROWS_FIRST = 20;
 
-/** @param {number} mb */
-const size = (mb) => formatBytes(mb * 2 ** 20);
+/** Number and unit on one line. @param {number} mb */
+const size = (mb) => formatBytes(mb * 2 ** 20).replace(" ", "\u00a0");
 
 /** @param {{vram_mb: number, slots: number, gpu_count?: number}} need */
 function needText(need) {
