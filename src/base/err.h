@@ -84,6 +84,10 @@
 	  "The model could not be loaded; see the model server's log.")                            \
 	X(ERR_OUTRANKED, "outranked", 503, 75, 5,                                                  \
 	  "The GPU was given to others before the answer was complete; ask again.")                \
+	X(ERR_NO_HEADROOM, "no_headroom", 503, 75, 5,                                              \
+	  "The GPU's memory is in use, and nobody can be asked to give it back now.")              \
+	X(ERR_STUCK_VRAM, "stuck_vram", 503, 75, 5,                                                \
+	  "The GPU's memory is still used by what has ended; baton gpus says by whom.")            \
 	X(ERR_CONFIG, "bad_config", 400, 78, 0, "The configuration was refused; nothing changed.") \
 	X(ERR_IO, "io", 500, 74, 0, "Reading or writing failed.")                                  \
 	X(ERR_NO_MEMORY, "no_memory", 503, 71, 5, "The broker is out of memory.")                  \

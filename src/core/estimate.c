@@ -5,6 +5,7 @@
 
 #include "base/contracts.h"
 #include "core/claim.h"
+#include "core/ledger.h"
 #include "core/queue.h"
 #include "core/schedule.h"
 #include "core/state.h"
@@ -183,6 +184,24 @@ void core_waits(const struct core *core, enum lease_class cls, struct estimate *
 				 .samples = (uint32_t)(spread_total(waits) / SPREAD_ONE)};
 }
 
+/* Beside what strangers use it would fit nowhere, whoever left. */
+static bool is_shut_out(const struct core *core, const struct claim *claim)
+{
+	uint64_t vram_bytes = claim->rec.need.vram_bytes;
+
+	if (vram_bytes == 0 || claim->host)
+		return false;
+
+	mask_each (gpu, claim->mask) {
+		uint64_t strange = ledger_vram_unmanaged(core, gpu) - ledger_vram_left(core, gpu);
+		uint64_t room = ledger_room(core, gpu);
+		if (!ledger_total_known(core, gpu) ||
+		    (strange <= room && vram_bytes <= room - strange))
+			return false;
+	}
+	return true;
+}
+
 void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms now,
 		   struct estimate *ret)
 {
@@ -194,7 +213,8 @@ void core_estimate(const struct core *core, uint64_t claim_id, struct mono_ms no
 	*ret = (struct estimate){.p50_ms = -1, .p90_ms = -1};
 
 	if (!claim || claim->rec.state != CLAIM_QUEUED || !schedule_may_grant(core) ||
-	    queue_detached(claim) || queue_withheld(core, claim) || queue_oversized(core, claim))
+	    queue_detached(claim) || queue_withheld(core, claim) || queue_oversized(core, claim) ||
+	    is_shut_out(core, claim))
 		return;
 
 	reckoned_ms = estimate_reckon_ms(core, claim, now);

@@ -60,7 +60,7 @@ uint32_t core_waiting_count(const struct core *core);
 	X(WHY_LOCK_DELAY, "lock-delay", "{holder} lost {gpu}; it is free in {left} at most.")      \
 	X(WHY_DETACHED, "detached",                                                                \
 	  "{holder} is disconnected from {gpu} and has {left} to come back.")                      \
-	X(WHY_VRAM, "vram", "It needs {want} of VRAM on {gpu}, where {free} are free.")            \
+	X(WHY_VRAM, "vram", "It needs {want} of VRAM on {gpu}, where {free} are free{strangers}.") \
 	X(WHY_PINNED, "pinned",                                                                    \
 	  "{holder} keeps {held} of VRAM on {gpu} and ends only by itself; {want} do not fit "     \
 	  "beside it.")                                                                            \
@@ -104,6 +104,7 @@ struct why {
 	int64_t left_ms;
 	int64_t idle_ms; /* WHY_HOLDER: its GPUs have computed nothing for so long; 0: they do */
 	uint64_t want_bytes, free_bytes, held_bytes;
+	uint64_t strange_bytes; /* WHY_VRAM: that programs without a lease use there */
 	uint32_t ahead;
 	uint32_t gpu_count, holder_count; /* WHY_HOLDERS: of what it could use, and by how many */
 	uint64_t holders[WHY_NAMED_MAX];  /* the first of them */

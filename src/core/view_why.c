@@ -148,6 +148,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 	best.gpu = gpu;
 	best.want_bytes = head->rec.need.vram_bytes;
 	best.free_bytes = ledger_vram_free(core, gpu);
+	best.strange_bytes = ledger_vram_unmanaged(core, gpu);
 
 	*ret_why = best;
 }
@@ -255,6 +256,7 @@ static void why_blocked(const struct core *core, const struct claim *claim, uint
 	ret_why->code = WHY_VRAM;
 	ret_why->gpu = gpu;
 	ret_why->free_bytes = ledger_vram_free(core, gpu);
+	ret_why->strange_bytes = ledger_vram_unmanaged(core, gpu);
 	why_pinned(core, claim, gpu, ret_why);
 	if (core->gpus[gpu].pinned_slots == 0)
 		return;

@@ -16,6 +16,7 @@
 #include "gateway/proxy_impl.h"
 #include "gateway/relay.h"
 #include "gateway/relay_impl.h"
+#include "gateway/wait_words.h"
 #include "net/loop.h"
 #include "net/upstream.h"
 #include "wire/sight.h"
@@ -304,6 +305,16 @@ static void look_whether_idle(struct gateway *gateway, struct relay *relay)
 		relay_end(gateway, relay, "left");
 }
 
+static void patience_is_over(struct gateway *gateway, struct relay *relay)
+{
+	cleanup_text struct text words = {0};
+	int err = wait_words_over(gateway->port, wait_words_claim(relay), relay->principal, &words);
+
+	text_str(&words, relay->streams ? "Try again."
+					: "Try again, or ask for a stream, which may wait longer.");
+	relay_fail(gateway, relay, err, words.bytes, 0);
+}
+
 static void wait_is_over(struct gateway *gateway, struct relay *relay)
 {
 	if (relay->stage == RELAY_SETTLING)
@@ -311,10 +322,7 @@ static void wait_is_over(struct gateway *gateway, struct relay *relay)
 	else if (relay->answered)
 		relay_fail(gateway, relay, ERR_UPSTREAM_SLOW, err_text(ERR_UPSTREAM_SLOW), 0);
 	else
-		relay_fail(gateway, relay, ERR_TIMEOUT,
-			   "It waited for the GPU as long as such a request may; try again, or "
-			   "ask for a stream, which may wait longer.",
-			   0);
+		patience_is_over(gateway, relay);
 }
 
 static void tick_relay(struct gateway *gateway, struct relay *relay, struct mono_ms now)

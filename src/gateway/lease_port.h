@@ -1,9 +1,10 @@
-/* lease_port: what the gateway needs of whoever grants leases: five calls, and news that come back
+/* lease_port: what the gateway needs of whoever grants leases: six calls, and news that come back
  * by gateway_lease_news. It knows parties by numbers of its own, each for one claim, never used
  * twice; so the gateway runs in tests against a fake. */
 #pragma once
 #include "core/types.h"
 
+struct text;
 struct token;
 
 enum { LEASE_PARTY_FIRST = 1 }; /* numbers count up from here */
@@ -40,5 +41,8 @@ struct lease_port {
 	void (*gone)(void *ctx, uint64_t party);
 	/* How many claims wait, of all; NULL: nobody does. */
 	unsigned (*waiting)(void *ctx);
+	/* Appends why this claim waits, in sentences for `principal`, and returns the error that it
+	 * is once that lasts too long; 0: it does not wait. NULL: nobody knows. */
+	int (*tell)(void *ctx, uint64_t claim, const char *principal, struct text *out);
 	void *ctx;
 };

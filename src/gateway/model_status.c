@@ -8,6 +8,7 @@
 #include "gateway/model_status.h"
 #include "gateway/proxy.h"
 #include "gateway/relay.h"
+#include "gateway/wait_words.h"
 #include "json/json_writer.h"
 #include "wire/sight.h"
 #include "wire/told.h"
@@ -73,16 +74,6 @@ static const char *asked_model(const struct gateway *gateway, const struct relay
 	return own || catalog_find(&gateway->catalog, &wish) ? relay->model_name : "";
 }
 
-/* What it waits for in the queue: its turn, or its model's memory. 0: nothing. */
-static uint64_t waiting_claim(const struct relay *relay)
-{
-	if (relay->stage == RELAY_TURN)
-		return relay->claim;
-	return relay->stage == RELAY_MODEL && relay->model->residence == RESIDENCE_QUEUED
-		       ? relay->model->lease
-		       : 0;
-}
-
 static void add_request_state(struct text *out, const struct gateway_viewer *viewer,
 			      const struct relay *relay, const char *model, struct mono_ms now)
 {
@@ -106,7 +97,7 @@ static void add_request_state(struct text *out, const struct gateway_viewer *vie
 	text_json_str(out, "class", lease_class_name(relay->cls));
 	text_json_str(out, "state", stages[relay->stage]);
 	text_json_u64(out, "lease", relay->lease);
-	text_json_u64(out, "claim", waiting_claim(relay));
+	text_json_u64(out, "claim", wait_words_claim(relay));
 	text_json_seconds(out, "waited_s",
 			  mono_since(granted ? relay->granted : now, relay->since));
 	text_json_seconds_or_null(out, "running_s", granted ? mono_since(now, relay->granted) : -1);

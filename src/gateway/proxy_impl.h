@@ -35,6 +35,10 @@ struct proxy {
 /* proxy_receive.c: what net brings; `ctx` is the proxy. */
 extern const struct net_handlers proxy_handlers;
 
+/* proxy_status.c: the claim by which it waits in the queue, for its turn or for its model's memory;
+ * 0: in none. */
+uint64_t proxied_waiting_claim(const struct proxied *p);
+
 /* proxy_turn.c: waits for its server's memory and its turn, then goes on; as it stands now. */
 void proxied_want_model(struct proxied *p, struct mono_ms now);
 void proxied_want_turn(struct proxied *p, struct mono_ms now);

@@ -43,8 +43,7 @@ static const char *stage_name(const struct proxied *p)
 	return names[p->stage];
 }
 
-/* What it waits for in the queue: its turn, or its model's memory. 0: nothing. */
-static uint64_t waiting_claim(const struct proxied *p)
+uint64_t proxied_waiting_claim(const struct proxied *p)
 {
 	if (p->stage == PROXIED_TURN)
 		return p->claim;
@@ -71,7 +70,7 @@ void proxied_status(const struct gateway *gateway, struct text *out, struct mono
 		text_json_str(out, "class", lease_class_name(p->cls));
 		text_json_str(out, "state", stage_name(p));
 		text_json_u64(out, "lease", p->lease);
-		text_json_u64(out, "claim", waiting_claim(p));
+		text_json_u64(out, "claim", proxied_waiting_claim(p));
 		text_json_seconds(out, "waited_s",
 				  mono_since(granted ? p->granted : now, p->since));
 		text_json_seconds_or_null(out, "running_s",

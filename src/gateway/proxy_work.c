@@ -6,11 +6,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "gateway/adapter.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/proxied.h"
 #include "gateway/proxy_impl.h"
+#include "gateway/wait_words.h"
 #include "net/loop.h"
 
 enum {
@@ -94,6 +96,15 @@ void proxied_begin_work(struct proxied *p, struct mono_ms now)
 	look_later(p, now);
 }
 
+static void patience_is_over(struct proxied *p)
+{
+	cleanup_text struct text words = {0};
+	int err = wait_words_over(p->gateway->port, proxied_waiting_claim(p), "", &words);
+
+	text_str(&words, "Try again.");
+	proxied_fail(p, err, words.bytes, 0);
+}
+
 static void wait_is_over(struct proxied *p, struct mono_ms now)
 {
 	if (p->stage == PROXIED_PUT_OFF) {
@@ -104,7 +115,7 @@ static void wait_is_over(struct proxied *p, struct mono_ms now)
 		proxied_fail(p, ERR_UPSTREAM_SLOW, err_text(ERR_UPSTREAM_SLOW), 0);
 		return;
 	}
-	proxied_fail(p, ERR_TIMEOUT, "It waited for the GPU as long as such a request may.", 0);
+	patience_is_over(p);
 }
 
 void proxied_tick(struct proxied *p, struct mono_ms now)

@@ -14,6 +14,7 @@
 #include "gateway/model.h"
 #include "gateway/relay.h"
 #include "gateway/relay_impl.h"
+#include "gateway/wait_words.h"
 #include "net/http.h"
 #include "net/http_reply.h"
 #include "net/loop.h"
@@ -206,15 +207,11 @@ static void write_sign(struct gateway *gateway, struct relay *relay, struct mono
 {
 	cleanup_text struct text sign = {0};
 
+	text_str(&sign, ": ");
+	wait_words_sign(gateway->port, relay, now, &sign);
+	text_char(&sign, '\n');
 	if (relay->route->wire == API_ANTHROPIC)
 		text_str(&sign, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
-	else if (relay->stage == RELAY_FORWARDED)
-		text_str(&sign, ": working\n");
-	else
-		text_format(&sign, ": %s for %" PRId64 " s\n",
-			    relay->stage == RELAY_MODEL ? residence_name(relay->model->residence)
-							: "waiting for a turn",
-			    mono_since(now, relay->since) / 1000);
 	http_stream_write(gateway->net, relay->conn, sign.bytes, sign.length);
 }
 

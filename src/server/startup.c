@@ -319,7 +319,7 @@ int startup_begin(struct server *server, int argc, char **argv, char *detail, si
 	if (rc)
 		return rc;
 
-	inference_resume(&server->inference, server->broker.core);
+	inference_resume(&server->inference, server->broker.core, &server->gpus.board);
 	reload_apply(&server->reload);
 	reload_end_unknown(&server->reload);
 	rc = sockets_listen(&server->sockets, detail, detail_size);

@@ -57,6 +57,14 @@ static void add_idle(struct text *out, int64_t idle_ms)
 	add_left(out, idle_ms);
 }
 
+static void add_strangers(struct text *out, uint64_t bytes)
+{
+	if (bytes == 0)
+		return;
+	text_str(out, "; programs without a lease use ");
+	add_bytes(out, bytes);
+}
+
 static void add_front(struct text *out, const struct filling *filling);
 
 static void add_field(struct text *out, const struct filling *f, const char *field, size_t length)
@@ -82,6 +90,8 @@ static void add_field(struct text *out, const struct filling *f, const char *fie
 		add_bytes(out, f->why->free_bytes);
 	else if (strncmp(field, "held", length) == 0)
 		add_bytes(out, f->why->held_bytes);
+	else if (strncmp(field, "strangers", length) == 0)
+		add_strangers(out, f->why->strange_bytes);
 	else if (strncmp(field, "front", length) == 0)
 		add_front(out, f);
 	else if (strncmp(field, "count", length) == 0)

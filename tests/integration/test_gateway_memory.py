@@ -1,9 +1,12 @@
 """A model's memory goes to others when its server gave it back, and not before: whatever the server does when it is
 asked, and over restarts of the broker."""
+import subprocess
+import tempfile
 import time
 import unittest
 
-from lib.gateway import upstream
+from lib.gateway import CHAT, upstream
+from lib.gpus import Nvml, card
 from lib.managed import ManagedTest
 from lib.wait import wait_until
 
@@ -45,6 +48,48 @@ class GivenBack(MemoryTest):
         self.assertEqual(self.training(daemon).read_answer().status, 200)
         self.assertEqual(self.runs("it"), [])
         self.assertError(waiting.read_answer(), 503, "model_failed")
+
+
+class NeverFree(MemoryTest):
+    """Memory that nobody can be asked for: who uses it is named."""
+
+    def behind_a_card(self, used, **options):
+        folder = tempfile.TemporaryDirectory(prefix="bt-nvml-", dir="/tmp")
+        self.addCleanup(folder.cleanup)
+        nvml = Nvml(folder.name)
+        nvml.write(card("GPU-a", 1, used=used[1]), f"process {used[0]} {used[1]} compute")
+        plain = self.server("openai", ["m"])
+        return plain, self.daemon(args=nvml.args, env=nvml.env, config={
+            "vram_headroom_mb": 0, "gateway": {"quiet_s": 0.1, "whole_wait_s": 1, "stream_wait_s": 1},
+            "upstreams": [upstream(plain, "plain", vram_mb=20000)]}, **options)
+
+    def stranger(self):
+        process = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_a_program_without_a_lease(self):
+        stranger = self.stranger()
+        plain, daemon = self.behind_a_card((stranger.pid, 10000))
+        words = (f"It needs 19.5 GiB of VRAM on gpu0, where 14.2 GiB are free; programs without a lease use 9.8 GiB. "
+                 f"sleep (pid {stranger.pid}) uses 10000 MiB.")
+        answer = self.ask(daemon, "m")
+        self.assertError(answer, 503, "no_headroom")
+        self.assertIn(words, answer.json()["error"]["message"])
+        stream = self.ask(daemon, "m", stream=True)
+        self.assertIn(b"\n: Next: " + words.encode(), b"\n" + stream.body)
+        self.assertIn(b'"code":"no_headroom"', stream.body)
+        self.assertEqual(plain.asked(CHAT), [])
+
+    def test_a_key_is_told_no_pids(self):
+        stranger = self.stranger()
+        _, daemon = self.behind_a_card((stranger.pid, 10000))
+        key = self.run_cli(daemon, "keys", "new", "web").stdout.split()[0]
+        answer = self.ask(daemon, "m", headers={"Authorization": f"Bearer {key}"})
+        self.assertError(answer, 503, "no_headroom")
+        self.assertIn("programs without a lease use 9.8 GiB", answer.json()["error"]["message"])
+        self.assertNotIn(str(stranger.pid), answer.json()["error"]["message"])
 
 
 class Restart(MemoryTest):

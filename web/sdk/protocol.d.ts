@@ -51,7 +51,8 @@ export type ErrorCode = "bad_request" | "bad_json" | "bad_field" | "too_large" |
 	"no_such_gpu" | "never_fits" | "no_room" | "deadlock" | "host_over" | "wrong_state" |
 	"protocol" | "protocol_version" | "already_running" | "unreachable" |
 	"upstream_unreachable" | "upstream_slow" | "upstream_broken" | "model_not_found" |
-	"model_failed" | "outranked" | "bad_config" | "io" | "no_memory" | "internal";
+	"model_failed" | "outranked" | "no_headroom" | "stuck_vram" | "bad_config" | "io" |
+	"no_memory" | "internal";
 
 export type WhyCode = "next" | "holder" | "self" | "holders" | "yielding" | "stopping" |
 	"lock-delay" | "detached" | "vram" | "pinned" | "parked" | "observed" | "evicting" |

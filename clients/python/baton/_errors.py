@@ -13,7 +13,7 @@ _EXIT_CODES: dict[int, str] = {
     74: "io",
     75: "too_slow rate_limited too_many_waiting queue_full quota sites_full keys_full too_many_connections stale "
         "revoked released timeout busy paused draining journal_unavailable in_doubt no_room deadlock host_over "
-        "upstream_slow outranked",
+        "upstream_slow outranked no_headroom stuck_vram",
     76: "protocol protocol_version upstream_broken",
     77: "bad_host bad_origin unauthorized forbidden class_not_allowed",
     78: "bad_config",

@@ -18,6 +18,7 @@
 #include "net/http.h"
 #include "net/loop.h"
 #include "server/event_queue.h"
+#include "server/inference/claim_words.h"
 #include "server/queued_event.h"
 #include "server/respond.h"
 #include "wire/display_name.h"
@@ -128,6 +129,15 @@ static unsigned on_waiting(void *ctx)
 	const struct inference *inference = ctx;
 
 	return inference->core ? core_waiting_count(inference->core) : 0;
+}
+
+static int on_tell(void *ctx, uint64_t claim, const char *principal, struct text *out)
+{
+	const struct inference *inference = ctx;
+
+	return inference->core ? claim_words_tell(inference->core, inference->wire->config,
+						  inference->gpus, claim, principal, out)
+			       : 0;
 }
 
 static uint32_t gpu_mask_of(const struct core_config *core, const char *name)
@@ -366,7 +376,7 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		.loop = loop,
 		.net = net,
 		.log = log,
-		.port = {on_acquire, on_ready, on_release, on_gone, on_waiting, inference},
+		.port = {on_acquire, on_ready, on_release, on_gone, on_waiting, on_tell, inference},
 		.processes = {on_process_start, on_process_stop, inference},
 		.queue = queue,
 		.wire = wire,
@@ -388,12 +398,14 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 	return rc;
 }
 
-void inference_resume(struct inference *inference, const struct core *core)
+void inference_resume(struct inference *inference, const struct core *core,
+		      const struct gpu_board *gpus)
 {
 	struct claim_view view;
 	uint64_t id = 0;
 
 	inference->core = core;
+	inference->gpus = gpus;
 	while (core_holder_after(core, id, loop_now(), &view)) {
 		const struct claim_record *rec = view.rec;
 

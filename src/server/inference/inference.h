@@ -11,6 +11,7 @@
 struct core;
 struct event_queue;
 struct gateway;
+struct gpu_board;
 struct log;
 struct loop;
 struct net;
@@ -25,6 +26,7 @@ struct inference {
 	struct log *log;
 	struct lease_port port;
 	const struct core *core; /* NULL: not yet */
+	const struct gpu_board *gpus;
 	struct process_port processes;
 	struct managed managed;
 	/* From inference_read to inference_take, by the place of their servers; "": none. */
@@ -41,7 +43,8 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		   const struct settings *settings, const char *state_dir, char *detail,
 		   size_t detail_size);
 /* After a restart: models that were in memory are asked for again, before anybody else asks. */
-void inference_resume(struct inference *inference, const struct core *core);
+void inference_resume(struct inference *inference, const struct core *core,
+		      const struct gpu_board *gpus);
 /* The broker stops: requests hear of it. */
 void inference_drain(struct inference *inference);
 void inference_close(struct inference *inference);

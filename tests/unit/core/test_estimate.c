@@ -51,6 +51,29 @@ static void test_from_holds(void **state)
 	assert_int_equal(told(fixture, next).p50_ms, -1); /* it holds */
 }
 
+/* Strangers use what it needs: nobody can be asked, and nobody knows when. */
+static void test_of_what_nobody_frees(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t client = fixture_session(fixture, BIND_NATIVE, "c"), held, waits;
+
+	fixture_gpus(fixture, 1, 1, 24 * GIB);
+	fixture_configure(fixture);
+	held = ask_plain(fixture, LEASE_CHAT, "a");
+	fixture_pass(fixture, 8000);
+	unlock(fixture, held);
+
+	fixture_sample(fixture, 0, 10 * GIB, 0, 0);
+	waits = fixture_ask(fixture, client, fixture_need(LEASE_CHAT, 1, 20 * GIB));
+	assert_int_equal(fixture_why(fixture, waits), WHY_VRAM);
+	assert_int_equal(told(fixture, waits).p50_ms, -1);
+
+	held = ask_plain(fixture, LEASE_CHAT, "b");
+	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+	assert_int_not_equal(told(fixture, ask_plain(fixture, LEASE_CHAT, "d")).p50_ms, -1);
+	assert_int_equal(told(fixture, waits).p50_ms, -1);
+}
+
 /* A holder may be there longer than any before it: the estimate grows, and is never 0. */
 static void test_never_zero(void **state)
 {
@@ -281,6 +304,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_from_holds, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_never_zero, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_of_what_nobody_frees, fixture_setup,
+						fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_unseen, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_paused, fixture_setup, fixture_teardown),
 		cmocka_unit_test(test_several_gpus),

@@ -460,6 +460,13 @@ static void test_why(void **state)
 		{{.code = WHY_VRAM, .want_bytes = UINT64_C(6656) << 20, .free_bytes = 512 << 20},
 		 NULL,
 		 "It needs 6.5 GiB of VRAM on gpu0, where 512 MiB are free."},
+		{{.code = WHY_VRAM,
+		  .want_bytes = UINT64_C(20) << 30,
+		  .free_bytes = UINT64_C(14) << 30,
+		  .strange_bytes = UINT64_C(10) << 30},
+		 NULL,
+		 "It needs 20.0 GiB of VRAM on gpu0, where 14.0 GiB are free; programs without a "
+		 "lease use 10.0 GiB."},
 		{{.code = WHY_HOLDERS, .gpu_count = 3, .holder_count = 3},
 		 "a, b and c",
 		 "3 GPUs are held, by a, b and c."},
