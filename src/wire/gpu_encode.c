@@ -218,16 +218,19 @@ static void add_process_metrics(struct text *out, const struct gpu_figures *figu
 {
 	for (size_t i = 0; i < figures->process_count; i++) {
 		const struct gpu_process_row *row = &figures->processes[i];
-		char pid[24];
+		char pid[24], lease[24] = "";
 		if (row->pid <= 0 || !row->bytes_known)
 			continue;
 
 		(void)snprintf(pid, sizeof(pid), "%" PRIi64, row->pid);
+		if (row->lease)
+			(void)snprintf(lease, sizeof(lease), "%" PRIu64, row->lease);
 		text_str(out, "baton_gpu_process_vram_bytes");
 		add_label(out, "gpu", gpu, true);
 		add_label(out, "pid", pid, false);
 		add_label(out, "command", row->command, false);
 		add_label(out, "client", row->client, false);
+		add_label(out, "lease", lease, false);
 		text_format(out, "} %" PRIu64 "\n", row->vram_bytes);
 	}
 }
@@ -246,7 +249,7 @@ void gpu_encode_metrics(struct text *out, const struct gpu_figures *figures,
 	}
 
 	metrics_encode_head(out, "baton_gpu_process_vram_bytes", "gauge",
-			    "VRAM by process; without a client it works for no lease.");
+			    "VRAM by process, and for which lease; without one it works for none.");
 	for (size_t i = 0; i < count; i++)
 		if (figures[i].measured)
 			add_process_metrics(out, &figures[i], names[i]);

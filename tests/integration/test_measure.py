@@ -114,6 +114,10 @@ class Processes(MeasureTest):
         unnamed = [row for row in self.gpus(d)["gpu0"]["measured"]["processes"] if row["pid"] is None]
         self.assertEqual(sorted(str(row["vram_mb"]) for row in unnamed), ["50", "None"])
         self.assertEqual(self.gpus(d)["gpu0"]["vram_mb_unmanaged"], 3500)
+        metrics = d.http("GET", "/metrics").body.decode()
+        for pid, client, holding, mib in ((child, "train", lease["lease"], 1500), (stranger.pid, "", "", 700)):
+            self.assertIn(f'baton_gpu_process_vram_bytes{{gpu="gpu0",pid="{pid}",command="sleep",client="{client}",'
+                          f'lease="{holding}"}} {mib << 20}\n', metrics)
 
     def rows(self, daemon, count):
         measured = self.gpus(daemon)["gpu0"]["measured"]
