@@ -72,10 +72,11 @@ bundles-firefox: build ## the same in Firefox, each page in a process of its own
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton BUNDLES_BROWSER=firefox BUNDLES_RUNS=$(RUNS) node --test tests/web/lifecycle/bundles.test.mjs
 
-follow-docs: build ## the SDK's README, docs/browser.md and docs/python.md followed literally; a transcript
+follow-docs: build ## the SDK's README, docs/browser.md, python.md, native.md and observe.md followed literally
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(BUILD)/baton FOLLOW_ALL=1 node --test tests/web/sdk/follow_docs.test.mjs
 	@BATON_BIN=$(abspath $(BUILD))/baton python3 tests/python/follow_docs.py build-venv
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs integration-guides
 
 bench: build ## Baton beside a floor server and Redis, as ratios; instructions per lock cycle
 	@tools/dev/deps.sh bench

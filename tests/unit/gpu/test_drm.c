@@ -150,6 +150,44 @@ static void test_apu(void **state)
 	gpu_drm.close(source);
 }
 
+static const char *place_of(const char *path)
+{
+	static char whole[256];
+	snprintf(whole, sizeof(whole), "%s/%s", tree_root, path);
+	return whole;
+}
+
+/* Processes whose descriptors may not be looked at: the others are known, and that some are not is
+ * said. Root may look at all, so it is not root meanwhile. */
+static void test_others(void **state)
+{
+	static const char *const passed[] = {"", "proc", "proc/200", "proc/200/fdinfo", "proc/400"};
+	const uid_t nobody = 65534, own = geteuid();
+	(void)state;
+	put_dgpu();
+	tree_put("proc/200/fdinfo/7", "drm-pdev:\t0000:03:00.0\ndrm-client-id:\t76\n"
+				      "drm-memory-vram:\t512 MiB\n");
+	tree_put("proc/400/fdinfo/7", "drm-pdev:\t0000:03:00.0\ndrm-client-id:\t77\n");
+	assert_int_equal(open_source(), 0);
+	assert_int_equal(gpu_drm.list(source, devices, 0, 8), 1);
+	for (size_t i = 0; i < sizeof(passed) / sizeof(*passed); i++)
+		assert_int_equal(chmod(place_of(passed[i]), 0755), 0);
+	assert_int_equal(chmod(place_of("proc/400/fdinfo"), 0), 0);
+
+	assert_int_equal(own == 0 ? seteuid(nobody) : 0, 0);
+	gpu_drm.begin(source);
+	assert_int_equal(seteuid(own), 0);
+	struct gpu_reading r = read_device(0);
+	assert_true(r.processes_partial);
+	assert_int_equal(r.process_count, 1);
+	assert_int_equal(r.processes[0].pid, 200);
+	assert_true(r.known & GPU_PROCESSES);
+
+	gpu_reading_finish(&r);
+	gpu_drm.close(source);
+	assert_int_equal(chmod(place_of("proc/400/fdinfo"), 0700), 0);
+}
+
 static void test_asleep(void **state)
 {
 	(void)state;
@@ -210,6 +248,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_none, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_card, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_apu, tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(test_others, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_asleep, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_intel_and_nouveau, tree_setup, tree_teardown),
 	};
