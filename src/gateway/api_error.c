@@ -81,21 +81,39 @@ static void add_anthropic(struct text *out, const struct api_error *error)
 	text_char(out, '}');
 }
 
+/* A Response has all of its fields, whatever became of it: strict readers take no other. What the
+ * client asked for was not read, so these are the values that say nothing. */
+static const char unread_fields[] =
+	"\"completed_at\":null,\"incomplete_details\":null,\"previous_response_id\":null,"
+	"\"instructions\":null,\"output\":[],\"tools\":[],\"tool_choice\":\"auto\","
+	"\"truncation\":\"disabled\",\"parallel_tool_calls\":true,"
+	"\"text\":{\"format\":{\"type\":\"text\"}},\"top_p\":1,\"presence_penalty\":0,"
+	"\"frequency_penalty\":0,\"top_logprobs\":0,\"temperature\":1,\"reasoning\":null,"
+	"\"user\":null,\"usage\":null,\"max_output_tokens\":null,\"max_tool_calls\":null,"
+	"\"store\":false,\"background\":false,\"service_tier\":\"default\",\"metadata\":{},"
+	"\"safety_identifier\":null,\"prompt_cache_key\":null";
+
 static void add_response_failed(struct text *out, const struct api_error *error,
 				const struct api_stream_position *position)
 {
 	text_json_str(out, "type", "response.failed");
 	text_json_i64(out, "sequence_number", position->sequence + 1);
+
 	text_json_key(out, "response");
 	text_char(out, '{');
 	text_json_str(out, "id", position->response_id);
 	text_json_str(out, "object", "response");
+	text_json_i64(out, "created_at", position->created_s);
 	text_json_str(out, "status", "failed");
+	text_json_str(out, "model", position->model ? position->model : "");
+
 	text_json_key(out, "error");
 	text_char(out, '{');
 	text_json_str(out, "code", err_name(error->err));
 	text_json_str(out, "message", error->message);
-	text_str(out, "}}");
+	text_str(out, "},");
+	text_str(out, unread_fields);
+	text_char(out, '}');
 }
 
 void api_error_body(struct text *out, enum api_wire wire, const struct api_error *error)

@@ -16,6 +16,8 @@ struct api_error {
 struct api_stream_position {
 	char response_id[128]; /* of a Responses stream; "" */
 	int64_t sequence;      /* the last one seen; -1: none */
+	const char *model;     /* that was asked for; NULL: none */
+	int64_t created_s;     /* when, in Unix time */
 };
 
 const char *api_error_content_type(enum api_wire wire);

@@ -256,10 +256,14 @@ static void end_stream_with(struct gateway *gateway, struct relay *relay,
 			    const struct api_error *error)
 {
 	cleanup_text struct text event = {0};
+	struct api_stream_position position = relay->watch.position;
+	int64_t age_ms = mono_since(loop_now(), relay->since);
 
+	position.model = relay->model_name;
+	position.created_s = (loop_wall_now().v - age_ms) / 1000;
 	if (relay->torn)
 		text_str(&event, relay->route->wire == API_OLLAMA ? "\n" : "\n\n");
-	api_error_event(&event, relay->route->wire, error, &relay->watch.position);
+	api_error_event(&event, relay->route->wire, error, &position);
 	http_stream_write(gateway->net, relay->conn, event.bytes, event.length);
 	http_stream_end(gateway->net, relay->conn);
 }

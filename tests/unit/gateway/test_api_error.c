@@ -45,7 +45,8 @@ static void test_bodies(void **state)
 
 static void check_event(enum api_wire wire, const char *want)
 {
-	struct api_stream_position position = {.response_id = "resp_1", .sequence = 41};
+	struct api_stream_position position = {
+		.response_id = "resp_1", .sequence = 41, .model = "m", .created_s = 1700000000};
 	cleanup_text struct text out = {0};
 
 	api_error_event(&out, wire, &unknown, &position);
@@ -63,13 +64,29 @@ static void test_events(void **state)
 		API_ANTHROPIC,
 		"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
 		"\"not_found_error\",\"message\":\"no `m`\",\"code\":\"model_not_found\"}}\n\n");
+	check_event(API_OLLAMA, "{\"error\":\"no `m`\",\"code\":\"model_not_found\"}\n");
+}
+
+/* A Response with every field that its schema asks for. */
+static void test_response_failed(void **state)
+{
+	(void)state;
+
 	check_event(
 		API_RESPONSES,
 		"event: response.failed\ndata: {\"type\":\"response.failed\","
 		"\"sequence_number\":42,\"response\":{\"id\":\"resp_1\",\"object\":\"response\","
-		"\"status\":\"failed\",\"error\":{\"code\":\"model_not_found\","
-		"\"message\":\"no `m`\"}}}\n\n");
-	check_event(API_OLLAMA, "{\"error\":\"no `m`\",\"code\":\"model_not_found\"}\n");
+		"\"created_at\":1700000000,\"status\":\"failed\",\"model\":\"m\","
+		"\"error\":{\"code\":\"model_not_found\",\"message\":\"no `m`\"},"
+		"\"completed_at\":null,\"incomplete_details\":null,"
+		"\"previous_response_id\":null,\"instructions\":null,\"output\":[],"
+		"\"tools\":[],\"tool_choice\":\"auto\",\"truncation\":\"disabled\","
+		"\"parallel_tool_calls\":true,\"text\":{\"format\":{\"type\":\"text\"}},"
+		"\"top_p\":1,\"presence_penalty\":0,\"frequency_penalty\":0,"
+		"\"top_logprobs\":0,\"temperature\":1,\"reasoning\":null,\"user\":null,"
+		"\"usage\":null,\"max_output_tokens\":null,\"max_tool_calls\":null,"
+		"\"store\":false,\"background\":false,\"service_tier\":\"default\","
+		"\"metadata\":{},\"safety_identifier\":null,\"prompt_cache_key\":null}}\n\n");
 }
 
 static void test_routes(void **state)
@@ -97,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_response_failed),
 		cmocka_unit_test(test_routes),
 	};
 
