@@ -9,6 +9,7 @@ STATES := 12000000
 JOBS := 2
 TIME := 60
 CLIENT :=
+PARTS :=
 BINDING := native
 WERROR := $(if $(filter true,$(CI)),true,false)
 SETUP := meson setup --buildtype=debugoptimized -Dwerror=$(WERROR)
@@ -90,6 +91,10 @@ real-model: build ## two models of real llama.cpp behind the gateway, on the pro
 	@tools/dev/deps.sh test
 	@BATON_BIN=$(abspath $(BUILD))/baton python3 tests/gateway/real_model.py node
 
+interop: build ## real programs of others through the gateway, which it installs (2.5 GB): PARTS="codex minilm"
+	@tools/dev/deps.sh test
+	@tests/interop/run.py $(BUILD) $(PARTS)
+
 bench-rivals: build ## the gateway beside nginx, Portkey and LiteLLM, which it installs (750 MB)
 	@tools/dev/deps.sh rivals
 	@ninja -C $(BUILD) bench/model_server bench/requests
@@ -103,7 +108,7 @@ install: build ## meson install (DESTDIR is respected)
 	@meson install -C $(BUILD)
 
 clean: ## remove every build folder that this file makes
-	rm -rf $(BUILD) build-asan build-fuzz build-venv
+	rm -rf $(BUILD) build-asan build-fuzz build-venv build-interop
 
 deps: ## what building and running need, by name from Debian
 	@tools/dev/deps.sh
@@ -111,5 +116,5 @@ deps: ## what building and running need, by name from Debian
 $(BUILD)/build.ninja:
 	@$(SETUP) $(BUILD)
 
-.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench bench-rivals real-model lint install clean deps
+.PHONY: help run pages build test sim exhaust mutants cancel-matrix conformance overlap fuzz web bundles bundles-firefox follow-docs bench bench-rivals real-model interop lint install clean deps
 .DEFAULT_GOAL := help

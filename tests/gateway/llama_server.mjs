@@ -1,13 +1,15 @@
-// A model server on real llama.cpp (npm's @fugood/llama.node, on the processor): chat and text of OpenAI's API, one
-// answer at a time, /slots as llama-server has it. 503 until its model is loaded.
-// Usage: node llama_server.mjs PORT NAME FILE
+// A model server on real llama.cpp (npm's @fugood/llama.node, on the processor): chat, text and Responses of OpenAI's
+// API, one answer at a time, /slots as llama-server has it. 503 until its model is loaded.
+// Usage: node llama_server.mjs PORT NAME FILE [CONTEXT]
 import { createServer } from "node:http";
 import { loadModel } from "@fugood/llama.node";
+import { messagesOf, responseOf } from "./responses.mjs";
 
-const [port, name, file] = process.argv.slice(2);
+const [port, name, file, length = "2048"] = process.argv.slice(2);
 let context = null;
 let turn = Promise.resolve(); // of the answer before
 let working = false;
+let counted = { asked: 0, said: 0 }; // tokens of the last answer
 
 const readBody = async (request) => {
 	let text = "";
@@ -46,6 +48,10 @@ const generate = async (body, response, onWord) => {
 		};
 		const whole = await context.completion(settings, (token) => working && say(token.token));
 		working = false;
+		counted = {
+			asked: whole.tokens_evaluated - whole.tokens_predicted,
+			said: whole.tokens_predicted,
+		};
 		if (whole.text.startsWith(said) && whole.text !== said) say(whole.text.slice(said.length));
 	} finally {
 		working = false;
@@ -74,16 +80,31 @@ const answer = async (body, response) => {
 	answerJson(response, 200, { model: name, choices: [choice] });
 };
 
-const infer = async (request, response) => {
-	const body = await readBody(request);
-	const mine = turn.then(() => {
-		if (response.destroyed) return null;
-		return body.stream ? stream(body, response) : answer(body, response);
+const respond = async (body, response) => {
+	const { begin, word, end, whole } = responseOf(body);
+	const asked = { messages: messagesOf(body), max_tokens: body.max_output_tokens };
+
+	if (body.stream) {
+		response.writeHead(200, { "Content-Type": "text/event-stream" });
+		response.write(begin());
+	}
+	const text = await generate(asked, response, (delta) => {
+		if (body.stream) response.write(word(delta));
 	});
+	if (body.stream) response.end(end(text, counted));
+	else answerJson(response, 200, whole(text, counted));
+};
+
+/** One after the other: `work` with the body when those before it have ended. */
+const inTurn = (work) => async (request, response) => {
+	const body = await readBody(request);
+	const mine = turn.then(() => (response.destroyed ? null : work(body, response)));
 
 	turn = mine.catch(() => {});
 	await mine;
 };
+
+const infer = inTurn((body, response) => (body.stream ? stream : answer)(body, response));
 
 const routes = {
 	"GET /health": (_, response) => answerJson(response, 200, { status: "ok" }),
@@ -92,6 +113,7 @@ const routes = {
 	"GET /slots": (_, response) => answerJson(response, 200, [{ id: 0, is_processing: working }]),
 	"POST /v1/chat/completions": infer,
 	"POST /v1/completions": infer,
+	"POST /v1/responses": inTurn(respond),
 };
 
 const server = createServer(async (request, response) => {
@@ -114,5 +136,5 @@ const server = createServer(async (request, response) => {
 });
 
 server.listen(Number(port), "127.0.0.1");
-context = await loadModel({ model: file, n_ctx: 2048, n_gpu_layers: 0, n_threads: 1 });
+context = await loadModel({ model: file, n_ctx: Number(length), n_gpu_layers: 0, n_threads: 1 });
 console.log(`${name} is loaded`);

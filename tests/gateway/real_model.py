@@ -7,19 +7,13 @@ import json
 import os
 import pathlib
 import sys
-import tempfile
 import threading
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-from lib.gateway import CHAT  # noqa: E402
-from lib.http import Connection  # noqa: E402
-from lib.managed import ManagedTest, pids_of  # noqa: E402
 from lib.wait import wait_until  # noqa: E402
-from make_gguf import WORDS, write_model  # noqa: E402
-
-NODE = []
-SERVER = str(pathlib.Path(__file__).resolve().parent / "llama_server.mjs")
+from llama_test import LlamaTest  # noqa: E402
+from make_gguf import WORDS  # noqa: E402
 
 
 def resident_mb(pid):
@@ -27,40 +21,9 @@ def resident_mb(pid):
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-class RealModels(ManagedTest):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.files = {}
-        # 70 MB that are really in memory; and one that goes on until it is stopped, at some hundred words a second.
-        for name, shape in (("one", {"layers": 8, "width": 4096}), ("two", {"layers": 8, "width": 4096}),
-                            ("endless", {"endless": True})):
-            cls.files[name] = f"{folder.name}/{name}.gguf"
-            write_model(cls.files[name], **shape)
-
-    def real(self, name, **fields):
-        row = self.row(name, model=name, **fields)
-        return {**row, "cmd": [*NODE, SERVER, "${PORT}", "${MODEL}", self.files[name]], "ready": "/health"}
-
-    def begin(self, daemon, model, path=CHAT, headers=None, **fields):
-        """As everywhere, with time for real loads on a busy machine."""
-        connection = Connection(daemon.address, deadline_s=90)
-        self.addCleanup(connection.close)
-        body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **fields}
-        connection.send(daemon.request("POST", path, body, headers))
-        return connection
-
-    def ask(self, daemon, model, path=CHAT, headers=None, **fields):
-        return self.begin(daemon, model, path, headers, **fields).read_answer()
-
-    def alive(self, name):
-        return sorted(pids_of(SERVER, name, without="baton-keeper"))
-
-    def said(self, answer):
-        self.assertEqual(answer.status, 200, answer)
-        return answer.json()["choices"][0]["message"]["content"].strip()
+class RealModels(LlamaTest):
+    # 70 MB that are really in memory; and one that goes on until it is stopped, at some hundred words a second.
+    SHAPES = {"one": {"layers": 8, "width": 4096}, "two": {"layers": 8, "width": 4096}, "endless": {"endless": True}}
 
     def test_two_on_a_card_for_one(self):
         """Eight requests at once: each gets its model's words, and no two processes are ever there together."""
@@ -127,5 +90,5 @@ class RealModels(ManagedTest):
 
 
 if __name__ == "__main__":
-    NODE += sys.argv[1:2]
+    LlamaTest.NODE = sys.argv[1:2]
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]])
