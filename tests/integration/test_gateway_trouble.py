@@ -343,7 +343,7 @@ class Halves(GatewayTest):
         answer = self.ask(daemon, "m", path, stream=True, **fields)
         self.assertEqual(answer.status, 200)
         self.assertTrue(answer.body.startswith(b"".join(pieces)), "what came was passed on")
-        self.assertIn(b"upstream_broken", answer.body[-300:])
+        self.assertIn(b"upstream_broken", answer.body[-1000:])
         wait_until(lambda: "outcome=upstream_broken" in daemon.log(), "it is told in the log")
 
     def test_after_a_long_event(self):
