@@ -4,6 +4,7 @@
 #include "json/json_reader.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <locale.h>
 #include <math.h>
 #include <stdlib.h>
@@ -111,11 +112,45 @@ static bool read_escape(struct reading *r)
 	return read_unicode(r);
 }
 
-/* ASCII but for controls, quotes and backslashes, a bit each. */
+/* ASCII but for controls, quotes and backslashes. */
 static bool is_plain(unsigned char c)
 {
-	static const uint32_t plain[8] = {0, 0xfffffffb, 0xefffffff, 0xffffffff};
-	return plain[c / 32] >> (c % 32) & 1;
+	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+}
+
+/* How many bytes of the word are plain before one that is not. Each term has the high bit of the
+ * first such byte; behind that one a borrow may set others. */
+static size_t count_plain(uint64_t word)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+	uint64_t other =
+		((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (word - ones * 0x20) | word;
+
+	other &= high;
+	return other ? (size_t)__builtin_ctzll(other) / 8 : sizeof(word);
+}
+
+/* A word at a time; the copy never stands further than what is read, so a whole word fits. */
+static void copy_plain(struct reading *r)
+{
+	const char *at = r->at;
+	char *copy = r->copy;
+	size_t plain = sizeof(uint64_t);
+
+	while (plain == sizeof(uint64_t) && (size_t)(r->end - at) >= sizeof(uint64_t)) {
+		uint64_t word;
+		memcpy(&word, at, sizeof(word));
+		memcpy(copy, &word, sizeof(word));
+		plain = count_plain(le64toh(word));
+		at += plain;
+		copy += plain;
+	}
+	while (plain == sizeof(uint64_t) && at < r->end && is_plain((unsigned char)*at))
+		*copy++ = *at++;
+
+	r->at = at;
+	r->copy = copy;
 }
 
 /* From its first quote to behind its last. */
@@ -124,11 +159,7 @@ static bool read_text(struct reading *r, const char **ret_text, uint32_t *ret_le
 	char *begin = r->copy;
 
 	for (r->at++;; r->at++) {
-		const char *run = r->at;
-		while (r->at < r->end && is_plain((unsigned char)*r->at))
-			r->at++;
-		memcpy(r->copy, run, (size_t)(r->at - run));
-		r->copy += r->at - run;
+		copy_plain(r);
 		if (r->at == r->end)
 			return set_problem(r, "a text has no end");
 		unsigned char c = (unsigned char)*r->at;
@@ -443,10 +474,8 @@ struct json *json_read(const char *bytes, size_t length, size_t *ret_at, const c
 	return read_with(bytes, length, values_of(bytes, length), ret_at, ret_words);
 }
 
-const struct json *json_get(const struct json *object, const char *field)
+const struct json *json_find(const struct json *object, const char *field)
 {
-	if (!json_is(object, JSON_KIND_OBJECT) || !(object->initials & json_initial(field)))
-		return NULL;
 	const struct json *value = object + 1;
 	for (uint32_t i = 0; i < object->count; i++, value = next_of(value))
 		if (value->key[0] == field[0] && strcmp(value->key, field) == 0)

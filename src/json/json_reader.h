@@ -37,16 +37,21 @@ struct json {
  * went wrong and what was expected there, in words ("" where memory was out). */
 struct json *json_read(const char *bytes, size_t length, size_t *ret_at, const char **ret_words);
 
-/* A bit for what a key begins with: most fields that are asked for are not there. */
-static inline uint64_t json_initial(const char *key)
-{
-	return UINT64_C(1) << (key[0] & 63);
-}
-const struct json *json_get(const struct json *object, const char *field);
 const struct json *json_at(const struct json *list, size_t index);
 static inline bool json_is(const struct json *value, enum json_kind kind)
 {
 	return value && value->kind == kind;
+}
+/* A bit for how a key begins: most fields that are asked for are not there. */
+static inline uint64_t json_initial(const char *key)
+{
+	return UINT64_C(1) << ((key[0] ? key[0] ^ key[1] * 8 : 0) & 63);
+}
+const struct json *json_find(const struct json *object, const char *field);
+static inline const struct json *json_get(const struct json *object, const char *field)
+{
+	bool may_be = json_is(object, JSON_KIND_OBJECT) && object->initials & json_initial(field);
+	return may_be ? json_find(object, field) : NULL;
 }
 /* How many values a list has; 0 for anything else. */
 static inline size_t json_count(const struct json *list)

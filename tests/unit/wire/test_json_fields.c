@@ -125,6 +125,32 @@ static void assert_whole(const struct parsed *p, const char *field, int64_t want
 	assert_true(json_is(value, JSON_KIND_INTEGER) && json_whole(value) == want);
 }
 
+/* A text is read by whole words: wherever in one a byte stands that is not plain, it is seen. */
+static void test_each_byte_at_each_place(void **state)
+{
+	enum { PLACES = 21 };
+
+	(void)state;
+	for (int byte = 1; byte < 256; byte++)
+		for (int place = 0; place < PLACES; place++) {
+			bool escaped = byte == '"' || byte == '\\';
+			char value[64], text[128];
+			struct parsed parsed;
+
+			snprintf(value, sizeof(value), "%.*s%c%.*s", place, "aaaaaaaaaaaaaaaaaaaaa",
+				 byte, PLACES - place, "bbbbbbbbbbbbbbbbbbbbb");
+			snprintf(text, sizeof(text), "{\"%.*s%s%s\":\"%.*s%s%s\"}", place, value,
+				 escaped ? "\\" : "", value + place, place, value,
+				 escaped ? "\\" : "", value + place);
+
+			int err = parse(text, strlen(text), &parsed);
+			assert_int_equal(err, byte < 0x20 || byte > 0x7f ? -ERR_BAD_JSON : 0);
+			if (err == 0)
+				assert_string_equal(json_text(json_get(parsed.root, value)), value);
+			parsed_finish(&parsed);
+		}
+}
+
 /* Values of every kind are what the text says, at any depth; what is not there is nothing. */
 static void test_values(void **state)
 {
@@ -358,11 +384,17 @@ static void test_tokens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_good_texts),
-		cmocka_unit_test(test_depth),     cmocka_unit_test(test_values),
-		cmocka_unit_test(test_many_keys), cmocka_unit_test(test_size),
-		cmocka_unit_test(test_no_echo),   cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_names),     cmocka_unit_test(test_tokens),
+		cmocka_unit_test(test_bad_texts),
+		cmocka_unit_test(test_good_texts),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_each_byte_at_each_place),
+		cmocka_unit_test(test_many_keys),
+		cmocka_unit_test(test_size),
+		cmocka_unit_test(test_no_echo),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_tokens),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
