@@ -70,11 +70,13 @@ void encode_observed(struct text *out, bool observed, bool would_wait)
 void encode_token(struct text *out, const struct token *token)
 {
 	static const struct token none;
-	char hex[TOKEN_HEX_BYTES];
 	if (memcmp(token, &none, sizeof(none)) == 0)
 		return;
-	token_to_hex(token, hex);
-	text_json_str(out, "token", hex);
+	text_json_key(out, "token");
+	text_char(out, '"');
+	token_to_hex(token, text_reserve(out, TOKEN_HEX_BYTES));
+	out->length += TOKEN_HEX_BYTES - 1;
+	text_char(out, '"');
 }
 
 void encode_error(struct text *out, int err, const char *detail)
