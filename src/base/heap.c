@@ -1,5 +1,5 @@
-/* heap: sift up, sift down, and the growth of one array. Knows nothing of what the keys mean; the
- * core keeps its deadlines in it. */
+/* heap: moving rows up and down, and the growth of one array. Knows nothing of what the keys mean;
+ * the core keeps its deadlines in it. */
 #include "base/heap.h"
 
 #include <stdlib.h>
@@ -7,49 +7,51 @@
 #include "base/contracts.h"
 #include "base/memory.h"
 
-enum { FIRST_CAPACITY = 64 };
+/* Four below each row: half as many steps as with two, and they lie side by side. */
+enum { FIRST_CAPACITY = 64, CHILDREN = 4 };
 
-static bool node_before(const struct heap_node *a, const struct heap_node *b)
+static bool row_before(const struct heap_row *a, const struct heap_row *b)
 {
 	return a->key != b->key ? a->key < b->key : a->id < b->id;
 }
 
-static void put_node(struct heap *heap, uint32_t index, struct heap_node *node)
+static void put_row(struct heap *heap, uint32_t index, struct heap_row row)
 {
-	heap->v[index] = node;
-	node->place = index + 1;
+	heap->v[index] = row;
+	row.node->place = index + 1;
 }
 
-static void sift_up(struct heap *heap, struct heap_node *node)
+/* The smallest row below this one; heap->count or more: there is none. */
+static uint32_t child_of(const struct heap *heap, uint32_t index)
 {
-	uint32_t index = node->place - 1;
+	uint32_t first = CHILDREN * index + 1, best = first;
 
-	while (index > 0) {
-		uint32_t up = (index - 1) / 2;
-		if (!node_before(node, heap->v[up]))
-			break;
-		put_node(heap, index, heap->v[up]);
-		index = up;
-	}
-	put_node(heap, index, node);
+	for (uint32_t child = first + 1; child < first + CHILDREN && child < heap->count; child++)
+		if (row_before(&heap->v[child], &heap->v[best]))
+			best = child;
+	return best;
 }
 
-static void sift_down(struct heap *heap, struct heap_node *node)
+/* Puts the row where it belongs, given that only the row at `index` may be out of order. */
+static void sift_row(struct heap *heap, uint32_t index, struct heap_row row)
 {
-	uint32_t index = node->place - 1;
+	uint32_t next;
 
-	for (;;) {
-		uint32_t child = 2 * index + 1;
-		if (child >= heap->count)
+	for (; index > 0; index = next) {
+		next = (index - 1) / CHILDREN;
+		if (!row_before(&row, &heap->v[next]))
 			break;
-		if (child + 1 < heap->count && node_before(heap->v[child + 1], heap->v[child]))
-			child++;
-		if (!node_before(heap->v[child], node))
-			break;
-		put_node(heap, index, heap->v[child]);
-		index = child;
+		put_row(heap, index, heap->v[next]);
 	}
-	put_node(heap, index, node);
+
+	for (;; index = next) {
+		next = child_of(heap, index);
+		if (next >= heap->count || !row_before(&heap->v[next], &row))
+			break;
+		put_row(heap, index, heap->v[next]);
+	}
+
+	put_row(heap, index, row);
 }
 
 void heap_init(struct heap *heap)
@@ -75,33 +77,28 @@ void heap_set(struct heap *heap, struct heap_node *node, int64_t key)
 	if (!heap_has(node)) {
 		if (heap->count == heap->capacity)
 			set_capacity(heap, heap->capacity ? heap->capacity * 2 : FIRST_CAPACITY);
-		put_node(heap, heap->count++, node);
+		node->place = ++heap->count;
+	} else {
+		PRE(heap->v[node->place - 1].node == node);
 	}
 
-	PRE(heap->v[node->place - 1] == node);
 	node->key = key;
-
-	sift_up(heap, node);
-	sift_down(heap, node);
-
-	POST(heap->v[node->place - 1] == node);
+	sift_row(heap, node->place - 1, (struct heap_row){key, node->id, node});
+	POST(heap->v[node->place - 1].node == node);
 }
 
 void heap_remove(struct heap *heap, struct heap_node *node)
 {
-	struct heap_node *last;
+	struct heap_row last;
 
 	if (!heap_has(node))
 		return;
 
-	PRE(heap->v[node->place - 1] == node);
+	PRE(heap->v[node->place - 1].node == node);
 	last = heap->v[--heap->count];
 
-	if (last != node) {
-		put_node(heap, node->place - 1, last);
-		sift_up(heap, last);
-		sift_down(heap, last);
-	}
+	if (last.node != node)
+		sift_row(heap, node->place - 1, last);
 
 	node->place = 0;
 	node->key = INT64_MAX;
@@ -112,7 +109,7 @@ void heap_remove(struct heap *heap, struct heap_node *node)
 
 struct heap_node *heap_first(const struct heap *heap)
 {
-	return heap->count ? heap->v[0] : NULL;
+	return heap->count ? heap->v[0].node : NULL;
 }
 
 bool heap_has(const struct heap_node *node)

@@ -1,5 +1,6 @@
-/* heap: an intrusive binary heap of deadlines, smallest first; equal keys leave in the order of
- * their ids, so that two runs of the same events behave alike. Owns only its array of pointers. */
+/* heap: an intrusive heap of deadlines, smallest first; equal keys leave in the order of their ids,
+ * so that two runs of the same events behave alike. Owns only its array, which has the keys too:
+ * the nodes of a crowd lie far apart, and to compare them there would take longer than all else. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,7 +12,11 @@ struct heap_node {
 };
 
 struct heap {
-	struct heap_node **v;
+	struct heap_row {
+		int64_t key;
+		uint64_t id;
+		struct heap_node *node;
+	} * v;
 	uint32_t count, capacity;
 };
 

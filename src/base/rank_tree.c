@@ -64,19 +64,24 @@ void rank_tree_insert(struct rank_tree *tree, struct rank_node *node, int64_t ke
 {
 	struct rank_node **link = &tree->root;
 	struct rank_node *up = NULL;
+	bool first = true;
 
 	PRE(node->count == 0);
 
 	while (*link) {
+		bool behind;
 		up = *link;
 		PRE(up->key != key || up->id != id);
 		up->count++;
-		link = node_before(up, key, id) ? &up->right : &up->left;
+		behind = node_before(up, key, id);
+		first = first && !behind;
+		link = behind ? &up->right : &up->left;
 	}
 
 	*node = (struct rank_node){.up = up, .key = key, .id = id, .count = 1};
 	node->priority = (uint32_t)hash_u64(id);
 	*link = node;
+	tree->first = first ? node : tree->first;
 
 	while (node->up && node->up->priority < node->priority)
 		rotate_up(tree, node);
@@ -89,6 +94,8 @@ void rank_tree_remove(struct rank_tree *tree, struct rank_node *node)
 	struct rank_node *child;
 
 	PRE(node->count > 0);
+	if (tree->first == node)
+		tree->first = rank_tree_next(node);
 
 	while (node->left && node->right)
 		rotate_up(tree,
@@ -100,7 +107,7 @@ void rank_tree_remove(struct rank_tree *tree, struct rank_node *node)
 		child->up = node->up;
 
 	for (struct rank_node *up = node->up; up; up = up->up)
-		recount_node(up);
+		up->count--;
 
 	*node = (struct rank_node){0};
 }
@@ -108,11 +115,6 @@ void rank_tree_remove(struct rank_tree *tree, struct rank_node *node)
 uint32_t rank_tree_count(const struct rank_tree *tree)
 {
 	return count_of(tree->root);
-}
-
-struct rank_node *rank_tree_first(const struct rank_tree *tree)
-{
-	return rank_tree_at(tree, 0);
 }
 
 struct rank_node *rank_tree_next(const struct rank_node *node)
