@@ -124,6 +124,21 @@ uint32_t core_waiting_count(const struct core *core)
 	return rank_tree_count(&core->places);
 }
 
+uint32_t core_held_count(const struct core *core)
+{
+	return rank_tree_count(&core->holders);
+}
+
+uint32_t core_session_count(const struct core *core)
+{
+	return rank_tree_count(&core->sessions);
+}
+
+bool core_observes(const struct core *core)
+{
+	return core->config.observe;
+}
+
 bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 {
 	const struct gpu *state;
@@ -154,10 +169,10 @@ void core_stats(const struct core *core, struct core_stats *ret_stats)
 	*ret_stats = core->stats;
 	ret_stats->epoch = core->epoch;
 	ret_stats->fence = core->started ? core->fence_next - 1 : 0;
-	ret_stats->waiting = rank_tree_count(&core->places);
-	ret_stats->held = rank_tree_count(&core->holders);
-	ret_stats->sessions = rank_tree_count(&core->sessions);
-	ret_stats->observe = core->config.observe;
+	ret_stats->waiting = core_waiting_count(core);
+	ret_stats->held = core_held_count(core);
+	ret_stats->sessions = core_session_count(core);
+	ret_stats->observe = core_observes(core);
 	ret_stats->paused = core->paused;
 	ret_stats->journal_ok = core->journal_ok;
 }

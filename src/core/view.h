@@ -45,6 +45,9 @@ bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms n
 /* Claims served before this one; -1 unless it waits. O(log n). */
 int64_t core_position(const struct core *core, uint64_t claim_id);
 uint32_t core_waiting_count(const struct core *core);
+uint32_t core_held_count(const struct core *core);
+uint32_t core_session_count(const struct core *core);
+bool core_observes(const struct core *core); /* nothing is enforced */
 
 /* Why a waiter waits. The texts come from why_text; wire fills in the {fields}. */
 #define WHY_TABLE(X)                                                                               \

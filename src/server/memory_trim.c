@@ -13,10 +13,9 @@ enum {
 struct mono_ms memory_trim_step(struct memory_trim *trim, const struct core *core,
 				struct mono_ms now)
 {
-	struct core_stats stats;
+	unsigned there =
+		core_waiting_count(core) + core_held_count(core) + core_session_count(core);
 
-	core_stats(core, &stats);
-	unsigned there = stats.waiting + stats.held + stats.sessions;
 	if (there >= trim->crowd_max || trim->crowd_max < CROWD)
 		trim->crowd_max = there;
 	if (trim->crowd_max < CROWD || there > trim->crowd_max / 4)

@@ -118,14 +118,6 @@ static void log_state(struct gpu_sampler *sampler, const struct gpu_row *row)
 						       : gpu_state_text(row->reading.state)));
 }
 
-static bool is_observing(const struct gpu_sampler *sampler)
-{
-	struct core_stats stats;
-
-	core_stats(sampler->core, &stats);
-	return stats.observe;
-}
-
 static void show_row(struct gpu_sampler *sampler, uint32_t gpu, enum gpu_state before,
 		     struct mono_ms now)
 {
@@ -138,7 +130,7 @@ static void show_row(struct gpu_sampler *sampler, uint32_t gpu, enum gpu_state b
 		return;
 	gpu_figures_set(sampler, gpu, now);
 	queue_sample(sampler, gpu);
-	if (is_observing(sampler) && row->reading.state == GPU_OK)
+	if (core_observes(sampler->core) && row->reading.state == GPU_OK)
 		gpu_foreign_take(&sampler->foreign, sampler->queue, gpu, &sampler->board.v[gpu]);
 }
 
@@ -393,16 +385,15 @@ static bool is_draining(const struct core *core)
 /* 0: nobody held, waited or watched of late. */
 static int64_t choose_pace(struct gpu_sampler *sampler, struct mono_ms now)
 {
-	struct core_stats stats;
+	uint32_t waiting = core_waiting_count(sampler->core);
 
-	core_stats(sampler->core, &stats);
-	if (stats.waiting > 0 || stats.held > 0)
+	if (waiting > 0 || core_held_count(sampler->core) > 0)
 		sampler->needed = now;
 	sampler->needed = mono_max(sampler->needed, sampler->board.watched);
 	if (mono_due(mono_after(sampler->needed, SAMPLER_REST_MS), now))
 		return 0;
 
-	if (stats.waiting == 0)
+	if (waiting == 0)
 		return SAMPLER_PACE_MS;
 	return is_draining(sampler->core) ? SAMPLER_FAST_MS : SAMPLER_WAIT_MS;
 }
@@ -442,7 +433,7 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 		return MONO_NEVER;
 	}
 
-	if (!is_observing(sampler))
+	if (!core_observes(sampler->core))
 		gpu_foreign_end(&sampler->foreign, sampler->queue);
 	else if (mono_due(mono_after(sampler->foreign.looked, FOREIGN_LOOK_MS), now))
 		sampler->board.look = true, sampler->foreign.looked = now;
@@ -462,7 +453,7 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 	sampler->board.look = false;
 
 	struct mono_ms wake = watch_probes(sampler, now);
-	if (is_observing(sampler))
+	if (core_observes(sampler->core))
 		wake = mono_min(wake, mono_after(sampler->foreign.looked, FOREIGN_LOOK_MS));
 	if (pace_ms == 0)
 		return mono_min(wake, retire_figures(sampler, now));

@@ -102,10 +102,22 @@ bool core_in_doubt(const struct core *core, struct mono_ms now)
 	return seen.in_doubt;
 }
 
-void core_stats(const struct core *core, struct core_stats *ret_stats)
+uint32_t core_waiting_count(const struct core *core)
 {
 	(void)core;
-	*ret_stats = (struct core_stats){.waiting = seen.claims};
+	return seen.claims;
+}
+
+uint32_t core_held_count(const struct core *core)
+{
+	(void)core;
+	return 0;
+}
+
+uint32_t core_session_count(const struct core *core)
+{
+	(void)core;
+	return 0;
 }
 
 void traces_note(const struct traces *traces, const struct trace_effect *trace)
