@@ -99,7 +99,7 @@ static int judge_owner(const struct core *core, const struct session *session,
 int caps_judge(const struct core *core, const struct event *event, const struct session *session,
 	       const struct claim_record *rec, char *detail, size_t size)
 {
-	const struct principal *own = principal_find(core, rec->principal);
+	const struct principal *own = principal_of(core, session, rec->principal);
 	uint32_t waiting = own ? principal_waiting(own, LEASE_BACKGROUND) : 0;
 	uint32_t held = own ? principal_held(own, LEASE_BACKGROUND) : 0;
 	bool observe = core->config.observe; /* then only what bounds the broker's memory */

@@ -115,7 +115,7 @@ struct claim *claim_create(struct core *core, const struct claim_record *rec,
 	claim->mask = mask;
 	claim->silent = silent;
 	claim->session = session;
-	claim->principal = principal_join(core, rec->principal);
+	claim->principal = principal_join(core, session, rec->principal);
 	if (session)
 		list_append(&session->claims, &claim->in_session);
 

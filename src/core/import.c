@@ -54,7 +54,7 @@ static const char *read_principal(struct core *core, const uint8_t *bytes, size_
 	    principal_find(core, read.name))
 		return "a principal cannot be read";
 
-	principal = principal_join(core, read.name);
+	principal = principal_join(core, NULL, read.name);
 	memcpy(principal->last_tag, read.last_tag, sizeof(read.last_tag));
 	principal_leave(core, principal);
 	return NULL;
@@ -170,7 +170,7 @@ static void place_claim(struct core *core, struct claim *claim)
 		list_append(&claim->session->claims, &claim->in_session);
 
 	claim->timer = (struct heap_node){.key = INT64_MAX, .id = claim->rec.id};
-	claim->principal = principal_join(core, claim->rec.principal);
+	claim->principal = principal_join(core, NULL, claim->rec.principal);
 	claim_index(core, claim);
 	if (claim->rec.state == CLAIM_DRAINING)
 		claim_unname(core, claim);

@@ -234,7 +234,7 @@ static void enqueue_claim(struct core *core, const struct event *event, struct c
 	rec->timeout_ms = event->acquire.timeout_ms;
 	rec->wait_deadline = wait_until(core, rec->timeout_ms);
 
-	principal = principal_join(core, rec->principal);
+	principal = principal_join(core, session, rec->principal);
 	rec->tag = queue_tag(core, rec, session, principal);
 	principal_leave(core, principal);
 	if (rec->resumes)

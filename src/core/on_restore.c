@@ -71,7 +71,7 @@ static void join_session(struct core *core, struct claim *claim)
 	if (!principal[0])
 		principal_name(principal, claim->session ? claim->session->rec.principal : NULL,
 			       -1);
-	claim->principal = principal_join(core, principal);
+	claim->principal = principal_join(core, NULL, principal);
 }
 
 static void restore_waiter(struct core *core, struct claim *claim)

@@ -64,9 +64,15 @@ static void forget_past_tags(const struct core *core, struct principal *principa
 			principal->last_tag[cls] = MONO_PAST;
 }
 
-struct principal *principal_join(struct core *core, const char *name)
+struct principal *principal_of(const struct core *core, const struct session *session,
+			       const char *name)
 {
-	struct principal *principal = principal_find(core, name);
+	return session && session->principal ? session->principal : principal_find(core, name);
+}
+
+struct principal *principal_join(struct core *core, const struct session *session, const char *name)
+{
+	struct principal *principal = principal_of(core, session, name);
 
 	if (!principal)
 		principal = create_principal(core, name);

@@ -10,6 +10,7 @@
 
 struct claim;
 struct core;
+struct session;
 
 struct principal {
 	char name[LIMIT_PRINCIPAL_BYTES + 1];
@@ -29,8 +30,13 @@ struct principal {
 void principal_name(char *ret_name, const char *given, int64_t uid);
 /* NULL: none of that name. */
 struct principal *principal_find(const struct core *core, const char *name);
+/* The session's, whose claims have its principal; without a session the one of that name, or NULL.
+ */
+struct principal *principal_of(const struct core *core, const struct session *session,
+			       const char *name);
 /* Finds or creates it and takes a reference; never NULL. */
-struct principal *principal_join(struct core *core, const char *name);
+struct principal *principal_join(struct core *core, const struct session *session,
+				 const char *name);
 struct principal *principal_leave(struct core *core, struct principal *principal); /* -> NULL */
 /* Its claim enters or leaves the queue, takes capacity or gives it back. */
 void principal_waits(struct claim *claim);

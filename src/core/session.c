@@ -95,7 +95,7 @@ void session_index(struct core *core, struct session *session)
 	if (session->conn != 0)
 		hash_add(&core->sessions_by_conn, &session->by_conn, hash_u64(session->conn));
 
-	session->principal = principal_join(core, session->rec.principal);
+	session->principal = principal_join(core, NULL, session->rec.principal);
 }
 
 static struct session *session_create(struct core *core, const struct session_record *rec)

@@ -56,7 +56,7 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 	if (group->need.vram_bytes > 0)
 		open &= open_memory(core, walk, claim);
 
-	return open & ~queue_held_back(core, claim);
+	return claim->made_room_for ? open & ~queue_held_back(core, claim) : open;
 }
 
 /* A group that would not fit even if all holders left keeps nothing. */
@@ -131,10 +131,11 @@ void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct
 		struct group *group = container_of(it, struct group, in_groups);
 		struct claim *claim;
 
+		if (memory == (group->need.slots > 0))
+			continue;
 		pass_over_kept(core, walk, group);
 		claim = claim_of_turn(group->cursor);
-
-		if (!claim || memory == (group->need.slots > 0))
+		if (!claim)
 			continue;
 
 		for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -146,12 +147,12 @@ void walk_firsts(struct core *core, const struct walk *walk, bool memory, struct
 	}
 }
 
-/* Voice; but not one that yielded to another and was put behind it. */
+/* The first voice of a group; but not one that yielded to another and was put behind it. */
 static bool goes_first(const struct core *core, const struct group *group)
 {
 	const struct claim *claim = claim_of_turn(group->cursor);
 
-	return group->cls == LEASE_VOICE && mono_due(claim->rec.tag, mono_after(core->now, 1));
+	return mono_due(claim->rec.tag, mono_after(core->now, 1));
 }
 
 /* The next group by key that has something open within `gpus`. */
@@ -161,6 +162,9 @@ struct group *walk_next(struct core *core, const struct walk *walk, bool voice_o
 
 	list_each (it, next, &core->groups) {
 		struct group *group = container_of(it, struct group, in_groups);
+
+		if (voice_only && group->cls != LEASE_VOICE)
+			continue;
 		pass_over_kept(core, walk, group);
 
 		if (!group->cursor || (voice_only && !goes_first(core, group)) ||

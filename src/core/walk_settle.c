@@ -101,7 +101,7 @@ static void settle_reading(struct core *core, const struct firsts *turns,
 
 void walk_settle(struct core *core)
 {
-	uint32_t count = list_empty(&core->groups) ? 0 : core->config.gpu_count;
+	uint32_t count = rank_tree_count(&core->places) == 0 ? 0 : core->config.gpu_count;
 	const struct walk none = {0};
 	struct firsts turns, memory;
 
