@@ -161,7 +161,7 @@ static bool look_again(struct loop *loop)
 	loop->activity_seen = loop->activity;
 
 	for (int64_t until = now_us() + LINGER_US; now_us() < until;) {
-		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK);
+		(void)event_base_loop(loop->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
 		if (loop->activity != loop->activity_seen || loop->deferred_count)
 			return true;
 	}
