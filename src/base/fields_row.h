@@ -70,6 +70,21 @@ FIELDS_INLINE uint8_t *write_single(const struct field *field, const struct fiel
 	return at + 2 + at[1];
 }
 
+/* Of a text that is not empty. */
+FIELDS_INLINE uint8_t *write_text(const struct field *field, const uint8_t *from, uint8_t *at)
+{
+	size_t length = strnlen((const char *)from, field->size);
+
+	at[0] = field->tag;
+	if (length < 0x80)
+		at[1] = (uint8_t)length;
+	else
+		*++at = (uint8_t)(length | 0x80), at[1] = (uint8_t)(length >> 7);
+
+	memcpy(at + 2, from, length);
+	return at + 2 + length;
+}
+
 FIELDS_INLINE uint8_t *fields_put_row(const struct field *field, const void *object,
 				      const struct fields_how *how, uint8_t *at)
 {
@@ -79,6 +94,8 @@ FIELDS_INLINE uint8_t *fields_put_row(const struct field *field, const void *obj
 		return write_single(field, how, from, at);
 	if (field->kind == FIELD_TEXT && *from == '\0')
 		return at;
+	if (field->kind == FIELD_TEXT && !how->map)
+		return write_text(field, from, at);
 	return fields_write_row(field, object, how, at);
 }
 

@@ -7,7 +7,7 @@
 
 enum {
 	STORE_PATH_BYTES = 4096,
-	HISTORY_ROW_RECORDS = 16, /* in a row of history, at most */
+	HISTORY_ROW_RECORDS = 64, /* in a row of history, at most */
 	STORE_GPUS_BYTES = LIMIT_GPUS * (LIMIT_GPU_NAME_BYTES + 1),
 	STORE_KEYS_BYTES = 4096,
 };
