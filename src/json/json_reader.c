@@ -38,9 +38,9 @@ static bool set_problem(struct reading *r, const char *words)
 	return false;
 }
 
-static void skip_blanks(struct reading *r)
+static inline __attribute__((always_inline)) void skip_blanks(struct reading *r)
 {
-	while (r->at < r->end &&
+	while (r->at < r->end && (unsigned char)*r->at <= ' ' &&
 	       (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t'))
 		r->at++;
 }

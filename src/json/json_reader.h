@@ -47,11 +47,14 @@ static inline uint64_t json_initial(const char *key)
 {
 	return UINT64_C(1) << ((key[0] ? key[0] ^ key[1] * 8 : 0) & 63);
 }
+static inline bool json_may_have(const struct json *object, const char *field)
+{
+	return json_is(object, JSON_KIND_OBJECT) && object->initials & json_initial(field);
+}
 const struct json *json_find(const struct json *object, const char *field);
 static inline const struct json *json_get(const struct json *object, const char *field)
 {
-	bool may_be = json_is(object, JSON_KIND_OBJECT) && object->initials & json_initial(field);
-	return may_be ? json_find(object, field) : NULL;
+	return json_may_have(object, field) ? json_find(object, field) : NULL;
 }
 /* How many values a list has; 0 for anything else. */
 static inline size_t json_count(const struct json *list)

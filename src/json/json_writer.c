@@ -12,9 +12,14 @@ void text_json_item(struct text *text)
 /* May have to be escaped: quotes, backslash, controls, DEL, and what begins a line separator. */
 static bool is_plain(unsigned char c)
 {
-	static const uint32_t plain[8] = {0,          0xfffffffb, 0xefffffff, 0x7fffffff,
-					  0xffffffff, 0xffffffff, 0xffffffff, 0xfffffffb};
-	return plain[c / 32] >> (c % 32) & 1;
+	static const bool others[256] = {
+		1,         1,          1,          1,          1, 1, 1, 1,
+		1,         1,          1,          1,          1, 1, 1, 1, /* up to 0x0f */
+		1,         1,          1,          1,          1, 1, 1, 1,
+		1,         1,          1,          1,          1, 1, 1, 1, /* up to 0x1f */
+		['"'] = 1, ['\\'] = 1, [0x7f] = 1, [0xe2] = 1,
+	};
+	return !others[c];
 }
 
 /* One byte, or a line separator of three; returns how many. */

@@ -13,8 +13,10 @@
 #include "json/json_reader.h"
 #include "wire/display_name.h"
 
-__attribute__((cold, noinline, format(printf, 3, 4))) static int
-fail(struct parsed *parsed, int err, const char *format, ...)
+#define NOT_INLINE __attribute__((noinline))
+
+__attribute__((format(printf, 3, 4))) static int fail(struct parsed *parsed, int err,
+						      const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -77,9 +79,8 @@ int json_missing(struct parsed *parsed, const char *field)
 	return json_refuse(parsed, field, "required");
 }
 
-/* NULL: absent, or null. Inlined, so that what is absent costs next to nothing. */
-static inline __attribute__((always_inline)) const struct json *field_of(const struct json *object,
-									 const char *field)
+/* NULL: absent, or null. */
+static const struct json *field_of(const struct json *object, const char *field)
 {
 	const struct json *value = json_get(object, field);
 	return json_is(value, JSON_KIND_NULL) ? NULL : value;
@@ -91,8 +92,9 @@ static void set_present(bool *ret_present, const struct json *value)
 		*ret_present = value != NULL;
 }
 
-int json_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
-	     uint64_t max, uint64_t *ret, bool *ret_present)
+/* Apart, so that a field which is not there costs next to nothing: most are not. */
+NOT_INLINE static int read_u64(struct parsed *parsed, const struct json *object, const char *field,
+			       uint64_t min, uint64_t max, uint64_t *ret, bool *ret_present)
 {
 	const struct json *value = field_of(object, field);
 
@@ -116,6 +118,15 @@ int json_u64(struct parsed *parsed, const struct json *object, const char *field
 			    field, min, max);
 
 	*ret = (uint64_t)number;
+	return 0;
+}
+
+int json_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
+	     uint64_t max, uint64_t *ret, bool *ret_present)
+{
+	if (json_may_have(object, field))
+		return read_u64(parsed, object, field, min, max, ret, ret_present);
+	set_present(ret_present, NULL);
 	return 0;
 }
 
@@ -146,7 +157,8 @@ int json_ms(struct parsed *parsed, const struct json *object, const char *field,
 	return 0;
 }
 
-int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret)
+NOT_INLINE static int read_bool(struct parsed *parsed, const struct json *object, const char *field,
+				bool *ret)
 {
 	const struct json *value = field_of(object, field);
 	if (!value)
@@ -155,6 +167,11 @@ int json_bool(struct parsed *parsed, const struct json *object, const char *fiel
 		return json_refuse(parsed, field, "expected true or false");
 	*ret = json_is(value, JSON_KIND_TRUE);
 	return 0;
+}
+
+int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret)
+{
+	return json_may_have(object, field) ? read_bool(parsed, object, field, ret) : 0;
 }
 
 int json_name(struct parsed *parsed, const struct json *object, const char *field, size_t max_bytes,

@@ -317,6 +317,11 @@ static int parse_admin(struct session_request *m, const char *name)
 	return one_lease ? required_number(m, "lease", &m->event.admin.lease) : 0;
 }
 
+static bool is_word(const char *type, const char *word)
+{
+	return type[0] == word[0] && strcmp(type, word) == 0;
+}
+
 static int parse_plain(struct session_request *m, const char *type)
 {
 	static const struct {
@@ -333,7 +338,7 @@ static int parse_plain(struct session_request *m, const char *type)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strcmp(rows[i].type, type) == 0) {
+		if (is_word(type, rows[i].type)) {
 			m->kind = rows[i].kind;
 			m->event.type = rows[i].event;
 			return 0;
@@ -360,13 +365,13 @@ static int parse_by_type(struct session_request *m, const char *type,
 		{"processes", parse_processes}, {"ready", parse_ready},
 	};
 
-	if (strcmp(type, "acquire") == 0)
+	if (is_word(type, "acquire"))
 		return parse_acquire(m, ctx, name);
-	if (strcmp(type, "admin") == 0)
+	if (is_word(type, "admin"))
 		return parse_admin(m, name);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (strcmp(rows[i].type, type) == 0)
+		if (is_word(type, rows[i].type))
 			return rows[i].parse(m);
 
 	return parse_plain(m, type);
@@ -399,7 +404,7 @@ int session_decode(const char *text, size_t length, const struct wire_context *c
 
 	if (!type)
 		return json_missing(&m->parsed, "type");
-	bool hello = strcmp(type, "hello") == 0;
+	bool hello = is_word(type, "hello");
 	if (hello && !name)
 		return parse_hello(m);
 
