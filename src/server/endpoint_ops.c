@@ -16,6 +16,7 @@ void endpoints_serve(struct endpoints *endpoints, enum endpoint_kind kind,
 		     const struct endpoint_ops *ops, void *ctx)
 {
 	endpoints->servers[kind] = (struct endpoint_server){ops, ctx};
+	endpoints->stream_kinds |= ops->keepalive ? 1u << kind : 0;
 }
 
 void endpoints_send(struct endpoints *endpoints, uint64_t conn, const struct send_effect *send)
@@ -105,10 +106,7 @@ void endpoints_keepalive(struct endpoints *endpoints, const struct text *comment
 unsigned endpoints_stream_count(const struct endpoints *endpoints)
 {
 	unsigned count = 0;
-	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++) {
-		const struct endpoint_ops *ops = endpoints->servers[kind].ops;
-		if (ops && ops->keepalive)
-			count += endpoints->counts[kind];
-	}
+	for (uint32_t kinds = endpoints->stream_kinds; kinds; kinds &= kinds - 1)
+		count += endpoints->counts[__builtin_ctz(kinds)];
 	return count;
 }

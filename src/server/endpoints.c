@@ -7,9 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
+
 void endpoints_init(struct endpoints *endpoints, struct net *net)
 {
-	*endpoints = (struct endpoints){.net = net};
+	*endpoints =
+		(struct endpoints){.net = net, .message = calloc(1, sizeof(*endpoints->message))};
+	if (!endpoints->message)
+		abort();
 	hash_init(&endpoints->by_conn);
 	hash_init(&endpoints->by_browser);
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++)
@@ -23,6 +28,8 @@ void endpoints_finish(struct endpoints *endpoints)
 			endpoint_shut(endpoints, container_of(it, struct endpoint, link));
 	hash_finish(&endpoints->by_conn);
 	hash_finish(&endpoints->by_browser);
+	text_finish(endpoints->message);
+	free(endpoints->message);
 }
 
 struct endpoint *endpoint_open(struct endpoints *endpoints, uint64_t conn, enum endpoint_kind kind,

@@ -13,6 +13,7 @@
 
 struct endpoint_ops;
 struct net;
+struct text;
 
 enum endpoint_kind {
 	ENDPOINT_REQUEST,  /* a parked HTTP exchange: an effect will answer it */
@@ -77,6 +78,8 @@ struct endpoints {
 	struct list kinds[ENDPOINT_KIND_COUNT];
 	unsigned counts[ENDPOINT_KIND_COUNT];
 	struct endpoint_server servers[ENDPOINT_KIND_COUNT];
+	uint32_t stream_kinds; /* bit per kind: it has a `keepalive` */
+	struct text *message;  /* that is written right now; who writes one clears it first */
 };
 
 void endpoints_init(struct endpoints *endpoints, struct net *net);

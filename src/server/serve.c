@@ -36,7 +36,7 @@ static struct mono_ms run_due(struct server *server, struct mono_ms now)
 	greeting_expire(&server->endpoints, now);
 
 	wake = mono_min(wake, vram_history_step(&server->vram_history, server->broker.core, now,
-						loop_suspended_ms()));
+						server->broker.suspended_ms));
 	wake = mono_min(wake, reload_when_due(&server->reload, now));
 	wake = mono_min(wake, sockets_when_due(&server->sockets, now));
 	wake = mono_min(wake, inference_step(&server->inference, now));

@@ -19,6 +19,8 @@
 #include "server/gpus/gpu_figures.h"
 #include "server/queued_event.h"
 
+enum { WATCH_MS = 20 };
+
 static const ino_t initial_pid_namespace = 0xEFFFFFFC; /* its inode, fixed by the kernel */
 
 static const struct gpu_source_ops *const sources[SAMPLER_PROBES] = {&gpu_nvml, &gpu_drm};
@@ -262,12 +264,22 @@ static void on_reports(void *ctx, int fd)
 
 static struct mono_ms watch_probes(struct gpu_sampler *sampler, struct mono_ms now)
 {
-	struct mono_ms wake = MONO_NEVER;
+	sampler->watched = now;
+	sampler->watch_due = MONO_NEVER;
 
 	for (unsigned i = 0; i < SAMPLER_PROBES; i++)
 		if (sampler->probes[i])
-			wake = mono_min(wake, gpu_probe_watch(sampler->probes[i], now));
-	return wake;
+			sampler->watch_due = mono_min(sampler->watch_due,
+						      gpu_probe_watch(sampler->probes[i], now));
+	return sampler->watch_due;
+}
+
+/* A busy loop need not ask in each of its turns: that takes a lock per probe. */
+static struct mono_ms watch_now_and_then(struct gpu_sampler *sampler, struct mono_ms now)
+{
+	struct mono_ms next = mono_min(sampler->watch_due, mono_after(sampler->watched, WATCH_MS));
+
+	return mono_due(next, now) ? watch_probes(sampler, now) : next;
 }
 
 /* NVML names pids of the machine; a broker in a container cannot tell whose they are. */
@@ -452,7 +464,7 @@ struct mono_ms gpu_sampler_step(struct gpu_sampler *sampler, struct mono_ms now)
 	sampler->pace_ms = pace_ms;
 	sampler->board.look = false;
 
-	struct mono_ms wake = watch_probes(sampler, now);
+	struct mono_ms wake = watch_now_and_then(sampler, now);
 	if (core_observes(sampler->core))
 		wake = mono_min(wake, mono_after(sampler->foreign.looked, FOREIGN_LOOK_MS));
 	if (pace_ms == 0)

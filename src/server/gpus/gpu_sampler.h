@@ -35,11 +35,12 @@ struct gpu_sampler {
 	struct gpu_owners owners;
 	struct gpu_board board;
 	struct gpu_foreign foreign;
-	const char *sysfs;       /* borrowed */
-	bool pids_are_ours;      /* the driver's pids are of this PID namespace */
-	struct mono_ms needed;   /* when somebody held, waited or watched last */
-	int64_t pace_ms;         /* 0: at rest */
-	uint64_t rounds, cpu_us; /* of all probes, for /metrics */
+	const char *sysfs;                 /* borrowed */
+	bool pids_are_ours;                /* the driver's pids are of this PID namespace */
+	struct mono_ms needed;             /* when somebody held, waited or watched last */
+	int64_t pace_ms;                   /* 0: at rest */
+	struct mono_ms watched, watch_due; /* when calls were looked at last, and are over */
+	uint64_t rounds, cpu_us;           /* of all probes, for /metrics */
 	/* Borrowed. */
 	struct event_queue *queue;
 	const struct core *core;

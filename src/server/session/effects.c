@@ -65,7 +65,7 @@ void session_send_effect(const struct session_effects *effects, struct endpoint 
 	const struct broker *broker = effects->broker;
 	const struct core_config *config = &effects->active->settings.core;
 	struct net *net = effects->endpoints->net;
-	cleanup_text struct text body = {0};
+	struct text *body = effects->endpoints->message;
 	struct message_context context;
 
 	remember_told(effects->tracker, endpoint, send);
@@ -74,8 +74,9 @@ void session_send_effect(const struct session_effects *effects, struct endpoint 
 	context.wire.dev = effects->active->paths.dev[0] != 0;
 	context.wire.linger_ms = core_linger_ms(config, endpoint->session->binding);
 
-	session_encode(&body, send, &context.wire);
-	net_session_send(net, endpoint->conn, body.bytes, body.length);
+	text_clear(body);
+	session_encode(body, send, &context.wire);
+	net_session_send(net, endpoint->conn, body->bytes, body->length);
 	position_updates_sent(effects->position_updates, broker->core,
 			      party_of(PARTY_SESSION, endpoint->conn), send,
 			      message_context_position(&context), broker->now);
