@@ -84,16 +84,18 @@ int64_t spread_quantile(const struct spread *spread, unsigned per_mille)
 
 int64_t spread_rest(const struct spread *spread, int64_t past, int64_t most)
 {
-	uint64_t total = 0, sum = 0;
+	uint64_t total = 0, sum = 0, left = spread_total(spread);
 
 	PRE(past >= 0);
 	PRE(most >= 0);
 
-	for (int i = bucket_of(past); i < SPREAD_BUCKETS; i++) {
+	for (int i = bucket_of(past); i < SPREAD_BUCKETS && left > 0; i++) {
 		uint64_t count = spread->counts[i];
 		int64_t begin, end, from, rest;
 		if (count == 0) /* most are */
 			continue;
+
+		left -= count;
 
 		begin = begin_of(i);
 		end = begin_of(i + 1);

@@ -81,10 +81,11 @@ void claim_unindex(struct core *core, struct claim *claim)
 
 struct claim *claim_alloc(const struct claim_record *rec)
 {
-	struct claim *claim = check_memory(calloc(1, sizeof(*claim)));
+	struct claim *claim = check_memory(malloc(sizeof(*claim)));
 
 	PRE(rec->id != 0);
 
+	*claim = (struct claim){0};
 	claim->rec = *rec;
 	claim->place_deadline = claim->deadline = MONO_NEVER;
 	if (rec->fence == 0)

@@ -121,7 +121,8 @@ struct trace_effect *trace_event(struct core *core, enum trace_what what, const 
 	struct trace_effect *trace = &effects_add(&core->out, EFFECT_TRACE)->trace;
 
 	trace->what = what;
-	text_copy(trace->detail, sizeof(trace->detail), detail);
+	if (detail)
+		text_copy(trace->detail, sizeof(trace->detail), detail);
 	return trace;
 }
 
@@ -145,6 +146,12 @@ int64_t emit_waited_ms(const struct core *core, const struct claim *claim, bool 
 
 	return waited_ms > 0 ? waited_ms : 0;
 }
+
+static_assert(sizeof(((struct trace_effect *)0)->name) ==
+			      sizeof(((struct claim_record *)0)->name) &&
+		      sizeof(((struct trace_effect *)0)->principal) ==
+			      sizeof(((struct claim_record *)0)->principal),
+	      "copied whole");
 
 struct trace_effect *trace_claim(struct core *core, const struct claim *claim, enum trace_what what)
 {
@@ -176,8 +183,8 @@ struct trace_effect *trace_claim(struct core *core, const struct claim *claim, e
 	if (claim_has_room(claim))
 		trace->gpus = claim->rec.granted_mask;
 
-	text_copy(trace->name, sizeof(trace->name), claim->rec.name);
+	memcpy(trace->name, claim->rec.name, sizeof(trace->name));
 	if (claim->rec.state == CLAIM_QUEUED)
-		text_copy(trace->principal, sizeof(trace->principal), claim->rec.principal);
+		memcpy(trace->principal, claim->rec.principal, sizeof(trace->principal));
 	return trace;
 }

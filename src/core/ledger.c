@@ -197,11 +197,11 @@ static void take_seats(struct core *core, struct claim *claim)
 	if (claim->slots_charged == 0 && claim->vram_charged == 0)
 		return;
 
-	claim->seats = check_memory(calloc(count, sizeof(*claim->seats)));
+	claim->seats = check_memory(malloc(count * sizeof(*claim->seats)));
 
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct seat *seat = &claim->seats[seat_index(claim, gpu)];
-		seat->claim = claim;
+		*seat = (struct seat){.claim = claim};
 		rank_tree_insert(holders_like(core, claim, gpu), &seat->by_id, 0, claim->rec.id);
 	}
 }

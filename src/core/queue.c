@@ -153,18 +153,16 @@ static struct group *group_of(struct core *core, const struct claim *claim)
 			return group;
 	}
 
-	group = check_memory(calloc(1, sizeof(*group)));
-
-	group->mask = claim->mask;
-	group->cls = claim->rec.cls;
-	group->need = claim->rec.need;
-	group->session = group_session(claim);
-	group->stop_ms = share_stop_ms(core, claim);
-	group->detached = queue_detached(claim);
-	group->withheld = queue_withheld(core, claim);
-	group->oversized = oversized;
-	group->oldest = MONO_NEVER;
-
+	group = check_memory(malloc(sizeof(*group)));
+	*group = (struct group){.mask = claim->mask,
+				.cls = claim->rec.cls,
+				.need = claim->rec.need,
+				.session = group_session(claim),
+				.stop_ms = share_stop_ms(core, claim),
+				.detached = queue_detached(claim),
+				.withheld = queue_withheld(core, claim),
+				.oversized = oversized,
+				.oldest = MONO_NEVER};
 	list_init(&group->in_groups);
 
 	list_append(&core->groups, &group->in_groups);

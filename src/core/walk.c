@@ -48,14 +48,16 @@ static bool voice_is_next(const struct core *core, const struct firsts *firsts, 
 
 /* Of all that are due, on all GPUs, the one that became due first: each class is owed time at its
  * share, so a FIFO queue of due turns is bounded (Cruz, 1991). */
-static struct due next_due(const struct core *core, const struct walk *walk,
-			   const struct firsts *firsts, bool after_voice)
+static struct due next_due(const struct core *core, struct walk *walk, const struct firsts *firsts,
+			   bool after_voice)
 {
 	struct due best = {MONO_NEVER, 0, NULL};
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
-		if (!after_voice && voice_is_next(core, firsts, gpu))
+		if (!after_voice && voice_is_next(core, firsts, gpu)) {
+			walk->visited = true;
 			continue;
+		}
 
 		for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++) {
 			struct claim *claim = firsts->v[gpu][cls];
@@ -136,6 +138,7 @@ static void visit_due(struct core *core, struct walk *walk, struct claim *claim,
 	bool fits = gpus & gpu_bit(gpu);
 	enum keeps keeps = KEEPS_ALL;
 
+	walk->visited = true;
 	if (!fits && promote_holder(core, claim, gpu))
 		return;
 
@@ -207,6 +210,7 @@ static void serve_memory(struct core *core, struct walk *walk)
 		if (!best || walk_is_head(core, best))
 			continue;
 
+		walk->visited = true;
 		uint32_t gpus =
 			placement_find(core, best, walk_open(core, walk, best), gpu_bit(gpu));
 
@@ -227,6 +231,7 @@ static void visit_claim(struct core *core, struct walk *walk, struct claim *clai
 	uint32_t open = walk_open(core, walk, claim) & (set ? UINT32_MAX : within);
 	uint32_t gpus = open ? placement_find(core, claim, open, 0) : 0;
 
+	walk->visited = true;
 	if (gpus)
 		grant_claim(core, walk, claim, gpus, false);
 	else if (open && !walk_is_head(core, claim))
@@ -321,7 +326,8 @@ bool walk_once(struct core *core)
 	serve_voice(core, &walk);
 
 	walk_rewind(core, true);
-	serve_due(core, &walk, true);
+	if (walk.visited)
+		serve_due(core, &walk, true);
 	serve_rest(core, &walk);
 
 	walk_rewind(core, false);

@@ -13,6 +13,7 @@ struct walk {
 	uint32_t behind_big; /* turns that are kept, but not from earlier arrivals than the head */
 	uint32_t behind_set; /* the same of memory */
 	bool again;          /* a kept GPU came free: make another pass */
+	bool visited; /* somebody was, or is to be after a voice: look who is due once more */
 };
 
 /* For each GPU and class, the first claim that a turn there could serve. */
