@@ -57,9 +57,10 @@ export class Session {
 	/** @param {SecurityPolicyViolationEvent} event */
 	#violated = (event) => this.#forbidden(event);
 
-	/** @param {Post} post */
-	constructor(post) {
+	/** @param {Post} post @param {boolean} [apart] on a thread of its own, which is never busy */
+	constructor(post, apart = false) {
 		this.post = post;
+		this.apart = apart;
 		globalThis.addEventListener?.("securitypolicyviolation", this.#violated);
 	}
 
@@ -107,7 +108,9 @@ export class Session {
 		else if (this.#open && !this.#listing) this.#ask(claim);
 	}
 
-	/** @param {SessionClaim} claim */
+	/** Where nothing else keeps this thread, and no page is hidden that a browser may stop, the
+	 * request itself says that it is answered: no offer has to ask for that.
+	 * @param {SessionClaim} claim */
 	#ask(claim) {
 		const { ref, message, until } = claim;
 		claim.seen = true;
@@ -117,6 +120,7 @@ export class Session {
 				type: "acquire",
 				ref,
 				...message,
+				accept: this.apart && !this.#left && this.#about.visible !== false,
 				timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
 			},
 		});

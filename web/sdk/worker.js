@@ -7,7 +7,7 @@ import { Session, now } from "./session.js";
 const session = new Session((event) => {
 	postMessage({ ...event, at: now() });
 	if (event.event === "stopped") close();
-});
+}, true);
 /** @type {string|null} */ let lock = null;
 let unlock = () => {};
 
