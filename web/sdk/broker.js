@@ -1,24 +1,11 @@
 // @ts-check
 // broker: a page's session. A claim's life is claim.js, the wire is session.js.
 import { Claim } from "./claim.js";
-import { BrokerError, closeError, plain, postJson } from "./errors.js";
+import { BrokerError, closeError, now, plain, postJson } from "./errors.js";
 import { diagnose, grantLocally, loopbackPermission } from "./fallback.js";
-import { now } from "./session.js";
 import { Model } from "./model.js";
-import { brokerOrigin, siteToken } from "./pair.js";
 import { openPort } from "./session_port.js";
-import {
-	awakeLock,
-	framePath,
-	freeName,
-	isAwake,
-	newName,
-	pageKey,
-	savePlaces,
-	savedPlaces,
-	watchPage,
-	whenShown,
-} from "./page_lifecycle.js";
+import * as page from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
 /** @import { BrokerContext, Heard, ModelOptions, Opened, SavedPlaces } from "./types.js" */
@@ -34,7 +21,7 @@ const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** Events: "state", "queue", "yield", "kept", "ended", "reload". */
 export class Broker extends EventTarget {
-	/** @type {State} */ #state = "connecting";
+	/** @type {State} */ #state = "idle";
 	/** @type {BrokerError|undefined} */ #error;
 	/** @type {Map<number, Claim>} */ #claims = new Map();
 	/** @type {Waiter<unknown>[]} */ #ready = [];
@@ -43,21 +30,20 @@ export class Broker extends EventTarget {
 	 * @type {Map<string, {ref: number, requestId: string}>} */
 	#places = new Map();
 	/** @type {BrokerOptions} */ #options;
-	/** @type {Opened|undefined} */ #met;
-	/** @type {string|null} */ #session = null;
+	/** How the session was opened last. @type {Partial<Opened>} */ #met = {};
 	#base;
 	#name;
 	/** Where the places of this Broker are kept; another one of its name has its own. */
 	#storage;
 	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
 	#owner = random();
-	#token = "";
+	/** @type {string|undefined} */ #token;
 	/** @type {"worker"|"reply"} */ #heartbeat;
 	/** @type {Send} */ #send = () => {};
 	/** What the Session was started with. @type {Omit<Start, "resume"|"adopt">|undefined} */ #hello;
 	/** @type {AboutFields} */ #about = {};
-	/** @type {() => void} */ #unwatch = () => {};
-	#awakeLock = awakeLock(this.#owner);
+	/** @type {AbortController|undefined} */ #watch;
+	#awakeLock = page.awakeLock(this.#owner);
 	/** @type {BrokerContext} */ #context;
 	#ref = 1;
 	/** When somebody else may hold what is held here, as far as was heard. */
@@ -74,12 +60,12 @@ export class Broker extends EventTarget {
 		super();
 		this.#options = options;
 		this.#heartbeat = options.heartbeat ?? "worker";
-		this.#base = brokerOrigin(options.url);
+		this.#base = page.brokerOrigin(options.url);
 		const { document, location } = globalThis;
 		this.#name = plain(options.name || document?.title || location?.host || "page", 128);
-		this.#storage = newName(`baton${framePath()} ${this.#base} ${this.#name}`);
+		this.#storage = page.newName(`baton${page.framePath()} ${this.#base} ${this.#name}`);
 		this.#context = {
-			send: (command) => this.#send(command),
+			send: (...command) => this.#send(...command),
 			emit: (type, detail) => this.#emit(type, detail),
 			about: (fields) => this.about(fields),
 			open: () => this.#state === "open",
@@ -87,29 +73,24 @@ export class Broker extends EventTarget {
 			sure: (all) => this.#sure(all),
 			forget: (claim) => {
 				this.#claims.delete(claim.ref);
-				this.#awake();
 				this.#keep();
 			},
 		};
 		if (!globalThis.WebSocket) {
-			this.#end(
-				new BrokerError(
-					"DENIED",
-					"There is no WebSocket here, as on a server that renders: ask in the browser.",
-				),
-			);
+			this.#end(new BrokerError("DENIED", "There is no WebSocket here: ask in the browser."));
 			return;
 		}
-		this.#unwatch = watchPage({
+		this.#watch = page.watchPage({
 			leave: (cached) => this.#leave(cached),
 			back: () => this.#back(),
 			thaw: () => void this.#thaw(),
 			visible: (visible) => this.about({ visible }),
 		});
 		const own = this.#base === location?.origin;
-		if ((options.connect ?? (own || savedPlaces(this.#storage) ? "now" : "lazy")) === "now")
+		if (
+			(options.connect ?? (own || page.savedPlaces(this.#storage) ? "now" : "lazy")) === "now"
+		)
 			this.#begin();
-		else this.#state = "idle";
 	}
 
 	get state() {
@@ -118,12 +99,12 @@ export class Broker extends EventTarget {
 
 	/** @returns {"admin"|"token"|"queue"|null} */
 	get rights() {
-		return this.#met?.rights ?? null;
+		return this.#met.rights ?? null;
 	}
 
 	/** @returns {boolean} */
 	get dev() {
-		return this.#met?.dev ?? false;
+		return this.#met.dev ?? false;
 	}
 
 	/** Where the session runs: "reply" is this thread, and a turn is lost where it stands still. */
@@ -140,10 +121,10 @@ export class Broker extends EventTarget {
 			onHere: () => (this.#heartbeat = "reply"),
 			onGone: () => void this.#goOn(),
 		});
-		this.#awake();
-		this.#send({ ...this.#hello, resume: this.#session, adopt });
+		this.#keep();
+		this.#send("start", { ...this.#hello, resume: this.#met.session, adopt });
 		for (const claim of this.#claims.values()) claim.again();
-		this.#send({ op: "about", fields: this.#about });
+		this.#send("about", this.#about);
 	}
 
 	/** The Session's worker was ended, as by a page that ends all it can find: what is held is lost,
@@ -166,38 +147,31 @@ export class Broker extends EventTarget {
 	/** Where the browser asks its user first, not before a page wants something. */
 	#begin() {
 		if (this.#adopting || this.#state === "closed") return;
-		if (this.#state === "idle") this.#set("connecting");
+		this.#set("connecting");
 		this.#start().catch((error) => this.#end(new BrokerError("UNAUTHORIZED", error.message)));
 	}
 
 	/** Of a page that was left, or that died: nobody may live who keeps them, be it another copy
 	 * of this tab that was here first. */
 	async #adopt() {
-		const hidden = whenShown();
+		const hidden = page.whenShown();
 		if (hidden) await hidden;
 		if (this.#state === "closed") return;
-		const kept = savedPlaces(this.#storage);
-		savePlaces(this.#storage, null); // whoever reads them owns them
-		if (!kept || (await isAwake(kept.owner, kept.left || Boolean(hidden)))) return;
+		const kept = page.savedPlaces(this.#storage);
+		page.savePlaces(this.#storage, null); // whoever reads them owns them
+		if (!kept || (await page.isAwake(kept.owner, kept.left || Boolean(hidden)))) return;
 		this.#places = new Map(kept.places);
 		for (const { ref } of this.#places.values()) this.#ref = Math.max(this.#ref, ref + 1);
+		this.#met = { session: kept.session };
 		this.#own(kept.owner);
-		this.#session = kept.session;
 	}
 
 	/** @param {string} owner */
 	#own(owner) {
 		this.#awakeLock(false);
 		this.#owner = owner;
-		this.#awakeLock = awakeLock(owner);
-		this.#awake();
-	}
-
-	/** No browser freezes a page that claims something, or might. */
-	#awake() {
-		const busy = !this.#left && this.#places.size + this.#claims.size > 0;
-		this.#awakeLock(busy);
-		this.#send({ op: "watch", busy });
+		this.#awakeLock = page.awakeLock(owner);
+		this.#keep();
 	}
 
 	async #start() {
@@ -207,13 +181,12 @@ export class Broker extends EventTarget {
 		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		const shown =
 			(typeof token === "function" ? await token() : token)
-			|| pageKey(this.#base)
-			|| siteToken(this.#base);
-		this.#token = shown || "";
+			|| page.pageKey(this.#base)
+			|| page.siteToken(this.#base);
+		this.#token = shown || undefined;
 		this.#hello = {
-			op: "start",
 			url: `${this.#base}/v1/gpu/session`,
-			hello: { id: this.#name, token: this.#token || undefined },
+			hello: { id: this.#name, token: this.#token },
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
 			timeoutMs: (await loopbackPermission()) === "prompt" ? 60_000 : connectTimeoutMs,
 		};
@@ -224,9 +197,8 @@ export class Broker extends EventTarget {
 	/** Of places that nobody took up. */
 	#disown() {
 		this.#places.clear();
-		this.#awake();
 		this.#keep();
-		this.#send({ op: "disown" });
+		this.#send("disown");
 	}
 
 	async ready() {
@@ -243,7 +215,7 @@ export class Broker extends EventTarget {
 		if (this.#state === "offline") {
 			this.#error = undefined;
 			this.#set("connecting");
-			this.#send({ op: "kick" });
+			this.#send("kick");
 		}
 	}
 
@@ -266,7 +238,6 @@ export class Broker extends EventTarget {
 		this.#places.delete(options.key ?? "");
 		const claim = new Claim(this.#context, ref, requestId, options);
 		this.#claims.set(ref, claim);
-		this.#awake();
 		this.#keep();
 		const turn = claim.ask();
 		this.#kick();
@@ -318,7 +289,7 @@ export class Broker extends EventTarget {
 	/** @returns {Promise<Status>} */
 	async status() {
 		await this.ready();
-		this.#send({ op: "ask", message: { type: "status" } });
+		this.#send("ask", { type: "status" });
 		return new Promise((...waiter) => this.#asking.push(waiter));
 	}
 
@@ -330,14 +301,14 @@ export class Broker extends EventTarget {
 			if (text) said[name] = plain(text, 128);
 		const fields = JSON.parse(JSON.stringify(said)); // no undefined
 		Object.assign(this.#about, fields);
-		this.#send({ op: "about", fields });
+		this.#send("about", fields);
 	}
 
 	async close() {
 		if (this.#state === "closed") return;
 		const stopped = new Promise((resolve) => (this.#stopped = resolve));
 		await this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
-		this.#send({ op: "stop" });
+		this.#send("stop");
 		if (this.#hello) await stopped;
 	}
 
@@ -348,10 +319,10 @@ export class Broker extends EventTarget {
 	/** @param {SessionEvent} event */
 	#on(event) {
 		const kind = event.event;
-		this.#heardAt = Math.min(event.at ?? Infinity, now());
-		this.#limit = event.limit ?? this.#limit;
+		this.#heardAt = Math.min(event.at, now());
+		this.#limit = event.limit;
 		if (kind === "sure") answer(this.#unsure, 0);
-		else if (kind === "ping") this.#send({ op: "pong" });
+		else if (kind === "ping") this.#send("pong");
 		else if (kind === "open") this.#opened(event);
 		else if (kind === "down") {
 			// It fell silent, or this page was frozen: the next try tells.
@@ -373,7 +344,6 @@ export class Broker extends EventTarget {
 	/** @param {Opened} event */
 	#opened(event) {
 		this.#met = event;
-		this.#session = event.session;
 		this.#error = undefined;
 		this.#set("open");
 		this.#keep();
@@ -407,10 +377,10 @@ export class Broker extends EventTarget {
 			else if (error.detail?.listening !== false || fallback === "error") claim.fail(error);
 			else {
 				this.#context.forget(claim);
-				this.#send({ op: "release", ref: claim.ref });
+				this.#send("release", claim.ref);
 				claim.ref = this.#ref++;
 				this.#claims.set(claim.ref, claim);
-				this.#awake();
+				this.#keep();
 				grantLocally(claim, fallback, error);
 			}
 	}
@@ -419,8 +389,8 @@ export class Broker extends EventTarget {
 	async #end(error) {
 		if (this.#state === "closed") return;
 		this.#error = error;
-		this.#unwatch();
-		freeName(this.#storage);
+		this.#watch?.abort();
+		page.freeName(this.#storage);
 		const ends = [...this.#claims.values()].map((claim) => claim.fail(error));
 		answer(this.#unsure, 0);
 		this.#set("closed");
@@ -432,21 +402,20 @@ export class Broker extends EventTarget {
 	#leave(cached) {
 		for (const claim of [...this.#claims.values()])
 			if (claim.state === "held") {
-				this.#unlock(claim.token);
+				this.#unlock(claim.grant.token);
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
 			}
 		const waiting = [...this.#claims.values()].filter(
 			(claim) => claim.state === "waiting" && (cached || claim.options.key),
 		);
 		const keep = [...this.#places.values(), ...waiting].map(({ ref }) => ref);
-		this.#send({ op: "leave", keep, cached });
+		this.#send("leave", keep, cached);
 		this.#left = true;
-		this.#awake();
 		this.#keep();
-		if (!cached) freeName(this.#storage);
+		if (!cached) page.freeName(this.#storage);
 	}
 
-	/** @param {string} token of a lease */
+	/** @param {string} [token] of a lease */
 	#unlock(token) {
 		const own = this.#token && { Authorization: `Bearer ${this.#token}` };
 		if (token)
@@ -458,23 +427,26 @@ export class Broker extends EventTarget {
 	/** Out of the cache. Its places may be another page's by now, with all that comes of them. */
 	async #back() {
 		this.#left = false;
-		const anew = this.#claims.size > 0 && (await isAwake(this.#owner, false));
+		const anew = this.#claims.size > 0 && (await page.isAwake(this.#owner, false));
 		this.#own(anew ? random() : this.#owner);
-		this.#keep();
 		if (this.#adopting) this.#set("connecting");
-		this.#send({ op: "back", anew });
+		this.#send("back", anew);
 	}
 
-	/** For whoever is here next: also if this page dies before it can say that it was left. */
+	/** For whoever is here next: also if this page dies before it can say that it was left. And no
+	 * browser freezes a page that claims something, or might. */
 	#keep() {
+		const busy = !this.#left && this.#places.size + this.#claims.size > 0;
+		this.#awakeLock(busy);
+		this.#send("watch", busy);
 		/** @type {SavedPlaces["places"]} */
 		const places = [...this.#places];
-		for (const { options, state, ref, requestId } of this.#claims.values())
+		for (const { options, state, ref, requestId } of [...this.#claims.values()])
 			if (options.key && state !== "ended") places.push([options.key, { ref, requestId }]);
-		savePlaces(
+		page.savePlaces(
 			this.#storage,
 			places.length
-				? { session: this.#session, left: this.#left, owner: this.#owner, places }
+				? { session: this.#met.session, left: this.#left, owner: this.#owner, places }
 				: null,
 		);
 	}
@@ -496,9 +468,10 @@ export class Broker extends EventTarget {
 	async #sure(all) {
 		this.#judge();
 		if ((now() - this.#heardAt < 200 && !all) || this.#state === "closed") return;
-		const heard = new Promise((...waiter) => this.#unsure.push(waiter));
-		this.#send({ op: "sure" });
-		await heard;
+		await new Promise((...waiter) => {
+			this.#unsure.push(waiter);
+			this.#send("sure");
+		});
 	}
 
 	/** @param {State} state */

@@ -1,8 +1,7 @@
 // @ts-check
 // claim: one request of a page, from asking to its end.
-import { BrokerError, endError, plain, warnOnce } from "./errors.js";
+import { BrokerError, endError, now, plain, warnOnce } from "./errors.js";
 import { Lease } from "./lease.js";
-import { now } from "./session.js";
 
 /** @import { FromBroker } from "./protocol.js" */
 /** @import { BrokerContext, ClaimHeard, KeepMessage, OfLease } from "./types.js" */
@@ -32,23 +31,21 @@ const acquireFields = (options) => ({
 
 export class Claim {
 	id = "";
-	fence = 0n;
-	/** @type {string|null} */ gpu = null;
+	/** As the broker said it. @type {Partial<FromBroker.Granted>} */
+	grant = {};
 	managed = true;
-	/** What names the lease to whoever has no session. */
-	token = "";
 	taken = false;
 	stepMs = 0;
 	isReady = false;
 	/** @type {"waiting"|"held"|"ended"} */ state = "waiting";
 	/** Of a fallback. @type {AbortController|null} */ local = null;
-	unlock = () => {};
+	/** @type {(value?: unknown) => void} */ unlock = () => {};
 	/** @type {(value: null) => void} */ settle = () => {};
 	/** @type {Lease|undefined} */ #lease;
 	/** @type {number|null} */ #until = null;
 	#timer = 0;
 	/** @type {Promise<Lease|null>|undefined} */ #turn;
-	/** @type {(lease: Lease|null) => void} */ #resolve = () => {};
+	/** @type {(lease: Promise<Lease>|null) => void} */ #resolve = () => {};
 	/** @type {(error: unknown) => void} */ #reject = () => {};
 	#leave = () => this.fail(this.options.signal?.reason);
 
@@ -69,12 +66,8 @@ export class Claim {
 	}
 
 	#send() {
-		this.context.send({
-			op: "acquire",
-			ref: this.ref,
-			until: this.#until,
-			message: { ...acquireFields(this.options), request_id: this.requestId },
-		});
+		const message = { ...acquireFields(this.options), request_id: this.requestId };
+		this.context.send("acquire", this.ref, message, this.#until);
 	}
 
 	/** What it waits for, to a Session that has not heard of it. */
@@ -100,7 +93,7 @@ export class Claim {
 		this.state = "waiting";
 		if (this.managed) {
 			const turn = this.#wait();
-			this.context.send({ op: "release", ref: this.ref, requeue: true, until: this.#until });
+			this.context.send("release", this.ref, true, this.#until);
 			return turn;
 		}
 		this.unlock();
@@ -127,36 +120,26 @@ export class Claim {
 		else if (message.type === "granted") this.granted(message);
 		else if (message.type === "yield") this.asked(message);
 		else if (message.type === "keep") this.#keep(message);
-		else if (message.type === "notice") {
-			const { code, text } = message;
-			if (this.#lease) this.context.emit("notice", { lease: this.#lease, code, text });
-		} else if (
-			message.type === "denied"
-			&& ["busy", "paused", "in_doubt"].includes(message.code)
-		)
+		else if (message.type === "notice") this.#notice(message);
+		else if (message.type === "denied" && ["busy", "paused", "in_doubt"].includes(message.code))
 			this.none();
 		else this.fail(endError(message));
 	}
 
-	/** @param {FromBroker.Queued} m */
-	#queued({
-		lease,
-		position = 0,
-		ahead = [],
-		eta_s = null,
-		eta_p90_s = null,
-		estimate = "",
-		sentence = "",
-		bound_s = null,
-		guaranteed_by,
-		why,
-	}) {
+	/** @param {FromBroker.Notice} message */
+	#notice({ code, text }) {
+		if (this.#lease) this.context.emit("notice", { lease: this.#lease, code, text });
+	}
+
+	/** @param {FromBroker.Queued} message */
+	#queued(message) {
 		if (this.state !== "waiting") return;
-		this.id = `${lease}`;
+		const { position = 0, ahead = [], estimate = "", sentence = "", why = null } = message;
+		this.id = `${message.lease}`;
 		if (why?.code === "self")
 			warnOnce(
-				`Baton: this page waits for itself: lease ${why.holder} has to be `
-					+ "released first. Pass a `signal` with what may become unwanted.",
+				`Baton: this page waits for itself until it releases lease ${why.holder}. `
+					+ "Pass a `signal` with what may become unwanted.",
 			);
 		/** @type {QueueInfo} */
 		const info = {
@@ -164,13 +147,13 @@ export class Claim {
 			lease: this.id,
 			position,
 			ahead,
-			etaS: eta_s,
-			etaP90S: eta_p90_s,
+			etaS: message.eta_s ?? null,
+			etaP90S: message.eta_p90_s ?? null,
 			estimate,
 			sentence,
-			boundS: bound_s,
-			guaranteedBy: guaranteed_by ?? null,
-			why: why ?? null,
+			boundS: message.bound_s ?? null,
+			guaranteedBy: message.guaranteed_by ?? null,
+			why,
 		};
 		this.options.onQueue?.(info);
 		this.context.emit("queue", info);
@@ -182,32 +165,25 @@ export class Claim {
 		this.isReady = false;
 		this.managed = Boolean(message);
 		this.id = message ? `${message.lease}` : `local-${this.ref}`;
-		this.fence = BigInt(message?.fence ?? 0);
-		this.gpu = message?.gpu ?? null;
-		this.token = message?.token ?? "";
-		clearTimeout(this.#timer);
-		this.options.signal?.removeEventListener("abort", this.#leave);
-		this.#resolve((this.#lease ??= new Lease(this)));
+		this.grant = message ?? {};
+		this.#stopWaiting();
+		this.#resolve((this.#lease ??= new Lease(this)).stillMine());
 	}
 
 	/** @param {{ reason: string, for?: string|null, grace_ms: number }} message */
 	asked(message) {
 		const lease = this.#lease;
+		const { reason, grace_ms: graceMs, for: other = null } = message;
 		if (this.state !== "held" || !lease) return;
 		if (this.stepMs) this.say({ type: "yielding", need_ms: whole(this.stepMs) });
 		lease.please(
 			new BrokerError(
 				"REVOKED",
-				`Give way (${message.reason}): yieldIfNeeded() or release.`,
+				`Give way (${reason}): yieldIfNeeded() or release.`,
 				message,
 			),
 		);
-		this.context.emit("yield", {
-			lease,
-			reason: message.reason,
-			graceMs: message.grace_ms,
-			for: message.for ?? null,
-		});
+		this.context.emit("yield", { lease, reason, graceMs, for: other });
 	}
 
 	/** @param {KeepMessage} m */
@@ -223,10 +199,14 @@ export class Claim {
 		this.#resolve(null);
 	}
 
-	#quiet() {
-		this.state = "ended";
+	#stopWaiting() {
 		clearTimeout(this.#timer);
 		this.options.signal?.removeEventListener("abort", this.#leave);
+	}
+
+	#quiet() {
+		this.state = "ended";
+		this.#stopWaiting();
 		this.local?.abort();
 		this.unlock();
 	}
@@ -254,7 +234,7 @@ export class Claim {
 				error: /** @type {BrokerError} */ (error),
 			});
 		await done;
-		this.context.send({ op: "release", ref: this.ref });
+		this.context.send("release", this.ref);
 		if (!taken && this.managed && this.context.open())
 			await new Promise((resolve) => (this.settle = resolve));
 		this.context.forget(this);
@@ -262,6 +242,6 @@ export class Claim {
 
 	/** @param {OfLease} message */
 	say(message) {
-		if (this.managed) this.context.send({ op: "ask", ref: this.ref, message });
+		if (this.managed) this.context.send("ask", message, this.ref);
 	}
 }

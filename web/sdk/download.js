@@ -1,8 +1,9 @@
 // @ts-check
 // download: brings one file whole into Cache Storage, or not at all. What came before a break is
 // kept in pieces beside it, and gone on with where the server allows. Holds no lease.
-import { BrokerError } from "./errors.js";
+import { BrokerError, onRefused } from "./errors.js";
 import { sha256 } from "./hash.js";
+import { inTurn } from "./page_lifecycle.js";
 
 /** @import { FetchContext, KnownFile } from "./types.js" */
 
@@ -19,22 +20,19 @@ const PAGE = /^\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype|html|head|body|me
 /** Says with an entry that it was checked, and against what. */
 const CHECKED = "baton-checked";
 
-/** @type {(code: import("./types.js").ErrorCode, text: string, detail: object) => BrokerError} */
-const failure = (code, text, detail) => new BrokerError(code, text, detail);
-
 /** @param {KnownFile} file @param {string} what */
 const damaged = ({ url }, what) =>
-	failure("DAMAGED", `${url} ${what}. It was not kept; fetch it again.`, { url });
+	new BrokerError("DAMAGED", `${url} ${what}. It was not kept; fetch it again.`, { url });
 
 /** What a full storage, and one that was emptied or broke, answers. @param {unknown} error
  * @param {string} url @returns {BrokerError} */
 function storageFailure(error, url) {
 	const { name = "", message = "" } = /** @type {Partial<Error>} */ (error ?? {});
 	const full = name === "QuotaExceededError";
-	return failure(
+	return new BrokerError(
 		"STORAGE",
 		full
-			? `This browser has no room for ${url}: free some of the disk, or delete other models.`
+			? `This browser has no room for ${url}: free disk space, or delete other models.`
 			: `This browser's storage was cleared while ${url} was fetched; try again.`
 					+ (message && ` (${message})`),
 		{ url, full },
@@ -47,9 +45,9 @@ export async function openCache(name, url) {
 		return await caches.open(name);
 	} catch (error) {
 		const { message } = /** @type {Error} */ (error);
-		throw failure(
+		throw new BrokerError(
 			"STORAGE",
-			`This browser gives the page no storage for ${url} (${message}): `
+			`This browser has no storage for ${url} (${message}): `
 				+ "allow site data, and use https or 127.0.0.1.",
 			{ url },
 		);
@@ -115,7 +113,7 @@ class Parts {
 /** Why this cannot be the file, or "".
  * @type {(file: KnownFile, blob: Blob, type: string) => Promise<string>} */
 async function flawOf(file, blob, type) {
-	const name = new URL(file.url).pathname;
+	const { pathname: name } = new URL(file.url);
 	const head = await blob.slice(0, 512).text();
 	if (!/\.html?$/.test(name) && (/text\/html/.test(type) || PAGE.test(head)))
 		return "came as a web page: the network may ask you to sign in, or the address is wrong";
@@ -144,11 +142,9 @@ export async function cached(file) {
 	const found = await cache.match(file.url);
 	if (!found || found.headers.get(CHECKED) === marks(file)) return found;
 
-	const blob = await found
-		.clone()
-		.blob()
-		.catch(() => new Blob());
-	if (!(await flawOf(file, blob, found.headers.get("content-type") ?? ""))) return found;
+	const copy = found.clone();
+	const blob = await copy.blob().catch(() => new Blob());
+	if (!(await flawOf(file, blob, copy.headers.get("content-type") ?? ""))) return found;
 	await cache.delete(file.url);
 	return undefined;
 }
@@ -157,20 +153,15 @@ export async function cached(file) {
  * @param {number} ms @param {AbortSignal} [signal] */
 function patience(ms, signal) {
 	const stop = new AbortController();
-	const onAbort = () => stop.abort(signal?.reason);
 	/** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
+	const end = () => clearTimeout(timer);
 	const heard = () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => stop.abort(patience), Math.min(ms, STALL_MS_MAX));
-	};
-	const end = () => {
-		clearTimeout(timer);
-		signal?.removeEventListener("abort", onAbort);
+		end();
+		timer = setTimeout(() => stop.abort(), Math.min(ms, STALL_MS_MAX));
 	};
 	signal?.throwIfAborted();
-	signal?.addEventListener("abort", onAbort);
 	heard();
-	return { signal: stop.signal, heard, end };
+	return { signal: AbortSignal.any([stop.signal, ...(signal ? [signal] : [])]), heard, end };
 }
 
 /** The browser tells what a policy refused after the request failed.
@@ -178,17 +169,15 @@ function patience(ms, signal) {
 async function unreachable(url, error) {
 	let blocked = false;
 	const { origin } = new URL(url);
-	const onViolation = (/** @type {SecurityPolicyViolationEvent} */ { blockedURI }) => {
-		blocked ||= `${blockedURI}`.startsWith(origin);
-	};
-	globalThis.addEventListener?.("securitypolicyviolation", onViolation);
+	const stop = new AbortController();
+	onRefused(origin, () => (blocked = true), stop);
 	await new Promise((resolve) => setTimeout(resolve, 20));
-	globalThis.removeEventListener?.("securitypolicyviolation", onViolation);
-	return failure(
+	stop.abort();
+	return new BrokerError(
 		"FETCH_FAILED",
 		blocked
 			? `This page's Content-Security-Policy does not allow ${origin}.`
-			: `${url} cannot be reached, or its server does not allow this page `
+			: `${url} cannot be reached, or does not allow this page `
 					+ `(${/** @type {Error} */ (error).message}); try again.`,
 		{ url, blocked },
 	);
@@ -196,7 +185,7 @@ async function unreachable(url, error) {
 
 /** @param {Response} answer @param {KnownFile} file */
 function refused({ status }, { url }) {
-	const error = failure(
+	const error = new BrokerError(
 		"FETCH_FAILED",
 		`${url} answered ${status}: `
 			+ (status < 500 ? "look at the model's address." : "try again later."),
@@ -210,9 +199,7 @@ function refused({ status }, { url }) {
  * @param {Response} answer */
 function rangeOf({ status, headers }) {
 	const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
-	return status === 206 && range
-		? { from: +range[1], total: range[2] === "*" ? undefined : +range[2] }
-		: null;
+	return status === 206 && range ? { from: +range[1], total: +range[2] || undefined } : null;
 }
 
 /** Whether an answer goes on where the parts end, in the same version of the file.
@@ -247,7 +234,10 @@ async function keep(answer, parts, file, options, heard) {
 	const left = +(answer.headers.get("content-length") ?? NaN);
 	const total = file.bytes ?? rangeOf(answer)?.total ?? (left ? parts.size + left : 0);
 	parts.total = total;
-	await makeSure(file, 2 * total - parts.size);
+	/** @type {StorageEstimate} */
+	const { quota, usage = 0 } = (await navigator.storage?.estimate().catch(() => ({}))) ?? {};
+	if (quota !== undefined && 2 * total - parts.size > quota - usage)
+		throw storageFailure({ name: "QuotaExceededError" }, file.url);
 	const reader = /** @type {ReadableStream<Uint8Array>} */ (answer.body).getReader();
 	/** @type {Uint8Array[]} */ let pieces = [];
 	let kept = 0;
@@ -271,26 +261,17 @@ async function keep(answer, parts, file, options, heard) {
 	}
 }
 
-/** @param {KnownFile} file @param {number} bytes */
-async function makeSure({ url }, bytes) {
-	/** @type {StorageEstimate} */
-	const { quota, usage = 0 } = (await navigator.storage?.estimate().catch(() => ({}))) ?? {};
-	if (quota !== undefined && bytes > quota - usage)
-		throw storageFailure({ name: "QuotaExceededError" }, url);
-}
-
 /** One request for what lacks: its type if the file may be whole, "" if there is more to ask for,
  * null if it broke off.
  * @param {KnownFile} file @param {Parts} parts @param {FetchContext} options */
 async function request(file, parts, options) {
 	const { stallMs = STALL_MS } = options;
 	const watch = patience(stallMs, options.signal);
-	let begun = false;
+	/** @type {Response|undefined} */ let answer;
 	try {
 		/** @type {HeadersInit} */
 		const headers = parts.size ? { Range: `bytes=${parts.size}-` } : {};
-		const answer = await fetch(file.url, { headers, signal: watch.signal, cache: "no-store" });
-		begun = true;
+		answer = await fetch(file.url, { headers, signal: watch.signal, cache: "no-store" });
 		if (parts.size && !goesOn(answer, parts, file)) {
 			await parts.clear();
 			if (answer.status !== 200) {
@@ -308,14 +289,14 @@ async function request(file, parts, options) {
 	} catch (error) {
 		options.signal?.throwIfAborted();
 		if (watch.signal.aborted)
-			throw failure(
+			throw new BrokerError(
 				"FETCH_FAILED",
 				`Nothing came of ${file.url} for ${stallMs / 1000} s, at `
 					+ `${parts.size} bytes. They are kept: try again to go on.`,
 				{ url: file.url },
 			);
 		if (error instanceof BrokerError) throw error;
-		if (begun && parts.size) return null;
+		if (answer && parts.size) return null;
 		throw await unreachable(file.url, error);
 	} finally {
 		watch.end();
@@ -358,7 +339,7 @@ async function bringNow(file, options) {
 		for (let tries = 0; !type;) {
 			const before = parts.size;
 			if (tries === TRIES)
-				throw failure(
+				throw new BrokerError(
 					"FETCH_FAILED",
 					`${file.url} breaks off, ${TRIES} times in a row, at `
 						+ `${parts.size} bytes. They are kept: try again to go on.`,
@@ -380,15 +361,8 @@ async function bringNow(file, options) {
 
 /** Brings a file into its cache. Tabs that want the same one take turns.
  * @param {KnownFile} file @param {FetchContext} [options] */
-export async function bring(file, options = {}) {
-	const { locks } = globalThis.navigator ?? {};
-	options.signal?.throwIfAborted();
-	await (locks
-		? locks.request(`${PARTS} ${file.url}`, { signal: options.signal }, () =>
-				bringNow(file, options),
-			)
-		: bringNow(file, options));
-}
+export const bring = (file, options = {}) =>
+	inTurn(`${PARTS} ${file.url}`, options.signal, () => bringNow(file, options));
 
 /** @param {KnownFile} file */
 export async function forget(file) {

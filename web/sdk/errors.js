@@ -1,5 +1,5 @@
 // @ts-check
-// errors: the one error class, and words for what the broker refuses.
+// errors: the one error class, words for what the broker refuses, and what all the others share.
 /** @import { Ending, ErrorCode } from "./types.js" */
 
 const FINAL = "DENIED UNAUTHORIZED PROTOCOL CLOSED NO_WEBGPU LIMITS NEVER_FITS";
@@ -59,6 +59,12 @@ const CLOSED = {
 /** Null: try again. @param {number} [code] of a closed WebSocket */
 export const closeError = (code = 0) => (CLOSED[code] ? new BrokerError(...CLOSED[code]) : null);
 
+/** Some browsers tell it anew from a wall clock that may have been set. */
+const { timeOrigin } = performance;
+
+/** Monotonic ms, the same in all threads. */
+export const now = () => timeOrigin + performance.now();
+
 /** A name as the broker takes it. @type {(text: unknown, bytes: number) => string} */
 export function plain(text, bytes) {
 	const clean = `${text}`
@@ -77,6 +83,18 @@ export const postJson = (url, body, options, headers) =>
 		body: JSON.stringify(body),
 		...options,
 	});
+
+/** Hears what the page's policy refuses at an origin, until `stop` aborts.
+ * @type {(origin: string, refused: () => void, stop: AbortController) => void} */
+export const onRefused = (origin, refused, stop) =>
+	globalThis.addEventListener?.(
+		"securitypolicyviolation",
+		({ blockedURI, disposition }) => {
+			if (disposition !== "report" && blockedURI.replace("ws", "http").startsWith(origin))
+				refused();
+		},
+		stop,
+	);
 
 const warned = new Set();
 

@@ -1,6 +1,6 @@
 // @ts-check
 // fallback: why there is no session, and what stands in. "Unreachable" is not "refused".
-import { BrokerError, ORIGIN, postJson } from "./errors.js";
+import { BrokerError, ORIGIN, onRefused, postJson } from "./errors.js";
 
 /** @import { Claim } from "./claim.js" */
 /** @import { Down } from "./types.js" */
@@ -22,7 +22,7 @@ function noPrompt() {
 	const policy = /** @type {{ featurePolicy?: { features(): string[],
 		allowsFeature(name: string): boolean } }|undefined} */ (globalThis.document)?.featurePolicy;
 	return policy?.features().includes(name) && !policy.allowsFeature(name)
-		? `Give the iframe that this page is in the attribute allow="${name}".`
+		? `Give this page's iframe the attribute allow="${name}".`
 		: null;
 }
 
@@ -42,9 +42,8 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 	const policy = denied(`The page's Content-Security-Policy must allow ${base}, also as ws:.`);
 	if (blocked) return policy;
 	if (code > 4000) return unreachable("The broker is full or stopping; try again.");
-	const onBlocked = (/** @type {SecurityPolicyViolationEvent} */ event) =>
-		void (blocked ||= event.blockedURI.replace("ws", "http").startsWith(base));
-	globalThis.document?.addEventListener("securitypolicyviolation", onBlocked);
+	const stop = new AbortController();
+	onRefused(base, () => (blocked = true), stop);
 	const probe = (/** @type {RequestMode} */ mode) =>
 		fetch(`${base}/health`, {
 			mode,
@@ -54,7 +53,7 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 	let read = await probe("cors");
 	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
 	if (heard) read ??= await probe("cors"); // it may have come up in between
-	globalThis.document?.removeEventListener("securitypolicyviolation", onBlocked);
+	stop.abort();
 	if (blocked) return policy;
 	const permission = heard ? null : await loopbackPermission();
 	if (permission === "denied" || permission === "prompt")
@@ -88,7 +87,7 @@ export function grantLocally(claim, how, error) {
 					if (signal.aborted) return undefined;
 					if (!lock) return void claim.none();
 					return new Promise((resolve) => {
-						claim.unlock = () => resolve(0);
+						claim.unlock = resolve;
 						claim.granted(null);
 					});
 				},

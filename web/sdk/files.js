@@ -12,13 +12,11 @@ function known(file) {
 	const { href, protocol } = new URL(named.url, globalThis.location?.href);
 	if (!/^https?:$/.test(protocol))
 		throw new BrokerError("DENIED", `No storage keeps ${protocol} addresses; use https.`);
-	return { cache: "baton-models", ...named, url: href };
+	return { cache: "baton-models", ...named, url: href, absent: false, loaded: 0, total: 0 };
 }
 
 export class Files {
 	/** @type {KnownFile[]} */ list = [];
-	/** Optional ones that the server does not have. @type {Set<KnownFile>} */
-	absent = new Set();
 
 	/** @param {(string | ModelFile)[]} files */
 	add(files) {
@@ -35,38 +33,45 @@ export class Files {
 	}
 
 	async complete() {
-		for (const file of this.list)
-			if (!this.absent.has(file) && !(await cached(file))) return false;
+		for (const file of this.list) if (!file.absent && !(await cached(file))) return false;
 		return true;
 	}
 
 	/** @param {RunOptions} o */
 	async fetch({ signal, stallMs, onProgress }) {
-		const sizes = new Map(this.list.map((file) => [file, [0, file.bytes ?? 0]]));
+		for (const file of this.list) {
+			file.loaded = 0;
+			file.total = file.bytes ?? 0;
+		}
 		for (const file of this.list) {
 			const onBytes = (/** @type {number} */ loaded, /** @type {number} */ total) => {
-				sizes.set(file, [loaded, Math.max(loaded, total)]);
-				onProgress?.({ text: "Fetching the model", file: file.url, ...sum(sizes) });
+				file.loaded = loaded;
+				file.total = Math.max(loaded, total);
+				onProgress?.({ text: "Fetching the model", file: file.url, ...this.#sum() });
 			};
-			if (!(await cached(file))) onBytes(0, file.bytes ?? 0);
+			if (!(await cached(file))) onBytes(0, file.total);
 			await bring(file, { signal, stallMs, onBytes }).catch((error) => {
 				if (!file.optional || error.detail?.status !== 404) throw error;
-				this.absent.add(file);
+				file.absent = true;
 			});
-			const [loaded, total] = sizes.get(file) ?? [];
-			sizes.set(file, [loaded || total || 0, total || 0]);
+			file.loaded ||= file.total;
 		}
 	}
 
 	async forget() {
-		this.absent.clear();
-		for (const file of this.list) await forget(file);
+		for (const file of this.list) {
+			file.absent = false;
+			await forget(file);
+		}
 	}
-}
 
-/** @param {Map<unknown, number[]>} sizes */
-function sum(sizes) {
-	let [loaded, total] = [0, 0];
-	for (const [some, all] of sizes.values()) [loaded, total] = [loaded + some, total + all];
-	return { loaded, total, fraction: total ? loaded / total : 0 };
+	#sum() {
+		let loaded = 0;
+		let total = 0;
+		for (const file of this.list) {
+			loaded += file.loaded;
+			total += file.total;
+		}
+		return { loaded, total, fraction: total ? loaded / total : 0 };
+	}
 }

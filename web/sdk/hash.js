@@ -45,7 +45,7 @@ function addBlock(state, piece, at) {
 		const two = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & b) | (c & (a | b)));
 		[h, g, f, e, d, c, b, a] = [g, f, e, (d + one) | 0, c, b, a, (one + two) | 0];
 	}
-	for (const [index, word] of [a, b, c, d, e, f, g, h].entries()) state[index] += word;
+	[a, b, c, d, e, f, g, h].forEach((word, index) => (state[index] += word));
 	/* eslint-enable id-length */
 }
 

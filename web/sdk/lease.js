@@ -1,7 +1,7 @@
 // @ts-check
 // lease: what a page holds. `signal` means over, `yieldSignal` means please.
 import { BrokerError, report } from "./errors.js";
-import { openDevice } from "./webgpu.js";
+import { detect } from "./webgpu.js";
 
 /** @import { Claim } from "./claim.js" */
 /** @import { DeviceOptions, Guarded, Task } from "./types.js" */
@@ -9,14 +9,14 @@ import { openDevice } from "./webgpu.js";
 /** What was ended with a lease. */
 const dead = new WeakSet();
 
-/** @type {(guarded: any, name: string) => boolean} any: it is what is found out */
-const has = (guarded, name) => typeof guarded?.[name] === "function";
+/** By what it can be ended. @param {any} guarded any: it is what is found out */
+const endOf = (guarded) =>
+	["destroy", "terminate"].find((name) => typeof guarded?.[name] === "function");
 
-/** @param {Guarded} guarded */
+/** @param {any} guarded any: it has what was found */
 const kill = async (guarded) => {
 	dead.add(guarded);
-	const { destroy, terminate } = /** @type {Record<string, () => unknown>} */ (guarded);
-	return (has(guarded, "destroy") ? destroy : terminate).call(guarded);
+	return guarded[endOf(guarded) ?? ""]();
 };
 
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
@@ -51,11 +51,11 @@ export class Lease {
 	}
 
 	get fence() {
-		return this.#claim.fence;
+		return BigInt(this.#claim.grant.fence ?? 0);
 	}
 
 	get gpu() {
-		return this.#claim.gpu;
+		return this.#claim.grant.gpu ?? null;
 	}
 
 	get managed() {
@@ -75,9 +75,10 @@ export class Lease {
 	}
 
 	/** Also for a thread that stood still, and has not heard yet what happened meanwhile. */
-	async #stillMine() {
+	async stillMine() {
 		await this.#heard();
 		this.signal.throwIfAborted();
+		return this;
 	}
 
 	/** @param {boolean} [all] also what was said a moment ago */
@@ -88,11 +89,11 @@ export class Lease {
 	/** Gives way if asked, and resolves to true with the next turn.
 	 * @param {{graceMs?: number}} [o] what the next step takes */
 	async yieldIfNeeded({ graceMs = 0 } = {}) {
-		await this.#stillMine();
+		await this.stillMine();
 		this.#claim.stepMs = graceMs;
 		if (!this.yieldSignal.aborted) return false;
 		await this.#claim.comeBack();
-		if (this.yieldSignal.aborted) this.#please = new AbortController();
+		this.kept();
 		return true;
 	}
 
@@ -104,27 +105,42 @@ export class Lease {
 
 	/** @type {<T extends Guarded>(x: T, always: boolean) => T} */
 	own(guarded, always) {
-		if (!has(guarded, "destroy") && !has(guarded, "terminate"))
+		if (!endOf(guarded))
 			throw new TypeError(
-				"guard() takes what has destroy() or terminate(), and not a promise of it.",
+				"guard() takes what has destroy() or terminate(), no promise of it.",
 			);
 		if (this.signal.aborted) {
 			kill(guarded);
 			throw this.signal.reason;
 		}
 		if (dead.has(guarded))
-			throw new BrokerError(
-				"CLOSED",
-				"An earlier lease ended this: make a new one, as broker.model() does.",
-			);
+			throw new BrokerError("CLOSED", "An earlier lease ended this; make a new one.");
 		this.#guards.set(guarded, always);
 		return guarded;
 	}
 
 	/** @param {DeviceOptions} [options] */
 	async requestDevice(options = {}) {
-		await this.#stillMine();
-		return openDevice(options, (device) => this.own(device, true), this.#claim.context.about);
+		await this.stillMine();
+		const { adapter, info, descriptor, clamped, software } = await detect(options);
+		const device = this.own(
+			await adapter.requestDevice(descriptor).catch((error) => {
+				throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
+			}),
+			true,
+		);
+		const lost = await Promise.race([device.lost, null]);
+		if (lost)
+			throw new BrokerError(
+				"DEVICE_LOST",
+				`Lost the GPU (${lost.message}); try again.`,
+				lost,
+			);
+		this.#claim.context.about({
+			clamped,
+			adapter: info.vendor + " " + info.architecture + (software ? " (software)" : ""),
+		});
+		return device;
 	}
 
 	/** @param {{vramBytes?: number, model?: string, progress?: number}} u */
@@ -177,14 +193,9 @@ export class Lease {
 				() => this.#claim.taken && setTimeout(resolve, 1000),
 			),
 		);
-		const outcome = await Promise.race([(async () => task(this))(), late]).then(
-			(value) => () => value,
-			(error) => () => {
-				throw error;
-			},
-		);
-		await this.#heard(true);
-		if (this.#claim.taken) throw this.signal.reason;
-		return outcome();
+		return Promise.race([(async () => task(this))(), late]).finally(async () => {
+			await this.#heard(true);
+			if (this.#claim.taken) throw this.signal.reason;
+		});
 	}
 }

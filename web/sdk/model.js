@@ -17,28 +17,20 @@ const LOSSES_MAX = 3;
 const TAKEN = ["REVOKED", "EXPIRED", "LOST", "RELEASED"];
 const FLAWED = /\bJSON\b|SyntaxError|protobuf|CompileError|magic word|IntegrityError/i;
 
-/** Made here: what an engine throws may have the same code. @type {WeakSet<object>} */
-const takenErrors = new WeakSet();
-
-function taken() {
-	const error = new BrokerError(
+/** `detail` tells that it was made here: what an engine throws may have the same code. */
+const taken = () =>
+	new BrokerError(
 		"DEVICE_LOST",
-		"The GPU was needed elsewhere and the model was unloaded; run again, it is loaded by itself.",
+		"The GPU was needed elsewhere; run again, the model is loaded by itself.",
+		GONE,
 	);
-	takenErrors.add(error);
-	return error;
-}
 
 const unloaded = () =>
 	new BrokerError("CLOSED", "The page unloaded the model under this run; run again.");
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {
-	const {
-		name = "",
-		message = "",
-		code = "",
-	} = /** @type {Partial<BrokerError>} */ (error ?? {});
+	const { name, message, code } = /** @type {Partial<BrokerError>} */ (error ?? {});
 	return code === "DAMAGED" || FLAWED.test(`${name} ${message}`);
 }
 
@@ -68,7 +60,6 @@ function noLease() {
 export class Model extends EventTarget {
 	/** @type {ModelOptions<E>} */ #options;
 	#broker;
-	#request;
 	/** Its code comes with the first model that has files.
 	 * @type {import("./files.js").Files | null} */
 	#files = null;
@@ -89,22 +80,8 @@ export class Model extends EventTarget {
 	/** @param {Pick<Broker, "reside"|"load"|"run">} broker @param {ModelOptions<E>} options */
 	constructor(broker, options) {
 		super();
-		const {
-			name,
-			vramBytes,
-			fetch,
-			load,
-			unload,
-			alive,
-			damaged,
-			cpu,
-			stallMs,
-			onProgress,
-			...request
-		} = options;
 		this.#broker = broker;
 		this.#options = options;
-		this.#request = request;
 	}
 
 	get name() {
@@ -131,7 +108,7 @@ export class Model extends EventTarget {
 	/** Brings the files here, outside any lease; `run` does it by itself.
 	 * @param {RunOptions} [options] @returns {Promise<void>} */
 	async fetch(options = {}) {
-		await this.#inTurn(options, () => this.#bring(options).finally(() => this.#settle()));
+		await this.#inTurn(options, () => this.#bring(options));
 	}
 
 	/** Deletes the files and fetches them again.
@@ -141,7 +118,7 @@ export class Model extends EventTarget {
 		await this.#inTurn(options, async () => {
 			await this.unload();
 			await this.forget();
-			await this.#bring(options).finally(() => this.#settle());
+			await this.#bring(options);
 		});
 	}
 
@@ -154,7 +131,8 @@ export class Model extends EventTarget {
 	/** Ends what is loaded, and the run that uses it; its memory stays, and the next run loads it
 	 * again. @param {unknown} [reason] handed to `unload`; null: nobody took it */
 	async drop(reason = taken()) {
-		const [loaded, cut] = [this.#loaded, this.#cut];
+		const loaded = this.#loaded;
+		const cut = this.#cut;
 		this.#loaded = null;
 		if (!this.#computing) this.#become("empty");
 		try {
@@ -185,7 +163,7 @@ export class Model extends EventTarget {
 		const mine = orAborted(
 			before.catch(() => {}),
 			options.signal,
-		).then(fn);
+		).then(() => fn().finally(() => this.#become(this.engine ? "ready" : "empty")));
 		this.#turns = mine.catch(() => before);
 		return mine;
 	}
@@ -194,17 +172,13 @@ export class Model extends EventTarget {
 	async #perform(options, fn) {
 		this.#losses = 0;
 		this.#fetchedAgain = false;
-		try {
-			for (;;) {
-				options.signal?.throwIfAborted();
-				if (!this.engine) await this.#bring(options);
-				await this.#reside(options);
-				if (!this.engine && !(await this.#load(options))) continue;
-				const outcome = await this.#compute(options, fn);
-				if (outcome !== GONE) return outcome.value;
-			}
-		} finally {
-			this.#settle();
+		for (;;) {
+			options.signal?.throwIfAborted();
+			if (!this.engine) await this.#bring(options);
+			await this.#reside(options);
+			if (!this.engine && !(await this.#load(options))) continue;
+			const outcome = await this.#compute(options, fn);
+			if (outcome !== GONE) return outcome.value;
 		}
 	}
 
@@ -241,7 +215,7 @@ export class Model extends EventTarget {
 		if (this.#options.cpu || (this.#home && !this.#home.signal.aborted)) return;
 		this.#become("waiting");
 		const { name, vramBytes } = this.#options;
-		const { key } = { ...this.#request, ...options };
+		const { key } = { ...this.#options, ...options };
 		const asked = this.#broker.reside({
 			loadMs: this.#loadMs || undefined,
 			...this.#requestOf(options),
@@ -292,29 +266,22 @@ export class Model extends EventTarget {
 
 	/** @param {Lease} lease @param {RunOptions} options @param {AbortController} stop */
 	async #make(lease, options, stop) {
-		const onAbort = () => stop.abort(options.signal?.reason);
-		const onLost = () => stop.abort(lease.signal.reason);
-		options.signal?.addEventListener("abort", onAbort);
-		lease.signal.addEventListener("abort", onLost);
-		try {
-			const engine = await this.#options.load({
-				signal: stop.signal,
-				lease,
-				match: (url) => this.#match(url),
-				onProgress: (progress) => {
-					lease.report({ model: this.name, progress: progress.fraction });
-					(options.onProgress ?? this.#options.onProgress)?.(progress);
-				},
-			});
-			if (stop.signal.aborted) {
-				await this.#options.unload?.(engine, stop.signal.reason);
-				throw stop.signal.reason;
-			}
-			this.#loaded = { engine };
-		} finally {
-			options.signal?.removeEventListener("abort", onAbort);
-			lease.signal.removeEventListener("abort", onLost);
+		const ends = [stop.signal, lease.signal, ...(options.signal ? [options.signal] : [])];
+		const signal = AbortSignal.any(ends);
+		const engine = await this.#options.load({
+			signal,
+			lease,
+			match: (url) => this.#match(url),
+			onProgress: (progress) => {
+				lease.report({ model: this.name, progress: progress.fraction });
+				(options.onProgress ?? this.#options.onProgress)?.(progress);
+			},
+		});
+		if (signal.aborted) {
+			await this.#options.unload?.(engine, signal.reason);
+			throw signal.reason;
 		}
+		this.#loaded = { engine };
 	}
 
 	/** @param {string} url */
@@ -327,8 +294,8 @@ export class Model extends EventTarget {
 	/** A load that failed: again if it was taken, again with fresh files if those are to blame.
 	 * @param {unknown} error @param {RunOptions} options */
 	async #afterLoad(error, options) {
-		const { code = "", message } = /** @type {Partial<BrokerError>} */ (error ?? {});
-		const isTaken = TAKEN.includes(code) || takenErrors.has(Object(error));
+		const { code = "", message, detail } = /** @type {Partial<BrokerError>} */ (error ?? {});
+		const isTaken = TAKEN.includes(code) || detail === GONE;
 		await this.drop().catch(report);
 		if (!options.signal?.aborted && isTaken && ++this.#losses < LOSSES_MAX) return false;
 
@@ -348,8 +315,8 @@ export class Model extends EventTarget {
 		throw cleared
 			? new BrokerError(
 					"STORAGE",
-					"This browser's storage was cleared while "
-						+ `"${this.name}" was loaded, twice; allow site data and try again.`,
+					`This browser's storage was cleared while "${this.name}" was loaded, `
+						+ "twice; allow site data and try again.",
 					error,
 				)
 			: new BrokerError(
@@ -374,7 +341,7 @@ export class Model extends EventTarget {
 			return { value };
 		};
 		this.#become("waiting");
-		const { graceMs, waitMs } = { ...this.#request, ...options };
+		const { graceMs, waitMs } = { ...this.#options, ...options };
 		return this.#options.cpu
 			? act(noLease())
 			: this.#broker.run(
@@ -415,8 +382,8 @@ export class Model extends EventTarget {
 
 	/** Gives what ends it. @param {(reason: unknown) => void} cut */
 	#begin(cut) {
-		/** @type {() => void} */ let done = () => {};
-		const computing = new Promise((resolve) => (done = () => resolve(undefined)));
+		/** @type {(value?: unknown) => void} */ let done = () => {};
+		const computing = new Promise((resolve) => (done = resolve));
 		this.#computing = computing;
 		this.#cut = cut;
 		return () => {
@@ -431,12 +398,9 @@ export class Model extends EventTarget {
 	/** What each request is asked with. The key is for memory alone: after a reload all begins with
 	 * that, and a place kept for a turn would stand before it. @param {RunOptions} options */
 	#requestOf(options) {
-		const { onProgress, key, graceMs, waitMs, ...request } = { ...this.#request, ...options };
+		const { vramBytes, ...own } = this.#options;
+		const { key, graceMs, waitMs, ...request } = { ...own, ...options };
 		return request;
-	}
-
-	#settle() {
-		this.#become(this.engine ? "ready" : "empty");
 	}
 
 	/** @param {ModelState} state */
@@ -457,11 +421,8 @@ function orAborted(promise, signal, late) {
 			reject(signal.reason);
 			if (late) promise.then(late, () => {});
 		};
-		if (signal.aborted) {
-			onAbort();
-			return;
-		}
-		signal.addEventListener("abort", onAbort, { once: true });
+		if (signal.aborted) onAbort();
+		signal.addEventListener("abort", onAbort);
 		promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
 	});
 }

@@ -1,24 +1,22 @@
 // @ts-check
 // page_lifecycle: a page's life, and the Web Lock that keeps it from being frozen.
+import { HOME } from "./home.js";
+
 /** @import { SavedPlaces, Page } from "./types.js" */
 
-/** @type {(page: Page) => () => void} */
+/** Until what it gives aborts. @type {(page: Page) => AbortController} */
 export function watchPage(page) {
 	const { document } = globalThis;
 	const stop = new AbortController();
 	if (document) {
-		const on = (
-			/** @type {EventTarget} */ target,
-			/** @type {string} */ type,
-			/** @type {(event: PageTransitionEvent) => void} */ listener,
-		) => target.addEventListener(type, /** @type {EventListener} */ (listener), stop);
-		on(globalThis, "pagehide", (event) => page.leave(Boolean(event.persisted)));
-		on(globalThis, "pageshow", (event) => event.persisted && page.back());
-		on(document, "resume", page.thaw);
-		on(document, "visibilitychange", () => page.visible(!document.hidden));
-		page.visible(!document.hidden);
+		const visible = () => page.visible(!document.hidden);
+		globalThis.addEventListener("pagehide", (event) => page.leave(event.persisted), stop);
+		globalThis.addEventListener("pageshow", (event) => event.persisted && page.back(), stop);
+		document.addEventListener("resume", page.thaw, stop);
+		document.addEventListener("visibilitychange", visible, stop);
+		visible();
 	}
-	return () => stop.abort();
+	return stop;
 }
 
 /** Of a page that the browser has loaded in advance: resolves once somebody sees it. */
@@ -53,6 +51,18 @@ export const savePlaces = (name, kept) =>
  * @type {(base: string) => string|null|undefined} */
 export const pageKey = (base) =>
 	ifAllowed(() => (base === location.origin ? localStorage.getItem("baton-key") : null));
+
+const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
+
+/** The broker's origin. @param {string} [url] default: where the SDK came from */
+export const brokerOrigin = (url) => new URL((url ?? SOURCE).replace(/^ws/, "http")).origin;
+
+/** Where a site keeps the token that the operator of that broker gave it. @param {string} base */
+export const siteKey = (base) => `baton-site ${base}`;
+
+/** What an earlier pair() left there.
+ * @type {(base: string) => string|null|undefined} */
+export const siteToken = (base) => ifAllowed(() => localStorage.getItem(siteKey(base)));
 
 const everywhere = /** @type {Record<symbol, Set<string>>} */ (/** @type {unknown} */ (globalThis));
 /** Of all copies of the SDK in this page. */
@@ -113,4 +123,12 @@ export function awakeLock(owner) {
 				.catch(() => {});
 		}
 	};
+}
+
+/** Of all pages of this origin, one after the other; where there are no locks, at once.
+ * @type {<T>(name: string, signal: AbortSignal|undefined, fn: () => Promise<T>) => Promise<T>} */
+export async function inTurn(name, signal, fn) {
+	const { locks } = globalThis.navigator ?? {};
+	signal?.throwIfAborted();
+	return locks ? locks.request(name, { signal }, fn) : fn();
 }

@@ -1,13 +1,17 @@
 // @ts-check
 // session: one session over a WebSocket, and which claims the broker knows.
-import { closeError, postJson } from "./errors.js";
+import { closeError, now, onRefused, postJson } from "./errors.js";
 
 /** @import { FromBroker } from "./protocol.js" */
-/** @import { AboutFields, Ask, Backoff, Command, SessionClaim } from "./types.js" */
-/** @import { Listed, Over, Post, Release, Start, Told } from "./types.js" */
+/** @import { AboutFields, Backoff, Commands, Doers } from "./types.js" */
+/** @import { Ended, Happening } from "./types.js" */
+/** @import { Listed, Over, Post, Said, SessionClaim, Start, Told } from "./types.js" */
 
-/** Monotonic ms, the same in all threads. */
-export const now = () => performance.timeOrigin + performance.now();
+/** What a page is told of its claim as the broker says it. */
+const TOLD = ["queued", "granted", "yield", "keep", "notice", "revoked"];
+
+/** @param {{ type: string }} message @returns {message is Told} */
+const isTold = (message) => TOLD.includes(message.type);
 
 /** @type {Backoff} */
 export const backoffMs = (tries, minMs, maxMs, random = Math.random) =>
@@ -22,14 +26,13 @@ export class Session {
 	/** @type {Map<number, SessionClaim>} */ #claims = new Map();
 	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
 	/** @type {Start|undefined} */ #start;
-	/** @type {string|null} */ #sessionId = null;
+	/** @type {string|undefined} */ #sessionId;
 	/** @type {AboutFields} */ #about = {};
 	#retry = 0;
 	#deadline = 0;
 	#open = false;
 	#listing = false;
 	#left = false;
-	#stopped = false;
 	#tries = 0;
 	#quick = 0;
 	#openedAt = 0;
@@ -47,29 +50,30 @@ export class Session {
 	#doubt = false;
 	#asked = false;
 	#pingAt = 0;
-	#stalled = false;
 	/** A try to connect failed since the session was open: not this thread alone was away. */
 	#failed = false;
 	/** Of the broker, between heartbeats. */
 	#pingMs = 5_000;
 	/** When this session last showed by a request that it lives. */
 	#shown = 0;
-	/** @param {SecurityPolicyViolationEvent} event */
-	#violated = (event) => this.#forbidden(event);
+	/** Grants of which is not known whether they are over by now.
+	 * @type {FromBroker.Granted[]} */
+	#unsure = [];
+	#ended = new AbortController();
 
 	/** @param {Post} post @param {boolean} [apart] on a thread of its own, which is never busy */
 	constructor(post, apart = false) {
-		this.post = post;
+		/** @type {(event: Happening) => void} */
+		this.post = (event) => post({ ...event, at: now(), limit: this.#limit });
 		this.apart = apart;
-		globalThis.addEventListener?.("securitypolicyviolation", this.#violated);
 	}
 
-	/** @param {Exclude<Command, { op: "watch" }>} command */
-	do(command) {
+	/** @template {keyof Commands} K @param {[op: K, ...how: Commands[K]]} command */
+	do([op, ...how]) {
 		this.#judge();
-		/** @type {Record<string, (command: Command) => void>} */ (/** @type {unknown} */ (this))[
-			command.op
-		](command);
+		/** @type {Doers} */
+		const doers = this;
+		doers[op](...how);
 	}
 
 	/** Answers once it is known whether what is held is still ours. */
@@ -80,16 +84,21 @@ export class Session {
 
 	/** @param {Start} start */
 	start(start) {
-		if (this.#stopped) return;
 		this.#start = start;
 		this.#sessionId = start.resume;
+		// The page's policy lasts as long as the page. Chromium tells it by this alone.
+		onRefused(
+			new URL(start.url).origin,
+			() => this.#socket && !this.#open && this.#blocked(),
+			this.#ended,
+		);
 		for (const ref of start.adopt) this.#orphans.set(ref, null);
 		this.#arm();
 		this.#connect();
 	}
 
-	/** @param {Extract<Command, { op: "acquire" }>} command */
-	acquire({ ref, message, until }) {
+	/** @type {Doers["acquire"]} */
+	acquire(ref, message, until) {
 		/** @type {SessionClaim} */
 		const claim = {
 			ref,
@@ -97,6 +106,7 @@ export class Session {
 			until,
 			lease: 0,
 			fence: 0,
+			spokeAt: 0,
 			seen: false,
 			state: "asked",
 			requeue: false,
@@ -115,50 +125,54 @@ export class Session {
 		const { ref, message, until } = claim;
 		claim.seen = true;
 		claim.requeue = false;
-		this.ask({
-			message: {
-				type: "acquire",
-				ref,
-				...message,
-				accept: this.apart && !this.#left && this.#about.visible !== false,
-				timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
-			},
+		claim.spokeAt = now();
+		this.#say({
+			type: "acquire",
+			ref,
+			...message,
+			accept: this.apart && !this.#left && this.#about.visible !== false,
+			timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
 		});
 	}
 
-	/** @param {Release} command */
-	release({ ref, requeue = false, until = null }) {
+	/** @type {Doers["release"]} */
+	release(ref, requeue = false, until = null) {
 		const claim = this.#claims.get(ref);
 		if (!claim) return;
 		claim.state = requeue ? "asked" : "dropped";
 		claim.requeue = requeue;
 		claim.until = until;
-		if (this.#open && claim.lease)
-			this.ask({ message: { type: "release", lease: claim.lease, requeue } });
-		else if (this.#open && claim.seen) this.ask({ message: { type: "cancel", ref } });
+		if (this.#open && claim.lease) this.#say({ type: "release", lease: claim.lease, requeue });
+		else if (this.#open && claim.seen) this.#say({ type: "cancel", ref });
 		else if (!this.#sessionId) this.#end(claim);
 	}
 
-	/** @param {Ask} command */
-	ask({ ref, message }) {
-		const lease = this.#claims.get(ref ?? 0)?.lease;
-		if (this.#open && (lease || !ref)) {
-			this.#spoke = now();
-			this.#socket?.send(JSON.stringify({ lease, ...message }));
-		}
+	/** @type {Doers["ask"]} */
+	ask(message, ref = 0) {
+		const lease = this.#claims.get(ref)?.lease;
+		if (lease || !ref) this.#say({ lease, ...message });
 	}
 
-	/** @param {{ fields: AboutFields }} command */
-	about({ fields }) {
+	/** @param {Said} message */
+	#say(message) {
+		if (!this.#open) return;
+		this.#spoke = now();
+		this.#socket?.send(JSON.stringify(message));
+	}
+
+	/** @param {AboutFields} fields */
+	about(fields) {
 		Object.assign(this.#about, fields);
-		this.ask({ message: { type: "about", ...fields } });
+		this.#say({ type: "about", ...fields });
 	}
 
 	pong() {
 		this.#pingAt = 0;
-		if (this.#stalled) this.about({ fields: { stalled_ms: 0 } });
-		this.#stalled = false;
+		if (this.#about.stalled_ms) this.about({ stalled_ms: 0 });
 	}
+
+	/** For the page alone, see session_port.js. */
+	watch() {}
 
 	kick() {
 		if (!this.#socket) this.#connect();
@@ -170,21 +184,21 @@ export class Session {
 	}
 
 	/** A page that goes into the browser's cache hangs up: nobody is to wait for its answer.
-	 * @param {{ keep: number[], cached: boolean }} command */
-	leave({ keep, cached }) {
+	 * @type {Doers["leave"]} */
+	leave(keep, cached) {
 		this.#left = true;
 		for (const claim of this.#claims.values())
 			if (!keep.includes(claim.ref)) this.#giveBack(claim);
-		if (!keep.length) this.ask({ message: { type: "bye" } });
+		if (!keep.length) this.#say({ type: "bye" });
 		if (cached) this.#hangUp();
 	}
 
 	/** Out of the cache: the session goes on, or its places are asked for anew.
-	 * @param {{ anew?: boolean }} [command] the session is another page's by now */
-	back({ anew = false } = {}) {
+	 * @param {boolean} anew the session is another page's by now */
+	back(anew) {
 		this.#left = false;
-		if (anew) this.#sessionId = null;
-		if (!this.#start || this.#stopped) return;
+		if (anew) this.#sessionId = undefined;
+		if (!this.#start) return;
 		this.#hangUp();
 		this.#tries = this.#quick = 0;
 		this.#contact = now();
@@ -201,26 +215,16 @@ export class Session {
 		socket?.close();
 	}
 
-	/** @param {{ code?: number }} command */
-	stop({ code }) {
-		this.ask({ message: { type: "bye" } });
-		this.#stopped = true;
-		globalThis.removeEventListener?.("securitypolicyviolation", this.#violated);
+	/** @param {number} [code] */
+	stop(code) {
+		this.#say({ type: "bye" });
+		this.#start = undefined;
+		this.#ended.abort();
 		this.#hangUp();
 		this.post({ event: "stopped", code });
 	}
 
-	/** The page's policy, which lasts as long as the page. Chromium tells it by this alone.
-	 * @param {SecurityPolicyViolationEvent} event */
-	#forbidden({ blockedURI, disposition }) {
-		if (
-			this.#open
-			|| !this.#socket
-			|| !this.#start
-			|| disposition === "report"
-			|| !blockedURI.replace("ws", "http").startsWith(new URL(this.#start.url).origin)
-		)
-			return;
+	#blocked() {
 		this.#hangUp();
 		this.post({ event: "down", blocked: true, silent: true });
 	}
@@ -233,16 +237,12 @@ export class Session {
 		try {
 			socket = this.#socket = new WebSocket(url.replace("http", "ws"));
 		} catch {
-			// forbidden here
-			this.post({ event: "down", blocked: true, silent: true });
+			this.#blocked();
 			return;
 		}
-		const resume = this.#sessionId ?? undefined;
+		const resume = this.#sessionId;
 		const timer = setTimeout(
-			() => {
-				socket.close();
-				this.#closed(socket, 1006, true);
-			},
+			() => this.#closed(socket, 1006, true),
 			Math.min(timeoutMs, this.#quick ? this.#spanMs / 2 : Infinity),
 		);
 		socket.onopen = () =>
@@ -262,15 +262,14 @@ export class Session {
 		socket.onerror = () => {};
 	}
 
-	/** @type {(socket: WebSocket, code: number, late: boolean) => void} */
+	/** @type {(socket: WebSocket|null, code: number, late: boolean) => void} */
 	#closed(socket, code, late) {
-		if (this.#socket !== socket || this.#stopped) return;
+		if (this.#socket !== socket) return;
 		this.#judge(); // first, to know since when
 		const was = this.#open;
-		this.#socket = null;
-		this.#open = this.#listing = false;
+		this.#hangUp();
 		if (closeError(code)) {
-			this.stop({ code });
+			this.stop(code);
 			return;
 		}
 		this.#failed = !was;
@@ -281,17 +280,11 @@ export class Session {
 		}
 		if (code === 1000) {
 			// resumed elsewhere: nothing here is ours any more
-			this.#sessionId = null;
+			this.#sessionId = undefined;
 			this.#spanMs = 0;
 		}
 		const silent = this.#judge();
-		this.post({
-			event: "down",
-			code,
-			late,
-			silent,
-			limit: this.#limit,
-		});
+		this.post({ event: "down", code, late, silent });
 		if (this.#asked) this.sure();
 		if (!silent) this.#arm();
 		if (!this.#left) this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
@@ -333,27 +326,26 @@ export class Session {
 
 	#question() {
 		this.#doubt = true;
-		this.ask({ message: { type: "events", limit: 0 } }); // `ok`
+		this.#say({ type: "events", limit: 0 }); // `ok`
 	}
 
 	/** The socket says nothing though the broker should. In Firefox that of a worker waits for its
 	 * page's thread, and a request does not: so the broker hears of us, and what the socket has not
 	 * delivered yet is asked for before anything held counts as still ours. */
-	async #show() {
-		const socket = this.#socket;
+	async #show(socket = this.#socket) {
 		const at = (this.#shown = now());
 		if (!this.#doubt) this.#question();
 		const answer = await postJson(`${this.#start?.url}/alive`, {
 			session: this.#sessionId,
 		}).catch(() => null);
-		if (this.#socket !== socket || !this.#open) return;
+		if (this.#socket !== socket) return;
+		if (answer?.status === 409) {
+			this.#closed(socket, 1006, true);
+			return;
+		}
 		if (answer?.ok) {
 			this.#contact = Math.max(this.#contact, at);
 			this.#spoke = Math.max(this.#spoke, at);
-		} else if (answer?.status === 409) {
-			socket?.close();
-			this.#closed(/** @type {WebSocket} */ (socket), 1006, true);
-			return;
 		}
 		this.#arm();
 	}
@@ -367,13 +359,14 @@ export class Session {
 		this.#doubt = false;
 		this.#sure = now();
 		if (this.#asked) this.sure();
+		for (const message of this.#unsure.splice(0)) this.#hear(message);
 	}
 
 	#arm() {
 		clearTimeout(this.#deadline);
 		const ends = [this.#contact + this.#ttlMs];
 		if (this.#holds().length)
-			ends.push(this.#limit, ...(this.#open ? [now() + this.#spanMs / 4] : []));
+			ends.push(this.#limit, this.#open ? now() + this.#spanMs / 4 : Infinity);
 		if (this.#open && this.#claims.size) ends.push(this.#showAt);
 		this.#deadline = +setTimeout(() => this.#due(), Math.min(...ends) - now() + 5);
 	}
@@ -381,50 +374,50 @@ export class Session {
 	#due() {
 		const gone = now() >= this.#limit;
 		const silent = this.#judge();
-		const socket = this.#open && this.#socket;
-		if (socket && gone) {
-			socket.close();
-			this.#closed(socket, 1006, true);
-			return;
-		}
-		if (silent) {
-			if (this.#failed) this.post({ event: "down", silent, limit: this.#limit });
-			return;
-		}
-		if (socket && this.#claims.size && now() >= this.#showAt) this.#show();
-		this.#arm();
+		if (this.#open && gone) this.#closed(this.#socket, 1006, true);
+		else if (!silent) {
+			if (this.#open && this.#claims.size && now() >= this.#showAt) this.#show();
+			this.#arm();
+		} else if (this.#failed) this.post({ event: "down", silent });
 	}
 
-	/** @param {FromBroker.Message} message */
+	/** @param {FromBroker.Message & { ref?: number, lease?: number }} message */
 	#hear(message) {
-		const { ref = 0, lease } = /** @type {{ ref?: number, lease?: number }} */ (message);
+		const { ref = 0, lease } = message;
 		const claim =
 			this.#claims.get(ref)
 			?? [...this.#claims.values()].find((known) => lease && known.lease === lease);
 		if (message.type === "heartbeat") this.#heartbeat();
 		else if (message.type === "welcome") this.#welcome(message);
-		else if (message.type === "ok" && this.#listing) this.#settle();
-		else if (message.type === "ok") this.#known();
+		else if (message.type === "ok")
+			if (this.#listing) this.#settle();
+			else this.#known();
 		else if (message.type === "claim") this.#listed(message);
-		else if (message.type === "denied") {
-			if (!this.#open && message.code === "stale") this.stop({ code: 4401 });
-			else if (claim) this.#denied(claim, message);
-		} else if (claim) this.#tell(claim, /** @type {Told} */ (message));
-		else if (message.type === "offered" || message.type === "granted")
-			this.#listed({ ...message, state: message.type });
 		else if (message.type === "status" || message.type === "reload")
 			this.post({ event: "message", message });
+		else if (message.type === "denied") {
+			if (!this.#open && message.code === "stale") this.stop(4401);
+			else if (claim) this.#denied(claim, message);
+		} else if (message.type === "granted" && claim && this.#isLate(claim))
+			this.#unsure.push(message);
+		else if (claim) this.#tell(claim, message);
+		else if (message.type === "offered" || message.type === "granted")
+			this.#listed({ ...message, state: message.type });
+	}
+
+	/** Whether this thread stood still since it asked or accepted. What was granted meanwhile may be
+	 * over, and what ended it lies before the answer to a question. @param {SessionClaim} claim */
+	#isLate(claim) {
+		if (!this.#doubt && now() - claim.spokeAt >= this.#spanMs) this.#question();
+		if (this.#doubt) claim.spokeAt = Infinity;
+		return this.#doubt;
 	}
 
 	#heartbeat() {
-		this.ask({ message: { type: "alive" } });
-		this.post({ event: "contact", limit: this.#limit });
-		this.#stalled = this.#pingAt > 0;
-		if (this.#stalled) this.about({ fields: { stalled_ms: Math.round(now() - this.#pingAt) } });
-		else {
-			this.#pingAt = now();
-			this.post({ event: "ping" });
-		}
+		this.#say({ type: "alive" });
+		if (this.#pingAt) this.about({ stalled_ms: Math.round(now() - this.#pingAt) });
+		this.#pingAt ||= now();
+		this.post({ event: "ping" });
 	}
 
 	/** @param {FromBroker.Welcome} m */
@@ -437,26 +430,20 @@ export class Session {
 		this.#lingerMs = linger_s * 1000;
 		this.#spanMs = this.#lingerMs / 2;
 		this.#quick = 0;
+		this.#unsure = [];
 		this.#known();
 		this.#arm();
 		for (const claim of this.#claims.values()) claim.seen = false;
-		this.post({
-			event: "open",
-			limit: this.#limit,
-			session,
-			rights: rights ?? null,
-			dev: dev ?? false,
-		});
-		this.about({ fields: this.#about });
+		this.post({ event: "open", session, rights, dev });
+		this.about(this.#about);
 		if (resumed)
-			this.ask({ message: { type: "subscribe" } }); // `ok` ends the list
+			this.#say({ type: "subscribe" }); // `ok` ends the list
 		else this.#settle();
 	}
 
 	#settle() {
-		const listing = this.#listing;
 		this.#listing = false;
-		for (const claim of listing ? [...this.#claims.values()] : [])
+		for (const claim of this.#claims.values())
 			if (claim.seen) continue;
 			else if (claim.state === "asked") this.#ask(claim);
 			else this.#end(claim);
@@ -472,7 +459,8 @@ export class Session {
 		else {
 			claim.seen = true;
 			claim.lease = message.lease;
-			if (claim.state === "dropped" || (holds && claim.requeue)) this.release(claim);
+			if (claim.state === "dropped" || (holds && claim.requeue))
+				this.release(ref, claim.requeue, claim.until);
 			else if (claim.state === "held" && (!holds || fence !== claim.fence)) this.#lose(claim);
 			else if (claim.state === "asked" && message.state !== "queued")
 				this.#tell(claim, { ...message, fence, type: holds ? "granted" : "offered" });
@@ -483,22 +471,23 @@ export class Session {
 
 	/** @param {{ lease?: number }|null} message */
 	#giveBack(message) {
-		if (message?.lease) this.ask({ message: { type: "release", lease: message.lease } });
+		if (message?.lease) this.#say({ type: "release", lease: message.lease });
 	}
 
 	/** @param {SessionClaim} claim @param {FromBroker.Denied} message */
 	#denied(claim, message) {
 		const asked = claim.state === "asked";
+		const stale = message.code === "stale";
 		if (message.code === "draining")
 			claim.seen = false; // asked again
-		else if (message.code === "stale" && !asked) this.#end(claim);
-		else if (message.code !== "stale" && asked && !claim.requeue) this.#end(claim, message);
+		else if (stale && !asked) this.#end(claim);
+		else if (!stale && asked && !claim.requeue) this.#end(claim, message);
 	}
 
-	/** @param {SessionClaim} claim @param {Told} message */
+	/** @param {SessionClaim} claim @param {FromBroker.Message & { lease?: number }} message */
 	#tell(claim, message) {
 		const { lease } = message;
-		claim.lease = lease;
+		if (lease) claim.lease = lease;
 		if (message.type === "released" && claim.requeue && !message.reason) return;
 		if (message.type === "timeout" || message.type === "released") this.#end(claim, message);
 		else if (claim.state === "dropped") this.#giveBack(message);
@@ -506,8 +495,7 @@ export class Session {
 	}
 
 	/** What the broker says of a claim that is not given up. One that is lost is given back once the
-	 * page has stopped. @param {SessionClaim} claim
-	 * @param {Exclude<Told, FromBroker.Timeout|FromBroker.Released>} message */
+	 * page has stopped. @param {SessionClaim} claim @param {FromBroker.Message & { lease?: number }} message */
 	#follow(claim, message) {
 		// A fence that does not fit: somebody may hold a newer one.
 		if (
@@ -518,17 +506,17 @@ export class Session {
 		)
 			this.#lose(claim);
 		else if (message.type === "offered") {
-			if (!this.#left) this.ask({ message: { type: "accept", lease: message.lease } });
-		} else if (
-			["queued", "granted", "yield", "keep", "notice", "revoked"].includes(message.type)
-		) {
+			if (this.#left) return;
+			claim.spokeAt = now();
+			this.#say({ type: "accept", lease: message.lease });
+		} else if (isTold(message)) {
 			if (message.type === "queued") claim.requeue = false;
 			if (message.type === "granted") {
 				claim.state = "held";
 				claim.fence = message.fence;
 				this.#arm();
 			}
-			this.post({ event: "message", message: { ...message, ref: claim.ref } });
+			this.#toPage(claim, message);
 		}
 	}
 
@@ -536,13 +524,17 @@ export class Session {
 	 * @param {SessionClaim} claim */
 	#lose(claim) {
 		claim.state = "lost";
-		this.post({ event: "message", message: { type: "lost", ref: claim.ref } });
+		this.#toPage(claim, { type: "lost" });
 	}
 
-	/** @param {SessionClaim} claim
-	 * @param {FromBroker.Released|FromBroker.Timeout|FromBroker.Denied|Over} [message] */
+	/** @param {SessionClaim} claim @param {Ended} [message] */
 	#end(claim, message = { type: claim.state === "held" ? "lost" : "released" }) {
 		this.#claims.delete(claim.ref);
-		this.post({ event: "message", message: { ...message, ref: claim.ref } });
+		this.#toPage(claim, message);
+	}
+
+	/** @param {SessionClaim} claim @param {Told|Ended} message */
+	#toPage({ ref }, message) {
+		this.post({ event: "message", message: { ...message, ref } });
 	}
 }

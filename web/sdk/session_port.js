@@ -13,12 +13,11 @@ let policy;
 /** The file where it is the page's own; else a script that carries or fetches it.
  * @returns {string} */
 function workerUrl() {
-	const file = HOME && new URL("worker.js", HOME);
-	if (!file && !WORKER)
-		throw new Error("The bundler left it: bundle the package that `npm pack` makes.");
+	if (!HOME && !WORKER) throw new Error("bundle what `npm pack` makes");
+	const file = WORKER ? null : new URL("worker.js", HOME);
 	const text = WORKER || `import "${file}"`;
 	const url =
-		file && file.origin === location.origin
+		file?.origin === location.origin
 			? file.href
 			: URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
 	try {
@@ -32,8 +31,7 @@ function workerUrl() {
 /** While something is at stake the worker holds a lock, and this thread waits for it: it has it
  * when the worker was ended. @param {Worker} worker @param {() => void} onGone */
 function watchWorker(worker, onGone) {
-	const name = `baton-worker ${Math.random()}`;
-	let turns = 0;
+	/** @type {string|null} */ let lock = null;
 	/** @type {AbortController|null} */ let wait = null;
 	return {
 		/** @param {boolean} busy */
@@ -41,14 +39,13 @@ function watchWorker(worker, onGone) {
 			if (busy === Boolean(wait)) return;
 			wait?.abort();
 			wait = busy ? new AbortController() : null;
-			worker.postMessage({ op: "hold", lock: busy ? `${name} ${++turns}` : null });
+			lock = busy ? `baton-worker ${Math.random()}` : null;
+			worker.postMessage(["hold", lock]);
 		},
-		/** @param {string} lock */
-		locked(lock) {
-			if (wait && lock === `${name} ${turns}`)
-				navigator.locks
-					.request(lock, { signal: wait.signal }, () => onGone())
-					.catch(() => {});
+		/** @param {string} name */
+		locked(name) {
+			if (wait && name === lock)
+				navigator.locks.request(name, wait, () => onGone()).catch(() => {});
 		},
 	};
 }
@@ -59,45 +56,47 @@ export function openPort({ on, here, onHere, onGone }) {
 	const early = [];
 	/** @type {Send|undefined} */
 	let send;
-	const ready = (/** @type {Send} */ to) => early.splice(0).forEach((send = to));
+	const ready = (/** @type {Send} */ to) => {
+		send = to;
+		for (const command of early) to(...command);
+	};
 	const onThisThread = () => {
 		const session = new Session(on);
 		onHere();
-		ready((command) => void (command.op === "watch" || session.do(command)));
+		ready((...command) => session.do(command));
 	};
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
 		if (send) return;
 		warnOnce(
-			"Baton: no worker starts, so this thread runs the session, and loses its turn "
-				+ "where it stands still. Allow worker-src blob:, or serve worker.js beside "
-				+ `index.js. (${why?.message ?? "It does not load."})`,
+			`Baton: no worker starts (${why?.message ?? "not loaded"}), so this thread loses its `
+				+ "turn where it stands still: allow worker-src blob:, or serve worker.js.",
 		);
 		onThisThread();
 	};
-	if (here) {
-		onThisThread();
-		return (command) => send?.(command);
-	}
-	try {
-		const worker = new Worker(workerUrl(), { type: "module" });
-		const stop = (/** @type {ErrorEvent|undefined} */ why) => {
-			if (!send) worker.terminate();
-			fail(why);
-		};
-		worker.onerror = stop;
-		const watch = watchWorker(worker, onGone);
-		worker.onmessage = (/** @type {MessageEvent<FromWorker>} */ { data }) => {
-			if ("event" in data) on(data);
-			else if ("locked" in data) watch.locked(data.locked);
-			else
-				ready((command) =>
-					command.op === "watch" ? watch.set(command.busy) : worker.postMessage(command),
-				);
-		};
-		// In two steps: after a stand-still of this thread it may have spoken by now.
-		setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
-	} catch (error) {
-		fail(/** @type {Error} */ (error));
-	}
-	return (command) => (send ? send(command) : early.push(command));
+	if (here) onThisThread();
+	else
+		try {
+			const worker = new Worker(workerUrl(), { type: "module" });
+			const stop = (/** @type {ErrorEvent|undefined} */ why) => {
+				if (!send) worker.terminate();
+				fail(why);
+			};
+			worker.onerror = stop;
+			const watch = watchWorker(worker, onGone);
+			worker.onmessage = (/** @type {MessageEvent<FromWorker>} */ { data }) => {
+				if ("event" in data) on(data);
+				else if ("locked" in data) watch.locked(data.locked);
+				else
+					ready((...command) =>
+						command[0] === "watch"
+							? watch.set(command[1])
+							: worker.postMessage(command),
+					);
+			};
+			// In two steps: after a stand-still of this thread it may have spoken by now.
+			setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
+		} catch (error) {
+			fail(/** @type {Error} */ (error));
+		}
+	return (...command) => (send ? send(...command) : early.push(command));
 }

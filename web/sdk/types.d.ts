@@ -183,58 +183,64 @@ export interface About {
 export type Task<T> = (lease: Lease) => Promise<T> | T;
 
 // The channel between a page and its Session, which mostly runs in a Worker: Broker and Claim send
-// commands, session_port.js carries them, Session.do() is where they arrive; what it posts, Broker
-// hears. What goes on to the socket, and comes from there, is in protocol.d.ts.
+// commands, session_port.js carries them, Session.do() calls the method that each is named after;
+// what it posts, Broker hears. What goes on to the socket, and comes from there, is in
+// protocol.d.ts.
 
-/** From the page. */
-export type Command =
-	| Start
-	| {
-			op: "acquire";
-			ref: number;
-			message: Omit<ToBroker.Acquire, "type" | "ref">;
-			until: number | null;
-	  }
-	| ({ op: "release" } & Release)
-	| ({ op: "ask" } & Ask)
-	| { op: "about"; fields: AboutFields }
-	| { op: "leave"; keep: number[]; cached: boolean }
-	/** Tell if the worker is ended, or need not. For session_port.js. */
-	| { op: "watch"; busy: boolean }
+/** What a page tells its Session: the Session's methods, and what they are given. */
+export interface Commands {
+	start: [how: Start];
+	acquire: [ref: number, message: AcquireFields, until: number | null];
+	/** `requeue`: to come back, until then. */
+	release: [ref: number, requeue?: boolean, until?: number | null];
+	/** Something of the broker. `ref`: of that claim's lease, if it has one. */
+	ask: [message: OfLease | ToBroker.Message, ref?: number];
+	about: [fields: AboutFields];
+	/** `keep`: refs of claims that go on. */
+	leave: [keep: number[], cached: boolean];
 	/** Out of the browser's cache. `anew`: its session is another page's by now. */
-	| { op: "back"; anew: boolean }
-	| { op: "stop"; code?: number }
-	/** Say `sure` once it is known whether what is held is still ours; answer to `ping`; try now;
-	 * give back what nobody took up. */
-	| { op: "sure" | "pong" | "kick" | "disown" };
+	back: [anew: boolean];
+	stop: [code?: number];
+	/** Say `sure` once it is known whether what is held is still ours. */
+	sure: [];
+	/** The answer to `ping`. */
+	pong: [];
+	/** Try now. */
+	kick: [];
+	/** Give back what nobody took up. */
+	disown: [];
+	/** Tell if the worker is ended, or need not. For session_port.js. */
+	watch: [busy: boolean];
+}
 
-export type WorkerCommand = Exclude<Command, { op: "watch" }> | { op: "hold"; lock: string | null };
+/** A command on its way. */
+export type Command = {
+	[Name in keyof Commands]: [op: Name, ...how: Commands[Name]];
+}[keyof Commands];
+
+/** What a Session has for them. */
+export type Doers = { [Name in keyof Commands]: (...how: Commands[Name]) => void };
+
+/** From session_port.js, beside what the page says. */
+export type Hold = [op: "hold", lock: string | null];
 
 /** `{}`: it has started. */
 export type FromWorker = SessionEvent | { locked: string } | {};
 
 export interface Start {
-	op: "start";
 	url: string;
 	hello: Pick<ToBroker.Hello, "id" | "token">;
-	resume: string | null;
+	resume?: string;
 	/** Refs of claims that this page may take up. */
 	adopt: number[];
 	backoff: { minMs: number; maxMs: number };
 	timeoutMs: number;
 }
 
-export interface Release {
-	ref: number;
-	requeue?: boolean;
-	until?: number | null;
-}
+export type AcquireFields = Omit<ToBroker.Acquire, "type" | "ref" | "accept">;
 
-/** A message for the broker. `ref`: of that claim's lease, if it has one. */
-export interface Ask {
-	ref?: number;
-	message: OfLease | ToBroker.Message;
-}
+/** What a Session says. */
+export type Said = (ToBroker.Message | OfLease) & { lease?: number };
 
 /** Messages to which the Session adds the lease. */
 export type OfLease =
@@ -246,15 +252,16 @@ export type AboutFields = Omit<ToBroker.About, "type">;
 
 /** From the Session. `limit`: when somebody else may hold what is held here; `at`: when it said so,
  * which may be long ago for a thread that stood still. */
-export type SessionEvent = { limit?: number; at?: number } & (
+export type SessionEvent = { limit: number; at: number } & Happening;
+
+export type Happening =
 	| Opened
 	| Down
 	| { event: "stopped"; code?: number }
 	/** Of what the broker said, or the Session itself found out. */
 	| { event: "message"; message: Heard }
-	/** The answer to `sure`; the broker was heard; does the page's thread stand still? */
-	| { event: "sure" | "contact" | "ping" }
-);
+	/** The answer to `sure`; the broker was heard: does the page's thread stand still? */
+	| { event: "sure" | "ping" };
 
 /** What a Session's page gives for it. */
 export interface PortUser {
@@ -270,8 +277,8 @@ export interface PortUser {
 export interface Opened {
 	event: "open";
 	session: string;
-	rights: Rights | null;
-	dev: boolean;
+	rights?: Rights;
+	dev?: true;
 }
 
 export interface Down {
@@ -289,21 +296,19 @@ export interface Down {
 export type Heard = FromBroker.Status | FromBroker.Reload | ClaimHeard;
 
 /** What a claim hears: the broker's words, by the page's number for it. */
-export type ClaimHeard = { ref: number } & (
-	Exclude<Told, FromBroker.Offered> | FromBroker.Denied | Over
-);
+export type ClaimHeard = { ref: number } & (Told | Ended);
 
-/** What the broker says of a claim, and the Session acts on. */
+/** What the broker says of a claim that goes on. */
 export type Told =
 	| FromBroker.Queued
-	| FromBroker.Offered
 	| FromBroker.Granted
 	| FromBroker.Yield
 	| KeepMessage
 	| FromBroker.Notice
-	| FromBroker.Revoked
-	| FromBroker.Released
-	| FromBroker.Timeout;
+	| FromBroker.Revoked;
+
+/** With what a claim ends. */
+export type Ended = FromBroker.Released | FromBroker.Timeout | FromBroker.Denied | Over;
 
 /** Also one that a resume found held, and not asked to give way. */
 export type KeepMessage = FromBroker.Keep & { state?: string };
@@ -329,7 +334,7 @@ export interface Ending {
 	retry_after_s?: number;
 }
 
-export type Send = (command: Command) => void;
+export type Send = (...command: Command) => void;
 export type Post = (event: SessionEvent) => void;
 
 /** What a promise's executor gets. */
@@ -367,11 +372,13 @@ export interface BrokerContext {
 /** A claim as the Session knows it; "dropped": given up here, not yet at the broker. */
 export interface SessionClaim {
 	ref: number;
-	message: Omit<ToBroker.Acquire, "type" | "ref">;
+	message: AcquireFields;
 	until: number | null;
 	lease: number;
 	/** The newest that it held. */
 	fence: number;
+	/** When this thread last said that it is ready for its turn. */
+	spokeAt: number;
 	/** Asked in this connection, or named by the broker after a resume. */
 	seen: boolean;
 	state: "asked" | "held" | "lost" | "dropped";
@@ -381,7 +388,7 @@ export interface SessionClaim {
 
 /** Places that outlive a reload. */
 export interface SavedPlaces {
-	session: string | null;
+	session?: string;
 	/** The page said so when it was left; without it, it may have died, or be another tab. */
 	left: boolean;
 	owner: string;
@@ -568,7 +575,14 @@ export type ServeAnswer = (context: ServeContext<Spoken>, out: ServeOut) => Prom
 
 // What the files above ask of each other.
 
-export type KnownFile = ModelFile & { cache: string };
+export interface KnownFile extends ModelFile {
+	cache: string;
+	/** Optional, and the server does not have it. */
+	absent: boolean;
+	/** Bytes, as far as is known. */
+	loaded: number;
+	total: number;
+}
 
 export interface FetchContext {
 	signal?: AbortSignal;
@@ -597,8 +611,3 @@ export type Clamp = (
 	wanted: Record<string, number>,
 	has: Record<string, number>,
 ) => { limits: Record<string, number>; clamped: string[] };
-export type OpenDevice = (
-	o: DeviceOptions,
-	own: (device: GPUDevice) => GPUDevice,
-	about: (fields: About) => void,
-) => Promise<GPUDevice>;

@@ -2,7 +2,7 @@
 // webgpu: finds an adapter and asks it for no more than it has.
 import { BrokerError } from "./errors.js";
 
-/** @import { Clamp, Detected, DeviceOptions, OpenDevice } from "./types.js" */
+/** @import { Clamp, Detected, DeviceOptions } from "./types.js" */
 
 const SIZES = ["maxBufferSize", "maxStorageBufferBindingSize"];
 
@@ -54,22 +54,4 @@ export async function detect(options = {}) {
 			requiredFeatures: features.filter((feature) => adapter.features.has(feature)),
 		},
 	};
-}
-
-/** @type {OpenDevice} */
-export async function openDevice(options, own, about) {
-	const { adapter, info, descriptor, clamped, software } = await detect(options);
-	const device = own(
-		await adapter.requestDevice(descriptor).catch((error) => {
-			throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
-		}),
-	);
-	const lost = await Promise.race([device.lost, null]);
-	if (lost)
-		throw new BrokerError("DEVICE_LOST", `Lost the GPU (${lost.message}); try again.`, lost);
-	about({
-		clamped,
-		adapter: info.vendor + " " + info.architecture + (software ? " (software)" : ""),
-	});
-	return device;
 }

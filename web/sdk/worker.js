@@ -1,15 +1,15 @@
 // @ts-check
 // worker: a Session where a hidden or blocked page still answers.
-import { Session, now } from "./session.js";
+import { Session } from "./session.js";
 
-/** @import { WorkerCommand } from "./types.js" */
+/** @import { Command, Hold } from "./types.js" */
 
 const session = new Session((event) => {
-	postMessage({ ...event, at: now() });
+	postMessage(event);
 	if (event.event === "stopped") close();
 }, true);
 /** @type {string|null} */ let lock = null;
-let unlock = () => {};
+/** @type {(value?: unknown) => void} */ let unlock = () => {};
 
 /** Held while something is at stake: the page gets it when this thread was ended.
  * @param {string|null} name */
@@ -20,10 +20,10 @@ function hold(name) {
 		navigator.locks?.request(name, () => {
 			if (lock !== name) return null;
 			postMessage({ locked: name });
-			return new Promise((resolve) => (unlock = () => resolve(0)));
+			return new Promise((resolve) => (unlock = resolve));
 		});
 }
 
-onmessage = (/** @type {MessageEvent<WorkerCommand>} */ { data }) =>
-	data.op === "hold" ? hold(data.lock) : session.do(data);
+onmessage = (/** @type {MessageEvent<Command|Hold>} */ { data }) =>
+	data[0] === "hold" ? hold(data[1]) : session.do(data);
 postMessage({});

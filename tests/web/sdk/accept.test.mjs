@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { WebSocket } from "../lib/packages.mjs";
 import { until, within } from "../lib/until.mjs";
-import { bench } from "./in_node.mjs";
-import { provideWorker } from "./worker_in_node.mjs";
+import { bench, coded } from "./in_node.mjs";
+import { provideWorker, workers } from "./worker_in_node.mjs";
 
 /** @type {Awaited<ReturnType<typeof bench>>} */
 let it;
@@ -15,6 +15,8 @@ let it;
 let takeAway;
 /** What went over each connection, in this order. @type {string[][]} */
 let wires = [];
+/** Called when a request goes out. */
+let onRequest = () => {};
 
 before(async () => {
 	it = await bench();
@@ -22,6 +24,7 @@ before(async () => {
 after(() => it.end());
 beforeEach(() => {
 	wires = [];
+	onRequest = () => {};
 	takeAway = provideWorker();
 	/** @type {any} */ (globalThis).WebSocket = class extends WebSocket {
 		/** @type {string[]} */
@@ -40,6 +43,7 @@ beforeEach(() => {
 		send(text) {
 			this.wire.push(`> ${JSON.parse(text).type}`);
 			super.send(text);
+			if (this.wire.at(-1) === "> acquire") onRequest();
 		}
 	};
 });
@@ -114,11 +118,31 @@ test("a request that is given up while its grant is on the way holds nothing", a
 	const broker = it.broker("hasty");
 	await broker.ready();
 	const stop = new AbortController();
-	const asked = broker.request({ signal: stop.signal });
-	await until(() => wires.at(-1)?.includes("> acquire"), { every: 0 });
-	assert.ok(!wires.at(-1)?.includes("< granted"), "it is on the way");
-	stop.abort(new Error("not any more"));
-	await assert.rejects(within(asked), /not any more/);
+	onRequest = () => stop.abort(new Error("not any more"));
+	await assert.rejects(within(broker.request({ signal: stop.signal })), /not any more/);
+	await until(() => wires.at(-1)?.includes("< released"), { what: "it is given back" });
+	assert.deepEqual(turn().slice(0, 3), ["> acquire", "> cancel", "< granted"]);
 	await (await within(it.broker("next").request())).release();
 	await until(async () => (await it.daemon.status()).held === 0);
+});
+
+test("what was granted and lost while the page's thread stood still is never computed on", async () => {
+	const broker = it.broker("busy");
+	await broker.ready();
+	let computed = 0;
+	const [worker] = workers();
+	onRequest = () => (worker.busy = true);
+	const run = broker.run({}, () => void computed++);
+	run.catch(() => {});
+	const [{ lease }] = await until(async () => {
+		const { leases } = await it.daemon.status();
+		return leases.length > 0 && leases;
+	});
+	await it.daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
+	await until(() => wires.at(-1)?.includes("< revoked"), { what: "its worker hears that" });
+	const since = performance.now();
+	await until(() => performance.now() - since > 250, { what: "that was a while ago" });
+	await worker.hearAll();
+	await assert.rejects(within(run), coded("REVOKED"));
+	assert.equal(computed, 0);
 });

@@ -199,7 +199,7 @@ function scripted() {
 			it.said.push(m);
 			if (m.type === "hello")
 				this.hear({ type: "welcome", session: "1-x", session_ttl_s: 20, ...it.welcome });
-			else if (m.type === "acquire")
+			else if (m.type === "acquire" && !it.mute)
 				this.hear({ type: "granted", ref: m.ref, lease: 7, fence: 1, gpu: "a" });
 			else if (m.type === "release") this.hear({ type: "released", lease: m.lease });
 		}
@@ -277,6 +277,56 @@ test("an answer that does not come after a stand-still is waited for until the T
 	const woke = performance.now();
 	await assert.rejects(within(lease.yieldIfNeeded()), coded("LOST"));
 	assert.ok(performance.now() - woke > 300, "the connection was open");
+	await broker.close();
+});
+
+/** A request whose grant comes while this thread stands still. */
+async function grantedMeanwhile() {
+	const script = scripted();
+	script.welcome = { linger_s: 0.4 };
+	script.mute = true;
+	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "frozen" });
+	const seen = { settled: false };
+	const asked = broker.request().finally(() => {
+		seen.settled = true;
+	});
+	asked.catch(() => {});
+	await until(() => script.said.some((/** @type {any} */ { type }) => type === "acquire"));
+	standStill(300);
+	const [socket] = script.sockets;
+	socket.hear({ type: "granted", ref: 1, lease: 7, fence: 1 });
+	await until(() => script.said.at(-1).type === "events", { what: "it asks for an answer" });
+	assert.equal(seen.settled, false);
+	return { broker, asked, socket, script };
+}
+
+test("a grant that waited for a thread that stood still is taken once the broker was asked", async () => {
+	const { broker, asked, socket } = await grantedMeanwhile();
+	socket.hear({ type: "ok" });
+	const lease = await within(asked);
+	assert.equal(lease.id, "7");
+	assert.equal(await lease.yieldIfNeeded(), false);
+	await broker.close();
+});
+
+test("one that was over by then is none", async () => {
+	const { broker, asked, socket } = await grantedMeanwhile();
+	socket.hear({ type: "released", ref: 1, lease: 7, reason: "expired" });
+	socket.hear({ type: "ok" });
+	await assert.rejects(within(asked), coded("EXPIRED"));
+	await broker.close();
+});
+
+test("one whose connection is gone is asked for anew", async () => {
+	const { broker, asked, socket, script } = await grantedMeanwhile();
+	script.mute = false;
+	socket.onclose({ code: 1006 });
+	await within(asked);
+	const requests = script.said.filter((/** @type {any} */ { type }) => type === "acquire");
+	assert.deepEqual(
+		requests.map((/** @type {any} */ { request_id }) => request_id),
+		[requests[0].request_id, requests[0].request_id],
+	);
 	await broker.close();
 });
 
@@ -358,12 +408,12 @@ test("what a session said long ago is no word of now, though it was heard just n
 
 		/** @param {any} command */
 		postMessage(command) {
-			this.said.push(command.op);
+			this.said.push(command[0]);
 		}
 	};
 	const now = () => performance.timeOrigin + performance.now();
 	const say = (/** @type {object} */ event, at = now()) =>
-		worker.onmessage({ data: { ...event, at } });
+		worker.onmessage({ data: { ...event, at, limit: Infinity } });
 	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
 	const turn = broker.request();
 	await until(() => worker.said.includes("acquire"));
@@ -373,7 +423,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 	assert.equal(await within(lease.yieldIfNeeded()), false, "just heard");
 	assert.ok(!worker.said.includes("sure"));
 
-	say({ event: "contact" }, now() - 1000);
+	say({ event: "ping" }, now() - 1000);
 	const step = lease.yieldIfNeeded();
 	await until(() => worker.said.includes("sure"), { what: "it asks" });
 	say({ event: "message", message: { type: "lost", ref: 1 } });

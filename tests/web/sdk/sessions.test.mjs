@@ -68,7 +68,8 @@ test("an offer accepted too late leaves the place, and the next offer is taken",
 	/** @type {(() => void)[]} */
 	const late = [];
 	WebSocket.prototype.send = function (/** @type {string} */ text) {
-		if (late.length === 0 && text.includes('"accept"')) late.push(() => send.call(this, text));
+		if (late.length === 0 && text.includes('"type":"accept"'))
+			late.push(() => send.call(this, text));
 		else send.call(this, text);
 	};
 	try {

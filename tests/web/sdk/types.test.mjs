@@ -26,10 +26,9 @@ broker.addEventListener("anything", () => undefined);
 broker.addEventListener("queue", (event) => event.detail.place);
 
 // A page's request can be followed over the worker to the wire and back: each word is typed.
-const asked: Command = { op: "acquire", ref: 1, message: { class: "chat", slots: "all" },
-	until: null };
+const asked: Command = ["acquire", 1, { class: "chat", slots: "all" }, null];
 // @ts-expect-error: there is no such command
-const wrong: Command = { op: "aquire", ref: 1, message: {}, until: null };
+const wrong: Command = ["aquire", 1, {}, null];
 // @ts-expect-error: the wire has no such class
 const urgent: Protocol.ToBroker.Acquire = { type: "acquire", ref: 1, class: "urgent" };
 function heard(m: Protocol.FromBroker.Message) {

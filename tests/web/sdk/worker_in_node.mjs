@@ -1,12 +1,12 @@
 // @ts-check
 // The SDK's worker for Node, which has none of the web: the same Session behind the same messages,
 // on this thread, but told that it has one of its own. Used by the tests here.
-import { Session, now } from "../../../web/sdk/session.js";
+import { Session } from "../../../web/sdk/session.js";
 
 /** @type {any} */
 const place = globalThis;
 
-/** A Worker that runs a Session, as worker.js does; `lag` holds back what it says to the page. */
+/** A Worker that runs a Session, as worker.js does. */
 class SessionWorker {
 	/** @type {SessionWorker[]} */
 	static all = [];
@@ -18,7 +18,7 @@ class SessionWorker {
 
 	constructor() {
 		SessionWorker.all.push(this);
-		this.session = new Session((event) => this.say({ ...event, at: now() }), true);
+		this.session = new Session((event) => this.say(event), true);
 		queueMicrotask(() => this.say({}));
 	}
 
@@ -28,15 +28,18 @@ class SessionWorker {
 		else queueMicrotask(() => this.onmessage({ data }));
 	}
 
-	/** The page's thread runs again, and hears all that was said meanwhile. */
-	hearAll() {
+	/** The page's thread runs again, and hears all that was said meanwhile, one after the other. */
+	async hearAll() {
+		for (let data; (data = this.unheard.shift());) {
+			this.onmessage({ data });
+			await new Promise((resolve) => setImmediate(resolve));
+		}
 		this.busy = false;
-		for (const data of this.unheard.splice(0)) this.onmessage({ data });
 	}
 
 	/** @param {any} command */
 	postMessage(command) {
-		if (command.op !== "hold") queueMicrotask(() => this.session.do(command));
+		if (command[0] !== "hold") queueMicrotask(() => this.session.do(command));
 	}
 
 	terminate() {}
