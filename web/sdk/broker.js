@@ -364,7 +364,7 @@ export class Broker extends EventTarget {
 		this.#diagnosing = true;
 		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs ?? 4_000);
 		this.#diagnosing = false;
-		if (!["open", "closed"].includes(this.#state)) this.#offline(error);
+		if (this.#state !== "open" && this.#state !== "closed") this.#offline(error);
 	}
 
 	/** @param {BrokerError} error */

@@ -364,11 +364,11 @@ export class Session {
 
 	#arm() {
 		clearTimeout(this.#deadline);
-		const ends = [this.#contact + this.#ttlMs];
+		let end = this.#contact + this.#ttlMs;
 		if (this.#holds().length)
-			ends.push(this.#limit, this.#open ? now() + this.#spanMs / 4 : Infinity);
-		if (this.#open && this.#claims.size) ends.push(this.#showAt);
-		this.#deadline = +setTimeout(() => this.#due(), Math.min(...ends) - now() + 5);
+			end = Math.min(this.#limit, this.#open ? now() + this.#spanMs / 4 : Infinity);
+		if (this.#open && this.#claims.size) end = Math.min(end, this.#showAt);
+		this.#deadline = +setTimeout(() => this.#due(), end - now() + 5);
 	}
 
 	#due() {

@@ -17,11 +17,13 @@ function hold(name) {
 	unlock();
 	lock = name;
 	if (name)
-		navigator.locks?.request(name, () => {
-			if (lock !== name) return null;
-			postMessage({ locked: name });
-			return new Promise((resolve) => (unlock = resolve));
-		});
+		navigator.locks
+			?.request(name, () => {
+				if (lock !== name) return null;
+				postMessage({ locked: name });
+				return new Promise((resolve) => (unlock = resolve));
+			})
+			.catch(() => {}); // as in a sandboxed frame
 }
 
 onmessage = (/** @type {MessageEvent<Command|Hold>} */ { data }) =>

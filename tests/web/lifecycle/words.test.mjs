@@ -74,6 +74,22 @@ test("the page's Content-Security-Policy: said at once, and nothing is tried aga
 	}
 });
 
+// Chromium fires no `close` for a WebSocket that the policy forbids.
+test("pair() with a token from before ends under such a policy, too", async () => {
+	const tab = await browser.page(`${sites[0].base}/`);
+	const error = await tab.run(
+		`async (url) => {
+		localStorage.setItem("baton-site " + url, "0".repeat(64));
+		const { pair } = await import("/sdk/index.js");
+		const late = new Promise((resolve) => setTimeout(resolve, 5000, "late"));
+		return Promise.race([pair({ url }).catch(({ code }) => code), late]);
+	}`,
+		daemon.base,
+	);
+	assert.equal(error, "UNREACHABLE");
+	await tab.close();
+});
+
 /** Runs in a page that has the SDK at `module`. @param {string} module @param {any} options */
 async function refusal(module, options) {
 	const { Broker } = await import(module);
