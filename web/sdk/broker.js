@@ -117,7 +117,7 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed" || !this.#hello) return;
 		this.#send = openPort({
 			on: (event) => this.#on(event),
-			here: this.#options.heartbeat === "reply",
+			here: this.#heartbeat === "reply",
 			onHere: () => (this.#heartbeat = "reply"),
 			onGone: () => void this.#goOn(),
 		});

@@ -128,7 +128,8 @@ export class Claim {
 
 	/** @param {FromBroker.Notice} message */
 	#notice({ code, text }) {
-		if (this.#lease) this.context.emit("notice", { lease: this.#lease, code, text });
+		const lease = this.#lease;
+		if (lease) this.context.emit("notice", { lease, code, text });
 	}
 
 	/** @param {FromBroker.Queued} message */
