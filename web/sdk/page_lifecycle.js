@@ -52,10 +52,12 @@ export const savePlaces = (name, kept) =>
 export const pageKey = (base) =>
 	ifAllowed(() => (base === location.origin ? localStorage.getItem("baton-key") : null));
 
-const SOURCE = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
-
-/** The broker's origin. @param {string} [url] default: where the SDK came from */
-export const brokerOrigin = (url) => new URL((url ?? SOURCE).replace(/^ws/, "http")).origin;
+/** The broker's origin. HOME is read when it is asked: in a bundle it may be there later than this.
+ * @param {string} [url] default: where the SDK came from */
+export const brokerOrigin = (url) => {
+	const home = HOME.startsWith("http") ? HOME : "http://127.0.0.1:8470";
+	return new URL((url ?? home).replace(/^ws/, "http")).origin;
+};
 
 /** Where a site keeps the token that the operator of that broker gave it. @param {string} base */
 export const siteKey = (base) => `baton-site ${base}`;
