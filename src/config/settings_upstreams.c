@@ -33,9 +33,9 @@ static const char *url_problem(const char *url)
 	return NULL;
 }
 
-const char *const settings_upstream_kinds[] = {"ollama",     "llama-server", "llama-router",
-					       "llama-swap", "vllm-sleep",   "openai",
-					       "comfyui",    "a1111",        NULL};
+const char *const settings_upstream_kinds[] = {
+	"ollama",  "llama-server", "llama-router", "llama-swap", "vllm-sleep", "lmstudio",
+	"localai", "lemonade",     "openai",       "comfyui",    "a1111",      NULL};
 
 /* Those that people use by the pages that the server has. */
 static bool has_pages(const char *kind)
@@ -252,7 +252,7 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return problem;
 	if (!kind_ok(from->kind))
 		return "has a kind other than ollama, llama-server, llama-router, llama-swap, "
-		       "vllm-sleep, openai, comfyui and a1111";
+		       "vllm-sleep, lmstudio, localai, lemonade, openai, comfyui and a1111";
 	if (!name_ok(from->name))
 		return "has a name with other than letters, digits, and ._-";
 	for (uint32_t i = 0; i < to->upstream_count; i++)

@@ -104,6 +104,47 @@ bool adapter_read_swap(const char *body, size_t length, adapter_found *found, vo
 	return read_list(body, length, "running", UNNAMED_REFUSED, tell_running, found, ctx);
 }
 
+static bool tell_instances(const json_t *entry, adapter_found *found, void *ctx)
+{
+	const json_t *instances = json_object_get(entry, "loaded_instances");
+
+	if (!json_is_array(instances))
+		return false;
+	return json_array_size(instances) == 0 ||
+	       tell_model(json_object_get(entry, "key"), 0, found, ctx);
+}
+
+/* LM Studio's /api/v1/models: {"models":[{"key":..,"loaded_instances":[{"id":..}]}]}. An instance
+ * is called as its model is, the first of each. */
+bool adapter_read_lmstudio(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	return read_list(body, length, "models", UNNAMED_REFUSED, tell_instances, found, ctx);
+}
+
+static bool tell_localai(const json_t *entry, adapter_found *found, void *ctx)
+{
+	return tell_model(json_object_get(entry, "id"),
+			  whole_of(json_object_get(entry, "size_vram")), found, ctx);
+}
+
+/* LocalAI's /system: {"loaded_models":[{"id":..,"size_vram":..}]}. */
+bool adapter_read_localai(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	return read_list(body, length, "loaded_models", UNNAMED_REFUSED, tell_localai, found, ctx);
+}
+
+static bool tell_lemonade(const json_t *entry, adapter_found *found, void *ctx)
+{
+	return tell_model(json_object_get(entry, "model_name"), 0, found, ctx);
+}
+
+/* Lemonade's /v1/health: {"all_models_loaded":[{"model_name":..}]}. */
+bool adapter_read_lemonade(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	return read_list(body, length, "all_models_loaded", UNNAMED_REFUSED, tell_lemonade, found,
+			 ctx);
+}
+
 int adapter_read_slots(const char *body, size_t length, const char *prompt)
 {
 	json_t *root = read_body(body, length);

@@ -11,6 +11,10 @@ bool adapter_read_ollama_loaded(const char *body, size_t length, adapter_found *
  */
 bool adapter_read_router(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_swap(const char *body, size_t length, adapter_found *found, void *ctx);
+/* LM Studio: of all its models those that have an instance. */
+bool adapter_read_lmstudio(const char *body, size_t length, adapter_found *found, void *ctx);
+bool adapter_read_localai(const char *body, size_t length, adapter_found *found, void *ctx);
+bool adapter_read_lemonade(const char *body, size_t length, adapter_found *found, void *ctx);
 int adapter_read_slots(const char *body, size_t length, const char *prompt);
 /* ComfyUI: its queue, and what PyTorch has reserved of its devices' memory. */
 int adapter_read_queue(const char *body, size_t length, const char *prompt);

@@ -59,6 +59,10 @@ KINDS = [
                                "/props": {"default_generation_settings": {}}, "/v1/models": LIST}),
     ("llama-swap", "llama-swap", {"/running": {"running": []}, "/v1/models": LIST}),
     ("vllm", "vllm-sleep", {"/is_sleeping": {"is_sleeping": False}, "/v1/models": LIST}),
+    ("lmstudio", "lmstudio", {"/api/v1/models": {"models": [{"key": "m", "loaded_instances": []}]},
+                              "/v1/models": LIST}),
+    ("localai", "localai", {"/system": {"backends": [], "loaded_models": []}, "/v1/models": LIST}),
+    ("lemonade", "lemonade", {"/v1/health": {"all_models_loaded": []}, "/v1/models": LIST}),
     ("vllm", "openai", {"/v1/models": {"data": [{"id": "m", "owned_by": "vllm"}]}}),
     ("koboldcpp", "openai", {"/api/extra/version": {"result": "KoboldCpp"}, "/api/ps": {"models": []},
                              "/api/tags": {"models": []}, "/v1/models": LIST}),
@@ -94,7 +98,7 @@ class Discover(DaemonTest):
         self.assertEqual([re.sub(r"-\d$", "", row["name"]) for row in found], [name for name, _, _ in KINDS])
         self.assertEqual(len({row["name"] for row in found}), len(KINDS))  # no name twice
         self.assertEqual([row["url"] for row in found], [f"http://127.0.0.1:{talker.port}" for talker in talkers])
-        self.assertEqual((found[0]["models"], found[8]["wants_key"]), (["a:latest"], True))
+        self.assertEqual((found[0]["models"], found[11]["wants_key"]), (["a:latest"], True))
 
     def test_what_is_none(self):
         """All at once, and none of them for longer than the time there is."""

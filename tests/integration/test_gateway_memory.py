@@ -32,6 +32,19 @@ class GivenBack(MemoryTest):
         wait_until(lambda: "model still in memory after its unload" in daemon.log(), "the culprit is named")
         self.assertIn("server=ollama", daemon.log())
 
+    def test_each_kind_that_unloads(self):
+        """What a request loaded is told to go in the kind's own words, and is gone when the server lists it no more."""
+        for kind, path in (("lmstudio", "/api/v1/models/unload"), ("localai", "/backend/shutdown"),
+                           ("lemonade", "/v1/unload")):
+            with self.subTest(kind):
+                server = self.server(kind, ["org/a", "b"])
+                server.unloads_lost = 2
+                daemon = self.behind(upstream(server, kind, vram_mb=6000))
+                self.assertEqual(self.ask(daemon, "org/a").status, 200)
+                self.assertEqual(server.loaded, {"org/a"})
+                self.assertEqual(self.training(daemon).read_answer().status, 200)
+                self.assertEqual((server.loaded, len(server.asked(path))), (set(), 3))
+
     def test_a_server_that_unloads_late(self):
         ollama = self.server("ollama", ["a"], size_mb=6000)
         ollama.unloads_lost = 20

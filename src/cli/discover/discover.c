@@ -210,8 +210,8 @@ const struct command command_discover = {
 	.usage = "[--json] [PORT...]",
 	.details =
 		"Asks 127.0.0.1 on the default ports of Ollama, llama-server, llama-swap, vLLM,\n"
-		"SGLang, LM Studio, KoboldCpp, TabbyAPI, ComfyUI and A1111, or on the ports\n"
-		"given, which it is by what it answers. Changes nothing.",
+		"SGLang, LM Studio, LocalAI, Lemonade, KoboldCpp, TabbyAPI, ComfyUI and A1111, or\n"
+		"on the ports given, which it is by what it answers. Changes nothing.",
 	.options = option_specs,
 	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,

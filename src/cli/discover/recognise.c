@@ -12,6 +12,9 @@ const char *const recognise_paths[RECOGNISE_COUNT] = {
 	[RECOGNISE_SLEEPING] = "/is_sleeping",
 	[RECOGNISE_ROUTER] = "/models",
 	[RECOGNISE_PROPS] = "/props",
+	[RECOGNISE_LMSTUDIO] = "/api/v1/models",
+	[RECOGNISE_LOCALAI] = "/system",
+	[RECOGNISE_LEMONADE] = "/v1/health",
 	[RECOGNISE_PS] = "/api/ps",
 	[RECOGNISE_TAGS] = "/api/tags",
 	[RECOGNISE_MODELS] = "/v1/models",
@@ -94,9 +97,28 @@ static bool is_sglang(const struct ask *answers)
 	return is_openai(answers) && !strcmp(owner_of_models(answers), "sglang");
 }
 
+/* Since 0.4; the ones before cannot be told to unload. */
 static bool is_lmstudio(const struct ask *answers)
 {
+	const json_t *first =
+		json_array_get(answer_member(answers, RECOGNISE_LMSTUDIO, "models"), 0);
+
+	return json_is_array(json_object_get(first, "loaded_instances"));
+}
+
+static bool is_old_lmstudio(const struct ask *answers)
+{
 	return is_openai(answers) && !strcmp(owner_of_models(answers), "organization_owner");
+}
+
+static bool is_localai(const struct ask *answers)
+{
+	return json_is_array(answer_member(answers, RECOGNISE_LOCALAI, "loaded_models"));
+}
+
+static bool is_lemonade(const struct ask *answers)
+{
+	return json_is_array(answer_member(answers, RECOGNISE_LEMONADE, "all_models_loaded"));
 }
 
 /* It says so in JSON, and not as Baton does, whose own list needs a key as well. */
@@ -123,11 +145,14 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 		{is_vllm_sleep, "vLLM with sleep mode", "vllm-sleep", "vllm", RECOGNISE_MODELS},
 		{is_llama_router, "llama-server as a router", "llama-router", "llama",
 		 RECOGNISE_ROUTER},
+		{is_lmstudio, "LM Studio", "lmstudio", "lmstudio", RECOGNISE_MODELS},
+		{is_localai, "LocalAI", "localai", "localai", RECOGNISE_MODELS},
+		{is_lemonade, "Lemonade", "lemonade", "lemonade", RECOGNISE_MODELS},
 		{is_llama_server, "llama-server", "llama-server", "llama", RECOGNISE_MODELS},
 		{is_ollama, "Ollama", "ollama", "ollama", RECOGNISE_TAGS},
 		{is_vllm, "vLLM without sleep mode", "openai", "vllm", RECOGNISE_MODELS},
 		{is_sglang, "SGLang", "openai", "sglang", RECOGNISE_MODELS},
-		{is_lmstudio, "LM Studio", "openai", "lmstudio", RECOGNISE_MODELS},
+		{is_old_lmstudio, "LM Studio before 0.4", "openai", "lmstudio", RECOGNISE_MODELS},
 		{is_openai, "a server with OpenAI's API", "openai", "openai", RECOGNISE_MODELS},
 		{is_locked, "a server that wants a key", "openai", "openai", RECOGNISE_COUNT},
 	};

@@ -9,6 +9,19 @@ import time
 from . import model_answers
 
 
+# By kind: where it lists what it has in memory, and how it is told to give that back: path, and key of the model.
+LOADED_LISTS = {
+    "lmstudio": {"/api/v1/models": lambda models, loaded: {"models": [
+        {"key": name, "loaded_instances": [{"id": name}] if name in loaded else []} for name in models]}},
+    "localai": {"/system": lambda models, loaded: {"backends": [], "loaded_models": [
+        {"id": name} for name in sorted(loaded)]}},
+    "lemonade": {"/v1/health": lambda models, loaded: {"status": "ok", "all_models_loaded": [
+        {"model_name": name, "device": "gpu"} for name in sorted(loaded)]}},
+}
+UNLOADS = {"lmstudio": ("/api/v1/models/unload", "instance_id"), "localai": ("/backend/shutdown", "model"),
+           "lemonade": ("/v1/unload", "model_name")}
+
+
 class ModelServer:
     """Answers on a free port of the loopback until it is closed. What it was asked is in `requests`."""
 
@@ -142,7 +155,17 @@ class ModelServer:
             return self.reply_about(handler, path)
         if self.kind == "ollama" and path == "/api/generate" and b"keep_alive" in body and b"prompt" not in body:
             return self.keep_alive(handler, json.loads(body))
+        if self.kind in UNLOADS and path == UNLOADS[self.kind][0]:
+            return self.unload(handler, json.loads(body)[UNLOADS[self.kind][1]])
         return self.infer(handler, path, body)
+
+    def unload(self, handler, model):
+        self.unload_gate.wait(30)
+        known = model in self.loaded
+        if self.unloads_lost == 0:
+            self.loaded.discard(model)
+        self.unloads_lost = max(0, self.unloads_lost - 1)
+        return self.send(handler, 200 if known else 404, {})
 
     def drip(self, handler):
         handler.wfile.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
@@ -160,6 +183,8 @@ class ModelServer:
         if path == "/api/ps":
             rows = [{"name": self.tagged(name), "size_vram": self.size} for name in sorted(self.loaded)]
             return self.send(handler, 200, {"models": rows})
+        if path in LOADED_LISTS.get(self.kind, ()):
+            return self.send(handler, 200, LOADED_LISTS[self.kind][path](self.models, self.loaded))
         if path == "/slots":
             return self.send(handler, 200, [{"is_processing": self.slots_busy}])
         return self.send(handler, 404, {"error": "no such path"})

@@ -79,6 +79,19 @@ static void test_reads(void **state)
 		   "a=0;");
 	check_read(adapter_read_router,
 		   "{\"data\":[{\"id\":\"a\",\"status\":{\"value\":\"sleeping\"}}]}", "a=0;");
+	check_read(adapter_read_lmstudio,
+		   "{\"models\":[{\"key\":\"a\",\"loaded_instances\":[{\"id\":\"a\"},{\"id\":\"a:"
+		   "2\"}]},"
+		   "{\"key\":\"b\",\"loaded_instances\":[]}]}",
+		   "a=0;");
+	check_read(adapter_read_localai,
+		   "{\"backends\":[],\"loaded_models\":[{\"id\":\"a\",\"size_vram\":7},{\"id\":"
+		   "\"b\"}]}",
+		   "a=7;b=0;");
+	check_read(adapter_read_lemonade,
+		   "{\"status\":\"ok\",\"all_models_loaded\":[{\"model_name\":\"a\",\"device\":"
+		   "\"gpu\"}]}",
+		   "a=0;");
 	check_read(adapter_read_openai, "{\"data\":{}}", NULL);
 	check_read(adapter_read_openai, "[]", NULL);
 	check_read(adapter_read_ollama, "<html>", NULL);
@@ -100,7 +113,14 @@ static void test_loaded_is_read_whole(void **state)
 		check_read(adapter_read_swap, body, NULL);
 		snprintf(body, sizeof(body), "{\"data\":[%s]}", rows[i]);
 		check_read(adapter_read_router, body, NULL);
+		snprintf(body, sizeof(body), "{\"models\":[%s]}", rows[i]);
+		check_read(adapter_read_lmstudio, body, NULL);
+		snprintf(body, sizeof(body), "{\"loaded_models\":[%s]}", rows[i]);
+		check_read(adapter_read_localai, body, NULL);
+		snprintf(body, sizeof(body), "{\"all_models_loaded\":[%s]}", rows[i]);
+		check_read(adapter_read_lemonade, body, NULL);
 	}
+	check_read(adapter_read_lmstudio, "{\"models\":[{\"loaded_instances\":[{}]}]}", NULL);
 	check_read(adapter_read_ollama_loaded, "{\"models\":[],\"models\":[{\"name\":\"m\"}]}",
 		   NULL);
 	check_read(adapter_read_ollama_loaded, "{\"models\":[]}", "");
