@@ -12,7 +12,7 @@ import sys
 import termios
 import unittest
 
-from lib.daemon import BATON, DaemonTest, die_with_parent
+from lib.daemon import BATON, DaemonTest, die_with_parent, in_thread
 from lib.overlap import is_alive
 from lib.pseudo_terminal import Terminal
 from lib.wait import holds_for, wait_until
@@ -87,6 +87,19 @@ class OneSignal(OnTerminal):
         terminal.line("echo shell $?")
         terminal.wait("\nshell 130\r\n")
 
+    def next_line(self, process, name):
+        """What a signal was answered by; where nothing comes, what both processes wait for is said."""
+        reading = in_thread(process.stdout.readline)
+        reading.join(60)
+        if reading.is_alive():
+            pids = [process.pid, *map(int, pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                                      .read_text(encoding="ascii").split())]
+            states = [pathlib.Path(f"/proc/{pid}/{file}").read_text(encoding="ascii")
+                      for pid in pids for file in ("status", "wchan")]
+            process.kill()
+            self.fail(f"SIG{name} is not answered:\n" + "\n".join(states))
+        return reading.result()
+
     def test_to_the_wrapper_alone(self):
         """INT, TERM, HUP, USR2 and QUIT, with and without a terminal: each once."""
         with_terminal = self.terminal()
@@ -102,7 +115,7 @@ class OneSignal(OnTerminal):
         self.assertRegex(process.stdout.readline(), "ready")
         for name in ("INT", "TERM", "HUP", "USR2", "QUIT"):
             process.send_signal(getattr(signal, "SIG" + name))
-            self.assertEqual(process.stdout.readline(), f"{name} 1\n")
+            self.assertEqual(self.next_line(process, name), f"{name} 1\n")
         process.send_signal(signal.SIGUSR1)
         self.assertEqual(process.stdout.readline(), "all INT=1 TERM=1 HUP=1 USR2=1 QUIT=1\n")
         self.assertEqual(process.wait(20), 7)
