@@ -87,6 +87,12 @@ class OneSignal(OnTerminal):
         terminal.line("echo shell $?")
         terminal.wait("\nshell 130\r\n")
 
+    def hear_all(self):
+        """What these tests were begun with is inherited, and in the background of a shell QUIT and INT are ignored."""
+        for signo in (signal.SIGINT, signal.SIGQUIT):
+            if signal.getsignal(signo) == signal.SIG_IGN:
+                self.addCleanup(signal.signal, signo, signal.signal(signo, signal.SIG_DFL))
+
     def next_line(self, process, name):
         """What a signal was answered by; where nothing comes, what both processes wait for is said."""
         reading = in_thread(process.stdout.readline)
@@ -111,6 +117,7 @@ class OneSignal(OnTerminal):
             with_terminal.wait(f"{name} 1\r")
         os.kill(wrapper, signal.SIGUSR1)
         self.assertEqual(with_terminal.wait(r"all ([^\r\n]*)\r?\n")[1], "INT=1 TERM=1 HUP=1 USR2=1 QUIT=1")
+        self.hear_all()
         process = self.start_cli(self.d, "run", "-q", "--", sys.executable, "-S", str(PROBE))
         self.assertRegex(process.stdout.readline(), "ready")
         for name in ("INT", "TERM", "HUP", "USR2", "QUIT"):
