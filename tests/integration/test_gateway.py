@@ -285,7 +285,8 @@ class Leaving(GatewayTest):
         self.assertEqual(self.models(daemon)["requests"][0]["state"], "left")
         server.slots_busy = False
         self.idle(daemon)
-        self.assertIn("outcome=\"left\"", daemon.log().replace("outcome=left", "outcome=\"left\""))
+        wait_until(
+            lambda: "outcome=\"left\"" in daemon.log().replace("outcome=left", "outcome=\"left\""), "the log says so")
 
 
 class Errors(GatewayTest):
@@ -637,8 +638,9 @@ class Seeing(GatewayTest):
         self.assertGreaterEqual(b["waited_s"], b["left"][0]["took_s"])
         self.assertGreater(b["left"][0]["took_s"], 0)
         self.assertEqual({row["model"]: row["gpu"] for row in self.models(daemon)["models"]}, {"a": None, "b": "gpu0"})
-        self.assertRegex(daemon.log(), r"model loaded model=b .*client=second/1.0 class=normal .*left=1|"
-                                       r'model loaded model="b" .*client="second/1.0" class="normal" .*left=1')
+        loaded = (r"model loaded model=b .*client=second/1.0 class=normal .*left=1|"
+                  r'model loaded model="b" .*client="second/1.0" class="normal" .*left=1')
+        wait_until(lambda: re.search(loaded, daemon.log()), "the log says so")
         text = self.run_cli(daemon, "models").stdout
         self.assertRegex(text, r"AGO +SWITCHED TO +GPU +FOR +WAITED +LOAD +STATE +LEFT FOR IT")
         self.assertRegex(text, r"b +gpu0 +second/1.0 \(normal\) .* ready +a in \d")

@@ -120,7 +120,7 @@ class Managed(ManagedTest):
         wait_until(lambda: [row["label"] for row in daemon.status()["leases"]] == ["o"], "its memory is free")
         self.assertEqual(self.runs("it") + pids_of("left-behind-" + ports[0]), [])
         self.assertEqual((len(self.runs("other")), len(pids_of("left-behind-" + ports[1]))), (1, 1))
-        self.assertIn("was killed; what it kept is killed", daemon.log())
+        wait_until(lambda: "was killed; what it kept is killed" in daemon.log(), "the log says so")
 
     def test_its_keeper_is_stopped(self):
         """It goes on when it is to end what it keeps, or the broker is gone."""
@@ -192,7 +192,7 @@ class Managed(ManagedTest):
         self.assertEqual(self.ask(daemon, "m").status, 200)
         self.assertNotEqual(self.runs("it"), before)
         self.assertEqual(len(self.runs("it")), 1)
-        self.assertIn("started with anew", daemon.log())
+        wait_until(lambda: "started with anew" in daemon.log(), "the log says so")
         other = {**row, "models": [{"name": "n", "vram_mb": 5000}]}  # another model: another process
         daemon.write_config({**daemon.config, "upstreams": [other]})
         self.assertEqual(daemon.http("POST", "/v1/hot-reload", unix=True).status, 200)

@@ -564,7 +564,7 @@ class Sockets(GatewayTest):
             self.assertIn(mark, told)
             self.assertIn(b'"code":"draining"', told)
         self.assertEqual(stop.result(), 0)
-        self.assertEqual(daemon.log().count("outcome=draining"), 5)
+        wait_until(lambda: daemon.log().count("outcome=draining") == 5, "all are in the log")
 
     def test_fifty_in_the_queue(self):
         plain, daemon = self.ready()

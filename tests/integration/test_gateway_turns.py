@@ -1,6 +1,7 @@
 """What takes a turn of the requests for a server's pages: held back until then, and until its work is over."""
 import json
 import os
+import re
 import socket
 import unittest
 
@@ -36,7 +37,7 @@ class Turns(PagesTest):
         wait_until(lambda: not self.turns(daemon), "the turn is over")
         self.assertEqual(self.held_files(daemon), [])
         self.assertEqual(self.state_of(daemon, "comfy"), "ready")  # what it has loaded stays
-        self.assertIn('client=comfy', daemon.log().split("path=/prompt")[1].split("\n")[0])
+        wait_until(lambda: re.search(r"path=/prompt\b.*client=comfy", daemon.log()), "the log says so")
 
     def test_refused_prompt(self):
         server = self.pages()
@@ -227,7 +228,7 @@ class Trouble(PagesTest):
         server.queue_answer = "hang"
         server.hang_up()
         wait_until(lambda: not self.turns(daemon), "the turn is over")
-        self.assertIn("does not say whether it still works", daemon.log())
+        wait_until(lambda: "does not say whether it still works" in daemon.log(), "the log says so")
 
     def test_server_lies(self):
         """It is heard for as long as nobody waits; then the limit of its class ends it, and it is told to stop."""
@@ -239,7 +240,7 @@ class Trouble(PagesTest):
         self.assertEqual(len(self.turns(daemon)), 1)
         self.assertEqual(daemon.lock("chat", **{"class": "chat"}).status, 200)
         wait_until(lambda: server.interrupted == [prompt], "it is told")
-        self.assertIn("outcome=outranked", daemon.log())
+        wait_until(lambda: "outcome=outranked" in daemon.log(), "the log says so")
         self.assertEqual(self.held_files(daemon), [])
 
     def test_server_talks_nonsense(self):
@@ -375,7 +376,7 @@ class Trouble(PagesTest):
         daemon.kill()
         daemon.write_config({**daemon.config, "upstreams": [self.upstream(server, "other")]})
         daemon.start()
-        self.assertIn("is for no server", daemon.log())
+        wait_until(lambda: "is for no server" in daemon.log(), "the log says so")
         self.assertEqual(self.held_files(daemon), [])
 
     def test_disk_is_gone(self):

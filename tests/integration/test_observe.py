@@ -53,7 +53,7 @@ class Observe(DaemonTest):
         shown = self.run_cli(daemon, "status").stdout
         self.assertIn("nobody is protected", shown)
         self.assertIn("would wait", shown)
-        self.assertIn("observe mode: nothing is enforced", daemon.log())
+        wait_until(lambda: "observe mode: nothing is enforced" in daemon.log(), "the log says so")
         events = self.run_cli(daemon, "events", "--json").stdout
         self.assertTrue([line for line in events.splitlines() if json.loads(line).get("what") == "collides"], events)
 

@@ -148,7 +148,7 @@ class Principals(DaemonTest):
         beside = self.voice_waits(daemon)
         self.assertGreater(flood.granted, 0)
         self.compare("512 of one user wait and cycle", alone, beside)
-        self.assertIn(f"principal={UID}", daemon.log())
+        wait_until(lambda: f"principal={UID}" in daemon.log(), "the log says so")
 
     def test_a_hundred_thousand_acquires(self):
         # The flood, which is this process, may be slow to hear that it has to give way: it is not to be killed.

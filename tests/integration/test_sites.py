@@ -60,7 +60,7 @@ class Sites(DaemonTest):
             path.write_text(text)
             self.d.kill()
             self.d.start()
-            self.assertIn("cannot read the allowed sites", self.d.log())
+            wait_until(lambda: "cannot read the allowed sites" in self.d.log(), "the log says so")
             self.assertIsNone(self.closed(token=token), text)
             asked = self.pair(OTHER)
             self.assertEqual(asked.status, 200)
