@@ -80,3 +80,8 @@ const char *residence_name(enum residence residence)
 	};
 	return names[residence];
 }
+
+uint64_t model_waiting_claim(const struct model *model)
+{
+	return model->residence == RESIDENCE_QUEUED ? model->lease : 0;
+}

@@ -104,4 +104,6 @@ bool model_is_among(const struct model *model, const char *globs);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);
+/* By which it waits in the queue for its memory; 0: it does not. */
+uint64_t model_waiting_claim(const struct model *model);
 const char *residence_name(enum residence residence);

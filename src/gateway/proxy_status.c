@@ -47,9 +47,7 @@ uint64_t proxied_waiting_claim(const struct proxied *p)
 {
 	if (p->stage == PROXIED_TURN)
 		return p->claim;
-	return p->stage == PROXIED_MODEL && p->model->residence == RESIDENCE_QUEUED
-		       ? p->model->lease
-		       : 0;
+	return p->stage == PROXIED_MODEL ? model_waiting_claim(p->model) : 0;
 }
 
 void proxied_status(const struct gateway *gateway, struct text *out, struct mono_ms now)

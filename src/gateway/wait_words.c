@@ -13,9 +13,7 @@ uint64_t wait_words_claim(const struct relay *relay)
 {
 	if (relay->stage == RELAY_TURN)
 		return relay->claim;
-	return relay->stage == RELAY_MODEL && relay->model->residence == RESIDENCE_QUEUED
-		       ? relay->model->lease
-		       : 0;
+	return relay->stage == RELAY_MODEL ? model_waiting_claim(relay->model) : 0;
 }
 
 static int ask_why(const struct lease_port *port, uint64_t claim, const char *principal,

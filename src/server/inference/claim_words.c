@@ -30,34 +30,33 @@ static void add_stranger(struct text *out, const struct gpu_process_row *row)
 		    row->command[0] ? row->command : "A program", row->pid, row->vram_bytes >> 20);
 }
 
-/* Who has left something there that is not seen to be free; "": nobody. */
-static const char *left_by(const struct core *core, uint32_t gpu)
+/* Who has left something there that is not seen to be free; "": nobody, or that is not why. */
+static const char *left_by(const struct core *core, const struct why *why)
 {
 	struct gpu_view view;
 
-	return core_gpu(core, gpu, &view) ? view.left_by : "";
+	return why->code == WHY_VRAM && core_gpu(core, why->gpu, &view) ? view.left_by : "";
 }
 
 /* No time helps against memory that nobody can be asked to give back. */
-static int err_of(const struct core *core, const struct why *why)
+static int err_of(const struct why *why, const char *left)
 {
-	if (why->code == WHY_DRAINING || (why->code == WHY_VRAM && left_by(core, why->gpu)[0]))
+	if (why->code == WHY_DRAINING || left[0])
 		return ERR_STUCK_VRAM;
 	return why->code == WHY_VRAM || why->code == WHY_PINNED || why->code == WHY_UNKNOWN
 		       ? ERR_NO_HEADROOM
 		       : ERR_TIMEOUT;
 }
 
-static void add_memory(struct text *out, const struct core *core, const struct gpu_board *board,
-		       const struct why *why, const char *principal)
+static void add_memory(struct text *out, const struct gpu_board *board, const struct why *why,
+		       const char *left, const char *principal)
 {
 	const struct sight sight = sight_of(principal);
 	const struct gpu_process_row *stranger =
 		board && !sight.narrow ? largest_stranger(&board->v[why->gpu]) : NULL;
 
-	if (why->code == WHY_VRAM && left_by(core, why->gpu)[0])
-		text_format(out, " What %s had used there was not seen to be free.",
-			    left_by(core, why->gpu));
+	if (left[0])
+		text_format(out, " What %s had used there was not seen to be free.", left);
 	if (stranger)
 		add_stranger(out, stranger);
 }
@@ -69,6 +68,7 @@ int claim_words_tell(const struct core *core, const struct core_config *config,
 	int64_t position = core_position(core, claim);
 	struct mono_ms now = loop_now();
 	char names[MESSAGE_NAMES_BYTES];
+	const char *left;
 	struct why why;
 	struct told told;
 	int err;
@@ -86,8 +86,9 @@ int claim_words_tell(const struct core *core, const struct core_config *config,
 		text_char(out, '.');
 	}
 
-	err = err_of(core, &why);
+	left = left_by(core, &why);
+	err = err_of(&why, left);
 	if (err != ERR_TIMEOUT)
-		add_memory(out, core, board, &why, principal);
+		add_memory(out, board, &why, left, principal);
 	return err;
 }
