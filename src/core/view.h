@@ -42,7 +42,7 @@ bool core_holder_after(const struct core *core, uint64_t claim_id, struct mono_m
 /* The waiter at a position of the queue (0 = next), O(log n). */
 bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms now,
 		    struct claim_view *ret_view);
-/* Claims served before this one; -1 unless it waits. O(log n). */
+/* Claims before this one by their keys; -1 unless it waits. O(log n). */
 int64_t core_position(const struct core *core, uint64_t claim_id);
 uint32_t core_waiting_count(const struct core *core);
 uint32_t core_held_count(const struct core *core);
@@ -107,8 +107,8 @@ struct why {
 	int64_t left_ms;
 	int64_t idle_ms; /* WHY_HOLDER: its GPUs have computed nothing for so long; 0: they do */
 	uint64_t want_bytes, free_bytes, held_bytes;
-	uint64_t strange_bytes; /* WHY_VRAM: that programs without a lease use there */
-	uint32_t ahead;
+	uint64_t strange_bytes;           /* WHY_VRAM: that programs without a lease use there */
+	uint32_t ahead;                   /* claims served before it; who is due passes others */
 	uint32_t gpu_count, holder_count; /* WHY_HOLDERS: of what it could use, and by how many */
 	uint64_t holders[WHY_NAMED_MAX];  /* the first of them */
 };

@@ -25,6 +25,45 @@ static enum why_code by_itself(const struct claim *head, const struct claim *hol
 	return head->session && holder->session == head->session ? WHY_SELF : otherwise;
 }
 
+/* Who is due, or voice within its credit, is next whoever stands before it. */
+static bool passes_others(const struct core *core, const struct claim *head)
+{
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
+		if (core->gpus[gpu].turn_head == head->rec.id &&
+		    (core->gpus[gpu].head_due || head->rec.cls == LEASE_VOICE))
+			return true;
+	return false;
+}
+
+static bool is_head_before(const struct core *core, uint32_t end, uint64_t id)
+{
+	for (uint32_t gpu = 0; gpu < end; gpu++)
+		if (core->gpus[gpu].turn_head == id)
+			return true;
+	return false;
+}
+
+/* Claims served before it: those that pass others, then all by their keys. */
+static uint32_t served_before(const struct core *core, const struct claim *claim)
+{
+	uint32_t rank = rank_tree_rank(&claim->place), before = 0;
+	bool passes = passes_others(core, claim);
+
+	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+		uint64_t id = core->gpus[gpu].turn_head;
+		const struct claim *head = id != 0 ? claim_by_id(core, id) : NULL;
+
+		if (!head || is_head_before(core, gpu, id) || !passes_others(core, head))
+			continue;
+		if (passes)
+			before += rank_tree_rank(&head->place) < rank;
+		else
+			before += rank_tree_rank(&head->place) > rank;
+	}
+
+	return passes ? before : rank + before;
+}
+
 /* Why the head of a GPU waits for one holder there. */
 static struct why of_holder(const struct core *core, const struct claim *head,
 			    const struct claim *holder, uint32_t gpu, struct mono_ms now)
@@ -145,6 +184,7 @@ static void why_head(const struct core *core, const struct claim *head, uint32_t
 	else if (slots_fit && (rank_of(&best) > 0 || best.code == WHY_VRAM))
 		why_pinned(core, head, gpu, &best);
 
+	best.ahead = ret_why->ahead;
 	best.gpu = gpu;
 	best.want_bytes = head->rec.need.vram_bytes;
 	best.free_bytes = ledger_vram_free(core, gpu);
@@ -211,9 +251,7 @@ static void why_front(const struct core *core, const struct claim *claim, struct
 
 		why.head = why.code;
 		why.code = ret_why->code;
-		/* Who is due is served before those that stand before it. */
 		why.ahead = ret_why->ahead;
-		why.ahead += rank_tree_rank(&head->place) > ret_why->ahead;
 		*ret_why = why;
 		return;
 	}
@@ -224,7 +262,6 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 		       struct why *ret_why)
 {
 	ret_why->code = WHY_BEHIND;
-	ret_why->ahead = rank_tree_rank(&claim->place);
 	why_front(core, claim, now, ret_why);
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
@@ -246,7 +283,7 @@ static void why_behind(const struct core *core, const struct claim *claim, struc
 	}
 
 	if (ret_why->ahead == 0)
-		ret_why->code = WHY_NEXT;
+		ret_why->code = ret_why->holder != 0 ? ret_why->head : WHY_NEXT;
 }
 
 /* It would not fit even if every holder that can leave did. */
@@ -305,6 +342,7 @@ void core_why(const struct core *core, uint64_t claim_id, struct mono_ms now, st
 	if (!claim || claim->rec.state != CLAIM_QUEUED)
 		return;
 
+	ret_why->ahead = served_before(core, claim);
 	ret_why->gpu = mask_first(claim->mask);
 	ret_why->want_bytes = claim->rec.need.vram_bytes;
 

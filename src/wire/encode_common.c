@@ -52,8 +52,7 @@ void encode_place(struct text *out, const struct encode_context *facts)
 
 	encode_told(out, &facts->told);
 	if (facts->why) {
-		encode_sentence(out, facts->position, &facts->told, facts->why, facts->holder_name,
-				facts->config);
+		encode_sentence(out, &facts->told, facts->why, facts->holder_name, facts->config);
 		text_json_key(out, "why");
 		encode_why(out, facts->why, facts->holder_name, facts->config);
 	}

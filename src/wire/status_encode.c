@@ -412,8 +412,7 @@ void status_encode_waiter(struct status_encoder *encoder, const struct claim_vie
 	add_left(out, "detached_left_s", waiter->detach_deadline, now);
 
 	if (wait->why) {
-		encode_sentence(out, wait->position, &wait->told, wait->why, wait->holder_name,
-				config);
+		encode_sentence(out, &wait->told, wait->why, wait->holder_name, config);
 		text_json_key(out, "why");
 		encode_why(out, wait->why, wait->holder_name, config);
 	}

@@ -182,13 +182,13 @@ static const char *ordinal_ending(int64_t number)
 	return teens || number % 10 > 3 ? "th" : endings[number % 10];
 }
 
-static void add_place(struct text *out, int64_t position)
+static void add_place(struct text *out, int64_t ahead)
 {
-	if (position == 0)
+	if (ahead == 0)
 		text_str(out, "Next");
 	else
-		text_format(out, "%" PRId64 "%s in the queue", position + 1,
-			    ordinal_ending(position + 1));
+		text_format(out, "%" PRId64 "%s in the queue", ahead + 1,
+			    ordinal_ending(ahead + 1));
 }
 
 /* A sentence stays one: a long name is whole in `why` and in the holder's own row. */
@@ -204,18 +204,14 @@ static const char *short_name(const char *name, char ret_short[SHORT_NAME_BYTES 
 	return ret_short;
 }
 
-void encode_sentence_text(struct text *out, int64_t position, const struct estimate *estimate,
-			  const struct why *why, const char *holder_name,
-			  const struct core_config *config)
+void encode_sentence_text(struct text *out, const struct estimate *estimate, const struct why *why,
+			  const char *holder_name, const struct core_config *config)
 {
 	char name[SHORT_NAME_BYTES + sizeof("…")];
 	const struct filling filling = {why, short_name(holder_name, name), config};
 	bool of_front = why->code == WHY_BEHIND && why->holder;
 
-	/* Of those before it one may be due that stands behind it. */
-	if (why->code == WHY_BEHIND && why->ahead > position)
-		position = why->ahead;
-	add_place(out, position);
+	add_place(out, why->ahead);
 	if (estimate->p50_ms >= 0 && is_served_in_time(of_front ? why->head : why->code)) {
 		text_str(out, ", in about ");
 		told_duration(out, estimate->p50_ms, false);
@@ -235,13 +231,12 @@ void encode_sentence_text(struct text *out, int64_t position, const struct estim
 	}
 }
 
-void encode_sentence(struct text *out, int64_t position, const struct told *told,
-		     const struct why *why, const char *holder_name,
-		     const struct core_config *config)
+void encode_sentence(struct text *out, const struct told *told, const struct why *why,
+		     const char *holder_name, const struct core_config *config)
 {
 	struct text sentence;
 	text_init(&sentence);
-	encode_sentence_text(&sentence, position, &told->estimate, why, holder_name, config);
+	encode_sentence_text(&sentence, &told->estimate, why, holder_name, config);
 	text_json_str(out, "sentence", sentence.bytes);
 	text_finish(&sentence);
 }

@@ -3,6 +3,7 @@ import threading
 import unittest
 
 from lib.daemon import DaemonTest
+from lib.wait import wait_until
 
 # A class is due after quantum / share: chat after 2 s.
 TIMING = {"quantum_s": 0.5, "voice_credit_s": 0.5, "ack_s": 0.2, "min_run_s": 0.1, "grace_s": 0.2, "lock_delay_s": 0.1}
@@ -100,6 +101,21 @@ class Starvation(DaemonTest):
         work = daemon.websocket("work")
         work.hold(**{"slots": 0, "vram_mb": 16000, "class": "background"})
         self.assertEqual(len(resident.messages("yield")), 1)
+
+    def test_no_place_is_told_twice(self):
+        """Who is due passes whoever stands before it, and each is told its own place."""
+        shares = {"voice": {"share": 0.05}, "chat": {"share": 0.05}, "normal": {"share": 0.8}}
+        daemon = self.daemon(timing=TIMING, config={"classes": shares})
+        daemon.websocket("holder").hold(**{"class": "voice", "preemptible": False})
+        for cls in ("normal", "chat", "chat", "background"):
+            daemon.websocket(cls).queue(**{"class": cls})
+
+        def said():
+            return [(row["class"], row["sentence"].split(",")[0].split(":")[0]) for row in daemon.status()["waiting"]]
+
+        wait_until(lambda: ("normal", "Next") in said(), "the class that is due is next")
+        self.assertEqual(said(), [("chat", "2nd in the queue"), ("chat", "3rd in the queue"), ("normal", "Next"),
+                                  ("background", "4th in the queue")])
 
 
 if __name__ == "__main__":

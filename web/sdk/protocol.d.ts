@@ -970,7 +970,8 @@ export namespace FromBroker {
 	 * no position: the `queued` before that `offered` has none of the fields below. */
 	export interface Queued extends OfClaim, Forecast {
 		type: "queued";
-		/** Claims before it; 0: it is next */
+		/** Claims before it in the queue; 0: it is first there. `sentence` counts, too, who is
+		 * due and so passes */
 		position?: number;
 		/** Names of the first 8 of them at most */
 		ahead?: string[];

@@ -65,7 +65,6 @@ int claim_words_tell(const struct core *core, const struct core_config *config,
 		     const struct gpu_board *board, uint64_t claim, const char *principal,
 		     struct text *out)
 {
-	int64_t position = core_position(core, claim);
 	struct mono_ms now = loop_now();
 	char names[MESSAGE_NAMES_BYTES];
 	const char *left;
@@ -73,12 +72,12 @@ int claim_words_tell(const struct core *core, const struct core_config *config,
 	struct told told;
 	int err;
 
-	if (position < 0)
+	if (core_position(core, claim) < 0)
 		return 0;
 
 	core_why(core, claim, now, &why);
 	message_context_told(core, claim, now, loop_wall_now(), &told);
-	encode_sentence_text(out, position, &told.estimate, &why,
+	encode_sentence_text(out, &told.estimate, &why,
 			     message_context_in_the_way(core, &why, now, names), config);
 	if (told.bound_ms >= 0) {
 		text_str(out, " At most ");

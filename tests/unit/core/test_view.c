@@ -73,7 +73,7 @@ static void test_why(void **state)
 static void test_limit_by_another_class(void **state)
 {
 	struct fixture *fixture = *state;
-	uint64_t conn[3], held, first, due;
+	uint64_t conn[4], held, first, due, last;
 	struct why why;
 	int64_t left_ms;
 
@@ -83,6 +83,7 @@ static void test_limit_by_another_class(void **state)
 	conn[0] = fixture_session(fixture, BIND_NATIVE, "holder");
 	conn[1] = fixture_session(fixture, BIND_NATIVE, "first");
 	conn[2] = fixture_session(fixture, BIND_NATIVE, "due");
+	conn[3] = fixture_session(fixture, BIND_NATIVE, "last");
 	held = fixture_hold(fixture, conn[0], LEASE_CHAT);
 	first = fixture_wait(fixture, conn[1], LEASE_CHAT);
 	core_why(fixture->core, first, fixture->now, &why);
@@ -107,6 +108,15 @@ static void test_limit_by_another_class(void **state)
 	assert_int_equal(why.code, WHY_BEHIND);
 	assert_int_equal(why.ahead, 1);
 	assert_int_equal(why.head, WHY_YIELDING);
+
+	/* No two are told the same place. */
+	last = fixture_wait(fixture, conn[3], LEASE_BACKGROUND);
+	core_why(fixture->core, due, fixture->now, &why);
+	assert_int_equal(why.ahead, 0);
+	core_why(fixture->core, first, fixture->now, &why);
+	assert_int_equal(why.ahead, 1);
+	core_why(fixture->core, last, fixture->now, &why);
+	assert_int_equal(why.ahead, 2);
 }
 
 /* A session that waits for nobody but itself is told so; where others are in the way, or on their

@@ -397,7 +397,8 @@ static void test_claim(void **state)
 static void test_queued(void **state)
 {
 	(void)state;
-	const struct why why = {.code = WHY_HOLDER, .holder = 5, .gpu = 0, .left_ms = 48000};
+	const struct why why = {
+		.code = WHY_HOLDER, .holder = 5, .gpu = 0, .left_ms = 48000, .ahead = 1};
 	struct encode_context facts = {.config = &config,
 				       .has_place = true,
 				       .position = 1,

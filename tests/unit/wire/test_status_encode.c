@@ -180,6 +180,11 @@ static void test_measured_lost(void **state)
 	text_finish(&out);
 }
 
+static struct why yielding(uint32_t ahead)
+{
+	return (struct why){.code = WHY_YIELDING, .holder = 5, .left_ms = 1500, .ahead = ahead};
+}
+
 static void all_rows(struct status_encoder *render, void (*between)(struct text *out, void *ctx),
 		     void *ctx)
 {
@@ -187,7 +192,6 @@ static void all_rows(struct status_encoder *render, void (*between)(struct text 
 			    second = claim(8, "tab \"1\"");
 	struct claim_view held = view(&holder), waits[2] = {view(&first), view(&second)};
 	const struct mono_ms now = {4500};
-	const struct why why = {.code = WHY_YIELDING, .holder = 5, .gpu = 0, .left_ms = 1500};
 	holder.state = CLAIM_YIELDING;
 	holder.binding = BIND_TAB;
 	holder.session = 17;
@@ -244,6 +248,7 @@ static void all_rows(struct status_encoder *render, void (*between)(struct text 
 				      .bound_why = "stopped",
 				      .bound_text = "Nothing is granted now."}};
 	for (int i = 0; i < 2; i++) {
+		const struct why why = yielding((uint32_t)i);
 		const struct status_wait wait = {
 			.position = i, .told = told[i], .why = &why, .holder_name = "Root-Mic"};
 		between(render->out, ctx);
@@ -501,28 +506,24 @@ static void test_sentence(void **state)
 	(void)state;
 	struct text out = {0};
 	const struct {
-		int64_t position, p50_ms;
+		int64_t p50_ms;
 		struct why why;
 		const char *text;
 	} rows[] = {
-		{0,
-		 29500,
+		{29500,
 		 {.code = WHY_HOLDER, .left_ms = 48000},
 		 "Next, in about 30 s: a holds gpu0 and must give way in 48 s, now that others "
 		 "wait."},
-		{0, -1, {.code = WHY_HOLDER, .left_ms = -1}, "Next: a holds gpu0."},
-		{0,
-		 1500,
+		{-1, {.code = WHY_HOLDER, .left_ms = -1}, "Next: a holds gpu0."},
+		{1500,
 		 {.code = WHY_YIELDING, .left_ms = 1500},
 		 "Next, in about 1.5 s: a was asked to give gpu0 back and has 1.5 s to do so."},
-		{0, 100, {.code = WHY_NEXT}, "Next: a GPU is offered to it at this moment."},
-		{1, 120000, {.code = WHY_BEHIND, .ahead = 1}, "2nd in the queue, in about 2 min."},
-		{2,
-		 120000,
+		{100, {.code = WHY_NEXT}, "Next: a GPU is offered to it at this moment."},
+		{120000, {.code = WHY_BEHIND, .ahead = 1}, "2nd in the queue, in about 2 min."},
+		{120000,
 		 {.code = WHY_BEHIND, .ahead = 2, .head = WHY_HOLDER, .holder = 7, .left_ms = 0},
 		 "3rd in the queue, in about 2 min: a holds gpu0 and must give way now."},
-		{3,
-		 -1,
+		{-1,
 		 {.code = WHY_BEHIND,
 		  .ahead = 3,
 		  .head = WHY_LOCK_DELAY,
@@ -530,8 +531,7 @@ static void test_sentence(void **state)
 		  .left_ms = 90},
 		 "4th in the queue: a lost gpu0; it is free in 0.1 s at most."},
 		/* What the first one waits for ends by nobody's clock, so nor does this. */
-		{4,
-		 30000,
+		{30000,
 		 {.code = WHY_BEHIND,
 		  .ahead = 4,
 		  .head = WHY_PINNED,
@@ -542,20 +542,22 @@ static void test_sentence(void **state)
 		 "5th in the queue: a keeps 3.0 GiB of VRAM on gpu0 and ends only by itself; 2.0 "
 		 "GiB "
 		 "do not fit beside it."},
-		{10, 5000, {.code = WHY_PAUSED}, "11th in the queue: An operator paused grants."},
-		{21, -1, {.code = WHY_BEHIND, .ahead = 21}, "22nd in the queue."},
-		{111, -1, {.code = WHY_BEHIND, .ahead = 111}, "112th in the queue."},
+		{5000,
+		 {.code = WHY_PAUSED, .ahead = 10},
+		 "11th in the queue: An operator paused grants."},
+		{-1, {.code = WHY_BEHIND, .ahead = 21}, "22nd in the queue."},
+		{-1, {.code = WHY_BEHIND, .ahead = 111}, "112th in the queue."},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct estimate estimate = {.p50_ms = rows[i].p50_ms, .p90_ms = -1};
 		text_clear(&out);
-		encode_sentence_text(&out, rows[i].position, &estimate, &rows[i].why, "a", &config);
+		encode_sentence_text(&out, &estimate, &rows[i].why, "a", &config);
 		assert_string_equal(out.bytes, rows[i].text);
 	}
 	const struct estimate unknown = {.p50_ms = -1, .p90_ms = -1};
 	const struct why why = {.code = WHY_HOLDER, .left_ms = -1};
 	text_clear(&out);
-	encode_sentence_text(&out, 0, &unknown, &why,
+	encode_sentence_text(&out, &unknown, &why,
 			     "forty-seven bytes, and a letter of two bytes: ääääääää", &config);
 	assert_string_equal(out.bytes,
 			    "Next: forty-seven bytes, and a letter of two bytes: ä… holds gpu0.");
