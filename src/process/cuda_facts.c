@@ -1,6 +1,7 @@
 /* cuda_facts: see cuda_facts.h. Asks no driver. */
 #include "process/cuda_facts.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,42 +80,42 @@ void cuda_facts_environ(struct cuda_facts *facts, const char *block, size_t leng
 	facts->is_mps_client = has_mps(mps);
 }
 
-static bool read_maps(int64_t pid, struct cuda_facts *facts)
+static int read_maps(int64_t pid, struct cuda_facts *facts)
 {
 	char *line = NULL;
 	size_t size = 0;
 	FILE *file = proc_lines(pid, "maps");
 	if (!file)
-		return false;
+		return errno == ENOENT ? -ESRCH : -errno;
 
 	while (getline(&line, &size, file) > 0)
 		cuda_facts_map(facts, line);
 	free(line);
 	(void)fclose(file);
-	return true;
+	return 0;
 }
 
-bool cuda_facts_read(int64_t pid, struct cuda_facts *ret_facts)
+int cuda_facts_read(int64_t pid, struct cuda_facts *ret_facts)
 {
 	struct cuda_facts facts = {0};
 	char *block = malloc(ENVIRON_BYTES_MAX + 1);
 	if (!block)
 		abort();
 
-	bool known = read_maps(pid, &facts);
+	int rc = read_maps(pid, &facts);
 	size_t length = proc_read(pid, "environ", block, ENVIRON_BYTES_MAX + 1);
 	cuda_facts_environ(&facts, block, length);
 	free(block);
 
 	facts.is_nested = proc_status(pid).is_nested;
 	*ret_facts = facts;
-	return known;
+	return rc;
 }
 
 bool cuda_facts_library(int64_t pid)
 {
 	struct cuda_facts facts = {0};
-	return read_maps(pid, &facts) && facts.has_library;
+	return read_maps(pid, &facts) == 0 && facts.has_library;
 }
 
 const char *cuda_facts_refusal(const struct cuda_facts *facts)

@@ -22,9 +22,10 @@ struct cuda_facts {
 void cuda_facts_map(struct cuda_facts *facts, const char *line);
 /* The block of /proc/PID/environ, of `length` bytes and a NUL. */
 void cuda_facts_environ(struct cuda_facts *facts, const char *block, size_t length);
-/* All of it. False: it is gone, or not to be read. */
-bool cuda_facts_read(int64_t pid, struct cuda_facts *ret_facts);
-/* The same, but only whether libcuda is mapped. */
+/* All of it. 0, or a negative errno: -ESRCH if it is gone or about to be, -EACCES or -EPERM if we
+ * may not. */
+int cuda_facts_read(int64_t pid, struct cuda_facts *ret_facts);
+/* Whether libcuda is mapped. False: not, or unknown. */
 bool cuda_facts_library(int64_t pid);
 
 /* Why it cannot be moved, with what to do; NULL: nothing speaks against it. */

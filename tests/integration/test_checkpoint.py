@@ -15,7 +15,7 @@ import sys
 import tempfile
 import unittest
 
-from lib.daemon import DaemonTest, die_with_parent, end_process
+from lib.daemon import BATON, DaemonTest, die_with_parent, end_process
 from lib.gpus import Nvml, card
 from lib.native import own_cgroup, without_cgroups
 from lib.overlap import is_alive
@@ -508,6 +508,15 @@ class DryRun(Checkpoint):
         self.d.env["BATON_LIBCUDA"] = os.environ["CUDA_STANDIN_OLD"]
         self.assertEqual(self.doctor(leader, 1)["driver"]["fix"], "install a newer driver")
         self.assertEqual(self.calls(), [])
+
+    def test_of_the_shell_that_asks(self):
+        """The command itself, whose checks end beside it, is no part of the program."""
+        for script in ('"$0" doctor --checkpoint $$ --json; exit $?', 'exec "$0" doctor --checkpoint $$ --json'):
+            result = subprocess.run(["sh", "-c", script, BATON], text=True, capture_output=True, check=False,
+                                    timeout=30, env={**self.d.environment(), "BATON_SOCKET": self.d.socket})
+            self.assertEqual(result.returncode, 0, result)
+            rows = {row["name"]: row for row in json.loads(result.stdout)["checks"]}
+            self.assertEqual(rows["program"]["text"], "none of its 1 processes uses CUDA now")
 
     def test_what_a_process_shows(self):
         """MPS, MIG, several GPUs, memory shared by NCCL or CUDA: each with what to do."""

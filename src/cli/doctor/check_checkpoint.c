@@ -1,8 +1,10 @@
 /* check_checkpoint: whether CUDA's driver could move a program off its GPU, as far as that is to be
  * known without doing it: nothing is locked, and nothing is moved. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -44,12 +46,21 @@ void check_checkpoint_driver(const struct doctor *doctor, struct finding *findin
 		  version % 1000 / 10);
 }
 
-/* The program and all that it has started. */
+/* The program and all that it has started, but for this command, whose checks come and go. */
 static struct process_tree read_tree(int64_t pid)
 {
 	struct process root = {.pid = (pid_t)pid, .start = proc_start(pid)};
 	struct process_tree tree;
+	pid_t command = getppid();
+	size_t kept = 0;
+
 	process_tree_read_known(&tree, &(struct process_tree){.v = &root, .count = 1});
+	for (size_t i = 0; i < tree.count; i++) {
+		bool is_own = tree.v[i].parent == command || tree.v[i].pid == command;
+		if (!is_own || tree.v[i].pid == root.pid) /* a shell may have become this command */
+			tree.v[kept++] = tree.v[i];
+	}
+	tree.count = kept;
 	return tree;
 }
 
@@ -63,8 +74,10 @@ static void judge_process(const struct cuda_api *api, pid_t pid, struct seen *se
 	static const char *const words[] = {"running", "locked", "off the GPU already",
 					    "given up by the driver"};
 	struct cuda_facts facts;
-	int state = -1;
-	if (!cuda_facts_read(pid, &facts)) {
+	int state = -1, rc = cuda_facts_read(pid, &facts);
+	if (rc == -ESRCH)
+		return; /* it has ended meanwhile */
+	if (rc < 0) {
 		check_say(finding, CHECK_UNKNOWN,
 			  "process %ld cannot be read; fix: ask as its user, or as root",
 			  (long)pid);

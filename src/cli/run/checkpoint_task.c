@@ -165,7 +165,7 @@ static bool take_process(struct doing *doing, const struct process *process, uns
 	for (size_t i = 0; i < task->moved_count; i++)
 		if (task->moved[i].pid == process->pid && task->moved[i].start == process->start)
 			return true;
-	if (!cuda_facts_read(process->pid, &facts) || !facts.has_library)
+	if (cuda_facts_read(process->pid, &facts) < 0 || !facts.has_library)
 		return true;
 
 	enum checkpoint_state state = state_of(doing, process);
