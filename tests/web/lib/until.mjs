@@ -54,3 +54,20 @@ export async function within(promise, { ms = 10000, what = "an answer" } = {}) {
 		clearTimeout(timer);
 	}
 }
+
+/**
+ * Waits until an element's text is this, or matches: a page shows what it is told a moment later.
+ * @param {import("playwright-core").Locator} locator @param {RegExp | string} wanted
+ */
+export function untilText(locator, wanted) {
+	const fits = (/** @type {string} */ text) =>
+		typeof wanted === "string" ? text === wanted : wanted.test(text);
+	return until(
+		async () => {
+			const text = await locator.innerText({ timeout: 1000 });
+			if (!fits(text)) throw new Error(text);
+			return true;
+		},
+		{ what: `the text ${wanted}` },
+	);
+}

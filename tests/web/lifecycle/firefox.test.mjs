@@ -281,11 +281,14 @@ test("a site asks, is allowed on the dashboard, has its turn, and is revoked", a
 
 		const held = tab.run(async () => {
 			const { site } = /** @type {any} */ (globalThis);
-			const { signal } = await site.request();
-			await new Promise((resolve) => signal.addEventListener("abort", resolve));
+			const lease = await site.request();
+			Object.assign(globalThis, { lease });
+			await new Promise((resolve) => lease.signal.addEventListener("abort", resolve));
 			return site.state;
 		});
-		await until(async () => (await holding(daemon))[0] === "site", { what: "the site holds" });
+		await until(() => tab.run("() => 'lease' in globalThis"), {
+			what: "the site knows that it holds",
+		});
 		await click(dashboard, "#sites li button");
 		await click(dashboard, "dialog[open] button[type=submit]");
 		assert.equal(await held, "closed");

@@ -12,6 +12,7 @@ import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
 import { batonPath } from "../lib/packages.mjs";
+import { untilText } from "../lib/until.mjs";
 
 const HUB = "https://huggingface.co";
 const BUILT = join(dirname(batonPath), "web/models/tiny-lm");
@@ -247,9 +248,9 @@ test("in Root Console: by name, with sizes, fetched, chosen, there after a reloa
 	await page.getByRole("button", { name: "Look up" }).click();
 	const variant = page.locator("#found fieldset label");
 	await variant.waitFor();
-	assert.match(await variant.innerText(), /fp32: 5 files, [\d.]+ KiB/);
+	await untilText(variant, /fp32: 5 files, [\d.]+ KiB/);
 	await page.getByText("What will be fetched").click();
-	assert.match(await page.locator("#found ul").innerText(), /onnx\/model\.onnx, [\d.]+ KiB/);
+	await untilText(page.locator("#found ul"), /onnx\/model\.onnx, [\d.]+ KiB/);
 	await page.getByText("The entry for a models file").click();
 	await page.getByRole("button", { name: "Copy the entry" }).click();
 	await page.locator("#found").getByText("Copied").waitFor();
@@ -267,7 +268,7 @@ test("in Root Console: by name, with sizes, fetched, chosen, there after a reloa
 	await page.locator("#question").fill("How does the queue work?");
 	await page.locator("#question").press("Enter");
 	await page.locator(".message.answer:not(.writing)").waitFor({ timeout: ANSWER_MS });
-	assert.match(await page.locator(".message.answer").innerText(), /tiny \(fp32\)/);
+	await untilText(page.locator(".message.answer"), /tiny \(fp32\)/);
 	await page.close();
 });
 

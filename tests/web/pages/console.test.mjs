@@ -11,7 +11,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { root } from "../lib/packages.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
 const ANSWER_MS = 30000; // a model is loaded and computes on SwiftShader, on a busy machine
@@ -177,8 +177,8 @@ const setPace = (ms, tab = page) =>
 
 test("it answers with the demo model on WebGPU, and keeps what was said", async () => {
 	await open();
-	assert.equal(await page.locator("#title .badge.demo").innerText(), "Demo model");
-	assert.match(await page.locator("#model").innerText(), /swiftshader/i);
+	await untilText(page.locator("#title .badge.demo"), "Demo model");
+	await untilText(page.locator("#model"), /swiftshader/i);
 	const begunMs = performance.now();
 	await ask("How does the queue work?");
 	await page.locator(".answer").first().waitFor({ timeout: ANSWER_MS });
@@ -188,7 +188,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 	const footer = await answers().first().locator("footer").innerText();
 	assert.match(footer, /Demo model\s+Tiny LM · \d+ tokens/);
 	assert.match(await page.locator("#say").textContent(), /^Answer: Waiting is fair/);
-	assert.equal(await page.locator("#model .state").innerText(), "loaded");
+	await untilText(page.locator("#model .state"), "loaded");
 	const { leases } = await daemon.status();
 	assert.deepEqual(
 		leases.map(({ slots, vram_mb: vram }) => [slots, vram]),
@@ -199,7 +199,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 	await page.reload();
 	await answered(1);
 	assert.equal(await said(), QUEUE_ANSWER);
-	assert.equal(await page.locator(".question .said").innerText(), "How does the queue work?");
+	await untilText(page.locator(".question .said"), "How does the queue work?");
 	await ask("And the lease?");
 	await answered(2);
 	assert.match(await said(), /^The broker grants one lease at a time\./);
@@ -220,7 +220,7 @@ test("it streams, Stop and Esc keep what is there, and Continue goes on with it"
 	await page.locator("#stop").click();
 	await setPace(0);
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
-	assert.equal(await page.locator(".stopped").innerText(), "stopped by you");
+	await untilText(page.locator(".stopped"), "stopped by you");
 	const half = await said();
 	assert.ok(half.length > 0 && QUEUE_ANSWER.startsWith(half), half);
 
@@ -276,7 +276,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	const held = (await daemon.status()).leases.find((each) => each.slots > 0);
 	await daemon.http("POST", `/v1/gpu/leases/${held.lease}/revoke`, { reason: "test" });
 	await page.locator(".stopped").waitFor({ timeout: ANSWER_MS });
-	assert.equal(await page.locator(".stopped").innerText(), "stopped: the lease was taken");
+	await untilText(page.locator(".stopped"), "stopped: the lease was taken");
 	const half = await said();
 	assert.ok(half.length > 0 && QUEUE_ANSWER.startsWith(half), half);
 
@@ -289,7 +289,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	await until(async () => next.test(await page.locator("#turn").innerText()), {
 		what: "the place in the queue is shown",
 	});
-	assert.match(await page.locator("#queue").innerText(), /Next(, in about [^:]*)?: Voice/);
+	await untilText(page.locator("#queue"), /Next(, in about [^:]*)?: Voice/);
 	await setPace(0);
 	voice.close();
 	await until(async () => (await said()) === QUEUE_ANSWER, { ms: ANSWER_MS, what: "the rest" });
@@ -347,11 +347,11 @@ test("hostile text and names stay text, everywhere", async () => {
 	const elements = page.locator("#messages").locator("img, script, i, b");
 	assert.equal(await elements.count(), 0);
 	assert.match(await said(), /<img src=x onerror='window\.hit=1'>.*queue/);
-	assert.equal(await answers().last().locator("strong").innerText(), "queue");
-	assert.match(await answers().last().locator("footer").innerText(), /<b>m<\/b>[\s\S]*<i>s<\/i>/);
+	await untilText(answers().last().locator("strong"), "queue");
+	await untilText(answers().last().locator("footer"), /<b>m<\/b>[\s\S]*<i>s<\/i>/);
 	assert.equal(await page.evaluate(() => window.hit), undefined);
 	assert.equal(await page.locator("#choose option", { hasText: "<b>Missing</b>" }).count(), 1);
-	assert.match(await page.locator(".field-error").innerText(), /entry 3: name/);
+	await untilText(page.locator(".field-error"), /entry 3: name/);
 	assert.deepEqual(problems(), []);
 });
 
@@ -375,7 +375,7 @@ test("conversations: a new one, another name, a deletion that is asked for", asy
 	await page.locator(".pick", { hasText: "hello" }).click();
 	await until(async () => /^Hello!/.test(await said()), { what: "the other one" });
 	await page.getByRole("button", { name: "Delete hello" }).click();
-	assert.equal(await page.locator("dialog .victim").innerText(), "hello");
+	await untilText(page.locator("dialog .victim"), "hello");
 	await page.locator("dialog").getByRole("button", { name: "Cancel" }).click();
 	assert.equal(await titles.count(), 2);
 	await page.getByRole("button", { name: "Delete hello" }).click();
@@ -417,14 +417,14 @@ test("no WebGPU: it says so, and answers on the CPU if wanted", async () => {
 		await route.fulfill({ response, body });
 	});
 	await open();
-	assert.match(await page.locator("#model").innerText(), /no WebGPU/);
+	await untilText(page.locator("#model"), /no WebGPU/);
 	await ask("the queue");
 	await page.locator("#turn .error-banner").waitFor({ timeout: ANSWER_MS });
-	assert.match(await page.locator("#turn .error-banner").innerText(), /offers no WebGPU/);
+	await untilText(page.locator("#turn .error-banner"), /offers no WebGPU/);
 	await page.getByRole("button", { name: "Use the CPU" }).click();
 	await answered(1);
 	assert.equal(await said(), QUEUE_ANSWER);
-	assert.match(await page.locator("#model").innerText(), /the CPU/);
+	await untilText(page.locator("#model"), /the CPU/);
 	assert.deepEqual((await daemon.status()).leases, [], "the CPU needs no lease");
 });
 
@@ -434,7 +434,7 @@ test("the broker is away: it says so, and answers when it is back", async () => 
 	await page.locator("#frame-connection:not(.state-open)").waitFor();
 	await ask("the queue");
 	await page.locator("#turn .error-banner").waitFor({ timeout: 3 * ANSWER_MS });
-	assert.match(await page.locator("#turn .error-banner").innerText(), /baton serve/);
+	await untilText(page.locator("#turn .error-banner"), /baton serve/);
 	await daemon.restart();
 	await page.locator(".state-open").waitFor({ timeout: ANSWER_MS });
 	await page.locator("#turn").getByRole("button", { name: "Try again" }).click();
@@ -452,7 +452,7 @@ test("a full storage is told once, and the conversation goes on", async () => {
 	await ask("the queue");
 	await answered(1);
 	assert.equal(await said(), QUEUE_ANSWER);
-	assert.match(await page.locator("#frame-alerts").innerText(), /storage is full/);
+	await untilText(page.locator("#frame-alerts"), /storage is full/);
 });
 
 test("a storage that is cleared under the page is told to who only reads, too", async () => {
@@ -512,7 +512,7 @@ test("on a phone nothing is wider than the page; Shift+Enter begins a line", asy
 	assert.equal(await page.locator("#question").inputValue(), "one\nthe queue");
 	await page.keyboard.press("Enter");
 	await answered(1);
-	assert.equal(await page.locator(".question .said").innerText(), "one\nthe queue");
+	await untilText(page.locator(".question .said"), "one\nthe queue");
 	const { scroll, client } = await page.evaluate(() => ({
 		scroll: document.documentElement.scrollWidth,
 		client: document.documentElement.clientWidth,

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
 const DREAM_MS = 60000; // some steps of a second on SwiftShader, on a busy machine
@@ -141,7 +141,7 @@ test("it dreams over all memories to the end, and shows texts as text", async ()
 		`# first thought after ${Math.round(firstMs - startedMs)} ms, then `
 			+ `${Math.round(stepMs)} ms a step`,
 	);
-	assert.equal(await page.locator("#count-round").textContent(), "4 of 4");
+	await untilText(page.locator("#count-round"), "4 of 4");
 	assert.ok(await page.getByText("<img src=x onerror=alert(1)>").first().isVisible());
 	assert.equal(await page.locator("main img").count(), 0);
 	assert.ok(await page.locator("#thoughts").getByText("Demo model").isVisible());
@@ -161,7 +161,7 @@ test("a new note is dreamt about at once, and again in a new round", async () =>
 	await page.getByRole("button", { name: "Dream again" }).click();
 	await untilThoughts(2 * (NOTES.length + 1));
 	await untilPhase("done");
-	assert.equal(await page.locator("#count-round").textContent(), "5 of 5");
+	await untilText(page.locator("#count-round"), "5 of 5");
 	assert.deepEqual(problems(), []);
 });
 
@@ -286,7 +286,7 @@ test("a missing model is said, and waking again goes on", async () => {
 	await wake();
 	const banner = page.locator("#frame-alerts .error-banner");
 	await banner.waitFor({ timeout: DREAM_MS });
-	assert.match(await banner.innerText(), /missing/);
+	await untilText(banner, /missing/);
 	await untilPhase("asleep");
 	await page.unroute("**/models/tiny-lm/**");
 	await banner.getByRole("button", { name: "Try again" }).click();

@@ -11,7 +11,7 @@ import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { batonPath } from "../lib/packages.mjs";
 import { voiceWait } from "../lib/tabs.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 
 const FAR = "https://models.example.org";
 const BUILT = join(dirname(batonPath), "web/models/tiny-lm");
@@ -124,7 +124,7 @@ test("a sign-in page in place of a file is said, stays nowhere; the next try wor
 	await ask();
 	const banner = page.locator("#turn .error-banner");
 	await banner.waitFor({ timeout: ANSWER_MS });
-	assert.match(await banner.innerText(), /tokenizer\.json came as a web page.*sign in/s);
+	await untilText(banner, /tokenizer\.json came as a web page.*sign in/s);
 	assert.deepEqual((await daemon.status()).leases, [], "no turn was asked for");
 	instead = () => false;
 	await banner.getByRole("button", { name: "Try again" }).click();

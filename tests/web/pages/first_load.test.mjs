@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { connect } from "../lib/session.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 
 const LOADS = 2;
 /** Of the page whose times are looked at. */
@@ -225,7 +225,7 @@ test("the dashboard says that it asks while the broker has not answered", async 
 	const release = await hold(page, /gpu.status/);
 	await page.goto(daemon.base);
 	await page.getByText("Asking…").waitFor();
-	assert.equal(await page.locator("#frame-connection").textContent(), "Connecting");
+	await untilText(page.locator("#frame-connection"), "Connecting");
 	release();
 	await page.locator("#board .now").waitFor();
 	await page.getByText("Asking…").waitFor({ state: "hidden" });
@@ -283,7 +283,7 @@ test("a broker that answers nothing: the dashboard says that it reconnects, and 
 	await page.routeWebSocket(/session/, (socket) => socket.close());
 	await page.goto(daemon.base);
 	const notice = page.locator("#board .notice", { hasText: "Reconnecting." });
-	assert.match(await notice.innerText(), /does not answer now\. This page/); // nothing is old yet
+	await untilText(notice, /does not answer now\. This page/); // nothing is old yet
 	assert.equal(await page.getByText("Asking…").isVisible(), true);
 	assert.equal(await page.locator("#board .card").count(), 0);
 	await page.close();

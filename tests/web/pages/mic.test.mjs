@@ -6,7 +6,7 @@ import { after, before, beforeEach, afterEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { liveTracks, watchStreams } from "../lib/microphone.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 import { TONES, TONES_TEXT, writeWav } from "./wav.mjs";
 
 const SILENCE_S = 5; // before the tones: for the warning and, on a busy machine, what follows it
@@ -238,7 +238,7 @@ test("a note that finds no room is kept while the page lives, and that is said",
 	await take.getByRole("button", { name: "Save as a note" }).click();
 	const banner = page.locator("#frame-alerts .error-banner");
 	await banner.waitFor();
-	assert.match(await banner.innerText(), /storage is full/);
+	await untilText(banner, /storage is full/);
 	await take.getByRole("button", { name: "Saved as a note" }).waitFor();
 	assert.equal(await textOf(take), TONES_TEXT);
 });

@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { openBrowser } from "../lib/browser.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
-import { until } from "../lib/until.mjs";
+import { until, untilText } from "../lib/until.mjs";
 import { Session } from "./sessions.mjs";
 
 const LOADED_MS = 60000; // models are loaded and compute on SwiftShader, on a busy machine
@@ -231,7 +231,7 @@ test("Mic refines by a model server; one that fails leaves it to the page, or is
 	await page.getByRole("button", { name: "Refine" }).click();
 	const problem = page.locator(".take-problem");
 	await problem.waitFor({ timeout: LOADED_MS });
-	assert.match(await problem.innerText(), /ollama/);
+	await untilText(problem, /ollama/);
 	assert.match(
 		await page.locator(".take-refined").innerText(),
 		/Tidied by a server\./,
@@ -241,10 +241,7 @@ test("Mic refines by a model server; one that fails leaves it to the page, or is
 
 	server.mode = "fails";
 	await page.getByRole("button", { name: "Try again" }).click();
-	assert.match(
-		await (await done(page)).locator(".take-refined").innerText(),
-		/Refined by this tab/,
-	);
+	await untilText((await done(page)).locator(".take-refined"), /Refined by this tab/);
 });
 
 /** @param {import("playwright-core").Page} page @param {string} text */
@@ -288,7 +285,7 @@ test("a dream that began alone moves to whoever serves, and comes back", async (
 	const page = await dreamer();
 	await page.getByRole("button", { name: "Wake" }).click();
 	await untilThoughts(page, 1);
-	assert.match(await page.locator("#source").innerText(), /come from\s+this tab/);
+	await untilText(page.locator("#source"), /come from\s+this tab/);
 	assert.deepEqual(await loaded(), ["Root-Dreamer: Tiny LM"]);
 	await serves("well");
 	await addNote(page, "One more."); // it may be done with the others by now
@@ -300,6 +297,6 @@ test("a dream that began alone moves to whoever serves, and comes back", async (
 	server.mode = "fails";
 	await addNote(page, "And another.");
 	await untilThoughts(page, NOTES.length + 2);
-	assert.match(await page.locator("#source").innerText(), /come from\s+this tab/);
+	await untilText(page.locator("#source"), /come from\s+this tab/);
 	assert.deepEqual(problems(page), []);
 });
