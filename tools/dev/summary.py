@@ -18,7 +18,8 @@ UNITTEST_SKIPPED = re.compile(r"^(?:OK|FAILED) \([^)]*skipped=(\d+)", re.M)
 # What failed, by program: (where or name, error or "").
 NODE_BAD = re.compile(r"^ *not ok \d+ - (.*)\n(?: .*\n)*? +location: '(?:.*/)?(tests/web/[^']*)'"
                       r"(?:\n .*)*?\n +error: (?:'(.*)'|\|-\n +(.*))", re.M)
-UNITTEST_CASE = re.compile(r"^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)(?:.*\n)*?^(\w+(?:Error|Exception).*)$", re.M)
+UNITTEST_CASE = re.compile(r"^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)(?:.*\n)*?"
+                           r"^(?:  \| )?([\w.]+(?:Error|Exception|Group|Expired|Timeout)\b.*)$", re.M)
 CMOCKA_CASE = re.compile(r"^\[  ERROR   \] --- (.*)\n\[   LINE   \] --- (\S+):", re.M)
 
 

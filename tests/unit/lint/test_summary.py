@@ -48,6 +48,17 @@ Ran 18 tests in 30.757s
 
 FAILED (errors=1)
 """
+GROUP = """ERROR: test_a_turn (__main__.Sdk.test_a_turn)
+----------------------------------------------------------------------
+  + Exception Group Traceback (most recent call last):
+  |   File "runner.py", line 118, in run
+  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+  +-+---------------- 1 ----------------
+"""
+DOTTED = """ERROR: test_a_turn (__main__.Sdk.test_a_turn)
+Traceback (most recent call last):
+mcp.shared.exceptions.MCPError: Connection closed
+"""
 CMOCKA = """[ RUN      ] test_loading_place
 [  ERROR   ] --- 0x2 != 0x1
 [   LINE   ] --- ../tests/unit/core/test_plain.c:354: error: Failure!
@@ -72,6 +83,11 @@ class Named(unittest.TestCase):
         self.assertEqual(found, ["__main__.Sites.test_cannot_be_written: TypeError: 'NoneType' object is not "
                                  "subscriptable (again: BATON_BIN=$PWD/build/baton python3 "
                                  "tests/integration/test_sites.py -k test_cannot_be_written)"])
+
+    def test_unittest_of_other_libraries(self):
+        """What a task group raises is indented; classes of packages have their names before them."""
+        self.assertIn("Sdk.test_a_turn: ExceptionGroup: unhandled errors", cases(GROUP)[0])
+        self.assertIn("Sdk.test_a_turn: mcp.shared.exceptions.MCPError: Connection closed", cases(DOTTED)[0])
 
     def test_cmocka(self):
         self.assertEqual(cases(CMOCKA), ["y: ../tests/unit/core/test_plain.c:354: 0x2 != 0x1"])
