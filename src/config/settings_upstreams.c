@@ -35,7 +35,8 @@ static const char *url_problem(const char *url)
 
 const char *const settings_upstream_kinds[] = {
 	"ollama",  "llama-server", "llama-router", "llama-swap", "vllm-sleep", "lmstudio",
-	"localai", "lemonade",     "openai",       "comfyui",    "a1111",      NULL};
+	"localai", "lemonade",     "koboldcpp",    "tabbyapi",   "sglang",     "whisper.cpp",
+	"openai",  "comfyui",      "a1111",        NULL};
 
 /* Those that people use by the pages that the server has. */
 static bool has_pages(const char *kind)
@@ -252,7 +253,8 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return problem;
 	if (!kind_ok(from->kind))
 		return "has a kind other than ollama, llama-server, llama-router, llama-swap, "
-		       "vllm-sleep, lmstudio, localai, lemonade, openai, comfyui and a1111";
+		       "vllm-sleep, lmstudio, localai, lemonade, koboldcpp, tabbyapi, sglang, "
+		       "whisper.cpp, openai, comfyui and a1111";
 	if (!name_ok(from->name))
 		return "has a name with other than letters, digits, and ._-";
 	for (uint32_t i = 0; i < to->upstream_count; i++)
@@ -264,6 +266,9 @@ static const char *take_upstream(const struct file_upstream *from, struct settin
 		return "has a vram_mb that is not between 1 and 16777216";
 	if (from->silence_s && !(*from->silence_s >= 0.1 && *from->silence_s <= SILENCE_S_MAX))
 		return "has a silence_s that is not between 0.1 and 86400";
+	if (strcmp(from->kind, "whisper.cpp") == 0 && from->models_count != 1)
+		return "is of kind whisper.cpp and has not one model; it has one, and does not "
+		       "say which";
 	problem = parallel_problem(from);
 	if (problem)
 		return problem;

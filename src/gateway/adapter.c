@@ -7,7 +7,13 @@
 #include "gateway/adapter_read.h"
 #include "json/json_writer.h"
 
+static const char *const ollama_tags[] = {":latest", NULL};
 static const char *const ollama_prefixes[] = {"registry.ollama.ai/", "library/", NULL};
+
+/* It lists files, and calls what it has loaded by the model's name without its ending. */
+static const char *const koboldcpp_tags[] = {".kcpps", ".gguf", NULL};
+static const char *const koboldcpp_prefixes[] = {"koboldcpp/", NULL};
+
 static const char *const comfyui_turns[] = {"POST /prompt", "POST /api/prompt", NULL};
 
 /* Gradio 3 has a WebSocket for each event that its queue runs, Gradio 4 a request. */
@@ -30,7 +36,7 @@ static const struct adapter adapters[] = {
 	 .loaded = {"GET", "/api/ps", NULL},
 	 .load = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":-1,\"stream\":false}"},
 	 .unload = {"POST", "/api/generate", "{\"model\":%s,\"keep_alive\":0,\"stream\":false}"},
-	 .tag = ":latest",
+	 .tags = ollama_tags,
 	 .prefixes = ollama_prefixes,
 	 .sizes_itself = true,
 	 .read_list = adapter_read_ollama,
@@ -79,6 +85,41 @@ static const struct adapter adapters[] = {
 	 .unload = {"POST", "/v1/unload", "{\"model_name\":%s}"},
 	 .read_list = adapter_read_openai,
 	 .read_loaded = adapter_read_lemonade},
+	/* With --admin, --admindir and --adminpassword. */
+	{.kind = "koboldcpp",
+	 .list = {"GET", "/api/admin/list_options", NULL},
+	 .loaded = {"GET", "/api/v1/model", NULL},
+	 .load = {"POST", "/api/admin/reload_config", "{\"filename\":%s}"},
+	 .unload = {"POST", "/api/admin/reload_config", "{\"filename\":\"unload_model\"}"},
+	 .tags = koboldcpp_tags,
+	 .prefixes = koboldcpp_prefixes,
+	 .single = true,
+	 .restarts = true,
+	 .read_list = adapter_read_kobold_files,
+	 .read_loaded = adapter_read_kobold,
+	 .read_done = adapter_read_success},
+	/* Its unload cuts off what runs. Which of the two names a load has depends on the version.
+	 */
+	{.kind = "tabbyapi",
+	 .list = {"GET", "/v1/model/list", NULL},
+	 .loaded = {"GET", "/v1/model", NULL},
+	 .load = {"POST", "/v1/model/load", "{\"model_name\":%s,\"name\":%s}"},
+	 .unload = {"POST", "/v1/model/unload", NULL},
+	 .single = true,
+	 .read_list = adapter_read_openai,
+	 .read_loaded = adapter_read_tabby,
+	 .read_none = adapter_read_tabby_none},
+	/* Its /release_memory_occupation ends it while anything runs, /resume_memory_occupation
+	 * where nothing was released, and nothing says which of the two is so: not called. */
+	{.kind = "sglang",
+	 .list = {"GET", "/v1/models", NULL},
+	 .ready = "/health",
+	 .read_list = adapter_read_openai},
+	/* One model, which it does not name. A /load that fails ends it: not called. */
+	{.kind = "whisper.cpp",
+	 .list = {"GET", "/health", NULL},
+	 .transcribes = "/inference",
+	 .read_list = adapter_read_health},
 	{.kind = "openai", .list = {"GET", "/v1/models", NULL}, .read_list = adapter_read_openai},
 	/* /free only sets flags, which count once it is idle; what it has is measured. */
 	{.kind = "comfyui",
@@ -118,19 +159,22 @@ const struct adapter *adapter_of(const char *kind)
 	return NULL;
 }
 
-/* A name as Ollama shows it: without its own registry and the namespace that is there for all. Its
- * length without the tag that stands for none. */
+/* A name without what it may leave out: of Ollama's its own registry and the namespace that is
+ * there for all, and the tag that stands for none. */
 static const char *short_name(const struct adapter *adapter, const char *name, size_t *ret_length)
 {
-	size_t tag = strlen(adapter->tag);
-
 	for (const char *const *prefix = adapter->prefixes; *prefix; prefix++)
 		if (!strncasecmp(name, *prefix, strlen(*prefix)))
 			name += strlen(*prefix);
 
 	*ret_length = strlen(name);
-	if (*ret_length > tag && !strcasecmp(name + *ret_length - tag, adapter->tag))
-		*ret_length -= tag;
+	for (const char *const *tag = adapter->tags; *tag; tag++) {
+		size_t length = strlen(*tag);
+		if (*ret_length <= length || strcasecmp(name + *ret_length - length, *tag) != 0)
+			continue;
+		*ret_length -= length;
+		break;
+	}
 	return name;
 }
 
@@ -140,26 +184,25 @@ bool adapter_same_model(const struct adapter *adapter, const char *a, const char
 
 	if (adapter->turns)
 		return true;
-	if (!adapter->tag)
+	if (!adapter->tags)
 		return !strcmp(a, b);
 	a = short_name(adapter, a, &a_length);
 	b = short_name(adapter, b, &b_length);
 	return a_length == b_length && !strncasecmp(a, b, a_length);
 }
 
-/* The pattern, with what `add` makes of the model in its place. */
+/* The pattern, with what `add` makes of the model in each of its places. */
 static void fill_place(struct text *out, const char *pattern, const char *model,
 		       void (*add)(struct text *out, const char *model))
 {
-	const char *place = strstr(pattern, "%s");
+	const char *place;
 
-	if (!place) {
-		text_str(out, pattern);
-		return;
+	while ((place = strstr(pattern, "%s"))) {
+		text_add(out, pattern, (size_t)(place - pattern));
+		add(out, model);
+		pattern = place + 2;
 	}
-	text_add(out, pattern, (size_t)(place - pattern));
-	add(out, model);
-	text_str(out, place + 2);
+	text_str(out, pattern);
 }
 
 void adapter_fill_body(struct text *out, const char *pattern, const char *model)

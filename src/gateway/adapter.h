@@ -37,14 +37,23 @@ struct adapter {
 	bool queues_prompts; /* it answers before it works, and names the prompt in its queue */
 	struct adapter_call history; /* of such a one: what it has done; `%s` is the prompt */
 	int64_t wait_ms; /* for a turn, at most, unless it is configured; 0: as other requests */
-	const char *tag; /* of a name that says none: "a" is "a:latest"; or NULL */
-	const char *const
-		*prefixes; /* with `tag`: those that a name may leave out; ends with NULL */
+	/* What a name may leave out, behind ("a" is "a:latest") and in front; NULL, or up to NULL.
+	 */
+	const char *const *tags, *const *prefixes;
 	bool sizes_itself; /* `list` and `loaded` say how large models are */
+	/* It has one model at a time: a load puts another one out. `restarts`: with each load and
+	 * unload, for which its answer does not wait, and nobody listens there meanwhile. */
+	bool single, restarts;
+	const char *ready;       /* the path that says that it has started; NULL: as `list` */
+	const char *transcribes; /* in place of /v1/audio/transcriptions; or NULL */
 	/* Reads the answers of `list` and `loaded`. False: it is none of that kind; of `loaded`,
 	 * too, where one cannot be told, since what is not there counts as gone. */
 	bool (*read_list)(const char *body, size_t length, adapter_found *found, void *ctx);
 	bool (*read_loaded)(const char *body, size_t length, adapter_found *found, void *ctx);
+	/* Of `loaded`, where that is an error without a model: whether it says so. */
+	bool (*read_none)(const char *body, size_t length);
+	/* Of `load` and `unload`: whether it does it. NULL: its status says so. */
+	bool (*read_done)(const char *body, size_t length);
 	/* 1: it works, 0: idle, -1: unreadable. With a prompt, whether on that one. */
 	int (*read_busy)(const char *body, size_t length, const char *prompt);
 };

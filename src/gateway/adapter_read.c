@@ -145,6 +145,77 @@ bool adapter_read_lemonade(const char *body, size_t length, adapter_found *found
 			 ctx);
 }
 
+/* KoboldCpp's /api/admin/list_options: files' names, and a word that stands for none of them. */
+bool adapter_read_kobold_files(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	const json_t *entry;
+	bool good = json_is_array(root);
+	size_t i;
+
+	json_array_foreach (root, i, entry) {
+		const char *name = json_string_value(entry);
+		if (!name || strcmp(name, "unload_model") != 0)
+			tell_model(entry, 0, found, ctx);
+	}
+
+	json_decref(root);
+	return good;
+}
+
+/* Its /api/v1/model: {"result":"koboldcpp/NAME"}; "inactive": none. To who shows no password it has
+ * a name that is none. */
+bool adapter_read_kobold(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	const json_t *result = json_object_get(root, "result");
+	const char *name = json_string_value(result);
+	bool good = name && strcmp(name, "koboldcpp/protected-model") != 0;
+
+	if (good && strcmp(name, "inactive") != 0)
+		good = tell_model(result, 0, found, ctx);
+	json_decref(root);
+	return good;
+}
+
+bool adapter_read_success(const char *body, size_t length)
+{
+	json_t *root = read_body(body, length);
+	bool done = json_is_true(json_object_get(root, "success"));
+
+	json_decref(root);
+	return done;
+}
+
+/* TabbyAPI's /v1/model: {"id":..}. */
+bool adapter_read_tabby(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	bool good = tell_openai(root, found, ctx);
+
+	json_decref(root);
+	return good;
+}
+
+/* An error, in whatever shape: its version says which. */
+bool adapter_read_tabby_none(const char *body, size_t length)
+{
+	static const char none[] = "No models are currently loaded";
+
+	return memmem(body, length, none, sizeof(none) - 1) != NULL;
+}
+
+bool adapter_read_health(const char *body, size_t length, adapter_found *found, void *ctx)
+{
+	json_t *root = read_body(body, length);
+	const char *status = json_string_value(json_object_get(root, "status"));
+	bool good = status && !strcmp(status, "ok");
+	(void)found, (void)ctx;
+
+	json_decref(root);
+	return good;
+}
+
 int adapter_read_slots(const char *body, size_t length, const char *prompt)
 {
 	json_t *root = read_body(body, length);

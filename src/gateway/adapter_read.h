@@ -15,6 +15,15 @@ bool adapter_read_swap(const char *body, size_t length, adapter_found *found, vo
 bool adapter_read_lmstudio(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_localai(const char *body, size_t length, adapter_found *found, void *ctx);
 bool adapter_read_lemonade(const char *body, size_t length, adapter_found *found, void *ctx);
+/* KoboldCpp: files that it could load, what it has loaded, whether it reloads. */
+bool adapter_read_kobold_files(const char *body, size_t length, adapter_found *found, void *ctx);
+bool adapter_read_kobold(const char *body, size_t length, adapter_found *found, void *ctx);
+bool adapter_read_success(const char *body, size_t length);
+/* TabbyAPI: its one model; an error, where it has none. */
+bool adapter_read_tabby(const char *body, size_t length, adapter_found *found, void *ctx);
+bool adapter_read_tabby_none(const char *body, size_t length);
+/* {"status":"ok"}, of a server that names no model. */
+bool adapter_read_health(const char *body, size_t length, adapter_found *found, void *ctx);
 int adapter_read_slots(const char *body, size_t length, const char *prompt);
 /* ComfyUI: its queue, and what PyTorch has reserved of its devices' memory. */
 int adapter_read_queue(const char *body, size_t length, const char *prompt);

@@ -123,6 +123,7 @@ static void take_ready(struct model_server *server, const struct gateway_server_
 		return;
 	free(server->ready);
 	server->ready = copy_of(config->ready[0]             ? config->ready
+				: server->adapter->ready     ? server->adapter->ready
 				: server->adapter->list.path ? server->adapter->list.path
 							     : "/");
 }

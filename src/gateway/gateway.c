@@ -117,6 +117,18 @@ static void on_lists(void *ctx)
 	}
 }
 
+static bool is_wanted(void *ctx, const struct model *model)
+{
+	const struct gateway *gateway = ctx;
+
+	list_each (it, next, &gateway->relays) {
+		const struct relay *relay = container_of(it, struct relay, link);
+		if (relay->model == model)
+			return true;
+	}
+	return false;
+}
+
 int gateway_create(struct loop *loop, struct net *net, const struct lease_port *port,
 		   const struct process_port *processes, struct log *log,
 		   const struct gateway_options *options, struct gateway **ret_gateway)
@@ -161,6 +173,7 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.unload_ms_max = options->unload_ms_max,
 		.started = loop_now(),
 		.on_change = on_model,
+		.is_wanted = is_wanted,
 		.ctx = gateway,
 	};
 	gateway->workers = (struct workers){

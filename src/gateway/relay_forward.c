@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "gateway/adapter.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
@@ -341,6 +342,16 @@ static void add_body(struct relay *relay, struct upstream_request *request)
 	request->body_length = relay->body_sent = relay->body.length;
 }
 
+/* Where its server has the route. */
+static const char *path_of(const struct relay *relay)
+{
+	const char *transcribes = relay->model->server->adapter->transcribes;
+
+	return transcribes && !strcmp(relay->route->path, "/v1/audio/transcriptions")
+		       ? transcribes
+		       : relay->route->path;
+}
+
 static int start_request(struct gateway *gateway, struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
@@ -361,7 +372,7 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 		return 0;
 	}
 
-	text_format(&url, "%s%s%s%s", server->url, relay->route->path, relay->query[0] ? "?" : "",
+	text_format(&url, "%s%s%s%s", server->url, path_of(relay), relay->query[0] ? "?" : "",
 		    relay->query);
 	text_str(&bearer, "");
 	if (server->key)
@@ -388,6 +399,7 @@ void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms 
 		relay->due = MONO_NEVER;
 	relay->server_full = false;
 	relay->model->running++;
+	relay->model->worked = true;
 
 	rc = start_request(gateway, relay);
 	if (rc != 0) {

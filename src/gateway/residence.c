@@ -78,6 +78,8 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;
+	model->has_place = model->has_place && residence != RESIDENCE_NONE;
+	model->worked = model->worked && residence != RESIDENCE_LOADING;
 }
 
 static int64_t retry_delay_ms(unsigned failures)
@@ -129,10 +131,25 @@ void residence_look_for(void *ctx, const struct adapter_model *found)
 {
 	struct loaded_search *search = ctx;
 
-	if (!adapter_same_model(search->model->server->adapter, found->name, search->model->name))
+	if (!adapter_same_model(search->model->server->adapter, found->name, search->model->name)) {
+		search->other = true;
 		return;
+	}
 	search->found = true;
 	search->bytes = found->bytes;
+}
+
+bool residence_read_loaded(const struct call_answer *answer, struct loaded_search *search)
+{
+	const struct adapter *adapter = search->model->server->adapter;
+
+	if (answer->err || !adapter->read_loaded)
+		return false;
+	if (answer->status == 200)
+		return adapter->read_loaded(answer->body, answer->length, residence_look_for,
+					    search);
+	return answer->status >= 400 && adapter->read_none &&
+	       adapter->read_none(answer->body, answer->length);
 }
 
 struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms now)
@@ -149,7 +166,6 @@ struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms
 static void on_checked(void *ctx, const struct call_answer *answer)
 {
 	struct model *model = ctx;
-	const struct adapter *adapter = model->server->adapter;
 	struct loaded_search search = {.model = model};
 	struct mono_ms now = loop_now();
 	bool gone = answer->nobody;
@@ -158,10 +174,7 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 	if (model->residence != RESIDENCE_READY || model->running > 0)
 		return; /* residence_worked looks again */
 
-	if (answer->err == 0 && answer->status == 200 && adapter->loaded.method)
-		gone = adapter->read_loaded(answer->body, answer->length, residence_look_for,
-					    &search) &&
-		       !search.found;
+	gone |= residence_read_loaded(answer, &search) && !search.found;
 	if (gone)
 		residence_give_back(residences_of(model), model, now);
 	else
@@ -243,7 +256,7 @@ bool residence_resume(struct residences *residences, struct model_server *server
 	model = catalog_model(server, kept->label);
 	if (model->residence != RESIDENCE_NONE)
 		return false;
-	model->resumed = true;
+	model->resumed = model->has_place = true;
 	model->lease = kept->lease;
 	ask_memory(residences, model, LEASE_BACKGROUND, now, now);
 	return true;
@@ -464,6 +477,8 @@ static void act_when_due(struct residences *residences, struct model *model, str
 				     now); /* a load that was cut off may have come after */
 	else if (model->residence == RESIDENCE_LOADING && model->server->cmd)
 		residence_ask_ready(residences, model, now);
+	else if (model->residence == RESIDENCE_LOADING)
+		residence_load_single(residences, model, now);
 	else if (model->residence == RESIDENCE_LEAVING)
 		residence_changed(residences, model); /* what still runs is cut */
 	else if (model->residence == RESIDENCE_READY)

@@ -30,6 +30,7 @@ struct residences {
 	struct mono_ms started; /* the gateway */
 	/* It is ready, or will not be: see model_failed; or what runs there must stop. */
 	void (*on_change)(void *ctx, struct model *model);
+	bool (*is_wanted)(void *ctx, const struct model *model); /* requests wait for it, or run */
 	void *ctx;
 };
 

@@ -5,6 +5,7 @@
 
 struct adapter_call;
 struct adapter_model;
+struct call_answer;
 struct residences;
 
 enum {
@@ -16,7 +17,7 @@ enum {
 struct loaded_search {
 	const struct model *model;
 	uint64_t bytes;
-	bool found;
+	bool found, other; /* that model; another one */
 };
 
 /* residence.c */
@@ -32,12 +33,20 @@ int residence_call(struct model *model, const struct adapter_call *what, int64_t
 		   call_done *done);
 /* An adapter's read_loaded calls it; `ctx` is a loaded_search. */
 void residence_look_for(void *ctx, const struct adapter_model *found);
+/* False: the answer to `loaded` does not say what it has. */
+bool residence_read_loaded(const struct call_answer *answer, struct loaded_search *search);
 /* When an idle model is looked at again. */
 struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms now);
 
 /* residence_load.c: granted; `ask_ready` again while its command starts. */
 void residence_load(struct residences *residences, struct model *model, struct mono_ms now);
 void residence_ask_ready(struct residences *residences, struct model *model, struct mono_ms now);
+void residence_become_ready(struct residences *residences, struct model *model, struct mono_ms now);
+void residence_load_failed(struct residences *residences, struct model *model, struct mono_ms now,
+			   const char *what);
+
+/* residence_single.c: the next step of a load at a server with one model at a time. */
+void residence_load_single(struct residences *residences, struct model *model, struct mono_ms now);
 
 /* residence_unload.c: at once; once what runs is finished, or `grace_ms` nearly over; again, while
  * it is not proven. */

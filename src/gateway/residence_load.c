@@ -23,14 +23,12 @@ static void on_size_seen(void *ctx, const struct call_answer *answer)
 	struct loaded_search search = {.model = model};
 
 	model->call = NULL;
-	if (answer->err == 0 && answer->status == 200)
-		model->server->adapter->read_loaded(answer->body, answer->length,
-						    residence_look_for, &search);
+	residence_read_loaded(answer, &search);
 	if (search.bytes)
 		model->seen_bytes = search.bytes;
 }
 
-static void become_ready(struct residences *residences, struct model *model, struct mono_ms now)
+void residence_become_ready(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	const struct adapter *adapter = model->server->adapter;
 
@@ -48,6 +46,14 @@ static void become_ready(struct residences *residences, struct model *model, str
 		residence_unload(residences, model, now);
 }
 
+/* It may have left memory behind. */
+void residence_load_failed(struct residences *residences, struct model *model, struct mono_ms now,
+			   const char *what)
+{
+	residence_failed(residences, model, now, what);
+	residence_unload(residences, model, now);
+}
+
 static void on_loaded(void *ctx, const struct call_answer *answer)
 {
 	struct model *model = ctx;
@@ -58,7 +64,7 @@ static void on_loaded(void *ctx, const struct call_answer *answer)
 	model->call = NULL;
 	model->load_pending = answer->err && !answer->nobody;
 	if (answer->err == 0 && answer->status < 400) {
-		become_ready(residences, model, now);
+		residence_become_ready(residences, model, now);
 		return;
 	}
 
@@ -67,18 +73,21 @@ static void on_loaded(void *ctx, const struct call_answer *answer)
 	else
 		snprintf(what, sizeof(what), "the server answered its load with status %d",
 			 answer->status);
-	residence_failed(residences, model, now, what);
-	residence_unload(residences, model,
-			 now); /* a load that failed may have left memory behind */
+	residence_load_failed(residences, model, now, what);
 }
 
 /* What its server has to do once it is there. */
 static void ask_load(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	const struct adapter_call *load = &model->server->adapter->load;
+	const struct model_server *server = model->server;
+	const struct adapter_call *load = &server->adapter->load;
 
-	if (!load->method) {
-		become_ready(residences, model, now);
+	if (server->adapter->single && !server->cmd) {
+		residence_load_single(residences, model, now);
+		return;
+	}
+	if (!load->method || server->adapter->single) { /* its command has named its one model */
+		residence_become_ready(residences, model, now);
 		return;
 	}
 	model->load_pending = true;
@@ -86,14 +95,6 @@ static void ask_load(struct residences *residences, struct model *model, struct 
 		residence_failed(residences, model, now, "the call could not be made");
 		residence_give_back(residences, model, now);
 	}
-}
-
-/* `since`: somebody waits for it. */
-static void fail_start(struct residences *residences, struct model *model, struct mono_ms now,
-		       const char *what)
-{
-	residence_failed(residences, model, now, what);
-	residence_unload(residences, model, now);
 }
 
 /* One that was removed, and whose command has not ended yet, has its port. */
@@ -163,7 +164,7 @@ static void start_process(struct residences *residences, struct model *model, st
 	free_words(argv);
 	free_words(env);
 	if (rc != 0) {
-		fail_start(residences, model, now, what);
+		residence_load_failed(residences, model, now, what);
 		return;
 	}
 	server->process = residences->process_next++;
@@ -187,7 +188,7 @@ static void on_ready_answer(void *ctx, const struct call_answer *answer)
 	else if (mono_since(now, residences->started) < OLD_END_MS)
 		model->due = mono_after(now, START_POLL_MS);
 	else
-		fail_start(residences, model, now, "something else answers on its port");
+		residence_load_failed(residences, model, now, "something else answers on its port");
 }
 
 void residence_ask_ready(struct residences *residences, struct model *model, struct mono_ms now)
@@ -195,7 +196,7 @@ void residence_ask_ready(struct residences *residences, struct model *model, str
 	const struct adapter_call call = {.method = "GET", .path = model->server->ready};
 
 	if (residence_call(model, &call, RESIDENCE_CALL_MS, on_ready_answer) != 0)
-		fail_start(residences, model, now, "the call could not be made");
+		residence_load_failed(residences, model, now, "the call could not be made");
 }
 
 void residence_load(struct residences *residences, struct model *model, struct mono_ms now)

@@ -53,21 +53,57 @@ static void call_or_later(struct model *model, const struct adapter_call *what, 
 		not_proven(residences_of(model), model, now);
 }
 
+static bool note_refusal(const struct model *model, const struct call_answer *answer)
+{
+	const struct adapter *adapter = model->server->adapter;
+	bool refused = answer->err || answer->status >= 400 ||
+		       (adapter->read_done && !adapter->read_done(answer->body, answer->length));
+
+	if (refused)
+		log_event(residences_of(model)->log, LOG_WARN, "model server did not unload",
+			  log_str("model", model->name), log_str("server", model->server->name),
+			  log_int("status", answer->status), log_str("why", answer->what));
+	return refused;
+}
+
+/* Once, and then its list is asked again: what restarts to unload would do it again. */
+static void on_unload_asked(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+
+	model->call = NULL;
+	note_refusal(model, answer);
+	not_proven(residences_of(model), model, loop_now());
+}
+
+/* A server that is gone has no memory, unless it is on its way back with what was asked for. What
+ * its one place has is the memory that was lent, whatever its name. */
+static bool is_gone(const struct model *model, const struct call_answer *answer, bool readable,
+		    const struct loaded_search *search)
+{
+	const struct adapter *adapter = model->server->adapter;
+
+	if (answer->nobody)
+		return !adapter->restarts || !model->load_pending;
+	return readable && !search->found && !model->load_pending &&
+	       !(adapter->single && search->other);
+}
+
 static void on_unload_seen(void *ctx, const struct call_answer *answer)
 {
 	struct model *model = ctx;
 	struct residences *residences = residences_of(model);
+	const struct adapter *adapter = model->server->adapter;
 	struct loaded_search search = {.model = model};
 	struct mono_ms now = loop_now();
 	bool readable;
 
 	model->call = NULL;
-	readable = answer->err == 0 && answer->status == 200 &&
-		   model->server->adapter->read_loaded(answer->body, answer->length,
-						       residence_look_for, &search);
-	/* A server that is gone has no memory. */
-	if (answer->nobody || (readable && !search.found && !model->load_pending))
+	readable = residence_read_loaded(answer, &search);
+	if (is_gone(model, answer, readable, &search))
 		residence_give_back(residences, model, now);
+	else if (adapter->single && readable && search.found + search.other > 0)
+		call_or_later(model, &adapter->unload, on_unload_asked, now);
 	else
 		not_proven(residences, model, now);
 	if (search.found)
@@ -80,13 +116,10 @@ static void on_unloaded(void *ctx, const struct call_answer *answer)
 	struct residences *residences = residences_of(model);
 	const struct adapter *adapter = model->server->adapter;
 	struct mono_ms now = loop_now();
-	bool refused = answer->err || answer->status >= 400;
+	bool refused;
 
 	model->call = NULL;
-	if (refused)
-		log_event(residences->log, LOG_WARN, "model server did not unload",
-			  log_str("model", model->name), log_str("server", model->server->name),
-			  log_int("status", answer->status), log_str("why", answer->what));
+	refused = note_refusal(model, answer);
 
 	if (adapter->loaded.method)
 		call_or_later(model, &adapter->loaded, on_unload_seen, now);
@@ -120,9 +153,10 @@ void residence_ask_unload(struct residences *residences, struct model *model, st
 		residences->processes->stop(residences->processes->ctx, server->process);
 	else if (server->cmd && model->resumed)
 		call_or_later(model, &ready, on_port_seen, now);
-	else if (server->cmd || !unload->method)
+	else if (server->cmd || !unload->method ||
+		 (server->adapter->single && !model->has_place)) /* nothing of it is there */
 		residence_give_back(residences, model, now);
-	else if (model->load_pending && server->adapter->loaded.method)
+	else if (server->adapter->single || (model->load_pending && server->adapter->loaded.method))
 		call_or_later(model, &server->adapter->loaded, on_unload_seen, now);
 	else
 		call_or_later(model, unload, on_unloaded, now);

@@ -66,6 +66,13 @@ KINDS = [
     ("vllm", "openai", {"/v1/models": {"data": [{"id": "m", "owned_by": "vllm"}]}}),
     ("koboldcpp", "openai", {"/api/extra/version": {"result": "KoboldCpp"}, "/api/ps": {"models": []},
                              "/api/tags": {"models": []}, "/v1/models": LIST}),
+    ("koboldcpp", "koboldcpp", {"/api/extra/version": {"result": "KoboldCpp", "admin": 2}, "/v1/models": LIST}),
+    ("tabbyapi", "tabbyapi", {"/v1/models": {"data": [{"id": "m", "owned_by": "tabbyAPI"}]}}),
+    ("tabbyapi", "tabbyapi", {"/health": {"status": "healthy", "issues": []},
+                              "/v1/models": b'HTTP/1.1 401 No\r\nContent-Length: 13\r\n\r\n{"detail": 1}'}),
+    ("sglang", "sglang", {"/v1/models": {"data": [{"id": "m", "owned_by": "sglang"}]}}),
+    ("whisper", "whisper.cpp", {"/health": {"status": "ok"}, "/": b"HTTP/1.1 200 OK\r\nContent-Length: 34\r\n\r\n"
+                                b"<title>Whisper.cpp Server</title>\n"}),
     ("openai", "openai", {"/v1/models": LIST}),
     ("openai", "openai", {"/v1/models": b'HTTP/1.1 401 No\r\nContent-Length: 12\r\n\r\n{"error": 1}'}),
     ("comfyui", "comfyui", {"/system_stats": {"system": {}, "devices": []}}),
@@ -98,7 +105,8 @@ class Discover(DaemonTest):
         self.assertEqual([re.sub(r"-\d$", "", row["name"]) for row in found], [name for name, _, _ in KINDS])
         self.assertEqual(len({row["name"] for row in found}), len(KINDS))  # no name twice
         self.assertEqual([row["url"] for row in found], [f"http://127.0.0.1:{talker.port}" for talker in talkers])
-        self.assertEqual((found[0]["models"], found[11]["wants_key"]), (["a:latest"], True))
+        self.assertEqual(found[0]["models"], ["a:latest"])
+        self.assertEqual([at for at, row in enumerate(found) if row["wants_key"]], [10, 12, 16])
 
     def test_what_is_none(self):
         """All at once, and none of them for longer than the time there is."""
@@ -134,6 +142,13 @@ class Discover(DaemonTest):
             daemon.config_path.write_text(text, encoding="utf-8")
             answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
             self.assertEqual(answer.returncode, status, answer)
+
+    def test_one_that_names_no_model(self):
+        port = self.talker({"/health": {"status": "ok"}, "/": KINDS[14][2]["/"]}).port
+        daemon = self.any_daemon
+        daemon.config_path.write_text(self.discover(port), encoding="utf-8")
+        answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
+        self.assertEqual(answer.returncode, 0, answer)
 
     def test_words(self):
         for words in (["0"], ["65536"], ["x"], ["-1"], [str(port) for port in range(1, 40)]):

@@ -395,7 +395,8 @@ class Errors(GatewayTest):
                           ({"name": "a b", "kind": "openai", "url": "http://h"}, "name"),
                           ({"name": "a", "kind": "openai", "url": "http://h", "key_file": "rel"}, "whole path"),
                           ({"name": "a", "kind": "openai", "url": "http://h", "silence_s": 0}, "silence_s"),
-                          ({"name": "a", "kind": "openai", "url": "http://h", "silence_s": 86401}, "silence_s")):
+                          ({"name": "a", "kind": "openai", "url": "http://h", "silence_s": 86401}, "silence_s"),
+                          ({"name": "a", "kind": "whisper.cpp", "url": "http://h"}, "has not one model")):
             daemon = self.daemon(start=False, config={"upstreams": [row]})
             answer = self.run_cli(daemon, "serve", "--check", "--config", str(daemon.config_path))
             self.assertNotEqual(answer.returncode, 0)
@@ -725,6 +726,15 @@ class Forms(GatewayTest):
         self.assertEqual(answer.status, 200)
         self.assertError(self.transcribe(daemon, self.form(("file", audio))), 400, "bad_field")
         self.assertError(daemon.http("POST", "/v1/audio/transcriptions", b"{}"), 415)
+
+    def test_a_server_with_a_path_of_its_own(self):
+        whisper = self.server("whisper.cpp", ["m"])
+        daemon = self.behind(upstream(whisper, "whisper", models=[{"name": "whisper-1", "vram_mb": 1000}]))
+        self.assertEqual([row["id"] for row in daemon.http("GET", "/v1/models").json()["data"]], ["whisper-1"])
+        body = self.form(("model", b"whisper-1"), ("file", b"RIFF"))
+        self.assertEqual(self.transcribe(daemon, body).status, 200)
+        self.assertEqual([row[1] for row in whisper.requests if row[0] == "POST"], ["/inference"])
+        self.assertEqual(whisper.requests[-1][3], body)
 
     def test_another_model(self):
         """Said beside the form, or in it a second time, even behind all that went on already: no server reads it."""

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,10 +72,17 @@ static void collect_body(void *ctx, const char *bytes, size_t length)
 
 static void take_answer(struct question *question)
 {
+	const char *body = buf_data(&question->body);
+	size_t length = question->body.length;
+
 	question->ask->status = question->parser.status;
-	if (question->body.length)
-		question->ask->json =
-			json_loadb(buf_data(&question->body), question->body.length, 0, NULL);
+	if (length)
+		question->ask->json = json_loadb(body, length, 0, NULL);
+	if (length && !question->ask->json) {
+		question->ask->text = strndup(body, length);
+		if (!question->ask->text)
+			abort();
+	}
 	end_question(question);
 }
 

@@ -9,6 +9,7 @@ struct ask {
 	const char *path; /* GET */
 	int status;       /* 0: no answer, in time, that is HTTP */
 	json_t *json;     /* its body; NULL: none, or no JSON. The caller's */
+	char *text;       /* a body that is no JSON; or NULL. The caller's */
 };
 
 /* Returns when all have answered, or after `time_ms`. Aborts without memory. */

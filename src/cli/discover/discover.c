@@ -15,7 +15,7 @@ enum { ASK_MS = 1500, PORTS_MAX = 32, MODELS_SHOWN = 6, NAME_BYTES = 128, LABEL_
 /* Where the servers' own documents say that they listen. */
 static const uint16_t default_ports[] = {
 	11434, /* Ollama */
-	8080,  /* llama-server, llama-swap, LocalAI */
+	8080,  /* llama-server, llama-swap, LocalAI, whisper.cpp */
 	9931,  /* llama-server since 2026 */
 	8000,  /* vLLM */
 	30000, /* SGLang */
@@ -112,6 +112,9 @@ static void print_lines(const struct found *found)
 		       "it "
 		       "in\n",
 		       found->port < 65535 ? found->port + 1U : 0U);
+	else if (server->names_none)
+		printf("    models:                  # what programs call it, and needs, in MiB\n"
+		       "      - {name: whisper-1, vram_mb: 2000}\n");
 	else if (!server->sizes_itself)
 		printf("    # vram_mb: what its largest model needs, in MiB; without it, it is "
 		       "refused\n");
@@ -193,8 +196,10 @@ static int run_discover(const struct cli *cli, const struct command *command, in
 		print_json(found, count);
 	else
 		print_yaml(found, count);
-	for (size_t i = 0; i < port_count * RECOGNISE_COUNT; i++)
+	for (size_t i = 0; i < port_count * RECOGNISE_COUNT; i++) {
 		json_decref(asks[i].json);
+		free(asks[i].text);
+	}
 
 	if (count > 0 || options.json)
 		return 0;
@@ -210,8 +215,9 @@ const struct command command_discover = {
 	.usage = "[--json] [PORT...]",
 	.details =
 		"Asks 127.0.0.1 on the default ports of Ollama, llama-server, llama-swap, vLLM,\n"
-		"SGLang, LM Studio, LocalAI, Lemonade, KoboldCpp, TabbyAPI, ComfyUI and A1111, or\n"
-		"on the ports given, which it is by what it answers. Changes nothing.",
+		"SGLang, LM Studio, LocalAI, Lemonade, KoboldCpp, TabbyAPI, whisper.cpp, ComfyUI\n"
+		"and A1111, or on the ports given, which it is by what it answers. Changes "
+		"nothing.",
 	.options = option_specs,
 	.option_count = sizeof(option_specs) / sizeof(*option_specs),
 	.arguments = ARGUMENTS_WORDS,

@@ -15,6 +15,8 @@ const char *const recognise_paths[RECOGNISE_COUNT] = {
 	[RECOGNISE_LMSTUDIO] = "/api/v1/models",
 	[RECOGNISE_LOCALAI] = "/system",
 	[RECOGNISE_LEMONADE] = "/v1/health",
+	[RECOGNISE_HEALTH] = "/health",
+	[RECOGNISE_PAGE] = "/",
 	[RECOGNISE_PS] = "/api/ps",
 	[RECOGNISE_TAGS] = "/api/tags",
 	[RECOGNISE_MODELS] = "/v1/models",
@@ -40,6 +42,19 @@ static bool is_kobold(const struct ask *answers)
 	const char *result = json_string_value(answer_member(answers, RECOGNISE_KOBOLD, "result"));
 
 	return result && !strcmp(result, "KoboldCpp");
+}
+
+enum { KOBOLD_NO_ADMIN, KOBOLD_OPEN, KOBOLD_PASSWORD };
+
+static json_int_t kobold_admin(const struct ask *answers)
+{
+	return json_integer_value(answer_member(answers, RECOGNISE_KOBOLD, "admin"));
+}
+
+/* Only then it can be told to load and to unload. */
+static bool is_kobold_with_admin(const struct ask *answers)
+{
+	return is_kobold(answers) && kobold_admin(answers) > KOBOLD_NO_ADMIN;
 }
 
 static bool is_comfy(const struct ask *answers)
@@ -97,6 +112,29 @@ static bool is_sglang(const struct ask *answers)
 	return is_openai(answers) && !strcmp(owner_of_models(answers), "sglang");
 }
 
+static bool is_refused(const struct ask *models)
+{
+	return models->status == 401 || models->status == 403;
+}
+
+/* Its list wants a key, unless it was told to want none. */
+static bool is_tabby(const struct ask *answers)
+{
+	bool health = json_is_array(answer_member(answers, RECOGNISE_HEALTH, "issues"));
+
+	return !strcmp(owner_of_models(answers), "tabbyAPI") ||
+	       (health && is_refused(&answers[RECOGNISE_MODELS]));
+}
+
+/* By its page, which says what it is; its list of models is none. */
+static bool is_whisper(const struct ask *answers)
+{
+	const char *page = answers[RECOGNISE_PAGE].text;
+	const char *status = json_string_value(answer_member(answers, RECOGNISE_HEALTH, "status"));
+
+	return page && strstr(page, "Whisper.cpp Server") && status && !strcmp(status, "ok");
+}
+
 /* Since 0.4; the ones before cannot be told to unload. */
 static bool is_lmstudio(const struct ask *answers)
 {
@@ -126,7 +164,7 @@ static bool is_locked(const struct ask *answers)
 {
 	const struct ask *models = &answers[RECOGNISE_MODELS];
 
-	return (models->status == 401 || models->status == 403) && json_is_object(models->json) &&
+	return is_refused(models) && json_is_object(models->json) &&
 	       !json_object_get(models->json, "msg");
 }
 
@@ -137,7 +175,8 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 		const char *product, *kind, *name;
 		enum recognise_path list;
 	} rows[] = {
-		{is_kobold, "KoboldCpp", "openai", "koboldcpp", RECOGNISE_MODELS},
+		{is_kobold_with_admin, "KoboldCpp", "koboldcpp", "koboldcpp", RECOGNISE_COUNT},
+		{is_kobold, "KoboldCpp without --admin", "openai", "koboldcpp", RECOGNISE_MODELS},
 		{is_comfy, "ComfyUI", "comfyui", "comfyui", RECOGNISE_COUNT},
 		{is_a1111, "Stable Diffusion web UI (A1111 or Forge)", "a1111", "a1111",
 		 RECOGNISE_COUNT},
@@ -148,10 +187,12 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 		{is_lmstudio, "LM Studio", "lmstudio", "lmstudio", RECOGNISE_MODELS},
 		{is_localai, "LocalAI", "localai", "localai", RECOGNISE_MODELS},
 		{is_lemonade, "Lemonade", "lemonade", "lemonade", RECOGNISE_MODELS},
+		{is_tabby, "TabbyAPI", "tabbyapi", "tabbyapi", RECOGNISE_MODELS},
+		{is_whisper, "whisper.cpp's server", "whisper.cpp", "whisper", RECOGNISE_COUNT},
 		{is_llama_server, "llama-server", "llama-server", "llama", RECOGNISE_MODELS},
 		{is_ollama, "Ollama", "ollama", "ollama", RECOGNISE_TAGS},
 		{is_vllm, "vLLM without sleep mode", "openai", "vllm", RECOGNISE_MODELS},
-		{is_sglang, "SGLang", "openai", "sglang", RECOGNISE_MODELS},
+		{is_sglang, "SGLang", "sglang", "sglang", RECOGNISE_MODELS},
 		{is_old_lmstudio, "LM Studio before 0.4", "openai", "lmstudio", RECOGNISE_MODELS},
 		{is_openai, "a server with OpenAI's API", "openai", "openai", RECOGNISE_MODELS},
 		{is_locked, "a server that wants a key", "openai", "openai", RECOGNISE_COUNT},
@@ -167,7 +208,10 @@ bool recognise(const struct ask *answers, struct recognised *ret)
 			.name = rows[i].name,
 			.sizes_itself = rows[i].fits == is_ollama,
 			.has_pages = rows[i].fits == is_comfy || rows[i].fits == is_a1111,
-			.wants_key = rows[i].fits == is_locked,
+			.names_none = rows[i].fits == is_whisper,
+			.wants_key = is_refused(&answers[RECOGNISE_MODELS]) ||
+				     (rows[i].fits == is_kobold_with_admin &&
+				      kobold_admin(answers) == KOBOLD_PASSWORD),
 			.models = rows[i].list == RECOGNISE_COUNT
 					  ? NULL
 					  : answer_member(answers, rows[i].list,

@@ -15,6 +15,8 @@ enum recognise_path {
 	RECOGNISE_LMSTUDIO,
 	RECOGNISE_LOCALAI,
 	RECOGNISE_LEMONADE,
+	RECOGNISE_HEALTH,
+	RECOGNISE_PAGE,
 	RECOGNISE_PS,
 	RECOGNISE_TAGS,
 	RECOGNISE_MODELS,
@@ -29,6 +31,7 @@ struct recognised {
 	bool has_pages;      /* by which people use it */
 	const char *name;    /* to call it by */
 	bool sizes_itself;   /* it says how much memory its models need */
+	bool names_none;     /* nor what its one model is called */
 	bool wants_key;
 	const json_t *models; /* borrowed from an answer: objects with `model_key`; may be NULL */
 	const char *model_key;

@@ -17,9 +17,22 @@ LOADED_LISTS = {
         {"id": name} for name in sorted(loaded)]}},
     "lemonade": {"/v1/health": lambda models, loaded: {"status": "ok", "all_models_loaded": [
         {"model_name": name, "device": "gpu"} for name in sorted(loaded)]}},
+    "koboldcpp": {
+        "/api/v1/model": lambda models, loaded: {
+            "result": "".join("koboldcpp/" + name.rpartition(".")[0] for name in loaded) or "inactive"},
+        "/api/admin/list_options": lambda models, loaded: [*models, "unload_model"]},
+    "tabbyapi": {
+        "/v1/model": lambda models, loaded: {"id": "".join(loaded)} if loaded else None,
+        "/v1/model/list": lambda models, loaded: {"data": [{"id": name} for name in models]}},
+    "whisper.cpp": {"/health": lambda models, loaded: {"status": "ok"}},
 }
 UNLOADS = {"lmstudio": ("/api/v1/models/unload", "instance_id"), "localai": ("/backend/shutdown", "model"),
            "lemonade": ("/v1/unload", "model_name")}
+
+
+# Of those that have one model at a time: where they are told to load and to unload.
+SINGLE = {"koboldcpp": ("/api/admin/reload_config", "/api/admin/reload_config"),
+          "tabbyapi": ("/v1/model/load", "/v1/model/unload")}
 
 
 class ModelServer:
@@ -49,6 +62,9 @@ class ModelServer:
         self.base64_status = 200  # of embeddings in base64
         self.answer = None      # (status, headers, body) for inference routes, in place of the usual
         self.slots_busy = False
+        self.takes_loads = True  # KoboldCpp does, with its admin's password
+        self.away = False        # it restarts: connections end without an answer
+        self.most_loaded = 0     # of one that has one model at a time, when it was told to load
         self.drips = ()         # paths whose answers come byte by byte and never end
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
         self.lock = threading.Lock()
@@ -115,6 +131,8 @@ class ModelServer:
             body = self.read_body(handler, headers)
         except (ConnectionResetError, ValueError):
             return False
+        if self.away:
+            return False
         with self.lock:
             self.requests.append((method, path, headers, body))
         try:
@@ -155,6 +173,8 @@ class ModelServer:
             return self.reply_about(handler, path)
         if self.kind == "ollama" and path == "/api/generate" and b"keep_alive" in body and b"prompt" not in body:
             return self.keep_alive(handler, json.loads(body))
+        if path in SINGLE.get(self.kind, ()):
+            return self.change(handler, path, json.loads(body or b"{}"))
         if self.kind in UNLOADS and path == UNLOADS[self.kind][0]:
             return self.unload(handler, json.loads(body)[UNLOADS[self.kind][1]])
         return self.infer(handler, path, body)
@@ -166,6 +186,34 @@ class ModelServer:
             self.loaded.discard(model)
         self.unloads_lost = max(0, self.unloads_lost - 1)
         return self.send(handler, 200 if known else 404, {})
+
+    def change(self, handler, path, asked):
+        """Of one that has one model at a time. `load_status` of a load is said in its stream, or it brings another."""
+        model = asked.get("filename", asked.get("model_name"))
+        if path == SINGLE[self.kind][1] and model in (None, "unload_model"):
+            self.unload_gate.wait(30)
+            if self.unloads_lost == 0:
+                self.loaded.clear()
+            self.unloads_lost = max(0, self.unloads_lost - 1)
+            return self.send(handler, 200, {"success": True})
+        self.most_loaded = max(self.most_loaded, len(self.loaded) + 1)
+        if self.kind == "koboldcpp":  # answers first, and goes for a while
+            good = model in self.models and self.takes_loads
+            self.send(handler, 200, {"success": good})
+            if good:
+                threading.Thread(target=self.restart, args=[model], daemon=True).start()
+            return False
+        self.load_delay.wait(30)
+        if self.load_status == 200:
+            self.loaded = {model}
+        return self.send(handler, 200, b'data: {"status": "%s"}\r\n\r\n' % (
+            b"finished" if self.load_status == 200 else b"error"), [("X-Accel-Buffering", "no")])
+
+    def restart(self, model):
+        self.away = True
+        self.load_delay.wait(30)
+        self.loaded = {model if self.load_status == 200 else "startup.gguf"}
+        self.away = False
 
     def drip(self, handler):
         handler.wfile.write(b"HTTP/1.1 200 X\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n")
@@ -184,7 +232,9 @@ class ModelServer:
             rows = [{"name": self.tagged(name), "size_vram": self.size} for name in sorted(self.loaded)]
             return self.send(handler, 200, {"models": rows})
         if path in LOADED_LISTS.get(self.kind, ()):
-            return self.send(handler, 200, LOADED_LISTS[self.kind][path](self.models, self.loaded))
+            answer = LOADED_LISTS[self.kind][path](self.models, self.loaded)
+            return self.send(handler, 503 if answer is None else 200,
+                             answer or {"detail": "No models are currently loaded."})
         if path == "/slots":
             return self.send(handler, 200, [{"is_processing": self.slots_busy}])
         return self.send(handler, 404, {"error": "no such path"})

@@ -28,13 +28,15 @@ static void test_kinds(void **state)
 
 static void test_fill(void **state)
 {
-	cleanup_text struct text body = {0}, path = {0};
+	cleanup_text struct text body = {0}, path = {0}, twice = {0};
 	(void)state;
 
 	adapter_fill_body(&body, "{\"model\":%s,\"keep_alive\":0}", "a\"b\\");
 	assert_string_equal(body.bytes, "{\"model\":\"a\\\"b\\\\\",\"keep_alive\":0}");
 	adapter_fill_path(&path, "/unload/%s?x=1", "org/m:7b ?#%");
 	assert_string_equal(path.bytes, "/unload/org%2Fm%3A7b%20%3F%23%25?x=1");
+	adapter_fill_body(&twice, "{\"a\":%s,\"b\":%s}", "%s");
+	assert_string_equal(twice.bytes, "{\"a\":\"%s\",\"b\":\"%s\"}");
 }
 
 struct seen {
@@ -92,6 +94,18 @@ static void test_reads(void **state)
 		   "{\"status\":\"ok\",\"all_models_loaded\":[{\"model_name\":\"a\",\"device\":"
 		   "\"gpu\"}]}",
 		   "a=0;");
+	check_read(adapter_read_kobold_files, "[\"a.kcpps\",\"b.gguf\",\"unload_model\"]",
+		   "a.kcpps=0;b.gguf=0;");
+	check_read(adapter_read_kobold_files, "{}", NULL);
+	check_read(adapter_read_kobold, "{\"result\":\"koboldcpp/a\"}", "koboldcpp/a=0;");
+	check_read(adapter_read_kobold, "{\"result\":\"inactive\"}", "");
+	check_read(adapter_read_kobold, "{\"result\":\"koboldcpp/protected-model\"}", NULL);
+	check_read(adapter_read_kobold, "{\"result\":\"\"}", NULL);
+	check_read(adapter_read_kobold, "{}", NULL);
+	check_read(adapter_read_tabby, "{\"id\":\"a\",\"parameters\":{}}", "a=0;");
+	check_read(adapter_read_tabby, "{\"data\":[]}", NULL);
+	check_read(adapter_read_health, "{\"status\":\"ok\"}", "");
+	check_read(adapter_read_health, "{\"status\":\"loading model\"}", NULL);
 	check_read(adapter_read_openai, "{\"data\":{}}", NULL);
 	check_read(adapter_read_openai, "[]", NULL);
 	check_read(adapter_read_ollama, "<html>", NULL);
@@ -127,6 +141,19 @@ static void test_loaded_is_read_whole(void **state)
 	check_read(adapter_read_router, "{\"data\":[{\"id\":\"a\"}]}", NULL);
 }
 
+static void test_verdicts(void **state)
+{
+	static const char none[] = "{\"detail\":\"No models are currently loaded.\"}";
+	(void)state;
+
+	assert_true(adapter_read_tabby_none(none, sizeof(none) - 1));
+	assert_false(adapter_read_tabby_none(none, 20));
+	assert_false(adapter_read_tabby_none("", 0));
+	assert_true(adapter_read_success("{\"success\": true}", 17));
+	assert_false(adapter_read_success("{\"success\": false}", 18));
+	assert_false(adapter_read_success("{}", 2));
+}
+
 static void test_names(void **state)
 {
 	static const char *const same[][2] = {{"a", "a:latest"},
@@ -144,6 +171,9 @@ static void test_names(void **state)
 		assert_true(adapter_same_model(ollama, same[i][1], same[i][0]));
 		assert_false(adapter_same_model(openai, same[i][0], same[i][1]));
 	}
+	assert_true(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.gguf", "koboldcpp/Qwen3"));
+	assert_true(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.kcpps", "koboldcpp/Qwen3"));
+	assert_false(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.gguf", "koboldcpp/Qwen"));
 	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
 		assert_false(adapter_same_model(ollama, other[i][0], other[i][1]));
 }
@@ -225,10 +255,11 @@ static void test_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),   cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_reads),   cmocka_unit_test(test_loaded_is_read_whole),
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_busy),
-		cmocka_unit_test(test_prompts), cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_kinds),    cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_reads),    cmocka_unit_test(test_loaded_is_read_whole),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_prompts),  cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_verdicts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,166 @@
+/* residence_single: loads at a server that has one model at a time, and puts it out for the next
+ * one. Its place is waited for, what it has is looked at, and only then it is told to load: a model
+ * that it was started with, or that somebody loaded past Baton, leaves first, so that what the list
+ * shows afterwards is what was asked for. */
+#include <stdio.h>
+
+#include "gateway/adapter.h"
+#include "gateway/catalog.h"
+#include "gateway/residence.h"
+#include "gateway/residence_impl.h"
+#include "net/loop.h"
+
+enum {
+	PLACE_POLL_MS = 250,
+	STAY_MS = 10 * 1000,    /* with the place, while others wait for it */
+	RESTART_MS = 30 * 1000, /* for such a server to be there again */
+};
+
+static void look_again(struct model *model, struct mono_ms now)
+{
+	model->due = mono_after(now, PLACE_POLL_MS);
+}
+
+/* Who came for it has had a turn first: without, each load would only undo the last. */
+static bool may_stay(const struct residences *residences, const struct model *model,
+		     struct mono_ms now)
+{
+	if (!residences->is_wanted(residences->ctx, model))
+		return false;
+	return !model->worked || mono_since(now, model->since) < STAY_MS;
+}
+
+/* Whether another one has it; then that one leaves, as if others needed its memory. */
+static bool place_is_taken(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	bool taken = false;
+
+	server_models(other, model->server)
+	{
+		if (other == model || !other->has_place)
+			continue;
+		taken = true;
+		if (other->residence == RESIDENCE_READY && !may_stay(residences, other, now))
+			residence_leave(residences, other, residences->finish_ms * 2, now);
+	}
+	return taken;
+}
+
+static void ask_server(struct residences *residences, struct model *model,
+		       const struct adapter_call *what, int64_t time_ms, call_done *done)
+{
+	if (residence_call(model, what, time_ms, done) == 0)
+		return;
+	model->load_pending = false;
+	residence_load_failed(residences, model, loop_now(), "the call could not be made");
+}
+
+static void look_at_place(struct residences *residences, struct model *model, call_done *done)
+{
+	ask_server(residences, model, &model->server->adapter->loaded, RESIDENCE_CALL_MS, done);
+}
+
+/* What hinders, in words; or NULL. */
+static const char *refusal_of(const struct model *model, const struct call_answer *answer)
+{
+	const struct adapter *adapter = model->server->adapter;
+
+	if (answer->err)
+		return answer->what;
+	if (answer->status == 401 || answer->status == 403)
+		return "the server refused its key";
+	if (answer->status >= 400 ||
+	    (adapter->read_done && !adapter->read_done(answer->body, answer->length)))
+		return "the server did not do what it was told";
+	return NULL;
+}
+
+/* What it has after it was told. One that restarts shows nothing, or is not there, for a
+ * while. */
+static void on_load_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	struct loaded_search search = {.model = model};
+	bool readable = residence_read_loaded(answer, &search);
+	struct mono_ms now = loop_now();
+
+	model->call = NULL;
+	if (readable && search.found) {
+		model->load_pending = false;
+		residence_become_ready(residences, model, now);
+	} else if (model->server->adapter->restarts && !search.other) {
+		look_again(model, now);
+	} else {
+		model->load_pending = false;
+		residence_load_failed(residences, model, now,
+				      "the server was told to load it, and did not");
+	}
+}
+
+static void on_load_asked(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	const char *refusal = refusal_of(model, answer);
+
+	model->call = NULL;
+	if (!refusal) {
+		look_at_place(residences, model, on_load_seen);
+		return;
+	}
+	model->load_pending = answer->err && !answer->nobody; /* it may come all the same */
+	residence_load_failed(residences, model, loop_now(), refusal);
+}
+
+static void on_put_out(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	const char *refusal = refusal_of(model, answer);
+
+	model->call = NULL;
+	if (refusal && !answer->nobody)
+		residence_load_failed(residences_of(model), model, loop_now(), refusal);
+	else
+		look_again(model, loop_now());
+}
+
+/* What it has before it is told. */
+static void on_place_seen(void *ctx, const struct call_answer *answer)
+{
+	struct model *model = ctx;
+	struct residences *residences = residences_of(model);
+	const struct adapter *adapter = model->server->adapter;
+	struct loaded_search search = {.model = model};
+	struct mono_ms now = loop_now();
+
+	model->call = NULL;
+	if (!residence_read_loaded(answer, &search)) {
+		if (adapter->restarts && mono_since(now, model->since) < RESTART_MS)
+			look_again(model, now);
+		else
+			residence_load_failed(residences, model, now,
+					      answer->err ? answer->what
+							  : "the server does not say what it has");
+	} else if (search.found && !search.other) {
+		residence_become_ready(residences, model, now);
+	} else if (search.other) {
+		ask_server(residences, model, &adapter->unload, RESIDENCE_CALL_MS, on_put_out);
+	} else {
+		model->load_pending = true;
+		ask_server(residences, model, &adapter->load, residences->load_ms_max,
+			   on_load_asked);
+	}
+}
+
+void residence_load_single(struct residences *residences, struct model *model, struct mono_ms now)
+{
+	if (model->load_pending) {
+		look_at_place(residences, model, on_load_seen);
+	} else if (!model->has_place && place_is_taken(residences, model, now)) {
+		look_again(model, now);
+	} else {
+		model->has_place = true;
+		look_at_place(residences, model, on_place_seen);
+	}
+}
