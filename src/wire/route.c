@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/token.h"
+#include "base/utf8.h"
 
 static const struct route routes[] = {
 #define ROUTE_ROW(id, method, path, rights, flags, part, handler, about)                           \
@@ -115,7 +116,7 @@ bool route_query_u64(const char *query, const char *name, uint64_t *ret_value)
 	return true;
 }
 
-/* `length` bytes of a path or query. False: a broken escape, a NUL, or too long. */
+/* `length` bytes of a path or query. False: a broken escape, a NUL, no UTF-8, or too long. */
 static bool decode_text(const char *at, size_t length, bool plus_is_space, char *ret_text,
 			size_t size)
 {
@@ -139,7 +140,7 @@ static bool decode_text(const char *at, size_t length, bool plus_is_space, char 
 	}
 
 	ret_text[used] = '\0';
-	return true;
+	return utf8_is_valid(ret_text, used);
 }
 
 int route_query_text(const char *query, const char *name, char *ret_text, size_t size)

@@ -56,7 +56,7 @@ const struct route *route_table(size_t *ret_count);
 /* Value of `name` in a raw query string as a whole number; false: absent or not a number. */
 bool route_query_u64(const char *query, const char *name, uint64_t *ret_value);
 /* The same as text, percent-decoded. 1: there, 0: absent, or -ERR_BAD_FIELD: it is no text of the
- * size, or holds a NUL. */
+ * size, holds a NUL, or is no UTF-8. */
 int route_query_text(const char *query, const char *name, char *ret_text, size_t size);
 /* The rest of a path, percent-decoded; false as above. */
 bool route_path_text(const char *path, char *ret_text, size_t size);

@@ -161,8 +161,8 @@ static void test_query_text(void **state)
 	assert_string_equal(text, "");
 	assert_int_equal(route_query_text("names=x", "name", text, sizeof(text)), 0);
 	assert_int_equal(route_query_text(NULL, "name", text, sizeof(text)), 0);
-	static const char *const bad[] = {"name=%", "name=%4", "name=%zz", "name=%00",
-					  "name=12345678"};
+	static const char *const bad[] = {"name=%",        "name=%4",   "name=%zz", "name=%00",
+					  "name=12345678", "name=a%ff", "name=%c3"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_int_equal(route_query_text(bad[i], "name", text, sizeof(text)),
 				 -ERR_BAD_FIELD);
@@ -175,7 +175,7 @@ static void test_path_text(void **state)
 	char text[8];
 	assert_true(route_path_text("a/b+%3a%25", text, sizeof(text)));
 	assert_string_equal(text, "a/b+:%");
-	static const char *const bad[] = {"%", "%4", "%zz", "a%00", "12345678"};
+	static const char *const bad[] = {"%", "%4", "%zz", "a%00", "12345678", "%ff", "\xff"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_false(route_path_text(bad[i], text, sizeof(text)));
 }
