@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 enum { CHOICES_MAX = 64 };
 
 static const char data_name[] = "data:";
@@ -86,12 +88,31 @@ static bool says_failed(const struct event_member *member)
 	return !strcmp(member->path, "type") && is_any(member, types);
 }
 
+/* The largest whole number that every reader of JSON has, and the next of which it has, too. */
+#define SEQUENCE_MAX (((int64_t)1 << 53) - 2)
+
+/* -1: it is none that can be counted on from. */
+static int64_t sequence_of(const struct event_member *member)
+{
+	char *end;
+	int64_t number = strtoll(member->value, &end, 10);
+
+	return *end == '\0' && number >= 0 && number <= SEQUENCE_MAX ? number : -1;
+}
+
+/* As it stands there, so that it can be said again as it is. */
+static bool is_plain_id(const struct event_member *member, size_t size)
+{
+	return is_reason(member) && member->length < size && !strchr(member->value, '\\') &&
+	       utf8_is_valid(member->value, member->length);
+}
+
 static void note_position(struct stream_event *event, const struct event_member *member)
 {
 	if (!strcmp(member->path, "sequence_number") && member->type == EVENT_WORD)
-		event->sequence = strtoll(member->value, NULL, 10);
-	else if (!strcmp(member->path, "response.id") && is_reason(member) &&
-		 member->length < sizeof(event->response_id) && !strchr(member->value, '\\'))
+		event->sequence = sequence_of(member);
+	else if (!strcmp(member->path, "response.id") &&
+		 is_plain_id(member, sizeof(event->response_id)))
 		memcpy(event->response_id, member->value, member->length + 1);
 }
 

@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,38 @@ static void test_pieces(void **state)
 		assert_string_equal(watch.position.response_id, "resp_7");
 		assert_int_equal(watch.position.sequence, 12);
 		assert_false(watch.finished);
+	}
+}
+
+/* What no event of Baton's own could go on from is not seen at all. */
+static void test_positions(void **state)
+{
+	static const struct {
+		const char *number, *id;
+		int64_t sequence;
+		const char *kept;
+	} rows[] = {
+		{"9007199254740990", "ä", 9007199254740990, "ä"},
+		{"9007199254740991", "a\xff", -1, ""},
+		{"9223372036854775807", "\xc3", -1, ""},
+		{"99999999999999999999", "a\\u00e4", -1, ""},
+		{"-5", "", -1, ""},
+		{"12.5", "a", -1, "a"},
+		{"1e9", "a", -1, "a"},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct stream_watch watch;
+		char line[160];
+
+		snprintf(line, sizeof(line),
+			 "data: {\"sequence_number\":%s,\"response\":{\"id\":\"%s\"}}\n\n",
+			 rows[i].number, rows[i].id);
+		stream_watch_begin(&watch, API_RESPONSES);
+		stream_watch_take(&watch, line, strlen(line));
+		assert_int_equal(watch.position.sequence, rows[i].sequence);
+		assert_string_equal(watch.position.response_id, rows[i].kept);
 	}
 }
 
@@ -241,10 +274,15 @@ static void test_long_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces),       cmocka_unit_test(test_finished),
-		cmocka_unit_test(test_elsewhere),    cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_choices_due),  cmocka_unit_test(test_lines_of_an_event),
-		cmocka_unit_test(test_whole_events), cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_positions),
+		cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_elsewhere),
+		cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_choices_due),
+		cmocka_unit_test(test_lines_of_an_event),
+		cmocka_unit_test(test_whole_events),
+		cmocka_unit_test(test_long_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
