@@ -233,6 +233,8 @@ static int take_globals(const struct cli *cli, int argc, char **argv, int *at)
 			value = word + 9;
 		else if (strcmp(word, "--socket") == 0 && *at + 1 < argc)
 			value = argv[++*at];
+		if (!value && strcmp(word, "--socket") == 0)
+			return cli_fail(NULL, EX_USAGE, "--socket wants a path; try: baton --help");
 		if (!value)
 			return cli_fail(NULL, EX_USAGE, "unknown option '%.60s'; try: baton --help",
 					word);

@@ -145,6 +145,15 @@ static void print_lines(const json_t *rows)
 	}
 }
 
+/* Of what was asked for: others may have. */
+static const char *nothing_ended(const char *name, const struct history_options *options)
+{
+	if (options->since_ms)
+		return name ? "no claim of this name has ended within this time"
+			    : "nothing has ended within this time";
+	return name ? "no claim of this name has ended" : "nothing has ended";
+}
+
 static int run_history(const struct cli *cli, const struct command *command, int argc, char **argv)
 {
 	struct history_options options = {.limit = SHOWN};
@@ -164,8 +173,8 @@ static int run_history(const struct cli *cli, const struct command *command, int
 
 	if (rc == 0 && options.json)
 		print_lines(rows);
-	else if (rc == 0 && json_array_size(rows) == 0)
-		puts("nothing has ended");
+	else if (rc == 0 && options.limit > 0 && json_array_size(rows) == 0)
+		puts(nothing_ended(name, &options));
 	else if (rc == 0)
 		print_table(rows);
 

@@ -183,6 +183,11 @@ class Look(DaemonTest):
         self.d.lock("x")
         self.assertNotIn("\x1b", self.run_cli(self.d, "status").stdout)
 
+    def test_socket_without_a_path(self):
+        """The option is known; what is missing is said."""
+        result = self.run_cli(self.d, "--socket")
+        self.assertEqual((result.returncode, result.stderr), (64, "baton: --socket wants a path; try: baton --help\n"))
+
     def test_refused_words_are_harmless(self):
         """A word that is refused is shown, and what would command the terminal in it is not."""
         word = "a\x1b[31m\u202e\x07é"

@@ -208,7 +208,8 @@ class History(Commands):
         self.assertEqual([row["id"] for row in self.rows("second")], ["second"])
         self.assertEqual([row["act"] for row in self.rows("--limit", "1")], ["resume"])
         self.assertEqual(len(self.rows("--since", "1h")), 4)
-        self.assertIn("nothing has ended", self.cli("history", "nobody").stdout)
+        self.assertEqual(self.cli("history", "nobody").stdout, "no claim of this name has ended\n")
+        self.assertNotIn("nothing has ended", self.cli("history", "--limit", "0").stdout)
 
     def test_history_fits_the_terminal(self):
         """history at 80 columns: a long name gives way, and why it ended stays in sight."""
