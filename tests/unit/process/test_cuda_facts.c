@@ -1,5 +1,6 @@
 /* Goal: what speaks against moving a process off its GPU is seen in what /proc says of it, and what
  * every program has is not taken for it. Method: lines and blocks as Linux writes them. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
