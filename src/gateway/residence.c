@@ -345,11 +345,24 @@ static struct model *model_of_party(const struct residences *residences, uint64_
 	return NULL;
 }
 
+/* As the end of a sentence. */
+static void say_why_ended(const struct send_effect *send, char *ret_what, size_t size)
+{
+	const char *words = "an operator ended its wait";
+
+	if (send->msg == SEND_DENIED)
+		words = send->err == ERR_NEVER_FITS ? send->detail : err_text(send->err);
+	size_t length = strlen(words);
+	bool stops = length > 0 && words[length - 1] == '.';
+	snprintf(ret_what, size, "%.*s", (int)(length - stops), words);
+}
+
 /* Its claim is over without its doing. */
 static void claim_ended(struct residences *residences, struct model *model,
 			const struct send_effect *send, struct mono_ms now)
 {
 	bool waited = model->residence == RESIDENCE_QUEUED;
+	char what[160];
 
 	residence_forget_claim(model);
 	if (!waited || model->resumed) {
@@ -357,9 +370,8 @@ static void claim_ended(struct residences *residences, struct model *model,
 		return;
 	}
 
-	residence_failed(residences, model, now,
-			 send->msg == SEND_DENIED ? err_text(send->err)
-						  : "an operator ended its wait");
+	say_why_ended(send, what, sizeof(what));
+	residence_failed(residences, model, now, what);
 	residence_enter(model, RESIDENCE_NONE, now);
 	residence_changed(residences, model);
 }

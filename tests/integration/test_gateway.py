@@ -222,6 +222,11 @@ class Memory(GatewayTest):
         daemon = self.behind(upstream(ollama, "ollama"))
         answer = self.ask(daemon, "huge")
         self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "model_failed"))
+        self.assertTrue(answer.json()["error"]["message"].endswith(
+            " failed: it asks for 24.9 GiB of VRAM, and gpu0 has 7.8 of 7.8 GiB."), answer)
+        ollama.size = 2 ** 62  # no size that there is
+        other = self.behind(upstream(ollama, "ollama"))
+        self.assertRegex(self.ask(other, "huge").json()["error"]["message"], r"failed: [^.]+\.$")
 
     def test_unknown_size(self):
         plain = self.server("openai", ["m"])
