@@ -62,7 +62,8 @@ static bool note_refusal(const struct model *model, const struct call_answer *an
 	if (refused)
 		log_event(residences_of(model)->log, LOG_WARN, "model server did not unload",
 			  log_str("model", model->name), log_str("server", model->server->name),
-			  log_int("status", answer->status), log_str("why", answer->what));
+			  log_int("status", answer->status),
+			  log_str("why", answer->err ? answer->what : "it refused"));
 	return refused;
 }
 
