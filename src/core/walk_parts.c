@@ -43,7 +43,7 @@ static uint32_t open_turns(const struct core *core, const struct walk *walk,
 static uint32_t open_memory(const struct core *core, const struct walk *walk,
 			    const struct claim *claim)
 {
-	return walk->memory | kept_for_later(core, walk->behind_set, true, claim->rec.arrival);
+	return walk->memory | kept_for_later(core, walk->found_by_big, true, claim->rec.arrival);
 }
 
 uint32_t walk_open(const struct core *core, const struct walk *walk, const struct claim *claim)
@@ -82,7 +82,7 @@ void walk_prepare(struct core *core)
 static bool has_elder(const struct core *core, const struct walk *walk, const struct group *group)
 {
 	return kept_for_later(core, walk->behind_big & group->possible, false, group->oldest) ||
-	       kept_for_later(core, walk->behind_set & group->possible, true, group->oldest);
+	       kept_for_later(core, walk->found_by_big & group->possible, true, group->oldest);
 }
 
 static struct mono_ms oldest_of(const struct group *group)
@@ -213,8 +213,8 @@ static void close_on(struct core *core, struct walk *walk, struct claim *claim, 
 	if (need->vram_bytes > 0 && (open_memory(core, walk, claim) & gpu_bit(gpu))) {
 		bool found = ledger_vram_fits(core, claim->session, gpu, need->vram_bytes);
 		walk->memory &= ~gpu_bit(gpu);
-		walk->behind_set &= ~gpu_bit(gpu);
-		walk->behind_set |= found && need->gpu_count > 1 ? gpu_bit(gpu) : 0;
+		walk->found_by_big &= ~gpu_bit(gpu);
+		walk->found_by_big |= found && need_is_big(core, need) ? gpu_bit(gpu) : 0;
 		state->memory_head = claim->rec.id;
 	}
 }

@@ -11,8 +11,8 @@ struct group;
 struct walk {
 	uint32_t turns, memory; /* GPUs whose turns and memory are open to the next claim */
 	uint32_t behind_big; /* turns that are kept, but not from earlier arrivals than the head */
-	uint32_t behind_set; /* the same of memory */
-	bool again;          /* a kept GPU came free: make another pass */
+	uint32_t found_by_big; /* the same of memory */
+	bool again;            /* a kept GPU came free: make another pass */
 	bool visited; /* somebody was, or is to be after a voice: look who is due once more */
 };
 

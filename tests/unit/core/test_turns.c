@@ -444,6 +444,25 @@ static void test_elder_takes_the_kept_turn(void **state)
 	assert_int_equal(fixture_state(fixture, elder), CLAIM_OFFERED);
 }
 
+/* So it is with the memory that it has found: it is not what it waits for. */
+static void test_elder_takes_memory_beside_a_kept_turn(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t c, first, elder, younger;
+
+	start(fixture, 1, 2, 24 * GIB);
+	c = native(fixture);
+	first = fixture_hold(fixture, c, LEASE_CHAT);
+	fixture_hold(fixture, native(fixture), LEASE_CHAT);
+	elder = fixture_ask(fixture, native(fixture), need(LEASE_BACKGROUND, 1, 4 * GIB));
+	fixture_pass(fixture, 1000);
+	fixture_ask(fixture, native(fixture), need(LEASE_NORMAL, 2, GIB));
+	younger = fixture_ask(fixture, native(fixture), need(LEASE_BACKGROUND, 1, 4 * GIB));
+	fixture_release(fixture, c, first, false);
+	assert_int_equal(fixture_state(fixture, elder), CLAIM_OFFERED);
+	assert_int_equal(fixture_state(fixture, younger), CLAIM_QUEUED);
+}
+
 /* A turn that cannot be cut short does not begin where it would make another class late. */
 static void test_firm_turn_makes_nobody_late(void **state)
 {
@@ -541,6 +560,7 @@ int main(void)
 		TEST(test_dues_in_their_order),
 		TEST(test_due_turn_of_a_holder),
 		TEST(test_elder_takes_the_kept_turn),
+		TEST(test_elder_takes_memory_beside_a_kept_turn),
 		TEST(test_firm_turn_makes_nobody_late),
 		TEST(test_turn_beside_who_waits_for_memory),
 		TEST(test_memory_in_turn),
