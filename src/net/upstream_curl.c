@@ -37,13 +37,12 @@ static void enter_phase(struct transfer *transfer, enum upstream_phase phase)
 	transfer_deadline_begin(transfer);
 }
 
-/* A connection that its server had closed turns out dead at once. Later, or once it has read the
- * request, it is the server that ended while it worked, and what made it end is not sent again. */
+/* A connection that its server had closed turns out dead at once. Later, or where it may have read
+ * the request, it is the server that ended while it worked, and what made it end is not sent again.
+ */
 static bool was_dead_before(const struct transfer *transfer)
 {
-	bool was_read =
-		transfer->fd >= 0 ? upstream_socket_was_read(transfer->fd) : transfer->was_read;
-	return !transfer->rewound && !was_read &&
+	return !transfer->rewound && upstream_socket_may_repeat(transfer) &&
 	       mono_since(loop_now(), transfer->progress_at) <= REWIND_MS_MAX;
 }
 
@@ -404,6 +403,17 @@ static bool set_options(CURL *easy)
 	       curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK;
 }
 
+/* RFC 9110 9.2.2. */
+static bool is_idempotent(const char *method)
+{
+	static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		if (!strcmp(method, methods[i]))
+			return true;
+	return false;
+}
+
 static int set_method(CURL *easy, const char *method)
 {
 	if (!http_is_token(method) || strcmp(method, "CONNECT") == 0)
@@ -447,6 +457,7 @@ int transfer_prepare(struct transfer *transfer, const struct upstream_request *r
 	int rc = set_method(easy, request->method);
 	if (rc)
 		return rc;
+	transfer->idempotent = transfer->may_repeat = is_idempotent(request->method);
 	rc = set_url(transfer, request->url);
 	if (rc)
 		return rc;

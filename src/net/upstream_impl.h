@@ -39,6 +39,12 @@ struct upstream_socket {
 	char owner[LIMIT_PRINCIPAL_BYTES + 1]; /* of what it was used for */
 };
 
+/* What went over a socket, by the kernel's count. */
+struct upstream_mark {
+	bool known;
+	uint64_t sent, acked, received;
+};
+
 struct transfer {
 	struct upstream *upstream;
 	uint64_t id;
@@ -60,14 +66,16 @@ struct transfer {
 
 	struct buf body; /* complete: sent up to body_at; streamed: unsent bytes */
 	size_t body_at;
-	unsigned asked;    /* how often it went out, or began to */
-	bool rewound;      /* for the second time */
-	bool elsewhere;    /* it may not have its connection, and takes a new one */
-	bool fresh;        /* it has one that was not used before */
-	int fd;            /* that it went out on; -1: not known, or closed */
-	bool was_read;     /* by its server, before that was closed */
-	int64_t body_left; /* to be written; -1: any */
-	bool sends_body;   /* after the head, by pieces */
+	unsigned asked;            /* how often it went out, or began to */
+	bool rewound;              /* for the second time */
+	bool elsewhere;            /* it may not have its connection, and takes a new one */
+	bool fresh;                /* it has one that was not used before */
+	int fd;                    /* that it went out on; -1: not known, or closed */
+	struct upstream_mark mark; /* of that, before it went out */
+	bool idempotent;           /* done twice it is as done once: by its method */
+	bool may_repeat;           /* as was known when that was closed */
+	int64_t body_left;         /* to be written; -1: any */
+	bool sends_body;           /* after the head, by pieces */
 	bool streamed, body_ended, starved /* libcurl waits for more */, writer_waits;
 
 	int connect_time_ms, first_byte_time_ms, idle_time_ms;
@@ -93,11 +101,13 @@ void transfer_fail(struct transfer *transfer, int err, const char *what); /* end
 void upstream_reap(struct upstream *upstream); /* after each call that may have ended some */
 
 /* upstream_socket.c. Takes the socket between these ports for a transfer; false: it may not have
- * it, another one then. Its server closed it, and had read all that was sent. Its answer is over.
- */
+ * it, another one then. Whether it may be sent again. Its answer is over. */
 void upstream_socket_watch(struct upstream *upstream, CURL *easy);
 bool upstream_socket_take(struct transfer *transfer, int local_port, int port);
-bool upstream_socket_was_read(int fd);
+bool upstream_socket_may_repeat(const struct transfer *transfer);
+/* What was sent since the mark was not read, nor will be. False: it may have been. */
+struct upstream_mark upstream_socket_mark(int fd);
+bool upstream_socket_cannot_be_read(int fd, const struct upstream_mark *mark);
 void upstream_socket_acknowledge(const struct transfer *transfer);
 
 /* upstream_curl.c: 0, -ERR_BAD_FIELD or -ERR_NO_MEMORY. */

@@ -1,10 +1,11 @@
 /* upstream_socket: the sockets that libcurl has open, and what it does not ask of them. On one that
  * is used again, bytes that came after the last answer would be taken for the next one, so it has
- * one owner and must be clean; and a server that has read a request before it closed is not asked a
- * second time. */
+ * one owner and must be clean; and a request that may have been read is not sent a second time,
+ * unless it may be done twice. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <linux/tcp.h> /* glibc's tcp_info ends before what is counted */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -54,15 +55,63 @@ static curl_socket_t open_socket(void *ctx, curlsocktype purpose, struct curl_so
 	return CURL_SOCKET_BAD;
 }
 
-/* What it had not read is answered by a reset when it closes; then the state is another. */
-bool upstream_socket_was_read(int fd)
+enum { STATE_CLOSE_WAIT = 8 }; /* TCP_CLOSE_WAIT of glibc, which cannot be included beside it */
+
+/* False: it is no TCP, or the kernel counts less. */
+static bool ask_kernel(int fd, struct tcp_info *ret_info)
+{
+	socklen_t size = sizeof(*ret_info);
+
+	memset(ret_info, 0, sizeof(*ret_info));
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, ret_info, &size) == 0 &&
+	       size >= offsetof(struct tcp_info, tcpi_bytes_sent) +
+			       sizeof(ret_info->tcpi_bytes_sent);
+}
+
+struct upstream_mark upstream_socket_mark(int fd)
 {
 	struct tcp_info info;
-	socklen_t size = sizeof(info);
 
-	memset(&info, 0, sizeof(info));
-	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-	       info.tcpi_state == TCP_CLOSE_WAIT && info.tcpi_unacked == 0;
+	if (!ask_kernel(fd, &info))
+		return (struct upstream_mark){.known = false};
+	return (struct upstream_mark){.known = true,
+				      .sent = info.tcpi_bytes_sent,
+				      .acked = info.tcpi_bytes_acked,
+				      .received = info.tcpi_bytes_received};
+}
+
+/* A server that closes before a request comes says so first (its FIN counts as a byte); what comes
+ * then is answered by a reset, and acknowledged by nobody. A reset alone tells nothing: whether the
+ * server had read the request, or closed with it unread, and what was read may not be acknowledged
+ * yet. */
+bool upstream_socket_cannot_be_read(int fd, const struct upstream_mark *mark)
+{
+	struct tcp_info info;
+
+	if (!mark->known || !ask_kernel(fd, &info))
+		return false;
+	if (info.tcpi_bytes_sent == mark->sent)
+		return true;
+	return info.tcpi_bytes_acked == mark->acked &&
+	       (info.tcpi_state == STATE_CLOSE_WAIT ||
+		info.tcpi_bytes_received == mark->received + 1);
+}
+
+static bool was_read(int fd)
+{
+	struct tcp_info info;
+
+	return ask_kernel(fd, &info) && info.tcpi_state == STATE_CLOSE_WAIT &&
+	       info.tcpi_unacked == 0;
+}
+
+/* What may be done twice is, unless its server ended after it had read it. */
+bool upstream_socket_may_repeat(const struct transfer *transfer)
+{
+	if (transfer->fd < 0)
+		return transfer->may_repeat;
+	return transfer->idempotent ? !was_read(transfer->fd)
+				    : upstream_socket_cannot_be_read(transfer->fd, &transfer->mark);
 }
 
 static int close_socket(void *ctx, curl_socket_t fd)
@@ -73,7 +122,7 @@ static int close_socket(void *ctx, curl_socket_t fd)
 		struct transfer *transfer = upstream->slots[i];
 		if (!transfer || transfer->fd != fd)
 			continue;
-		transfer->was_read = upstream_socket_was_read(fd);
+		transfer->may_repeat = upstream_socket_may_repeat(transfer);
 		transfer->fd = -1;
 	}
 	forget_socket(upstream, fd);
@@ -151,6 +200,7 @@ bool upstream_socket_take(struct transfer *transfer, int local_port, int port)
 	socket->used = true;
 	memcpy(socket->owner, transfer->owner, sizeof(socket->owner));
 	transfer->fd = socket->fd;
+	transfer->mark = upstream_socket_mark(socket->fd);
 	return true;
 }
 

@@ -19,6 +19,19 @@ def form(audio, model=b"m"):
     return part % (b"model", model) + part % (b'file"; filename="a.wav', audio) + b"--XX--\r\n"
 
 
+class Resets(GatewayTest):
+    def test_what_was_read_is_not_asked_twice(self):
+        """On a connection that is used again: a reset does not say whether its server had begun."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+        accepted = plain.accepted
+        plain.resets = 1
+        self.assertError(self.ask(daemon, "m"), 502, "upstream_broken")
+        self.assertEqual((plain.accepted, len(plain.asked("/v1/chat/completions"))), (accepted, 2))
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+
+
 class Uploads(GatewayTest):
     def begin_form(self, daemon, audio, **headers):
         connection = daemon.connect()

@@ -1,8 +1,10 @@
 """Model servers by hand: Ollama, llama-server and plain OpenAI ones as docs/gateway.md describes them, each
 with a small model of what it keeps in memory, and with the misbehaviours that tests ask for."""
 import json
+import os
 import socket
 import socketserver
+import struct
 import threading
 import time
 
@@ -65,6 +67,7 @@ class ModelServer:
         self.takes_loads = True  # KoboldCpp does, with its admin's password
         self.away = False        # it restarts: connections end without an answer
         self.most_loaded = 0     # of one that has one model at a time, when it was told to load
+        self.resets = 0         # so many requests are read whole, and their connections reset
         self.drips = ()         # paths whose answers come byte by byte and never end
         self.begins = self.ends = lambda: None  # of each answer in one piece: when it is begun, before its last byte
         self.lock = threading.Lock()
@@ -135,6 +138,11 @@ class ModelServer:
             return False
         with self.lock:
             self.requests.append((method, path, headers, body))
+        if method == "POST" and self.resets > 0:
+            self.resets -= 1
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            os.close(handler.connection.detach())
+            return False
         try:
             return self.reply(handler, method, path.split("?")[0], body)
         except (BrokenPipeError, ConnectionResetError):
