@@ -4,7 +4,7 @@
 // granted that the broker did not grant, but where no broker listens: then the tabs of one origin
 // take turns among themselves. New pages use /sdk/index.js.
 import { Broker, detect } from "../sdk/index.js";
-import { pageKey } from "../sdk/page_lifecycle.js";
+import { keptToken } from "../sdk/page_lifecycle.js";
 
 export { SovereignLogger } from "./logger.js";
 
@@ -264,7 +264,7 @@ export class GPUController {
 	 */
 	static async checkStatus() {
 		try {
-			const token = this.TOKEN ?? pageKey(new URL(this.BRIDGE_URL).origin);
+			const token = this.TOKEN ?? keptToken(new URL(this.BRIDGE_URL).origin);
 			const headers = token ? { Authorization: `Bearer ${token}` } : undefined;
 			const answer = await fetch(`${this.BRIDGE_URL}/v1/gpu/status`, {
 				headers,

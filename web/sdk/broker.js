@@ -17,6 +17,9 @@ import * as page from "./page_lifecycle.js";
 /** @type {<T>(waiters: Waiter<T>[], value: T) => void} */
 const answer = (waiters, value) => waiters.splice(0).forEach(([resolve]) => resolve(value));
 
+/** @type {<T>(waiters: Waiter<T>[], error: unknown) => void} */
+const refuse = (waiters, error) => waiters.splice(0).forEach(([, reject]) => reject(error));
+
 const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
 /** Events: "state", "queue", "yield", "kept", "ended", "reload". */
@@ -37,7 +40,6 @@ export class Broker extends EventTarget {
 	#storage;
 	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
 	#owner = random();
-	/** @type {string|undefined} */ #token;
 	/** @type {"worker"|"reply"} */ #heartbeat;
 	/** @type {Send} */ #send = () => {};
 	/** What the Session was started with. @type {Omit<Start, "resume"|"adopt">|undefined} */ #hello;
@@ -141,7 +143,7 @@ export class Broker extends EventTarget {
 
 	/** For serve.js. @internal */
 	get door() {
-		return { base: this.#base, name: this.#name, token: this.#token };
+		return { base: this.#base, name: this.#name, token: this.#hello?.hello.token };
 	}
 
 	/** Where the browser asks its user first, not before a page wants something. */
@@ -180,13 +182,10 @@ export class Broker extends EventTarget {
 		const adopt = [...this.#places.values()].map(({ ref }) => ref);
 		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		const shown =
-			(typeof token === "function" ? await token() : token)
-			|| page.pageKey(this.#base)
-			|| page.siteToken(this.#base);
-		this.#token = shown || undefined;
+			(typeof token === "function" ? await token() : token) || page.keptToken(this.#base);
 		this.#hello = {
 			url: `${this.#base}/v1/gpu/session`,
-			hello: { id: this.#name, token: this.#token },
+			hello: { id: this.#name, token: shown || undefined },
 			backoff: { minMs: 250, maxMs: 10_000, ...backoff },
 			timeoutMs: (await loopbackPermission()) === "prompt" ? 60_000 : connectTimeoutMs,
 		};
@@ -204,11 +203,9 @@ export class Broker extends EventTarget {
 	async ready() {
 		this.#begin();
 		if (this.#state === "closed") throw this.#error;
-		if (this.#state !== "open")
-			await new Promise((...waiter) => {
-				this.#ready.push(waiter);
-				this.#kick();
-			});
+		if (this.#state === "open") return;
+		this.#kick();
+		await new Promise((...waiter) => this.#ready.push(waiter));
 	}
 
 	#kick() {
@@ -220,13 +217,8 @@ export class Broker extends EventTarget {
 	}
 
 	/** @type {Request} */
-	async request(options) {
-		return this.#request(options ?? {});
-	}
-
-	/** any: null with `ifAvailable` alone, as `Request` says; other callers do not ask with it.
-	 * @type {(o: RequestOptions) => Promise<any>} */
-	async #request(options) {
+	async request(wanted) {
+		const options = /** @type {RequestOptions} */ (wanted ?? {});
 		this.#begin();
 		await this.#adopting;
 		options.signal?.throwIfAborted();
@@ -239,6 +231,7 @@ export class Broker extends EventTarget {
 		const claim = new Claim(this.#context, ref, requestId, options);
 		this.#claims.set(ref, claim);
 		this.#keep();
+		/** @type {any} any: null with `ifAvailable` alone, as `Request` says */
 		const turn = claim.ask();
 		this.#kick();
 		return turn;
@@ -247,7 +240,7 @@ export class Broker extends EventTarget {
 	/** Rejects with the lease's error if it was taken under `fn`.
 	 * @type {<T>(o: RequestOptions, fn: Task<T>) => Promise<T>} */
 	async run(options, fn) {
-		const lease = await this.#request(options);
+		const lease = await this.request(options);
 		try {
 			return await (lease ? lease.during(fn) : fn(lease));
 		} finally {
@@ -263,7 +256,7 @@ export class Broker extends EventTarget {
 
 	/** @type {(o: Reside) => Promise<Residence>} */
 	async reside(options) {
-		const lease = await this.#request({
+		const lease = await this.request({
 			...options,
 			slots: 0,
 			evictable: true,
@@ -277,7 +270,7 @@ export class Broker extends EventTarget {
 			if (!lease.signal.aborted) await terminate();
 			await lease.release();
 		});
-		return lease;
+		return /** @type {Residence} */ (/** @type {unknown} */ (lease));
 	}
 
 	/** A model that fetches, waits and loads by itself.
@@ -330,7 +323,7 @@ export class Broker extends EventTarget {
 			else this.#down(event);
 		} else if (kind === "stopped") {
 			this.#stopped();
-			this.#end(closeError(event.code) ?? undefined);
+			this.#end(closeError(event.code));
 		} else if (kind === "message") this.#hear(event.message);
 	}
 
@@ -400,15 +393,13 @@ export class Broker extends EventTarget {
 	/** What a page that is left has given back, its worker may not live to say.
 	 * @param {boolean} cached it may come back as it is: then all that waits goes on waiting */
 	#leave(cached) {
-		for (const claim of [...this.#claims.values()])
+		const keep = [...this.#places.values()].map(({ ref }) => ref);
+		for (const claim of this.#claims.values())
 			if (claim.state === "held") {
 				this.#unlock(claim.grant.token);
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
-			}
-		const waiting = [...this.#claims.values()].filter(
-			(claim) => claim.state === "waiting" && (cached || claim.options.key),
-		);
-		const keep = [...this.#places.values(), ...waiting].map(({ ref }) => ref);
+			} else if (claim.state === "waiting" && (cached || claim.options.key))
+				keep.push(claim.ref);
 		this.#send("leave", keep, cached);
 		this.#left = true;
 		this.#keep();
@@ -417,7 +408,7 @@ export class Broker extends EventTarget {
 
 	/** @param {string} [token] of a lease */
 	#unlock(token) {
-		const own = this.#token && { Authorization: `Bearer ${this.#token}` };
+		const own = this.door.token && { Authorization: `Bearer ${this.door.token}` };
 		if (token)
 			postJson(`${this.#base}/v1/gpu/unlock`, { token }, { keepalive: true }, own).catch(
 				() => {},
@@ -441,8 +432,11 @@ export class Broker extends EventTarget {
 		this.#send("watch", busy);
 		/** @type {SavedPlaces["places"]} */
 		const places = [...this.#places];
-		for (const { options, state, ref, requestId } of [...this.#claims.values()])
-			if (options.key && state !== "ended") places.push([options.key, { ref, requestId }]);
+		for (const claim of this.#claims.values()) {
+			const { ref, requestId } = claim;
+			if (claim.options.key && claim.state !== "ended")
+				places.push([claim.options.key, { ref, requestId }]);
+		}
 		page.savePlaces(
 			this.#storage,
 			places.length
@@ -453,8 +447,8 @@ export class Broker extends EventTarget {
 
 	/** Judged before the page may touch the GPU. */
 	#thaw() {
-		return (now() < this.#limit ? [] : [...this.#claims.values()])
-			.filter((claim) => claim.state === "held" && claim.managed)
+		return [...this.#claims.values()]
+			.filter((claim) => claim.state === "held" && claim.managed && now() >= this.#limit)
 			.map((claim) => claim.fail(new BrokerError("LOST", "Silent for too long; ask again.")));
 	}
 
@@ -479,9 +473,8 @@ export class Broker extends EventTarget {
 		const was = this.#state;
 		this.#state = state;
 		const error = this.#error;
-		for (const [, reject] of this.#asking.splice(0))
-			reject(error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
-		if (error) for (const [, reject] of this.#ready.splice(0)) reject(error);
+		refuse(this.#asking, error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
+		if (error) refuse(this.#ready, error);
 		for (const claim of this.#claims.values()) claim.settle(null);
 		if (state !== was) this.#emit("state", { state, error });
 	}

@@ -39,7 +39,6 @@ export class Claim {
 	isReady = false;
 	/** @type {"waiting"|"held"|"ended"} */ state = "waiting";
 	/** Of a fallback. @type {AbortController|null} */ local = null;
-	/** @type {(value?: unknown) => void} */ unlock = () => {};
 	/** @type {(value: null) => void} */ settle = () => {};
 	/** @type {Lease|undefined} */ #lease;
 	/** @type {number|null} */ #until = null;
@@ -60,9 +59,9 @@ export class Claim {
 	}
 
 	ask() {
-		const turn = this.#wait();
+		this.#wait();
 		this.#send();
-		return turn;
+		return this.#turn;
 	}
 
 	#send() {
@@ -75,36 +74,33 @@ export class Claim {
 		if (this.state === "waiting" && !this.local) this.#send();
 	}
 
-	/** @returns {Promise<Lease|null>} */
 	#wait() {
 		const { waitMs = Infinity } = this.options;
 		if (waitMs < 2 ** 31) {
 			this.#until = now() + waitMs;
 			this.#timer = +setTimeout(() => this.fail(endError({ type: "timeout" })), waitMs + 500);
 		}
-		return (this.#turn = new Promise((resolve, reject) => {
+		this.#turn = new Promise((resolve, reject) => {
 			this.#resolve = resolve;
 			this.#reject = reject;
-		}));
+		});
 	}
 
 	comeBack() {
 		if (this.state === "waiting") return this.#turn;
 		this.state = "waiting";
-		if (this.managed) {
-			const turn = this.#wait();
-			this.context.send("release", this.ref, true, this.#until);
-			return turn;
+		if (!this.managed) {
+			this.#leaveFallback();
+			return this.ask();
 		}
-		this.unlock();
-		this.local = null;
-		return this.ask();
+		this.#wait();
+		this.context.send("release", this.ref, true, this.#until);
+		return this.#turn;
 	}
 
 	brokerIsBack() {
 		if (this.state === "waiting" && this.local) {
-			this.local.abort();
-			this.local = null;
+			this.#leaveFallback();
 			this.#send();
 		} else if (this.state === "held" && !this.managed) {
 			if (this.options.slots === 0)
@@ -208,8 +204,12 @@ export class Claim {
 	#quiet() {
 		this.state = "ended";
 		this.#stopWaiting();
+		this.#leaveFallback();
+	}
+
+	#leaveFallback() {
 		this.local?.abort();
-		this.unlock();
+		this.local = null;
 	}
 
 	/** @param {unknown} error */

@@ -56,8 +56,8 @@ const CLOSED = {
 	4409: ["PROTOCOL", "Use the SDK that this broker serves."],
 };
 
-/** Null: try again. @param {number} [code] of a closed WebSocket */
-export const closeError = (code = 0) => (CLOSED[code] ? new BrokerError(...CLOSED[code]) : null);
+/** Undefined: try again. @param {number} [code] of a closed WebSocket */
+export const closeError = (code = 0) => CLOSED[code] && new BrokerError(...CLOSED[code]);
 
 /** Some browsers tell it anew from a wall clock that may have been set. */
 const { timeOrigin } = performance;
@@ -71,8 +71,8 @@ export function plain(text, bytes) {
 		.slice(0, bytes)
 		.replace(/[\p{C}\p{DI}\p{Zl}\p{Zp}]/gu, " ")
 		.trim();
-	const cut = new TextEncoder().encode(clean).slice(0, bytes);
-	return new TextDecoder().decode(cut).replace(/\ufffd+$/, "");
+	const { read } = new TextEncoder().encodeInto(clean, new Uint8Array(bytes));
+	return clean.slice(0, read);
 }
 
 /** @type {(url: string, body: object, o?: RequestInit, headers?: object|string) => Promise<Response>} */

@@ -75,22 +75,17 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 /** @type {(claim: Claim, how: "origin-lock"|"unmanaged", error: BrokerError) => void} */
 export function grantLocally(claim, how, error) {
 	const { signal } = (claim.local = new AbortController());
-	const locks = globalThis.navigator?.locks;
+	const lock = async () =>
+		navigator.locks.request(
+			"baton",
+			claim.options.ifAvailable ? { ifAvailable: true } : { signal },
+			(held) => {
+				if (signal.aborted) return undefined;
+				if (!held) return claim.none();
+				claim.granted(null);
+				return new Promise((resolve) => signal.addEventListener("abort", resolve));
+			},
+		);
 	if (how === "unmanaged" || claim.options.slots === 0) claim.granted(null);
-	else if (!locks) claim.fail(error);
-	else
-		locks
-			.request(
-				"baton",
-				claim.options.ifAvailable ? { ifAvailable: true } : { signal },
-				(lock) => {
-					if (signal.aborted) return undefined;
-					if (!lock) return void claim.none();
-					return new Promise((resolve) => {
-						claim.unlock = resolve;
-						claim.granted(null);
-					});
-				},
-			)
-			.catch(() => void (signal.aborted || claim.fail(error))); // as in a sandboxed frame
+	else lock().catch(() => void (signal.aborted || claim.fail(error))); // there are none, as in a sandboxed frame
 }

@@ -22,13 +22,13 @@ const kill = async (guarded) => {
 /** Whoever looks at `signal` after a stand-still of the thread sees what became of the lease.
  * @type {(signal: AbortSignal, judge: () => void) => void} */
 function judged(signal, judge) {
-	for (const name of /** @type {const} */ (["aborted", "reason"])) {
-		const get = () => {
-			judge();
-			return Reflect.get(AbortSignal.prototype, name, signal);
-		};
-		Object.defineProperty(signal, name, { get });
-	}
+	for (const name of /** @type {const} */ (["aborted", "reason"]))
+		Object.defineProperty(signal, name, {
+			get() {
+				judge();
+				return Reflect.get(AbortSignal.prototype, name, signal);
+			},
+		});
 	signal.throwIfAborted = () => {
 		if (signal.aborted) throw signal.reason;
 	};
@@ -97,14 +97,9 @@ export class Lease {
 		return true;
 	}
 
-	/** Ends what it is given when the lease is taken, not at a release of your own.
-	 * @type {<T extends Guarded>(x: T) => T} */
-	guard(guarded) {
-		return this.own(guarded, false);
-	}
-
-	/** @type {<T extends Guarded>(x: T, always: boolean) => T} */
-	own(guarded, always) {
+	/** Ends what it is given when the lease is taken; `always`: also at a release of your own.
+	 * @type {<T extends Guarded>(x: T, always?: boolean) => T} */
+	guard(guarded, always = false) {
 		if (!endOf(guarded))
 			throw new TypeError(
 				"guard() takes what has destroy() or terminate(), no promise of it.",
@@ -123,7 +118,7 @@ export class Lease {
 	async requestDevice(options = {}) {
 		await this.stillMine();
 		const { adapter, info, descriptor, clamped, software } = await detect(options);
-		const device = this.own(
+		const device = this.guard(
 			await adapter.requestDevice(descriptor).catch((error) => {
 				throw new BrokerError("LIMITS", `The GPU gave no device: ${error.message}`, error);
 			}),
@@ -193,9 +188,11 @@ export class Lease {
 				() => this.#claim.taken && setTimeout(resolve, 1000),
 			),
 		);
-		return Promise.race([(async () => task(this))(), late]).finally(async () => {
+		try {
+			return await Promise.race([task(this), late]);
+		} finally {
 			await this.#heard(true);
-			if (this.#claim.taken) throw this.signal.reason;
-		});
+			if (this.#claim.taken) this.signal.throwIfAborted();
+		}
 	}
 }

@@ -10,8 +10,8 @@ export function watchPage(page) {
 	const stop = new AbortController();
 	if (document) {
 		const visible = () => page.visible(!document.hidden);
-		globalThis.addEventListener("pagehide", (event) => page.leave(event.persisted), stop);
-		globalThis.addEventListener("pageshow", (event) => event.persisted && page.back(), stop);
+		addEventListener("pagehide", (event) => page.leave(event.persisted), stop);
+		addEventListener("pageshow", (event) => event.persisted && page.back(), stop);
 		document.addEventListener("resume", page.thaw, stop);
 		document.addEventListener("visibilitychange", visible, stop);
 		visible();
@@ -47,11 +47,6 @@ export const savePlaces = (name, kept) =>
 		kept ? sessionStorage.setItem(name, JSON.stringify(kept)) : sessionStorage.removeItem(name),
 	);
 
-/** What `baton open` left for the broker's own pages (web/ui/sign_in.js).
- * @type {(base: string) => string|null|undefined} */
-export const pageKey = (base) =>
-	ifAllowed(() => (base === location.origin ? localStorage.getItem("baton-key") : null));
-
 /** The broker's origin. HOME is read when it is asked: in a bundle it may be there later than this.
  * @param {string} [url] default: where the SDK came from */
 export const brokerOrigin = (url) => {
@@ -62,9 +57,10 @@ export const brokerOrigin = (url) => {
 /** Where a site keeps the token that the operator of that broker gave it. @param {string} base */
 export const siteKey = (base) => `baton-site ${base}`;
 
-/** What an earlier pair() left there.
+/** What an earlier pair() left there, or, for the broker's own pages, `baton open` (web/ui/sign_in.js).
  * @type {(base: string) => string|null|undefined} */
-export const siteToken = (base) => ifAllowed(() => localStorage.getItem(siteKey(base)));
+export const keptToken = (base) =>
+	ifAllowed(() => localStorage.getItem(base === location.origin ? "baton-key" : siteKey(base)));
 
 const everywhere = /** @type {Record<symbol, Set<string>>} */ (/** @type {unknown} */ (globalThis));
 /** Of all copies of the SDK in this page. */
@@ -100,11 +96,7 @@ export async function isAwake(owner, left) {
 	const { locks } = globalThis.navigator ?? {};
 	if (!locks) return !left;
 	const how = left ? { signal: AbortSignal.timeout(LEFT_MS) } : { ifAvailable: true };
-	try {
-		return await locks.request(lockName(owner), how, (lock) => !lock);
-	} catch {
-		return true;
-	}
+	return locks.request(lockName(owner), how, (lock) => !lock).catch(() => true);
 }
 
 /** @type {(owner: string) => (busy: boolean) => void} */
@@ -117,11 +109,12 @@ export function awakeLock(owner) {
 			held = null;
 		} else if (!held) {
 			const { signal } = (held = new AbortController());
-			const hold = () =>
-				signal.aborted
-				|| new Promise((resolve) => signal.addEventListener("abort", resolve));
 			globalThis.navigator?.locks
-				?.request(lockName(owner), { mode: "shared" }, hold)
+				?.request(
+					lockName(owner),
+					{ mode: "shared", signal },
+					() => new Promise((resolve) => signal.addEventListener("abort", resolve)),
+				)
 				.catch(() => {});
 		}
 	};

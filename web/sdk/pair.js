@@ -11,8 +11,11 @@ import * as page from "./page_lifecycle.js";
 async function post(url, body, signal) {
 	const answer = await postJson(url, body, { signal }).catch((error) => {
 		signal?.throwIfAborted();
-		const text = `No broker answers at ${url}; start it with: baton serve`;
-		throw new BrokerError("UNREACHABLE", text, { cause: error });
+		throw new BrokerError(
+			"UNREACHABLE",
+			`No broker answers at ${url}; start it with: baton serve`,
+			{ cause: error },
+		);
 	});
 	const said = await answer.json().catch(() => ({}));
 	if (answer.ok) return said;
@@ -24,10 +27,14 @@ async function post(url, body, signal) {
  * @type {(url: string, token: string) => Promise<boolean>} */
 async function isAllowed(url, token) {
 	const broker = new Broker({ url, token, name: "pair", heartbeat: "reply" });
-	await broker.ready().catch(() => {});
-	const allowed = broker.state === "open";
-	await broker.close();
-	return allowed;
+	try {
+		await broker.ready();
+		return true;
+	} catch {
+		return false;
+	} finally {
+		await broker.close();
+	}
 }
 
 /** Resolves with the token once the operator allowed it (`baton sites`, or the dashboard), at once
@@ -42,7 +49,7 @@ export async function pair(options = {}) {
 
 /** @type {(base: string, o: PairOptions) => Promise<string>} */
 async function askAt(base, { signal, onAsked }) {
-	const kept = page.siteToken(base);
+	const kept = page.keptToken(base);
 	if (kept && (await isAllowed(base, kept))) return kept;
 	let said = await post(`${base}/v1/pair`, {}, signal);
 	const { ask, origin } = said;

@@ -60,12 +60,13 @@ export class Session {
 	 * @type {FromBroker.Granted[]} */
 	#unsure = [];
 	#ended = new AbortController();
+	#apart;
 
 	/** @param {Post} post @param {boolean} [apart] on a thread of its own, which is never busy */
 	constructor(post, apart = false) {
 		/** @type {(event: Happening) => void} */
 		this.post = (event) => post({ ...event, at: now(), limit: this.#limit });
-		this.apart = apart;
+		this.#apart = apart;
 	}
 
 	/** @template {keyof Commands} K @param {[op: K, ...how: Commands[K]]} command */
@@ -107,9 +108,7 @@ export class Session {
 			lease: 0,
 			fence: 0,
 			spokeAt: 0,
-			seen: false,
 			state: "asked",
-			requeue: false,
 		};
 		const orphan = this.#orphans.get(ref);
 		this.#orphans.delete(ref);
@@ -130,7 +129,7 @@ export class Session {
 			type: "acquire",
 			ref,
 			...message,
-			accept: this.apart && !this.#left && this.#about.visible !== false,
+			accept: this.#apart && !this.#left && this.#about.visible !== false,
 			timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
 		});
 	}
@@ -454,9 +453,10 @@ export class Session {
 		const { ref = 0, fence = 0 } = message;
 		const claim = this.#claims.get(ref);
 		const holds = message.state !== "queued" && message.state !== "offered";
-		if (!claim && this.#orphans.has(ref) && !holds) this.#orphans.set(ref, message);
-		else if (!claim) this.#giveBack(message);
-		else {
+		if (!claim) {
+			if (holds || !this.#orphans.has(ref)) this.#giveBack(message);
+			else this.#orphans.set(ref, message);
+		} else {
 			claim.seen = true;
 			claim.lease = message.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue))

@@ -380,10 +380,10 @@ export interface SessionClaim {
 	/** When this thread last said that it is ready for its turn. */
 	spokeAt: number;
 	/** Asked in this connection, or named by the broker after a resume. */
-	seen: boolean;
+	seen?: boolean;
 	state: "asked" | "held" | "lost" | "dropped";
 	/** Given back to come back; the broker has not said `queued` yet. */
-	requeue: boolean;
+	requeue?: boolean;
 }
 
 /** Places that outlive a reload. */

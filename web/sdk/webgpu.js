@@ -33,8 +33,9 @@ export async function detect(options = {}) {
 	if (!adapter)
 		throw new BrokerError("NO_ADAPTER", "The browser offers no GPU: wait, or restart it.");
 	const has = /** @type {Record<string, number>} */ (/** @type {unknown} */ (adapter.limits));
+	const { maxBufferSize, maxStorageBufferBindingSize } = has;
 	const { limits, clamped } = clamp(
-		{ ...Object.fromEntries(SIZES.map((name) => [name, has[name]])), ...wanted },
+		{ maxBufferSize, maxStorageBufferBindingSize, ...wanted },
 		has,
 	);
 	if (strict && clamped.length)

@@ -48,7 +48,7 @@ async function hold(name, o = {}) {
 	/** @type {{at: number, ended: string[], socket: any}} */
 	const seen = { at: 0, ended: [], socket: sockets.at(-1) };
 	lease.guard({ terminate: () => seen.ended.push("worker") });
-	lease.own({ destroy: () => seen.ended.push("device") }, true);
+	lease.guard({ destroy: () => seen.ended.push("device") }, true);
 	lease.signal.addEventListener("abort", () => {
 		seen.at = performance.now();
 	});
