@@ -452,6 +452,8 @@ static void on_list(void *ctx, const struct call_answer *answer)
 	}
 	if (answer->err == ERR_UPSTREAM_UNREACHABLE)
 		residence_server_gone(server, loop_now());
+	if (server->up)
+		residence_listed(server, loop_now());
 	server->catalog->on_change(server->catalog->ctx);
 }
 

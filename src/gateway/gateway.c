@@ -176,6 +176,7 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.is_wanted = is_wanted,
 		.ctx = gateway,
 	};
+	list_init(&gateway->residences.kept);
 	gateway->workers = (struct workers){
 		.net = net,
 		.log = log,
@@ -219,6 +220,7 @@ void gateway_destroy(struct gateway *gateway)
 	}
 	proxies_finish(gateway);
 	workers_finish(&gateway->workers);
+	residences_finish(&gateway->residences);
 	catalog_finish(&gateway->catalog);
 	upstream_destroy(gateway->upstream);
 	upstream_destroy(gateway->pages_upstream);

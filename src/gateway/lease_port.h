@@ -28,7 +28,8 @@ struct lease_ask {
 /* A claim that has outlived the broker that asked for it. Texts are borrowed. */
 struct lease_kept {
 	uint64_t lease;
-	const char *name, *label, *again; /* as it was asked for; a long label is cut off */
+	const char *name, *label, *again; /* as it was asked for */
+	bool cut;                         /* the label may be more than is left of it */
 };
 
 struct lease_port {

@@ -5,10 +5,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "base/limits.h"
+#include "base/list.h"
 #include "base/log.h"
 #include "core/send.h"
 #include "gateway/adapter.h"
@@ -243,23 +246,96 @@ static void ask_memory(struct residences *residences, struct model *model, enum 
 	residences->port->acquire(residences->port->ctx, &ask);
 }
 
+/* One of a label that was cut off, until its server's list says how it is called. */
+struct kept_model {
+	struct list link; /* residences.kept */
+	uint64_t lease;
+	char server[LIMIT_ID_BYTES + 1], again[AGAIN_BYTES];
+};
+
+static void free_kept(struct kept_model *kept)
+{
+	list_remove(&kept->link);
+	free(kept);
+}
+
+static void remember_kept(struct residences *residences, const struct lease_kept *from)
+{
+	struct kept_model *kept = calloc(1, sizeof(*kept));
+
+	if (!kept)
+		abort();
+	kept->lease = from->lease;
+	snprintf(kept->server, sizeof(kept->server), "%s", from->name);
+	snprintf(kept->again, sizeof(kept->again), "%s", from->again);
+	list_init(&kept->link);
+	list_append(&residences->kept, &kept->link);
+}
+
+static bool is_called_again(const struct model_server *server, const char *name, const char *again)
+{
+	char said[AGAIN_BYTES];
+
+	say_again(server, name, said);
+	return strcmp(said, again) == 0;
+}
+
+static struct model *model_called_again(const struct model_server *server, const char *again)
+{
+	server_models(model, server) if (is_called_again(server, model->name, again)) return model;
+	return NULL;
+}
+
+static bool take_up(struct residences *residences, struct model *model, uint64_t lease,
+		    struct mono_ms now)
+{
+	if (model->residence != RESIDENCE_NONE)
+		return false;
+	model->resumed = true;
+	model->lease = lease;
+	ask_memory(residences, model, LEASE_BACKGROUND, now, now);
+	return true;
+}
+
 bool residence_resume(struct residences *residences, struct model_server *server,
 		      const struct lease_kept *kept, struct mono_ms now)
 {
-	char again[AGAIN_BYTES];
-	struct model *model;
+	struct model *model = is_called_again(server, kept->label, kept->again)
+				      ? catalog_model(server, kept->label)
+				      : model_called_again(server, kept->again);
 
-	say_again(server, kept->label, again);
-	if (strcmp(again, kept->again) != 0)
+	if (model)
+		return take_up(residences, model, kept->lease, now);
+	if (!kept->cut || !server->list_call)
 		return false;
-
-	model = catalog_model(server, kept->label);
-	if (model->residence != RESIDENCE_NONE)
-		return false;
-	model->resumed = model->has_place = true;
-	model->lease = kept->lease;
-	ask_memory(residences, model, LEASE_BACKGROUND, now, now);
+	remember_kept(residences, kept);
 	return true;
+}
+
+void residence_listed(const struct model_server *server, struct mono_ms now)
+{
+	struct residences *residences = server->catalog->residences;
+
+	list_each (it, next, &residences->kept) {
+		struct kept_model *kept = container_of(it, struct kept_model, link);
+		struct model *model = model_called_again(server, kept->again);
+
+		if (strcmp(kept->server, server->name) != 0)
+			continue;
+		if (!model || !take_up(residences, model, kept->lease, now))
+			log_event(residences->log, LOG_WARN,
+				  "a model is not in its server's list any more; its memory is "
+				  "kept for a while, and nobody unloads it",
+				  log_str("server", server->name),
+				  log_int("lease", (int64_t)kept->lease));
+		free_kept(kept);
+	}
+}
+
+void residences_finish(struct residences *residences)
+{
+	list_each (it, next, &residences->kept)
+		free_kept(container_of(it, struct kept_model, link));
 }
 
 int residence_want(struct residences *residences, struct model *model,

@@ -3,6 +3,7 @@
  * unload. A model whose load fails is not tried again at once: after 15 s, doubling to 5 minutes.
  */
 #pragma once
+#include "base/list.h"
 #include "base/mono.h"
 
 struct catalog;
@@ -28,6 +29,7 @@ struct residences {
 	int64_t load_ms_max;         /* for one load */
 	int64_t unload_ms_max; /* until a model's memory counts as free, whatever its server says */
 	struct mono_ms started; /* the gateway */
+	struct list kept;       /* of the last broker's, those whose names are not known yet */
 	/* It is ready, or will not be: see model_failed; or what runs there must stop. */
 	void (*on_change)(void *ctx, struct model *model);
 	bool (*is_wanted)(void *ctx, const struct model *model); /* requests wait for it, or run */
@@ -38,9 +40,13 @@ struct residences {
 int residence_want(struct residences *residences, struct model *model,
 		   const struct switch_cause *cause, struct mono_ms now);
 /* A model was in memory when the last broker ended: its claim is asked for again, and its server
- * whether it still has it. False: it was another server's, behind the same name. */
+ * whether it still has it; one with a name longer than its label once its server has listed it.
+ * False: it was another server's, behind the same name. */
 bool residence_resume(struct residences *residences, struct model_server *server,
 		      const struct lease_kept *kept, struct mono_ms now);
+/* The server has said what its models are. */
+void residence_listed(const struct model_server *server, struct mono_ms now);
+void residences_finish(struct residences *residences);
 /* Nobody waits any more. What is loading goes on. */
 void residence_unwanted(struct residences *residences, struct model *model);
 /* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded. The

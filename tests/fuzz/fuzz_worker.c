@@ -75,6 +75,11 @@ void residence_server_gone(const struct model_server *server, struct mono_ms at)
 	(void)server, (void)at;
 }
 
+void residence_listed(const struct model_server *server, struct mono_ms now)
+{
+	(void)server, (void)now;
+}
+
 int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,
 	       void *ctx, struct call **ret_call)
 {

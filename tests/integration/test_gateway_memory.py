@@ -186,6 +186,32 @@ class Restart(MemoryTest):
                 self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=30).status, 200)
                 self.assertEqual(ollama.loaded, set())
 
+    def test_a_name_longer_than_its_label(self):
+        """It is known again by its server's list or by the configuration; one that the list has no more is let go."""
+        name = "registry.example/" + "é" * 30 + "-70b-instruct:q4"
+        for named in (False, True):
+            with self.subTest(named):
+                ollama = self.server("ollama", ["other", name], size_mb=4000)
+                models = {"models": [{"name": name, "vram_mb": 6000}]} if named else {}
+                daemon = self.behind(upstream(ollama, "ollama", **models))
+                self.assertEqual(self.ask(daemon, name).status, 200)
+                lease = daemon.status()["leases"][0]["lease"]
+                self.restart(daemon, "kill")
+                wait_until(lambda: any(row["model"] == name and row["state"] == "ready"
+                                       for row in self.models(daemon)["models"]), "it is known again")
+                self.assertEqual([row["lease"] for row in daemon.status()["leases"]], [lease])
+                self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=10).status, 200)
+                self.assertEqual(ollama.loaded, set())
+
+    def test_a_name_that_is_listed_no_more(self):
+        ollama = self.server("ollama", ["a" * 80], size_mb=4000)
+        daemon = self.behind(upstream(ollama, "ollama"))
+        self.assertEqual(self.ask(daemon, "a" * 80).status, 200)
+        daemon.kill()
+        ollama.models = ["other"]
+        daemon.start()
+        wait_until(lambda: "a model is not in its server's list any more" in daemon.log(), "the log says so")
+
     def test_a_server_that_unloaded_meanwhile(self):
         ollama = self.server("ollama", ["a"], size_mb=6000)
         daemon = self.behind(upstream(ollama, "ollama", models=[{"name": "a", "vram_mb": 6000}]))

@@ -45,6 +45,12 @@ static void copy_label(char ret_label[LIMIT_LABEL_BYTES + 1], const char *name)
 	snprintf(ret_label, LIMIT_LABEL_BYTES + 1, "%.*s", (int)length, name);
 }
 
+/* As copy_label leaves it: less than a character is missing to the limit. */
+static bool is_cut_label(const char *label)
+{
+	return strlen(label) > LIMIT_LABEL_BYTES - 4;
+}
+
 static void on_acquire(void *ctx, const struct lease_ask *ask)
 {
 	struct inference *inference = ctx;
@@ -413,7 +419,8 @@ void inference_resume(struct inference *inference, const struct core *core,
 		if (rec->binding == BIND_PROXIED && rec->need.slots == 0 && !rec->revoked)
 			gateway_resume(inference->gateway,
 				       &(struct lease_kept){rec->id, rec->name, rec->label,
-							    rec->request_id});
+							    rec->request_id,
+							    is_cut_label(rec->label)});
 	}
 	gateway_resume_held(inference->gateway);
 }

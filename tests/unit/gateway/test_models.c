@@ -123,6 +123,7 @@ static int set_up(void **state)
 						 .switches = &gateway.switches,
 						 .party_next = LEASE_PARTY_FIRST + 1,
 						 .on_change = on_model};
+	list_init(&gateway.residences.kept);
 	for (size_t i = 0; i < 2; i++)
 		catalog_add(&gateway.catalog, &servers[i]);
 	return 0;

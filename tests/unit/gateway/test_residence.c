@@ -162,6 +162,7 @@ static void begin(const char *kind, bool command)
 					 .unload_ms_max = UNLOAD_MS,
 					 .started = seen.now,
 					 .on_change = on_model};
+	list_init(&residences.kept);
 	catalog_add(&catalog, &server);
 	model = catalog_find(&catalog, &(struct catalog_wish){.name = "m"});
 }
@@ -216,7 +217,7 @@ static void pass(int64_t ms)
 /* After a restart: its claim was asked for as this server's is, and has this number. */
 static bool resume(uint64_t lease)
 {
-	struct lease_kept kept = {lease, "server", "m", seen.again};
+	struct lease_kept kept = {lease, "server", "m", seen.again, false};
 
 	assert_int_equal(residence_want(&residences, model, &somebody, seen.now), 0);
 	residence_unwanted(&residences, model);
@@ -408,7 +409,7 @@ static void test_found_again(void **state)
 /* Behind its name stands another server now, which knows nothing of it. */
 static void test_another_server_of_that_name(void **state)
 {
-	struct lease_kept kept = {5, "server", "m", ""};
+	struct lease_kept kept = {5, "server", "m", "", false};
 	char again[sizeof(seen.again)];
 	(void)state;
 

@@ -80,6 +80,12 @@ void residence_server_gone(const struct model_server *server, struct mono_ms now
 	(void)server, (void)now;
 }
 
+void residence_listed(const struct model_server *server, struct mono_ms now)
+{
+	(void)server;
+	(void)now;
+}
+
 int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,
 	       void *ctx, struct call **ret_call)
 {
