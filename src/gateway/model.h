@@ -85,6 +85,8 @@ struct model {
 	bool leaves;               /* it is unloaded once nothing runs there */
 	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
 	bool load_pending;       /* its server was told to load it, and has not answered */
+	bool answered;           /* it has, since it was loaded */
+	struct mono_ms asked_at; /* by a request that loads it */
 	bool has_place;          /* of a server with one model at a time: it is this one's */
 	bool worked;             /* since it was loaded */
 	struct call *call;       /* to its server, about it */

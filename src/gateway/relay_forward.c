@@ -203,6 +203,7 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 	relay->status = status;
 	relay->answered = true;
 	relay->first_byte = loop_now();
+	residence_answered(relay->model);
 	if (worker_of(relay))
 		relay->due = mono_after(relay->first_byte, WORKER_IDLE_MS);
 	if (relay->body_complete && relay->body_sent == relay->body.length)
@@ -398,6 +399,7 @@ void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms 
 	if (!worker_of(relay)) /* a tab has as long as the queue, to begin */
 		relay->due = MONO_NEVER;
 	relay->server_full = false;
+	residence_asked(relay->model, now);
 	relay->model->running++;
 	relay->model->worked = true;
 

@@ -81,6 +81,7 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;
+	model->answered = model->answered && residence != RESIDENCE_NONE;
 	model->has_place = model->has_place && residence != RESIDENCE_NONE;
 	model->worked = model->worked && residence != RESIDENCE_LOADING;
 }
@@ -164,6 +165,40 @@ struct mono_ms residence_look_again_at(const struct model *model, struct mono_ms
 	return server->idle_ms ? mono_after(now, server->idle_ms) : MONO_NEVER;
 }
 
+static bool loads_by_requests(const struct model *model)
+{
+	const struct model_server *server = model->server;
+
+	return server->adapter->loaded.method && !server->adapter->load.method && !server->cmd &&
+	       !server->worker;
+}
+
+/* Should its client leave, the load may come after it. */
+void residence_asked(struct model *model, struct mono_ms now)
+{
+	if (!loads_by_requests(model) || model->answered)
+		return;
+	model->load_pending = true;
+	model->asked_at = now;
+}
+
+void residence_answered(struct model *model)
+{
+	if (!loads_by_requests(model))
+		return;
+	model->answered = true;
+	model->load_pending = false;
+}
+
+/* A load that nobody waits for any more is not seen yet. */
+static bool may_come(struct model *model, struct mono_ms now)
+{
+	int64_t load_ms_max = residences_of(model)->load_ms_max;
+
+	return model->load_pending && loads_by_requests(model) &&
+	       mono_since(now, model->asked_at) < load_ms_max;
+}
+
 /* Whether what was ready still is: its server may have ended, or given its memory back by itself.
  */
 static void on_checked(void *ctx, const struct call_answer *answer)
@@ -177,7 +212,8 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 	if (model->residence != RESIDENCE_READY || model->running > 0)
 		return; /* residence_worked looks again */
 
-	gone |= residence_read_loaded(answer, &search) && !search.found;
+	gone |= residence_read_loaded(answer, &search) && !search.found && !may_come(model, now);
+	model->load_pending &= !search.found;
 	if (gone)
 		residence_give_back(residences_of(model), model, now);
 	else

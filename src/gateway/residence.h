@@ -57,6 +57,9 @@ void residence_server_gone(const struct model_server *server, struct mono_ms now
 /* Who waited for it has heard that it is ready, and waits for turns. Only then whoever grants
  * leases hears it: a model that nobody uses makes room for a higher class at once. */
 void residence_told(struct residences *residences, struct model *model);
+/* A request goes to its server, which loads it by that where it cannot be told to; it answers. */
+void residence_asked(struct model *model, struct mono_ms now);
+void residence_answered(struct model *model);
 /* One that ran is done. */
 void residence_worked(struct residences *residences, struct model *model, struct mono_ms now);
 /* True: the party is a model's. */

@@ -75,9 +75,9 @@ void residence_server_gone(const struct model_server *server, struct mono_ms at)
 	(void)server, (void)at;
 }
 
-void residence_listed(const struct model_server *server, struct mono_ms now)
+void residence_listed(const struct model_server *server, struct mono_ms at)
 {
-	(void)server, (void)now;
+	(void)server, (void)at;
 }
 
 int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,

@@ -3,6 +3,7 @@ asked, and over restarts of the broker."""
 import re
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -105,6 +106,26 @@ class GivenBack(MemoryTest):
         answer = self.ask(daemon, "a.kcpps")
         self.assertError(answer, 503, "model_failed")
         self.assertIn("did not do what it was told", answer.json()["error"]["message"])
+
+    def test_a_load_by_a_request_that_was_cut_off(self):
+        """The server loads on, for nobody: it is not listed yet, and its memory is not free."""
+        for kind, path in (("lmstudio", "/api/v1/models"), ("localai", "/system"), ("lemonade", "/v1/health")):
+            with self.subTest(kind):
+                server = self.server(kind, ["a"])
+                server.late_load = threading.Event()
+                server.gate.clear()
+                daemon = self.behind(upstream(server, kind, vram_mb=6000))
+                waiting = self.begin(daemon, "a")
+                wait_until(lambda: server.asked(CHAT), "it loads")
+                waiting.close()
+                wait_until(lambda: not self.models(daemon)["requests"], "its client has left")
+                training = self.training(daemon)
+                seen = len(server.asked(path))
+                wait_until(lambda: len(server.asked(path)) > seen + 1, "it is looked for")
+                self.assertEqual([row["label"] for row in daemon.status()["leases"]], ["a"])
+                server.late_load.set()
+                self.assertEqual(training.read_answer().status, 200)
+                self.assertEqual(server.loaded, set())
 
     def test_a_server_that_unloads_late(self):
         ollama = self.server("ollama", ["a"], size_mb=6000)

@@ -50,6 +50,7 @@ class ModelServer:
         self.load_delay = threading.Event()
         self.load_delay.set()   # clear it, and a load waits
         self.unloads_lost = 0   # so many unloads come too early: a load that nobody waits for ends after them
+        self.late_load = None   # an event: the load that a request began ends with it, though its client has left
         self.gate = threading.Event()
         self.gate.set()         # clear it, and answers stop before their first byte
         self.unload_gate = threading.Event()
@@ -271,7 +272,13 @@ class ModelServer:
             with self.lock:
                 self.running -= 1
 
+    def load_late(self, model):
+        self.late_load.wait(30)
+        self.loaded.add(model)
+
     def answer_inference(self, handler, path, body):
+        if self.late_load:
+            threading.Thread(target=self.load_late, args=(json.loads(body)["model"],), daemon=True).start()
         if not self.wait_for_gate(handler):
             return False
         if self.answer:
