@@ -2,6 +2,7 @@
 #pragma once
 #include "base/hash.h"
 #include "gateway/catalog.h"
+#include "gateway/errand.h"
 #include "gateway/gateway.h"
 #include "gateway/held.h"
 #include "gateway/residence.h"
@@ -34,7 +35,8 @@ struct gateway {
 	struct switch_log switches;
 	struct workers workers;
 	struct hash by_conn;
-	struct list relays;  /* oldest first */
+	struct list relays; /* oldest first */
+	struct errands errands;
 	uint64_t party_next; /* odd numbers */
 	uint64_t body_bytes; /* held in all */
 	bool workers_changed, draining;

@@ -74,6 +74,8 @@ struct relay {
 	struct buf
 		held; /* of an event whose end has not come: a client gets none that breaks off */
 	bool torn;    /* it was too long to be held, and its beginning was sent */
+	struct event_scan id_scan; /* of an answer in one piece that has an id */
+	bool noted;                /* who asked for that id, and of whom */
 	struct call *busy_call;
 
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */

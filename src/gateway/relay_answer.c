@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "gateway/adapter.h"
+#include "gateway/answer_fields.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
@@ -19,86 +20,17 @@
 #include "net/http_reply.h"
 #include "net/loop.h"
 
-enum { HEADER_COUNT_MAX = 48, HEADER_TEXT_BYTES = 16 * 1024 };
-
-struct headers {
-	struct http_header v[HEADER_COUNT_MAX];
-	size_t count;
-	char text[HEADER_TEXT_BYTES];
-	size_t used;
-};
-
-static void add_header(struct headers *headers, const char *name, size_t name_length,
-		       const char *value, size_t value_length)
-{
-	char *at = headers->text + headers->used;
-
-	if (headers->count == HEADER_COUNT_MAX ||
-	    headers->used + name_length + value_length + 2 > sizeof(headers->text))
-		return;
-
-	memcpy(at, name, name_length);
-	at[name_length] = '\0';
-	memcpy(at + name_length + 1, value, value_length);
-	at[name_length + 1 + value_length] = '\0';
-	headers->v[headers->count++] = (struct http_header){at, at + name_length + 1};
-	headers->used += name_length + value_length + 2;
-}
-
-static void add_text(struct headers *headers, const char *name, const char *value)
-{
-	add_header(headers, name, strlen(name), value, strlen(value));
-}
-
-static void add_number(struct headers *headers, const char *name, int64_t number)
-{
-	char digits[24];
-
-	snprintf(digits, sizeof(digits), "%" PRId64, number);
-	add_text(headers, name, digits);
-}
-
-/* What of the server's answer is about its connection to Baton, or is Baton's to say. */
-static bool is_kept_back(const struct http_field *field)
-{
-	static const char *const kept_back[] = {"connection",
-						"keep-alive",
-						"transfer-encoding",
-						"content-length",
-						"trailer",
-						"upgrade",
-						"date",
-						"server",
-						"set-cookie",
-						"vary",
-						"alt-svc",
-						"location",
-						"proxy-authenticate",
-						NULL};
-
-	return http_field_is_any(field, kept_back) ||
-	       (field->name_length > 15 && !strncasecmp(field->name, "access-control-", 15)) ||
-	       (field->name_length > 8 && !strncasecmp(field->name, "x-baton-", 8));
-}
-
-static void add_cors(struct headers *headers, const struct relay *relay)
-{
-	if (!relay->origin)
-		return;
-	add_text(headers, "Access-Control-Allow-Origin", relay->origin);
-	add_text(headers, "Vary", "Origin");
-}
-
-static void add_baton(struct headers *headers, const struct relay *relay)
+static void add_baton(struct answer_fields *headers, const struct relay *relay)
 {
 	if (relay->lease) {
-		add_number(headers, "x-baton-lease", (int64_t)relay->lease);
-		add_number(headers, "x-baton-fence", (int64_t)relay->fence);
+		answer_fields_number(headers, "x-baton-lease", (int64_t)relay->lease);
+		answer_fields_number(headers, "x-baton-fence", (int64_t)relay->fence);
 	}
 	if (relay->granted.v != MONO_NEVER.v)
-		add_number(headers, "x-baton-wait-ms", mono_since(relay->granted, relay->since));
+		answer_fields_number(headers, "x-baton-wait-ms",
+				     mono_since(relay->granted, relay->since));
 	if (relay->model)
-		add_text(headers, "x-baton-served-by", relay->model->server->name);
+		answer_fields_text(headers, "x-baton-served-by", relay->model->server->name);
 }
 
 /* The stream has begun with 200; what does not go on with it is an error now. */
@@ -168,8 +100,7 @@ static void write_baton(struct gateway *gateway, const struct relay *relay)
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields)
 {
-	struct headers headers; /* large, and only as far as it is filled */
-	struct http_field field;
+	struct answer_fields headers; /* large, and only as far as it is filled */
 	const struct answer_form form = form_of(fields);
 	bool events = relay->streams && form.events;
 
@@ -186,13 +117,9 @@ void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status
 	}
 	relay->packs = status == 200 && form.json && relay_wants_base64(relay);
 
-	headers.count = headers.used = 0;
-	while (http_field_next(&fields, &field))
-		if (!is_kept_back(&field))
-			add_header(&headers, field.name, field.name_length, field.value,
-				   field.value_length);
+	answer_fields_begin(&headers, fields);
 	add_baton(&headers, relay);
-	add_cors(&headers, relay);
+	answer_fields_origin(&headers, relay->origin);
 	relay->begun = true;
 	if (form.length >= 0 && !events && !relay->packs)
 		http_stream_begin_sized(gateway->net, relay->conn, status, headers.v, headers.count,
@@ -217,16 +144,16 @@ static void write_sign(struct gateway *gateway, struct relay *relay, struct mono
 
 void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
-	struct headers headers = {.count = 0};
+	struct answer_fields headers = {.count = 0};
 
 	relay->alive_at = mono_after(now, gateway->options.quiet_ms);
 	if (relay->route->wire == API_OLLAMA || relay->torn || relay->watch.after_cr)
 		return;
 
 	if (!relay->begun) {
-		add_text(&headers, "Content-Type", "text/event-stream");
-		add_text(&headers, "Cache-Control", "no-store");
-		add_cors(&headers, relay);
+		answer_fields_text(&headers, "Content-Type", "text/event-stream");
+		answer_fields_text(&headers, "Cache-Control", "no-store");
+		answer_fields_origin(&headers, relay->origin);
 		relay->begun = true;
 		http_stream_begin(gateway->net, relay->conn, 200, headers.v, headers.count);
 	}
@@ -237,17 +164,17 @@ static void answer_error(struct gateway *gateway, struct relay *relay,
 			 const struct api_error *error)
 {
 	cleanup_text struct text body = {0};
-	struct headers headers = {.count = 0};
+	struct answer_fields headers = {.count = 0};
 	enum api_wire wire = relay->route->wire;
 	int retry_s = api_error_retry_s(error);
 
 	api_error_body(&body, wire, error);
-	add_text(&headers, "Content-Type", api_error_content_type(wire));
+	answer_fields_text(&headers, "Content-Type", api_error_content_type(wire));
 	if (retry_s > 0)
-		add_number(&headers, "Retry-After", retry_s);
+		answer_fields_number(&headers, "Retry-After", retry_s);
 	else
-		add_text(&headers, "x-should-retry", "false");
-	add_cors(&headers, relay);
+		answer_fields_text(&headers, "x-should-retry", "false");
+	answer_fields_origin(&headers, relay->origin);
 	http_reply(gateway->net, relay->conn, api_error_status(error), headers.v, headers.count,
 		   body.bytes, body.length);
 }

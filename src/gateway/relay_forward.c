@@ -19,7 +19,6 @@
 #include "wire/worker_encode.h"
 
 enum {
-	FIELD_COUNT_MAX = 64,
 	CONNECT_MS = 5000,
 	PIECE_BYTES = 32 * 1024,
 	WHOLE_BYTES = 256 * 1024, /* a body up to this is given to libcurl at once */
@@ -166,13 +165,13 @@ static const char *relay_content_type(const struct relay *relay)
 	return "application/json";
 }
 
-static size_t gather_fields(const struct relay *relay, const char *bearer,
-			    struct http_header *ret_fields)
+size_t relay_gather_fields(const char *kept, size_t kept_size, const char *bearer,
+			   struct http_header *ret_fields)
 {
 	size_t count = 0;
-	const char *at = relay->fields, *end = at + relay->fields_size;
+	const char *at = kept, *end = at + kept_size;
 
-	while (at < end && count < FIELD_COUNT_MAX - 2) {
+	while (at < end && count < RELAY_FIELD_COUNT - 2) {
 		const char *value = at + strlen(at) + 1;
 		ret_fields[count++] = (struct http_header){at, value};
 		at = value + strlen(value) + 1;
@@ -356,7 +355,7 @@ static const char *path_of(const struct relay *relay)
 static int start_request(struct gateway *gateway, struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
-	struct http_header fields[FIELD_COUNT_MAX];
+	struct http_header fields[RELAY_FIELD_COUNT];
 	cleanup_text struct text url = {0}, bearer = {0};
 	struct upstream_request request = {
 		.method = "POST",
@@ -381,7 +380,8 @@ static int start_request(struct gateway *gateway, struct relay *relay)
 
 	add_body(relay, &request);
 	request.url = url.bytes;
-	request.field_count = gather_fields(relay, bearer.bytes, fields);
+	request.field_count =
+		relay_gather_fields(relay->fields, relay->fields_size, bearer.bytes, fields);
 	rc = upstream_start(gateway->upstream, &request, &handlers, relay, &relay->request);
 	explicit_bzero(bearer.bytes, bearer.length);
 	return rc;

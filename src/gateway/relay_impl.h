@@ -8,12 +8,17 @@
 #include "http/field.h"
 
 struct gateway;
+struct http_header;
 struct model;
 struct model_server;
 struct relay;
 struct send_effect;
 
-/* relay_receive.c: from the first byte of the body to the model. */
+enum { RELAY_FIELD_COUNT = 64 };
+
+/* relay_receive.c: from the first byte of the body to the model. What of a request's fields a
+ * server gets, "name\0value\0..", the caller's to free. */
+char *relay_keep_fields(struct http_field_iterator all, size_t *ret_size);
 void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 
 /* relay_wait.c: for the model and for the turn. */
@@ -38,7 +43,10 @@ bool relay_hand_on(struct gateway *gateway, struct relay *relay);
 /* That turn was taken away: who has part in it ends, but for its holder. */
 void relay_turn_lost(struct gateway *gateway, uint64_t party);
 
-/* relay_forward.c: to the server and back. */
+/* relay_forward.c: to the server and back. Those, and what Baton says for them: how many of
+ * RELAY_FIELD_COUNT. `bearer` "": none. */
+size_t relay_gather_fields(const char *kept, size_t kept_size, const char *bearer,
+			   struct http_header *ret_fields);
 void relay_forward(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 void relay_push_body(struct gateway *gateway, struct relay *relay);
 /* What it asked is not wanted any more; the server hears it. */

@@ -63,9 +63,8 @@ static bool field_goes_on(const struct http_field *field)
 	       strncasecmp(field->name, "access-control-", 15) != 0;
 }
 
-static void keep_fields(struct relay *relay, const struct http_request *request)
+char *relay_keep_fields(struct http_field_iterator all, size_t *ret_size)
 {
-	struct http_field_iterator all = request->fields;
 	struct http_field field;
 	struct buf kept = {0};
 
@@ -76,8 +75,8 @@ static void keep_fields(struct relay *relay, const struct http_request *request)
 		    buf_append(&kept, field.value, field.value_length) || buf_append(&kept, "", 1))
 			abort();
 	}
-	relay->fields_size = kept.length;
-	relay->fields = kept.bytes;
+	*ret_size = kept.length;
+	return kept.bytes;
 }
 
 static struct relay *open_relay(struct gateway *gateway, const struct http_request *request,
@@ -101,7 +100,7 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	relay->since = loop_now();
 	relay->granted = relay->first_byte = MONO_NEVER;
 	relay->due = relay->alive_at = relay->look_at = MONO_NEVER;
-	keep_fields(relay, request);
+	relay->fields = relay_keep_fields(request->fields, &relay->fields_size);
 	stream_watch_begin(&relay->watch, route->wire);
 
 	list_init(&relay->in_model);
@@ -229,6 +228,14 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 		gateway_body_end(gateway, request->conn);
 }
 
+void gateway_stored(struct gateway *gateway, const struct http_request *request,
+		    const struct gateway_client *client)
+{
+	errand_begin(&gateway->errands, request, client);
+	if (gateway->draining)
+		errands_end(&gateway->errands, NULL, ERR_DRAINING, err_text(ERR_DRAINING));
+}
+
 void gateway_shut_out(struct gateway *gateway, const char *principal)
 {
 	list_each (it, next, &gateway->relays) {
@@ -237,6 +244,8 @@ void gateway_shut_out(struct gateway *gateway, const char *principal)
 			relay_fail(gateway, relay, ERR_UNAUTHORIZED,
 				   "The key that was shown is good no longer.", 0);
 	}
+	errands_end(&gateway->errands, principal, ERR_UNAUTHORIZED,
+		    "The key that was shown is good no longer.");
 }
 
 static struct relay *relay_of(const struct gateway *gateway, uint64_t conn)
@@ -470,6 +479,7 @@ void gateway_writable(struct gateway *gateway, uint64_t conn)
 
 	if (relay && relay->request)
 		relay_pause(gateway, relay, false);
+	errands_writable(&gateway->errands, conn);
 }
 
 bool gateway_gone(struct gateway *gateway, uint64_t conn)
@@ -477,7 +487,7 @@ bool gateway_gone(struct gateway *gateway, uint64_t conn)
 	struct relay *relay = relay_of(gateway, conn);
 
 	if (!relay)
-		return false;
+		return errands_gone(&gateway->errands, conn);
 	relay_abandon(gateway, relay, relay->watch.finished ? "ok" : "left");
 	return true;
 }

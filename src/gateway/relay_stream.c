@@ -61,6 +61,40 @@ static void hold_back(struct gateway *gateway, struct relay *relay, const char *
 	write_on(gateway, relay, bytes, length);
 }
 
+static void write_down(struct gateway *gateway, struct relay *relay, const char *id)
+{
+	const struct model_server *server = relay->model->server;
+
+	relay->noted = true;
+	response_book_note(
+		&gateway->errands.book,
+		&(struct response_note){id, relay->principal, server->name, server->url});
+}
+
+static void note_id(void *ctx, const struct event_member *member)
+{
+	struct relay *relay = ctx;
+
+	if (!relay->noted && member->type == EVENT_TEXT && !strcmp(member->path, "id") &&
+	    response_id_ok(member->value, member->length))
+		write_down(relay->model->server->catalog->ctx, relay, member->value);
+}
+
+/* Whose a response is that may be asked for later. A tab keeps none. */
+static void look_for_id(struct gateway *gateway, struct relay *relay, const char *bytes,
+			size_t length)
+{
+	const char *id = relay->watch.position.response_id;
+
+	if (relay->noted || relay->route->wire != API_RESPONSES || relay->status != 200 ||
+	    relay->model->server->worker)
+		return;
+	if (!relay->streams)
+		event_scan_take(&relay->id_scan, bytes, length, note_id, relay);
+	else if (response_id_ok(id, strlen(id)))
+		write_down(gateway, relay, id);
+}
+
 void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
 {
 	size_t whole;
@@ -70,11 +104,13 @@ void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *byt
 		return;
 	}
 	if (!relay->streams) {
+		look_for_id(gateway, relay, bytes, length);
 		write_on(gateway, relay, bytes, length);
 		return;
 	}
 
 	whole = stream_watch_take(&relay->watch, bytes, length);
+	look_for_id(gateway, relay, bytes, length); /* before its client has it */
 	if (whole > 0) {
 		let_go(gateway, relay);
 		write_on(gateway, relay, bytes, whole);

@@ -255,7 +255,7 @@ static int judge_request(const struct access_policy *policy, const struct reques
 		return -ERR_TOO_LARGE;
 	bool html = route_wants_html(facts->method, facts->accept);
 	int found = route_find(facts->method, facts->path, html, &verdict->match);
-	if (found == -ERR_METHOD || !method_known(facts->method))
+	if (found == -ERR_METHOD || (found != 0 && !method_known(facts->method)))
 		return -ERR_METHOD;
 
 	int err = check_host(policy, facts);

@@ -89,6 +89,12 @@
 	  inference_request, "text (OpenAI)")                                                      \
 	X(ROUTE_RESPONSES, "POST", "/v1/responses", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
 	  inference_request, "responses (OpenAI)")                                                 \
+	X(ROUTE_RESPONSE, "GET", "/v1/responses/{path}", ACCESS_TOKEN, ROUTE_PATTERN, inference,   \
+	  inference_response, "a stored response, or its `input_items`, of who asked for it")      \
+	X(ROUTE_RESPONSE_DELETE, "DELETE", "/v1/responses/{path}", ACCESS_TOKEN, ROUTE_PATTERN,    \
+	  inference, inference_response, "delete it")                                              \
+	X(ROUTE_RESPONSE_CANCEL, "POST", "/v1/responses/{path}", ACCESS_TOKEN, ROUTE_PATTERN,      \
+	  inference, inference_response, "`ID/cancel`: stop it")                                   \
 	X(ROUTE_MESSAGES, "POST", "/v1/messages", ACCESS_TOKEN, ROUTE_STREAMED, inference,         \
 	  inference_request, "messages (Anthropic)")                                               \
 	X(ROUTE_COUNT_TOKENS, "POST", "/v1/messages/count_tokens", ACCESS_TOKEN, ROUTE_STREAMED,   \

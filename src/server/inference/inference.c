@@ -483,6 +483,14 @@ void inference_request(struct inference *inference, const struct request_context
 	gateway_request(inference->gateway, context->request, &client);
 }
 
+void inference_response(struct inference *inference, const struct request_context *context)
+{
+	struct client_names names;
+	struct gateway_client client = client_of(inference, context, &names);
+
+	gateway_stored(inference->gateway, context->request, &client);
+}
+
 int inference_open_bridge(struct inference *inference, uint64_t conn, const char *principal,
 			  bool embeds, const char *model)
 {

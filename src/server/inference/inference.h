@@ -57,6 +57,7 @@ void inference_shut_out(void *ctx, const char *principal);
 
 /* Handlers of the routes. */
 void inference_request(struct inference *inference, const struct request_context *context);
+void inference_response(struct inference *inference, const struct request_context *context);
 void inference_models(struct inference *inference, const struct request_context *context);
 void inference_status(struct inference *inference, const struct request_context *context);
 void inference_no_realtime(struct inference *inference, const struct request_context *context);
@@ -66,7 +67,8 @@ void inference_no_realtime(struct inference *inference, const struct request_con
 int inference_open_bridge(struct inference *inference, uint64_t conn, const char *principal,
 			  bool embeds, const char *model);
 
-/* The callbacks of net, for requests that came by inference_request. */
+/* The callbacks of net, for requests that came by inference_request and
+ * inference_response. */
 void inference_body(struct inference *inference, uint64_t conn, const char *bytes, size_t length);
 void inference_body_end(struct inference *inference, uint64_t conn);
 void inference_writable(struct inference *inference, uint64_t conn);

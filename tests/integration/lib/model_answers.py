@@ -19,10 +19,10 @@ def message(model, content):
             "usage": {"input_tokens": 1, "output_tokens": 2}}
 
 
-def response(model, text, status):
+def response(model, text, status, id_="resp_1"):
     part = {"type": "output_text", "text": text, "annotations": []}
     item = {"type": "message", "id": "msg_1", "role": "assistant", "status": status, "content": [part]}
-    return {"id": "resp_1", "object": "response", "created_at": 1, "model": model, "status": status,
+    return {"id": id_, "object": "response", "created_at": 1, "model": model, "status": status,
             "output": [item] if text else []}
 
 

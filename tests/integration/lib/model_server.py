@@ -74,6 +74,7 @@ class ModelServer:
         self.lock = threading.Lock()
         self.connections = set()
         self.accepted = 0       # of them, so far
+        self.stored = {}        # responses, by id
         self.closing = False
         outer = self
 
@@ -178,6 +179,8 @@ class ModelServer:
     def reply(self, handler, method, path, body):
         if path in self.drips:
             return self.drip(handler)
+        if path.startswith("/v1/responses/"):
+            return self.about_stored(handler, method, path.removeprefix("/v1/responses/"))
         if method == "GET":
             return self.reply_about(handler, path)
         if self.kind == "ollama" and path == "/api/generate" and b"keep_alive" in body and b"prompt" not in body:
@@ -187,6 +190,19 @@ class ModelServer:
         if self.kind in UNLOADS and path == UNLOADS[self.kind][0]:
             return self.unload(handler, json.loads(body)[UNLOADS[self.kind][1]])
         return self.infer(handler, path, body)
+
+    def about_stored(self, handler, method, path):
+        id_, _, what = path.partition("/")
+        if id_ not in self.stored:
+            return self.send(handler, 404, {"error": {"message": "no such response"}})
+        if method == "DELETE":
+            del self.stored[id_]
+            return self.send(handler, 200, {"id": id_, "deleted": True})
+        if what == "input_items":
+            return self.send(handler, 200, {"object": "list", "data": [{"type": "message"}]})
+        if what == "cancel":
+            self.stored[id_]["status"] = "cancelled"
+        return self.send(handler, 200, self.stored[id_], [("X-Of-The-Server", "1"), ("Set-Cookie", "a=b")])
 
     def unload(self, handler, model):
         self.unload_gate.wait(30)
@@ -293,7 +309,10 @@ class ModelServer:
         self.begins()
         time.sleep(0.01)  # it computes
         self.ends()
-        return self.send(handler, 200, model_answers.whole(path, asked, self.floats_only))
+        answer = model_answers.whole(path, asked, self.floats_only)
+        if path == "/v1/responses":
+            self.stored[answer["id"]] = answer
+        return self.send(handler, 200, answer)
 
     def wait_for_gate(self, handler):
         """False: the client left first."""

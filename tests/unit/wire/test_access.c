@@ -68,6 +68,8 @@ static const char *example_path(const struct route *route)
 						    : "/v1/gpu/leases/1/revoke";
 	if (!strcmp(route->path, "/v1/models/{path}"))
 		return "/v1/models/org/m";
+	if (!strcmp(route->path, "/v1/responses/{path}"))
+		return "/v1/responses/resp_1";
 	return strstr(route->path, "{path}") ? "/pages/x.js" : route->path;
 }
 
@@ -246,6 +248,12 @@ static void test_methods(void **state)
 	}
 	facts.method = "DELETE";
 	facts.path = "/nowhere";
+	assert_int_equal(check(&facts), ERR_METHOD);
+	facts.path = "/v1/responses/resp_1";
+	assert_int_equal(check(&facts), ERR_UNAUTHORIZED);
+	facts.authorization = "Bearer " TOKEN;
+	assert_int_equal(check(&facts), 0);
+	facts.method = "PUT";
 	assert_int_equal(check(&facts), ERR_METHOD);
 	facts = (struct request_facts){
 		.method = "HEAD", .path = "/health", .host = "localhost:8470"};

@@ -1,0 +1,137 @@
+/* response_book: see response_book.h. */
+#include "gateway/response_book.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+	struct list link; /* book.entries */
+	struct hash_node by_id;
+	struct response_note note; /* one block of texts, from `id` on */
+};
+
+static uint64_t hash_id(const char *id)
+{
+	return hash_bytes(0, id, strlen(id));
+}
+
+static const char *take_copy(char **at, const char *text)
+{
+	char *copy = *at;
+
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+static struct entry *make_entry(const struct response_note *note)
+{
+	size_t size = strlen(note->id) + strlen(note->principal) + strlen(note->server) +
+		      strlen(note->url) + 4;
+	struct entry *entry = calloc(1, sizeof(*entry));
+	char *at = malloc(size);
+
+	if (!entry || !at)
+		abort();
+	list_init(&entry->link);
+	entry->note.id = take_copy(&at, note->id);
+	entry->note.principal = take_copy(&at, note->principal);
+	entry->note.server = take_copy(&at, note->server);
+	entry->note.url = take_copy(&at, note->url);
+	return entry;
+}
+
+static void drop_entry(struct response_book *book, struct entry *entry)
+{
+	list_remove(&entry->link);
+	hash_remove(&book->by_id, &entry->by_id);
+	book->count--;
+	free((void *)(uintptr_t)entry->note.id);
+	free(entry);
+}
+
+void response_book_init(struct response_book *book)
+{
+	*book = (struct response_book){.count = 0};
+	list_init(&book->entries);
+	hash_init(&book->by_id);
+}
+
+void response_book_finish(struct response_book *book)
+{
+	list_each (it, next, &book->entries)
+		drop_entry(book, container_of(it, struct entry, link));
+	hash_finish(&book->by_id);
+}
+
+static struct entry *find_entry(const struct response_book *book, const char *id,
+				const char *principal)
+{
+	for (struct hash_node *node = hash_first(&book->by_id, hash_id(id)); node;
+	     node = hash_next(node)) {
+		struct entry *entry = container_of(node, struct entry, by_id);
+		if (!strcmp(entry->note.id, id) && !strcmp(entry->note.principal, principal))
+			return entry;
+	}
+	return NULL;
+}
+
+/* Its oldest, where it has as many as it may. */
+static void make_room_for_key(struct response_book *book, const char *principal)
+{
+	struct entry *oldest = NULL;
+	unsigned count = 0;
+
+	list_each (it, next, &book->entries) {
+		struct entry *entry = container_of(it, struct entry, link);
+		if (strcmp(entry->note.principal, principal) != 0)
+			continue;
+		if (!oldest)
+			oldest = entry;
+		count++;
+	}
+	if (count >= RESPONSES_MAX_PER_KEY)
+		drop_entry(book, oldest);
+}
+
+void response_book_note(struct response_book *book, const struct response_note *note)
+{
+	struct entry *entry = find_entry(book, note->id, note->principal);
+
+	if (entry)
+		drop_entry(book, entry);
+	make_room_for_key(book, note->principal);
+	if (book->count >= RESPONSES_MAX)
+		drop_entry(book, container_of(book->entries.next, struct entry, link));
+
+	entry = make_entry(note);
+	list_append(&book->entries, &entry->link);
+	hash_add(&book->by_id, &entry->by_id, hash_id(note->id));
+	book->count++;
+}
+
+bool response_book_find(const struct response_book *book, const char *id, const char *principal,
+			struct response_note *ret_note)
+{
+	const struct entry *entry = find_entry(book, id, principal);
+
+	if (!entry)
+		return false;
+	*ret_note = entry->note;
+	return true;
+}
+
+void response_book_forget(struct response_book *book, const char *id, const char *principal)
+{
+	struct entry *entry = find_entry(book, id, principal);
+
+	if (entry)
+		drop_entry(book, entry);
+}
+
+bool response_id_ok(const char *id, size_t length)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789-_";
+
+	return length > 0 && length < RESPONSE_ID_BYTES && strspn(id, plain) == length;
+}

@@ -1,0 +1,32 @@
+/* response_book: who asked for a stored response (/v1/responses), and which server has it. Each key
+ * knows its own alone. Of all, and of each key, so many are remembered, the last ones; none over a
+ * restart. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+
+enum { RESPONSE_ID_BYTES = 128, RESPONSES_MAX = 2048, RESPONSES_MAX_PER_KEY = 256 };
+
+struct response_note {
+	const char *id, *principal, *server, *url;
+};
+
+struct response_book {
+	struct list entries; /* oldest first */
+	struct hash by_id;
+	unsigned count;
+};
+
+void response_book_init(struct response_book *book);
+void response_book_finish(struct response_book *book);
+/* Copies it. What is too much is forgotten, the oldest first. */
+void response_book_note(struct response_book *book, const struct response_note *note);
+/* False: unknown, or another's. Borrowed until the next change. */
+bool response_book_find(const struct response_book *book, const char *id, const char *principal,
+			struct response_note *ret_note);
+void response_book_forget(struct response_book *book, const char *id, const char *principal);
+/* Whether it can stand in a path as it is. */
+bool response_id_ok(const char *id, size_t length);

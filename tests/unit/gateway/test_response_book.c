@@ -1,0 +1,114 @@
+/* Goal: a response is found by who asked for it and by nobody else, of each key the last ones are
+ * remembered and of all together so many, and an id that could leave its place in a path is none.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "gateway/response_book.h"
+
+static void note_id(struct response_book *book, const char *principal, unsigned number)
+{
+	char id[32];
+
+	(void)snprintf(id, sizeof(id), "resp_%u", number);
+	response_book_note(book, &(struct response_note){id, principal, "server", "http://h"});
+}
+
+static bool is_known(const struct response_book *book, const char *principal, unsigned number)
+{
+	struct response_note note;
+	char id[32];
+
+	(void)snprintf(id, sizeof(id), "resp_%u", number);
+	return response_book_find(book, id, principal, &note);
+}
+
+static void test_whose(void **state)
+{
+	struct response_book book;
+	struct response_note note;
+	(void)state;
+
+	response_book_init(&book);
+	response_book_note(&book, &(struct response_note){"a", "one", "first", "http://1"});
+	response_book_note(&book, &(struct response_note){"a", "two", "second", "http://2"});
+	assert_true(response_book_find(&book, "a", "one", &note));
+	assert_string_equal(note.server, "first");
+	assert_string_equal(note.url, "http://1");
+	assert_true(response_book_find(&book, "a", "two", &note));
+	assert_string_equal(note.server, "second");
+	assert_false(response_book_find(&book, "a", "three", &note));
+	assert_false(response_book_find(&book, "b", "one", &note));
+
+	response_book_note(&book, &(struct response_note){"a", "one", "third", "http://3"});
+	assert_true(response_book_find(&book, "a", "one", &note));
+	assert_string_equal(note.server, "third");
+	assert_int_equal(book.count, 2);
+	response_book_forget(&book, "a", "one");
+	response_book_forget(&book, "a", "three");
+	assert_false(response_book_find(&book, "a", "one", &note));
+	assert_true(response_book_find(&book, "a", "two", &note));
+	response_book_finish(&book);
+}
+
+static void test_bounds(void **state)
+{
+	struct response_book book;
+	char principal[16];
+	unsigned keys = RESPONSES_MAX / RESPONSES_MAX_PER_KEY + 1;
+	(void)state;
+
+	response_book_init(&book);
+	for (unsigned i = 0; i <= RESPONSES_MAX_PER_KEY; i++)
+		note_id(&book, "one", i);
+	assert_int_equal(book.count, RESPONSES_MAX_PER_KEY);
+	assert_false(is_known(&book, "one", 0));
+	assert_true(is_known(&book, "one", 1));
+	assert_true(is_known(&book, "one", RESPONSES_MAX_PER_KEY));
+
+	for (unsigned key = 0; key < keys; key++) {
+		(void)snprintf(principal, sizeof(principal), "key%u", key);
+		for (unsigned i = 0; i < RESPONSES_MAX_PER_KEY; i++)
+			note_id(&book, principal, i);
+	}
+	assert_int_equal(book.count, RESPONSES_MAX);
+	assert_false(is_known(&book, "one", RESPONSES_MAX_PER_KEY));
+	assert_true(is_known(&book, "key1", 0));
+	response_book_finish(&book);
+}
+
+static void test_ids(void **state)
+{
+	static const char *const good[] = {"resp_68a", "A-b_9"};
+	static const char *const bad[] = {"", "..", "a/b", "a?b", "a%2f", "a b", "\xc3\xa9"};
+	char text[RESPONSE_ID_BYTES + 1];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		assert_true(response_id_ok(good[i], strlen(good[i])));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_false(response_id_ok(bad[i], strlen(bad[i])));
+	memset(text, 'a', sizeof(text));
+	text[RESPONSE_ID_BYTES] = '\0';
+	assert_false(response_id_ok(text, RESPONSE_ID_BYTES));
+	text[RESPONSE_ID_BYTES - 1] = '\0';
+	assert_true(response_id_ok(text, RESPONSE_ID_BYTES - 1));
+	assert_false(response_id_ok("a\0b", 3));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whose),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_ids),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
