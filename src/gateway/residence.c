@@ -501,6 +501,7 @@ static void go_on(struct residences *residences, struct model *model, bool loadi
 	}
 	model->resumed = false;
 	residence_enter(model, RESIDENCE_READY, now);
+	residence_asked(model, now); /* its first request may have been cut off with the broker */
 	residences->port->ready(residences->port->ctx, model->party, &model->token);
 	check_ready(model, now);
 	residence_changed(residences, model);

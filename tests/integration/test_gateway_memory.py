@@ -207,6 +207,22 @@ class Restart(MemoryTest):
                 self.assertEqual(daemon.lock("training", vram_mb=7000, timeout_s=30).status, 200)
                 self.assertEqual(ollama.loaded, set())
 
+    def test_a_load_by_a_request_that_ended_with_the_broker(self):
+        server = self.server("lmstudio", ["a"])
+        server.late_load = threading.Event()
+        server.gate.clear()
+        daemon = self.behind(upstream(server, "lmstudio", vram_mb=6000))
+        self.begin(daemon, "a")
+        wait_until(lambda: server.asked(CHAT), "it loads")
+        self.restart(daemon, "kill")
+        training = self.training(daemon)
+        seen = len(server.asked("/api/v1/models"))
+        wait_until(lambda: len(server.asked("/api/v1/models")) > seen + 1, "it is looked for")
+        self.assertEqual(daemon.waiting(), ["training"])
+        server.late_load.set()
+        self.assertEqual(training.read_answer().status, 200)
+        self.assertEqual(server.loaded, set())
+
     def test_a_name_longer_than_its_label(self):
         """It is known again by its server's list or by the configuration; one that the list has no more is let go."""
         name = "registry.example/" + "é" * 30 + "-70b-instruct:q4"
