@@ -14,8 +14,9 @@ import * as page from "./page_lifecycle.js";
 /** @import { Task, Waiter } from "./types.js" */
 /** @typedef {import("./types.js").Residence} Residence */
 
-/** @type {<T>(waiters: Waiter<T>[], value: T) => void} */
-const answer = (waiters, value) => waiters.splice(0).forEach(([resolve]) => resolve(value));
+/** @type {<T>(waiters: Waiter<T>[], value?: T) => void} */
+const answer = (waiters, value) =>
+	waiters.splice(0).forEach(([resolve]) => resolve(/** @type {never} */ (value)));
 
 /** @type {<T>(waiters: Waiter<T>[], error: unknown) => void} */
 const refuse = (waiters, error) => waiters.splice(0).forEach(([, reject]) => reject(error));
@@ -135,7 +136,7 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed") return;
 		this.#limit = 0;
 		const ends = this.#thaw();
-		answer(this.#unsure, 0);
+		answer(this.#unsure);
 		if (this.#state === "open") this.#set("reconnecting");
 		await Promise.all(ends);
 		this.#open([]);
@@ -161,7 +162,7 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed") return;
 		const kept = page.savedPlaces(this.#storage);
 		page.savePlaces(this.#storage, null); // whoever reads them owns them
-		if (!kept || (await page.isAwake(kept.owner, kept.left || Boolean(hidden)))) return;
+		if (!kept || (await page.isAwake(kept.owner, kept.left || hidden))) return;
 		this.#places = new Map(kept.places);
 		for (const { ref } of this.#places.values()) this.#ref = Math.max(this.#ref, ref + 1);
 		this.#met = { session: kept.session };
@@ -250,7 +251,7 @@ export class Broker extends EventTarget {
 
 	/** A turn that nobody shares: all slots of its GPU.
 	 * @type {<T>(model: string, fn: Task<T>, o?: RequestOptions) => Promise<T>} */
-	load(model, fn, options = {}) {
+	load(model, fn, options) {
 		return this.run({ graceMs: 20_000, ...options, model, slots: "all" }, fn);
 	}
 
@@ -314,7 +315,7 @@ export class Broker extends EventTarget {
 		const kind = event.event;
 		this.#heardAt = Math.min(event.at, now());
 		this.#limit = event.limit;
-		if (kind === "sure") answer(this.#unsure, 0);
+		if (kind === "sure") answer(this.#unsure);
 		else if (kind === "ping") this.#send("pong");
 		else if (kind === "open") this.#opened(event);
 		else if (kind === "down") {
@@ -324,7 +325,7 @@ export class Broker extends EventTarget {
 		} else if (kind === "stopped") {
 			this.#stopped();
 			this.#end(closeError(event.code));
-		} else if (kind === "message") this.#hear(event.message);
+		} else this.#hear(event.message);
 	}
 
 	/** @param {Heard} message */
@@ -340,7 +341,7 @@ export class Broker extends EventTarget {
 		this.#error = undefined;
 		this.#set("open");
 		this.#keep();
-		answer(this.#ready, 0);
+		answer(this.#ready);
 		for (const claim of this.#claims.values()) claim.brokerIsBack();
 	}
 
@@ -385,7 +386,7 @@ export class Broker extends EventTarget {
 		this.#watch?.abort();
 		page.freeName(this.#storage);
 		const ends = [...this.#claims.values()].map((claim) => claim.fail(error));
-		answer(this.#unsure, 0);
+		answer(this.#unsure);
 		this.#set("closed");
 		await Promise.all(ends);
 	}

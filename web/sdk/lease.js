@@ -115,7 +115,7 @@ export class Lease {
 	}
 
 	/** @param {DeviceOptions} [options] */
-	async requestDevice(options = {}) {
+	async requestDevice(options) {
 		await this.stillMine();
 		const { adapter, info, descriptor, clamped, software } = await detect(options);
 		const device = this.guard(

@@ -91,7 +91,7 @@ const LEFT_MS = 500;
 
 /** Whether a page lives that claims something by that name: of one that says that it was left this
  * is awaited. What cannot be known counts as what it says.
- * @type {(owner: string, left: boolean) => Promise<boolean>} */
+ * @type {(owner: string, left: unknown) => Promise<boolean>} */
 export async function isAwake(owner, left) {
 	const { locks } = globalThis.navigator ?? {};
 	if (!locks) return !left;

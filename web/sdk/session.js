@@ -122,6 +122,7 @@ export class Session {
 	 * @param {SessionClaim} claim */
 	#ask(claim) {
 		const { ref, message, until } = claim;
+		claim.lease = 0;
 		claim.seen = true;
 		claim.requeue = false;
 		claim.spokeAt = now();
@@ -386,8 +387,8 @@ export class Session {
 		const claim =
 			this.#claims.get(ref)
 			?? [...this.#claims.values()].find((known) => lease && known.lease === lease);
-		if (message.type === "heartbeat") this.#heartbeat();
-		else if (message.type === "welcome") this.#welcome(message);
+		if (message.type === "welcome") this.#welcome(message);
+		else if (message.type === "heartbeat") this.#heartbeat();
 		else if (message.type === "ok")
 			if (this.#listing) this.#settle();
 			else this.#known();
@@ -442,10 +443,14 @@ export class Session {
 
 	#settle() {
 		this.#listing = false;
-		for (const claim of this.#claims.values())
-			if (claim.seen) continue;
-			else if (claim.state === "asked") this.#ask(claim);
-			else this.#end(claim);
+		for (const claim of this.#claims.values()) if (!claim.seen) this.#askAnew(claim);
+	}
+
+	/** What the broker has forgotten, as of one that was silent for too long. It knows the place
+	 * of a request for some time. @param {SessionClaim} claim */
+	#askAnew(claim) {
+		if (claim.state === "asked") this.#ask(claim);
+		else this.#end(claim);
 	}
 
 	/** @param {Listed} message */
@@ -477,11 +482,11 @@ export class Session {
 	/** @param {SessionClaim} claim @param {FromBroker.Denied} message */
 	#denied(claim, message) {
 		const asked = claim.state === "asked";
-		const stale = message.code === "stale";
 		if (message.code === "draining")
 			claim.seen = false; // asked again
-		else if (stale && !asked) this.#end(claim);
-		else if (!stale && asked && !claim.requeue) this.#end(claim, message);
+		else if (message.code !== "stale") {
+			if (asked && !claim.requeue) this.#end(claim, message);
+		} else if (!asked) this.#end(claim);
 	}
 
 	/** @param {SessionClaim} claim @param {FromBroker.Message & { lease?: number }} message */
@@ -489,7 +494,9 @@ export class Session {
 		const { lease } = message;
 		if (lease) claim.lease = lease;
 		if (message.type === "released" && claim.requeue && !message.reason) return;
-		if (message.type === "timeout" || message.type === "released") this.#end(claim, message);
+		if (message.type === "released" && message.reason === "disconnected") this.#askAnew(claim);
+		else if (message.type === "timeout" || message.type === "released")
+			this.#end(claim, message);
 		else if (claim.state === "dropped") this.#giveBack(message);
 		else if (claim.state !== "lost") this.#follow(claim, message);
 	}

@@ -261,7 +261,8 @@ export type Happening =
 	/** Of what the broker said, or the Session itself found out. */
 	| { event: "message"; message: Heard }
 	/** The answer to `sure`; the broker was heard: does the page's thread stand still? */
-	| { event: "sure" | "ping" };
+	| { event: "sure" }
+	| { event: "ping" };
 
 /** What a Session's page gives for it. */
 export interface PortUser {
