@@ -298,6 +298,19 @@ class Watching(DaemonTest):
         answer = self.d.http("GET", "/v1/gpu/status", unix=True)
         self.assertEqual(answer.status, 200)
 
+    def test_status_of_a_few(self):
+        """Whoever asks for so many waiters gets no more in any of the lists; how many there are stays true."""
+        daemon = self.daemon()
+        daemon.lock("holder")
+        for name in ("a", "b", "c"):
+            daemon.parked(name)
+        for limit in (0, 2, 5):
+            status = daemon.http("GET", f"/v1/gpu/status?limit={limit}").json()
+            names = ["a", "b", "c"][:limit]
+            self.assertEqual([row["id"] for row in status["waiting"]], names)
+            self.assertEqual((status["queued"], list(status["request_start_times"])), (names, names))
+            self.assertEqual(status["queue_depth"], 3)
+
     def test_status_of_thousands_does_not_stall(self):
         """A long queue is listed in slices; others are served in between."""
         daemon = self.daemon(config={"queue": {"max": 4096, "per_session_max": 150, "per_principal_max": 4096}})
