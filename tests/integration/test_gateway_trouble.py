@@ -25,10 +25,9 @@ class Resets(GatewayTest):
         plain = self.server("openai", ["m"])
         daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
         self.assertEqual(self.ask(daemon, "m").status, 200)
-        accepted = plain.accepted
         plain.resets = 1
         self.assertError(self.ask(daemon, "m"), 502, "upstream_broken")
-        self.assertEqual((plain.accepted, len(plain.asked("/v1/chat/completions"))), (accepted, 2))
+        self.assertEqual(len(plain.asked("/v1/chat/completions")), 2)
         self.assertEqual(self.ask(daemon, "m").status, 200)
 
 

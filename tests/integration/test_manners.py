@@ -269,7 +269,8 @@ class Head(DaemonTest):
              "/inference/{path}": "/inference/model_host.js", "/storage/{path}": "/storage/storage.js",
              "/sdk/{path}": "/sdk/index.js",
              "/modules/{path}": "/modules/sovereign.js", "/vendor/{path}": "/vendor/none.js",
-             "/models/{path}": "/models/none.bin", "/v1/models/{path}": "/v1/models/none"}
+             "/models/{path}": "/models/none.bin", "/v1/models/{path}": "/v1/models/none",
+             "/v1/responses/{path}": "/v1/responses/none"}
     # These differ between two exchanges, whatever the method.
     UNSTEADY = ("date", "content-length")
 
