@@ -122,7 +122,8 @@ class Parallel(GatewayTest):
         return [row["lease"] for row in daemon.status()["leases"] if row["slots"] == 1]
 
     def shown(self, daemon):
-        return [(row["state"], row["lease"]) for row in self.models(daemon)["requests"]]
+        """Those that run first: their bodies may come in another order than their heads."""
+        return sorted((row["state"], row["lease"]) for row in self.models(daemon)["requests"])
 
     def test_in_one_turn(self):
         """As many as it may; the turn is over with the last of them, whoever began it."""
