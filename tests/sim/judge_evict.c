@@ -128,10 +128,11 @@ void evict_asked(struct world *w, struct job *job, uint64_t for_lease, bool in_t
 	if (job->now.state != CLAIM_YIELDING)
 		return; /* asked for another, and let go, in one step */
 	const struct job *first = job_of_lease(w, job->evicted_for);
-	/* Another may be told meanwhile: its room is for the first as long as that waits. */
+	/* Another may be told meanwhile: its room is for the first as long as that waits. For whom
+	 * it was asked first is not heard by who was away. */
 	if (!first || !first->live || first->now.state != CLAIM_QUEUED ||
 	    first->lease != job->evicted_for || job->evicted_fence != job->now.fence) {
-		job->evicted_for = for_lease;
+		job->evicted_for = in_this_step ? for_lease : 0;
 		job->evicted_fence = job->now.fence;
 		job->evicted_t = w->t;
 		first = job_of_lease(w, for_lease);
