@@ -15,6 +15,7 @@ const all = process.argv.includes("--all");
 const folder = process.argv.slice(2).find((arg) => arg !== "--all") || join(root, "docs/pictures");
 const DESK = { width: 1180, height: 800 };
 const PHONE = { width: 390, height: 844 };
+const NARROW = { width: 320, height: 700 };
 
 async function open(daemon, path, { dark = false, size = DESK } = {}) {
 	const browser = await openBrowser({
@@ -163,7 +164,9 @@ const LOOKS = {
 	dark: { colorScheme: "dark" },
 	forced: { forcedColors: "active" },
 	390: { viewport: PHONE },
-	320: { viewport: { width: 320, height: 700 } },
+	320: { viewport: NARROW },
+	"390-dark": { viewport: PHONE, colorScheme: "dark" },
+	"320-dark": { viewport: NARROW, colorScheme: "dark" },
 };
 
 /** Each page in each look, whole. */

@@ -363,3 +363,43 @@ test("on the narrowest phone no choice is cut", async () => {
 	}
 	assert.deepEqual(cut, []);
 });
+
+/** Runs in the page: what is lower or narrower than a finger needs. A field has its label; the bars
+ * of the timeline have the table below them. */
+function tooSmall() {
+	const NEEDED = 24;
+	const all = document.querySelectorAll("a, button, input, select, textarea, summary");
+	return [...all]
+		.filter((one) => one.checkVisibility({ visibilityProperty: true }))
+		.map((one) => {
+			const [label] = /** @type {HTMLInputElement} */ (one).labels ?? [];
+			const { width, height, left, right } = (label ?? one).getBoundingClientRect();
+			const fits = width >= NEEDED && height >= NEEDED && left >= 0 && right <= innerWidth;
+			const { clipPath } = getComputedStyle(one);
+			return fits || clipPath !== "none"
+				? ""
+				: `${location.pathname}: ${one.outerHTML.slice(0, 60)} ${width} x ${height}`;
+		})
+		.filter(Boolean);
+}
+
+test("on the narrowest phone a finger hits what it means, and no title is cut", async () => {
+	for (const id of ["one who waits", "another"]) await client(id, { class: "normal" });
+	const page = await look({ viewport: { width: 320, height: 700 } });
+	const small = [];
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/models", "/logs"]) {
+		await page.goto(daemon.base + path);
+		await page.locator("#frame-connection.state-open").waitFor();
+		if (path === "/") await page.locator(".queue summary").first().waitFor();
+		small.push(...(await page.evaluate(tooSmall)));
+		const cut = await page
+			.locator("h1:not(.visually-hidden)")
+			.evaluateAll((titles) =>
+				titles
+					.filter((one) => one.scrollWidth > one.clientWidth)
+					.map((one) => one.textContent),
+			);
+		assert.deepEqual(cut, [], path);
+	}
+	assert.deepEqual(small, []);
+});
