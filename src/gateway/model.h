@@ -85,6 +85,7 @@ struct model {
 	bool leaves;               /* it is unloaded once nothing runs there */
 	bool resumed; /* it was in memory when the last broker ended, and its claim is asked for */
 	bool load_pending;       /* its server was told to load it, and has not answered */
+	bool refusal_noted;      /* the log says that its server does not unload it */
 	bool answered;           /* it has, since it was loaded */
 	struct mono_ms asked_at; /* by a request that loads it */
 	bool has_place;          /* of a server with one model at a time: it is this one's */

@@ -77,7 +77,7 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->residence = residence;
 	model->since = now;
 	model->due = MONO_NEVER;
-	model->ready_untold = false;
+	model->ready_untold = model->refusal_noted = false;
 	model->leaves = model->leaves && residence != RESIDENCE_NONE;
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;

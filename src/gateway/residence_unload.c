@@ -53,17 +53,19 @@ static void call_or_later(struct model *model, const struct adapter_call *what, 
 		not_proven(residences_of(model), model, now);
 }
 
-static bool note_refusal(const struct model *model, const struct call_answer *answer)
+/* It is asked several times a second: the log says it once. */
+static bool note_refusal(struct model *model, const struct call_answer *answer)
 {
 	const struct adapter *adapter = model->server->adapter;
 	bool refused = answer->err || answer->status >= 400 ||
 		       (adapter->read_done && !adapter->read_done(answer->body, answer->length));
 
-	if (refused)
+	if (refused && !model->refusal_noted)
 		log_event(residences_of(model)->log, LOG_WARN, "model server did not unload",
 			  log_str("model", model->name), log_str("server", model->server->name),
 			  log_int("status", answer->status),
 			  log_str("why", answer->err ? answer->what : "it refused"));
+	model->refusal_noted |= refused;
 	return refused;
 }
 

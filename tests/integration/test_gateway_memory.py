@@ -34,6 +34,19 @@ class GivenBack(MemoryTest):
         wait_until(lambda: "model still in memory after its unload" in daemon.log(), "the culprit is named")
         wait_until(lambda: "server=ollama" in daemon.log(), "the log says so")
 
+    def test_a_refused_unload_is_logged_once(self):
+        """It is asked for again and again, several times a second."""
+        ollama = self.server("ollama", ["a"], size_mb=6000)
+        ollama.unloads_lost, ollama.unload_status = 10 ** 6, 404
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": "a", "vram_mb": 6000}]),
+                             timing={"unload_max_s": 1})
+        self.assertEqual(self.ask(daemon, "a").status, 200)
+        self.assertEqual(self.training(daemon).read_answer().status, 200)
+        self.assertGreater(len(ollama.asked("/api/generate")), 2)
+        wait_until(lambda: "model still in memory after its unload" in daemon.log(), "the culprit is named")
+        self.assertEqual(daemon.log().count("model server did not unload"), 1)
+        self.assertIn("status=404", daemon.log())
+
     def test_each_kind_that_unloads(self):
         """What a request loaded is told to go in the kind's own words, and is gone when the server lists it no more."""
         for kind, path in (("lmstudio", "/api/v1/models/unload"), ("localai", "/backend/shutdown"),

@@ -204,9 +204,9 @@ static int run_discover(const struct cli *cli, const struct command *command, in
 	if (count > 0 || options.json)
 		return 0;
 	return cli_fail(command, EX_UNAVAILABLE,
-			"no model server answers on the %zu ports that were asked; name others: "
-			"baton discover PORT",
-			port_count);
+			"no model server answers on the %zu port%s asked; name others: baton "
+			"discover PORT",
+			port_count, port_count == 1 ? "" : "s");
 }
 
 const struct command command_discover = {

@@ -46,7 +46,7 @@ class ModelServer:
         self.requests = []      # (method, path, headers, body)
         self.running = 0        # answers that are being made
         self.cut = 0            # clients that left in the middle
-        self.load_status = 200
+        self.load_status = self.unload_status = 200  # of Ollama's
         self.load_delay = threading.Event()
         self.load_delay.set()   # clear it, and a load waits
         self.unloads_lost = 0   # so many unloads come too early: a load that nobody waits for ends after them
@@ -273,7 +273,7 @@ class ModelServer:
             if self.unloads_lost == 0:
                 self.loaded.discard(asked["model"])
             self.unloads_lost = max(0, self.unloads_lost - 1)
-            return self.send(handler, 200, {"done_reason": "unload"})
+            return self.send(handler, self.unload_status, {"done_reason": "unload"})
         self.load_delay.wait(30)
         if self.load_status == 200:
             self.loaded.add(asked["model"])
