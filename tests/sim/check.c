@@ -507,7 +507,7 @@ void check_step(struct world *w, const struct event *event)
 	w->check.fence_before = w->check.fence_recorded;
 	for (; b->seen < b->fx.count; b->seen++)
 		observe(w, &b->fx.v[b->seen]);
-	yield_step(w);
+	yield_step(w, event->type == EVENT_START);
 	evict_step(w);
 	inside_step(w, event);
 	core_check(b->core, event->now);

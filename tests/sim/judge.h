@@ -74,7 +74,8 @@ bool switch_runs(struct world *w, const struct job *resident); /* somebody compu
 /* judge_yield.c */
 void yield_sent(struct world *w, struct job *job, const struct effect *fx);
 void yield_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);
-void yield_step(struct world *w); /* after all effects of a step */
+/* After all effects of a step. `starts`: of a broker that starts, whom nobody hears yet. */
+void yield_step(struct world *w, bool starts);
 void yield_turn(struct world *w);
 /* judge_load.c */
 void load_record(struct world *w, struct job *job, const struct claim_record *rec, bool ends);

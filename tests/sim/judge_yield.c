@@ -38,14 +38,14 @@ void yield_record(struct world *w, struct job *job, const struct claim_record *r
 	w->check.kept = true;
 }
 
-void yield_step(struct world *w)
+void yield_step(struct world *w, bool starts)
 {
 	if (!w->check.kept)
 		return;
 	w->check.kept = false;
 	for (size_t i = 0; i < w->jobs.active_count; i++) {
 		struct job *job = job_of(w, w->jobs.active[i]);
-		if (job->kept_untold && judge_is_on(w, JUDGE_KEEP))
+		if (job->kept_untold && !starts && judge_is_on(w, JUDGE_KEEP))
 			judge_fail(w, JUDGE_KEEP, "lease %llu may stay and is not told",
 				   (ull)job->lease);
 		job->kept_untold = false;
