@@ -318,11 +318,11 @@ export class Broker extends EventTarget {
 		if (kind === "sure") answer(this.#unsure);
 		else if (kind === "ping") this.#send("pong");
 		else if (kind === "open") this.#opened(event);
-		else if (kind === "down") {
+		else if (kind === "close") {
 			// It fell silent, or this page was frozen: the next try tells.
 			if (this.#state === "open") this.#set("reconnecting");
 			else this.#down(event);
-		} else if (kind === "stopped") {
+		} else if (kind === "stop") {
 			this.#stopped();
 			this.#end(closeError(event.code));
 		} else this.#hear(event.message);

@@ -221,12 +221,12 @@ export class Session {
 		this.#start = undefined;
 		this.#ended.abort();
 		this.#hangUp();
-		this.post({ event: "stopped", code });
+		this.post({ event: "stop", code });
 	}
 
 	#blocked() {
 		this.#hangUp();
-		this.post({ event: "down", blocked: true, silent: true });
+		this.post({ event: "close", blocked: true, silent: true });
 	}
 
 	#connect() {
@@ -284,7 +284,7 @@ export class Session {
 			this.#spanMs = 0;
 		}
 		const silent = this.#judge();
-		this.post({ event: "down", code, late, silent });
+		this.post({ event: "close", code, late, silent });
 		if (this.#asked) this.sure();
 		if (!silent) this.#arm();
 		if (!this.#left) this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
@@ -320,7 +320,11 @@ export class Session {
 			if (at - this.#sure < this.#spanMs || !this.#holds().length) this.#sure = at;
 			else this.#question();
 		}
-		if (at >= this.#limit) this.#holds().forEach((claim) => this.#lose(claim));
+		if (at >= this.#limit)
+			for (const claim of this.#claims.values()) {
+				claim.spokeAt = 0;
+				if (claim.state === "held") this.#lose(claim);
+			}
 		return at >= this.#contact + this.#ttlMs;
 	}
 
@@ -378,7 +382,7 @@ export class Session {
 		else if (!silent) {
 			if (this.#open && this.#claims.size && now() >= this.#showAt) this.#show();
 			this.#arm();
-		} else if (this.#failed) this.post({ event: "down", silent });
+		} else if (this.#failed) this.post({ event: "close", silent });
 	}
 
 	/** @param {FromBroker.Message & { ref?: number, lease?: number }} message */
@@ -446,8 +450,8 @@ export class Session {
 		for (const claim of this.#claims.values()) if (!claim.seen) this.#askAnew(claim);
 	}
 
-	/** What the broker has forgotten, as of one that was silent for too long. It knows the place
-	 * of a request for some time. @param {SessionClaim} claim */
+	/** What the broker has forgotten while this thread stood still, or over a restart. It knows the
+	 * place of a request for some time. @param {SessionClaim} claim */
 	#askAnew(claim) {
 		if (claim.state === "asked") this.#ask(claim);
 		else this.#end(claim);
@@ -491,11 +495,11 @@ export class Session {
 
 	/** @param {SessionClaim} claim @param {FromBroker.Message & { lease?: number }} message */
 	#tell(claim, message) {
-		const { lease } = message;
-		if (lease) claim.lease = lease;
+		claim.lease = message.lease || claim.lease;
 		if (message.type === "released" && claim.requeue && !message.reason) return;
-		if (message.type === "released" && message.reason === "disconnected") this.#askAnew(claim);
-		else if (message.type === "timeout" || message.type === "released")
+		if (message.type === "released" && !claim.spokeAt && message.reason === "disconnected")
+			this.#askAnew(claim);
+		else if (message.type === "released" || message.type === "timeout")
 			this.#end(claim, message);
 		else if (claim.state === "dropped") this.#giveBack(message);
 		else if (claim.state !== "lost") this.#follow(claim, message);

@@ -257,7 +257,7 @@ export type SessionEvent = { limit: number; at: number } & Happening;
 export type Happening =
 	| Opened
 	| Down
-	| { event: "stopped"; code?: number }
+	| { event: "stop"; code?: number }
 	/** Of what the broker said, or the Session itself found out. */
 	| { event: "message"; message: Heard }
 	/** The answer to `sure`; the broker was heard: does the page's thread stand still? */
@@ -283,7 +283,7 @@ export interface Opened {
 }
 
 export interface Down {
-	event: "down";
+	event: "close";
 	/** Of the closed WebSocket. */
 	code?: number;
 	/** Nothing came in time. */
@@ -378,7 +378,7 @@ export interface SessionClaim {
 	lease: number;
 	/** The newest that it held. */
 	fence: number;
-	/** When this thread last said that it is ready for its turn. */
+	/** When this thread last said that it is ready for its turn; 0: it was silent for a TTL since. */
 	spokeAt: number;
 	/** Asked in this connection, or named by the broker after a resume. */
 	seen?: boolean;

@@ -6,7 +6,7 @@ import { Session } from "./session.js";
 
 const session = new Session((event) => {
 	postMessage(event);
-	if (event.event === "stopped") close();
+	if (event.event === "stop") close();
 }, true);
 /** @type {string|null} */ let lock = null;
 /** @type {(value?: unknown) => void} */ let unlock = () => {};

@@ -429,7 +429,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 	say({ event: "message", message: { type: "lost", ref: 1 } });
 	say({ event: "sure" });
 	await assert.rejects(within(step), coded("LOST"));
-	say({ event: "stopped" });
+	say({ event: "stop" });
 	delete place.location;
 	delete place.Worker;
 });
