@@ -18,18 +18,19 @@ class Canary:
         self.late = []
         self.reader, writer = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.reader, False)
+        born = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
             with contextlib.suppress(BaseException):
-                self.sing(writer)
+                self.sing(writer, born)
             os._exit(0)
         os.close(writer)
 
     @staticmethod
-    def sing(writer):
+    def sing(writer, done):
         parent = os.getppid()
         while os.getppid() == parent:
-            due = time.monotonic() + PAUSE_S
+            due = done + PAUSE_S  # no moment lies between two looks
             time.sleep(PAUSE_S)
             used = time.thread_time()
             while time.thread_time() - used < WORK_S:

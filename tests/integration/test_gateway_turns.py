@@ -207,7 +207,8 @@ class Trouble(PagesTest):
     def working(self, **fields):
         server = self.pages()
         server.work.clear()
-        daemon = self.behind(self.upstream(server, **fields), config={"classes": {"normal": {"hold_max_s": 1}}})
+        daemon = self.behind(self.upstream(server, **fields), gateway={"finish_s": 1},
+                             config={"classes": {"normal": {"hold_max_s": 1}}})
         self.assertEqual(self.prompt(daemon).read_answer().status, 200)
         self.assertEqual(len(self.turns(daemon)), 1)
         return server, daemon
