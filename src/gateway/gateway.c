@@ -187,11 +187,11 @@ int gateway_create(struct loop *loop, struct net *net, const struct lease_port *
 		.ctx = gateway,
 	};
 	workers_init(&gateway->workers);
-	gateway->errands = (struct errands){.net = net,
-					    .upstream = gateway->upstream,
-					    .log = log,
-					    .catalog = &gateway->catalog};
-	errands_init(&gateway->errands);
+	gateway->stored_requests = (struct stored_requests){.net = net,
+							    .upstream = gateway->upstream,
+							    .log = log,
+							    .catalog = &gateway->catalog};
+	stored_requests_init(&gateway->stored_requests);
 	for (unsigned i = 0; i < options->server_count; i++)
 		catalog_add(&gateway->catalog, &options->servers[i]);
 	catalog_refresh(&gateway->catalog, loop_now()); /* who asks for the list first gets it */
@@ -210,7 +210,7 @@ void gateway_drain(struct gateway *gateway)
 		else
 			relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
 	}
-	errands_end(&gateway->errands, NULL, ERR_DRAINING, err_text(ERR_DRAINING));
+	stored_requests_end(&gateway->stored_requests, NULL, ERR_DRAINING, err_text(ERR_DRAINING));
 	proxies_drain(gateway);
 }
 
@@ -224,7 +224,7 @@ void gateway_destroy(struct gateway *gateway)
 		relay->party = relay->turn = 0; /* nobody grants any more */
 		relay_abandon(gateway, relay, "stopped");
 	}
-	errands_finish(&gateway->errands);
+	stored_requests_finish(&gateway->stored_requests);
 	proxies_finish(gateway);
 	workers_finish(&gateway->workers);
 	residences_finish(&gateway->residences);

@@ -2,10 +2,10 @@
 #pragma once
 #include "base/hash.h"
 #include "gateway/catalog.h"
-#include "gateway/errand.h"
 #include "gateway/gateway.h"
 #include "gateway/held.h"
 #include "gateway/residence.h"
+#include "gateway/stored_request.h"
 #include "gateway/switch_log.h"
 #include "gateway/worker.h"
 #include "http/field.h"
@@ -36,7 +36,7 @@ struct gateway {
 	struct workers workers;
 	struct hash by_conn;
 	struct list relays; /* oldest first */
-	struct errands errands;
+	struct stored_requests stored_requests;
 	uint64_t party_next; /* odd numbers */
 	uint64_t body_bytes; /* held in all */
 	bool workers_changed, draining;

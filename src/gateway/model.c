@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "gateway/adapter.h"
-#include "gateway/model.h"
 
 enum { GLOB_BYTES = 256 };
 
@@ -58,6 +58,11 @@ bool model_is_among(const struct model *model, const char *globs)
 			return true;
 	}
 	return false;
+}
+
+int64_t model_retry_ms(const struct model *model, struct mono_ms now)
+{
+	return model->failure_err == ERR_NEVER_FITS ? 0 : mono_since(model->retry_at, now);
 }
 
 uint64_t model_vram_bytes(const struct model *model)

@@ -96,6 +96,7 @@ struct model {
 	unsigned crashes;        /* of its command, soon after it was started, in a row */
 	struct mono_ms retry_at; /* not tried before */
 	char failure[160];       /* the last, in words */
+	int failure_err;         /* what who asks is told of it: a code of base/err.h */
 };
 
 /* Whether it can be asked for: a server's list may have had it, and have it no more. */
@@ -109,6 +110,8 @@ bool model_is_among(const struct model *model, const char *globs);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);
+/* Until a failed one is tried again; 0: clients need not come again. */
+int64_t model_retry_ms(const struct model *model, struct mono_ms now);
 /* By which it waits in the queue for its memory; 0: it does not. */
 uint64_t model_waiting_claim(const struct model *model);
 const char *residence_name(enum residence residence);

@@ -71,7 +71,7 @@ static void refuse_failed(struct proxied *p, struct mono_ms now)
 
 	p->stage = PROXIED_RECEIVING; /* it stands in no list any more */
 	text_format(&words, "`%s` failed: %s.", model->server->name, model->failure);
-	refuse_turn(p, ERR_MODEL_FAILED, words.bytes, mono_since(model->retry_at, now));
+	refuse_turn(p, model->failure_err, words.bytes, model_retry_ms(model, now));
 }
 
 /* Its pages have no keys. */

@@ -231,9 +231,10 @@ void gateway_request(struct gateway *gateway, const struct http_request *request
 void gateway_stored(struct gateway *gateway, const struct http_request *request,
 		    const struct gateway_client *client)
 {
-	errand_begin(&gateway->errands, request, client);
+	stored_request_begin(&gateway->stored_requests, request, client);
 	if (gateway->draining)
-		errands_end(&gateway->errands, NULL, ERR_DRAINING, err_text(ERR_DRAINING));
+		stored_requests_end(&gateway->stored_requests, NULL, ERR_DRAINING,
+				    err_text(ERR_DRAINING));
 }
 
 void gateway_shut_out(struct gateway *gateway, const char *principal)
@@ -244,8 +245,8 @@ void gateway_shut_out(struct gateway *gateway, const char *principal)
 			relay_fail(gateway, relay, ERR_UNAUTHORIZED,
 				   "The key that was shown is good no longer.", 0);
 	}
-	errands_end(&gateway->errands, principal, ERR_UNAUTHORIZED,
-		    "The key that was shown is good no longer.");
+	stored_requests_end(&gateway->stored_requests, principal, ERR_UNAUTHORIZED,
+			    "The key that was shown is good no longer.");
 }
 
 static struct relay *relay_of(const struct gateway *gateway, uint64_t conn)
@@ -479,7 +480,7 @@ void gateway_writable(struct gateway *gateway, uint64_t conn)
 
 	if (relay && relay->request)
 		relay_pause(gateway, relay, false);
-	errands_writable(&gateway->errands, conn);
+	stored_requests_writable(&gateway->stored_requests, conn);
 }
 
 bool gateway_gone(struct gateway *gateway, uint64_t conn)
@@ -487,7 +488,7 @@ bool gateway_gone(struct gateway *gateway, uint64_t conn)
 	struct relay *relay = relay_of(gateway, conn);
 
 	if (!relay)
-		return errands_gone(&gateway->errands, conn);
+		return stored_requests_gone(&gateway->stored_requests, conn);
 	relay_abandon(gateway, relay, relay->watch.finished ? "ok" : "left");
 	return true;
 }

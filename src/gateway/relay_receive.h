@@ -10,7 +10,7 @@ struct http_request;
 /* A request on one of api.h's routes, its body streamed. */
 void gateway_request(struct gateway *gateway, const struct http_request *request,
 		     const struct gateway_client *client);
-/* One about a stored response, its body whole: see errand.h. */
+/* One about a stored response, its body whole: see stored_request.h. */
 void gateway_stored(struct gateway *gateway, const struct http_request *request,
 		    const struct gateway_client *client);
 /* What asks for this principal is refused, whatever has begun of it. */

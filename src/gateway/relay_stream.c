@@ -66,8 +66,8 @@ static void write_down(struct gateway *gateway, struct relay *relay, const char 
 	const struct model_server *server = relay->model->server;
 
 	relay->noted = true;
-	response_book_note(
-		&gateway->errands.book,
+	response_index_note(
+		&gateway->stored_requests.index,
 		&(struct response_note){id, relay->principal, server->name, server->url});
 }
 

@@ -52,7 +52,7 @@ static void refuse_failed(struct gateway *gateway, struct relay *relay, struct m
 
 	text_format(&words, "The model `%s` of `%s` failed: %s.", model->name, model->server->name,
 		    model->failure);
-	relay_fail(gateway, relay, ERR_MODEL_FAILED, words.bytes, mono_since(model->retry_at, now));
+	relay_fail(gateway, relay, model->failure_err, words.bytes, model_retry_ms(model, now));
 }
 
 static int want_memory(struct gateway *gateway, struct model *model, const struct relay *relay,

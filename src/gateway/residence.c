@@ -101,6 +101,7 @@ void residence_failed(struct residences *residences, struct model *model, struct
 	end_switch(model, SWITCH_FAILED, now);
 	model->failures++;
 	model->retry_at = mono_after(now, retry_delay_ms(model->failures));
+	model->failure_err = ERR_MODEL_FAILED;
 	snprintf(model->failure, sizeof(model->failure), "%s", what);
 	log_event(residences->log, LOG_WARN, "model failed", log_str("model", model->name),
 		  log_str("server", model->server->name), log_str("why", what),
@@ -484,6 +485,8 @@ static void claim_ended(struct residences *residences, struct model *model,
 
 	say_why_ended(send, what, sizeof(what));
 	residence_failed(residences, model, now, what);
+	if (send->msg == SEND_DENIED && send->err == ERR_NEVER_FITS)
+		model->failure_err = ERR_NEVER_FITS;
 	residence_enter(model, RESIDENCE_NONE, now);
 	residence_changed(residences, model);
 }

@@ -1,11 +1,11 @@
-/* response_book: see response_book.h. */
-#include "gateway/response_book.h"
+/* response_index: see response_index.h. */
+#include "gateway/response_index.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct entry {
-	struct list link; /* book.entries */
+	struct list link; /* index.entries */
 	struct hash_node by_id;
 	struct response_note note; /* one block of texts, from `id` on */
 };
@@ -40,33 +40,33 @@ static struct entry *make_entry(const struct response_note *note)
 	return entry;
 }
 
-static void drop_entry(struct response_book *book, struct entry *entry)
+static void drop_entry(struct response_index *index, struct entry *entry)
 {
 	list_remove(&entry->link);
-	hash_remove(&book->by_id, &entry->by_id);
-	book->count--;
+	hash_remove(&index->by_id, &entry->by_id);
+	index->count--;
 	free((void *)(uintptr_t)entry->note.id);
 	free(entry);
 }
 
-void response_book_init(struct response_book *book)
+void response_index_init(struct response_index *index)
 {
-	*book = (struct response_book){.count = 0};
-	list_init(&book->entries);
-	hash_init(&book->by_id);
+	*index = (struct response_index){.count = 0};
+	list_init(&index->entries);
+	hash_init(&index->by_id);
 }
 
-void response_book_finish(struct response_book *book)
+void response_index_finish(struct response_index *index)
 {
-	list_each (it, next, &book->entries)
-		drop_entry(book, container_of(it, struct entry, link));
-	hash_finish(&book->by_id);
+	list_each (it, next, &index->entries)
+		drop_entry(index, container_of(it, struct entry, link));
+	hash_finish(&index->by_id);
 }
 
-static struct entry *find_entry(const struct response_book *book, const char *id,
+static struct entry *find_entry(const struct response_index *index, const char *id,
 				const char *principal)
 {
-	for (struct hash_node *node = hash_first(&book->by_id, hash_id(id)); node;
+	for (struct hash_node *node = hash_first(&index->by_id, hash_id(id)); node;
 	     node = hash_next(node)) {
 		struct entry *entry = container_of(node, struct entry, by_id);
 		if (!strcmp(entry->note.id, id) && !strcmp(entry->note.principal, principal))
@@ -76,12 +76,12 @@ static struct entry *find_entry(const struct response_book *book, const char *id
 }
 
 /* Its oldest, where it has as many as it may. */
-static void make_room_for_key(struct response_book *book, const char *principal)
+static void make_room_for_key(struct response_index *index, const char *principal)
 {
 	struct entry *oldest = NULL;
 	unsigned count = 0;
 
-	list_each (it, next, &book->entries) {
+	list_each (it, next, &index->entries) {
 		struct entry *entry = container_of(it, struct entry, link);
 		if (strcmp(entry->note.principal, principal) != 0)
 			continue;
@@ -90,29 +90,29 @@ static void make_room_for_key(struct response_book *book, const char *principal)
 		count++;
 	}
 	if (count >= RESPONSES_MAX_PER_KEY)
-		drop_entry(book, oldest);
+		drop_entry(index, oldest);
 }
 
-void response_book_note(struct response_book *book, const struct response_note *note)
+void response_index_note(struct response_index *index, const struct response_note *note)
 {
-	struct entry *entry = find_entry(book, note->id, note->principal);
+	struct entry *entry = find_entry(index, note->id, note->principal);
 
 	if (entry)
-		drop_entry(book, entry);
-	make_room_for_key(book, note->principal);
-	if (book->count >= RESPONSES_MAX)
-		drop_entry(book, container_of(book->entries.next, struct entry, link));
+		drop_entry(index, entry);
+	make_room_for_key(index, note->principal);
+	if (index->count >= RESPONSES_MAX)
+		drop_entry(index, container_of(index->entries.next, struct entry, link));
 
 	entry = make_entry(note);
-	list_append(&book->entries, &entry->link);
-	hash_add(&book->by_id, &entry->by_id, hash_id(note->id));
-	book->count++;
+	list_append(&index->entries, &entry->link);
+	hash_add(&index->by_id, &entry->by_id, hash_id(note->id));
+	index->count++;
 }
 
-bool response_book_find(const struct response_book *book, const char *id, const char *principal,
-			struct response_note *ret_note)
+bool response_index_find(const struct response_index *index, const char *id, const char *principal,
+			 struct response_note *ret_note)
 {
-	const struct entry *entry = find_entry(book, id, principal);
+	const struct entry *entry = find_entry(index, id, principal);
 
 	if (!entry)
 		return false;
@@ -120,12 +120,12 @@ bool response_book_find(const struct response_book *book, const char *id, const 
 	return true;
 }
 
-void response_book_forget(struct response_book *book, const char *id, const char *principal)
+void response_index_forget(struct response_index *index, const char *id, const char *principal)
 {
-	struct entry *entry = find_entry(book, id, principal);
+	struct entry *entry = find_entry(index, id, principal);
 
 	if (entry)
-		drop_entry(book, entry);
+		drop_entry(index, entry);
 }
 
 bool response_id_ok(const char *id, size_t length)

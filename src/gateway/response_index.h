@@ -1,6 +1,6 @@
-/* response_book: who asked for a stored response (/v1/responses), and which server has it. Each key
- * knows its own alone. Of all, and of each key, so many are remembered, the last ones; none over a
- * restart. */
+/* response_index: who asked for a stored response (/v1/responses), and which server has it. Each
+ * key knows its own alone. Of all, and of each key, so many are remembered, the last ones; none
+ * over a restart. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,19 +14,19 @@ struct response_note {
 	const char *id, *principal, *server, *url;
 };
 
-struct response_book {
+struct response_index {
 	struct list entries; /* oldest first */
 	struct hash by_id;
 	unsigned count;
 };
 
-void response_book_init(struct response_book *book);
-void response_book_finish(struct response_book *book);
+void response_index_init(struct response_index *index);
+void response_index_finish(struct response_index *index);
 /* Copies it. What is too much is forgotten, the oldest first. */
-void response_book_note(struct response_book *book, const struct response_note *note);
+void response_index_note(struct response_index *index, const struct response_note *note);
 /* False: unknown, or another's. Borrowed until the next change. */
-bool response_book_find(const struct response_book *book, const char *id, const char *principal,
-			struct response_note *ret_note);
-void response_book_forget(struct response_book *book, const char *id, const char *principal);
+bool response_index_find(const struct response_index *index, const char *id, const char *principal,
+			 struct response_note *ret_note);
+void response_index_forget(struct response_index *index, const char *id, const char *principal);
 /* Whether it can stand in a path as it is. */
 bool response_id_ok(const char *id, size_t length);

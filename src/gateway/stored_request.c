@@ -1,5 +1,5 @@
-/* errand: see errand.h. */
-#include "gateway/errand.h"
+/* stored_request: see stored_request.h. */
+#include "gateway/stored_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,11 @@
 #include "net/http_reply.h"
 #include "net/upstream.h"
 
-enum { CONNECT_MS = 5000, ERRANDS_MAX = 256, ERRANDS_MAX_PER_KEY = 32 };
+enum { CONNECT_MS = 5000, REQUESTS_MAX = 256, REQUESTS_MAX_PER_KEY = 32 };
 
-struct errand {
-	struct list link; /* errands.list */
-	struct errands *errands;
+struct stored_request {
+	struct list link; /* stored_requests.list */
+	struct stored_requests *requests;
 	uint64_t conn, request; /* request 0: none */
 	char *principal, *name, *origin, *server;
 	char id[RESPONSE_ID_BYTES];
@@ -38,59 +38,60 @@ static char *copy_text(const char *text)
 	return copy;
 }
 
-static struct errand *open_errand(struct errands *errands, const struct http_request *request,
-				  const struct gateway_client *client)
+static struct stored_request *open_request(struct stored_requests *requests,
+					   const struct http_request *request,
+					   const struct gateway_client *client)
 {
-	struct errand *errand = calloc(1, sizeof(*errand));
+	struct stored_request *stored = calloc(1, sizeof(*stored));
 
-	if (!errand)
+	if (!stored)
 		abort();
-	errand->errands = errands;
-	errand->conn = request->conn;
-	errand->principal = copy_text(client->principal);
-	errand->name = copy_text(client->name);
-	errand->origin = copy_text(client->origin);
-	errand->deletes = !strcmp(request->method, "DELETE");
-	list_init(&errand->link);
-	list_append(&errands->list, &errand->link);
-	return errand;
+	stored->requests = requests;
+	stored->conn = request->conn;
+	stored->principal = copy_text(client->principal);
+	stored->name = copy_text(client->name);
+	stored->origin = copy_text(client->origin);
+	stored->deletes = !strcmp(request->method, "DELETE");
+	list_init(&stored->link);
+	list_append(&requests->list, &stored->link);
+	return stored;
 }
 
-static void log_errand(const struct errand *errand, const char *outcome)
+static void log_outcome(const struct stored_request *stored, const char *outcome)
 {
-	log_event(errand->errands->log, LOG_INFO, "request", log_str("path", "/v1/responses/ID"),
-		  log_str("client", errand->name),
-		  log_str("server", errand->server ? errand->server : ""),
-		  log_str("outcome", outcome), log_int("status", errand->status),
-		  log_str("principal", errand->principal));
+	log_event(stored->requests->log, LOG_INFO, "request", log_str("path", "/v1/responses/ID"),
+		  log_str("client", stored->name),
+		  log_str("server", stored->server ? stored->server : ""),
+		  log_str("outcome", outcome), log_int("status", stored->status),
+		  log_str("principal", stored->principal));
 }
 
 /* Takes it. */
-static void end_errand(struct errand *errand, const char *outcome)
+static void end_request(struct stored_request *stored, const char *outcome)
 {
-	log_errand(errand, outcome);
-	if (errand->request)
-		upstream_cancel(errand->errands->upstream, errand->request);
-	list_remove(&errand->link);
-	free(errand->principal);
-	free(errand->name);
-	free(errand->origin);
-	free(errand->server);
-	free(errand);
+	log_outcome(stored, outcome);
+	if (stored->request)
+		upstream_cancel(stored->requests->upstream, stored->request);
+	list_remove(&stored->link);
+	free(stored->principal);
+	free(stored->name);
+	free(stored->origin);
+	free(stored->server);
+	free(stored);
 }
 
 /* In the shape that clients of this API read. Takes it. */
-static void fail_errand(struct errand *errand, int err, const char *message)
+static void fail_request(struct stored_request *stored, int err, const char *message)
 {
-	struct errands *errands = errand->errands;
+	struct stored_requests *requests = stored->requests;
 	const struct api_error error = {.err = err, .message = message};
 	struct answer_fields fields = {.count = 0};
 	cleanup_text struct text body = {0};
 	int retry_s = api_error_retry_s(&error);
 
-	if (errand->begun) {
-		http_stream_abort(errands->net, errand->conn);
-		end_errand(errand, err_name(err));
+	if (stored->begun) {
+		http_stream_abort(requests->net, stored->conn);
+		end_request(stored, err_name(err));
 		return;
 	}
 
@@ -100,52 +101,52 @@ static void fail_errand(struct errand *errand, int err, const char *message)
 		answer_fields_number(&fields, "Retry-After", retry_s);
 	else
 		answer_fields_text(&fields, "x-should-retry", "false");
-	answer_fields_origin(&fields, errand->origin);
-	errand->status = api_error_status(&error);
-	http_reply(errands->net, errand->conn, errand->status, fields.v, fields.count, body.bytes,
+	answer_fields_origin(&fields, stored->origin);
+	stored->status = api_error_status(&error);
+	http_reply(requests->net, stored->conn, stored->status, fields.v, fields.count, body.bytes,
 		   body.length);
-	end_errand(errand, err_name(err));
+	end_request(stored, err_name(err));
 }
 
 static void on_head(void *ctx, uint64_t request, int status, struct http_field_iterator from)
 {
-	struct errand *errand = ctx;
+	struct stored_request *stored = ctx;
 	struct answer_fields fields; /* large, and only as far as it is filled */
 	(void)request;
 
-	errand->begun = true;
-	errand->status = status;
-	if (errand->deletes && status >= 200 && status < 300)
-		response_book_forget(&errand->errands->book, errand->id, errand->principal);
+	stored->begun = true;
+	stored->status = status;
+	if (stored->deletes && status >= 200 && status < 300)
+		response_index_forget(&stored->requests->index, stored->id, stored->principal);
 	answer_fields_begin(&fields, from);
-	answer_fields_text(&fields, "x-baton-served-by", errand->server);
-	answer_fields_origin(&fields, errand->origin);
-	http_stream_begin(errand->errands->net, errand->conn, status, fields.v, fields.count);
+	answer_fields_text(&fields, "x-baton-served-by", stored->server);
+	answer_fields_origin(&fields, stored->origin);
+	http_stream_begin(stored->requests->net, stored->conn, status, fields.v, fields.count);
 }
 
 static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
 {
-	struct errand *errand = ctx;
+	struct stored_request *stored = ctx;
 
-	if (!http_stream_write(errand->errands->net, errand->conn, bytes, length))
-		upstream_pause(errand->errands->upstream, request, true);
+	if (!http_stream_write(stored->requests->net, stored->conn, bytes, length))
+		upstream_pause(stored->requests->upstream, request, true);
 }
 
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 {
-	struct errand *errand = ctx;
+	struct stored_request *stored = ctx;
 	cleanup_text struct text words = {0};
 	(void)request;
 
-	errand->request = 0;
+	stored->request = 0;
 	if (end->err) {
-		text_format(&words, "The model server `%s`: %s (%s).", errand->server,
+		text_format(&words, "The model server `%s`: %s (%s).", stored->server,
 			    err_text(end->err), end->what);
-		fail_errand(errand, end->err, words.bytes);
+		fail_request(stored, end->err, words.bytes);
 		return;
 	}
-	http_stream_end(errand->errands->net, errand->conn);
-	end_errand(errand, errand->status < 400 ? "ok" : "refused");
+	http_stream_end(stored->requests->net, stored->conn);
+	end_request(stored, stored->status < 400 ? "ok" : "refused");
 }
 
 /* The server that made it, if it is still what it was. */
@@ -161,15 +162,15 @@ static const struct model_server *find_server(const struct catalog *catalog,
 	return NULL;
 }
 
-static int send_errand(struct errand *errand, const struct http_request *request,
-		       const struct model_server *server)
+static int forward_request(struct stored_request *stored, const struct http_request *request,
+			   const struct model_server *server)
 {
 	static const struct upstream_handlers handlers = {on_head, on_body, NULL, on_end};
 	struct http_header fields[RELAY_FIELD_COUNT];
 	cleanup_text struct text url = {0}, bearer = {0};
 	struct upstream_request ask = {
 		.method = request->method,
-		.owner = errand->principal,
+		.owner = stored->principal,
 		.fields = fields,
 		.body = request->body,
 		.body_length = request->body_length,
@@ -188,7 +189,7 @@ static int send_errand(struct errand *errand, const struct http_request *request
 		text_format(&bearer, "Bearer %s", server->key);
 	ask.url = url.bytes;
 	ask.field_count = relay_gather_fields(kept, kept_size, bearer.bytes, fields);
-	rc = upstream_start(errand->errands->upstream, &ask, &handlers, errand, &errand->request);
+	rc = upstream_start(stored->requests->upstream, &ask, &handlers, stored, &stored->request);
 	explicit_bzero(bearer.bytes, bearer.length);
 	free(kept);
 	return rc;
@@ -213,92 +214,93 @@ static bool take_id(const struct http_request *request, char ret_id[RESPONSE_ID_
 	return (!what[0] && !posts) || (gets && !strcmp(what, "/input_items"));
 }
 
-static bool are_too_many(const struct errands *errands, const char *principal)
+static bool are_too_many(const struct stored_requests *requests, const char *principal)
 {
 	unsigned all = 0, own = 0;
 
-	list_each (it, next, &errands->list) {
+	list_each (it, next, &requests->list) {
 		all++;
-		own += !strcmp(container_of(it, struct errand, link)->principal, principal);
+		own += !strcmp(container_of(it, struct stored_request, link)->principal, principal);
 	}
-	return all > ERRANDS_MAX || own > ERRANDS_MAX_PER_KEY;
+	return all > REQUESTS_MAX || own > REQUESTS_MAX_PER_KEY;
 }
 
-void errand_begin(struct errands *errands, const struct http_request *request,
-		  const struct gateway_client *client)
+void stored_request_begin(struct stored_requests *requests, const struct http_request *request,
+			  const struct gateway_client *client)
 {
-	struct errand *errand = open_errand(errands, request, client);
+	struct stored_request *stored = open_request(requests, request, client);
 	const struct model_server *server = NULL;
 	struct response_note note;
 	int rc;
 
-	if (are_too_many(errands, client->principal)) {
-		fail_errand(errand, ERR_QUOTA,
-			    "Too many of these are on their way; try again when one is over.");
+	if (are_too_many(requests, client->principal)) {
+		fail_request(stored, ERR_QUOTA,
+			     "Too many of these are on their way; try again when one is over.");
 		return;
 	}
-	if (take_id(request, errand->id) &&
-	    response_book_find(&errands->book, errand->id, client->principal, &note))
-		server = find_server(errands->catalog, &note);
+	if (take_id(request, stored->id) &&
+	    response_index_find(&requests->index, stored->id, client->principal, &note))
+		server = find_server(requests->catalog, &note);
 	if (!server) {
-		fail_errand(errand, ERR_NOT_FOUND,
-			    "No such response is known here: of each key the last 256 are, from "
-			    "servers that are still there, and none from before a restart.");
+		fail_request(stored, ERR_NOT_FOUND,
+			     "No such response is known here: of each key the last 256 are, from "
+			     "servers that are still there, and none from before a restart.");
 		return;
 	}
 
-	errand->server = copy_text(server->name);
-	rc = send_errand(errand, request, server);
+	stored->server = copy_text(server->name);
+	rc = forward_request(stored, request, server);
 	if (rc != 0)
-		fail_errand(errand, -rc, err_text(-rc));
+		fail_request(stored, -rc, err_text(-rc));
 }
 
-static struct errand *errand_of(const struct errands *errands, uint64_t conn)
+static struct stored_request *request_of(const struct stored_requests *requests, uint64_t conn)
 {
-	list_each (it, next, &errands->list) {
-		struct errand *errand = container_of(it, struct errand, link);
-		if (errand->conn == conn)
-			return errand;
+	list_each (it, next, &requests->list) {
+		struct stored_request *stored = container_of(it, struct stored_request, link);
+		if (stored->conn == conn)
+			return stored;
 	}
 	return NULL;
 }
 
-void errands_writable(struct errands *errands, uint64_t conn)
+void stored_requests_writable(struct stored_requests *requests, uint64_t conn)
 {
-	const struct errand *errand = errand_of(errands, conn);
+	const struct stored_request *stored = request_of(requests, conn);
 
-	if (errand && errand->request)
-		upstream_pause(errands->upstream, errand->request, false);
+	if (stored && stored->request)
+		upstream_pause(requests->upstream, stored->request, false);
 }
 
-bool errands_gone(struct errands *errands, uint64_t conn)
+bool stored_requests_gone(struct stored_requests *requests, uint64_t conn)
 {
-	struct errand *errand = errand_of(errands, conn);
+	struct stored_request *stored = request_of(requests, conn);
 
-	if (!errand)
+	if (!stored)
 		return false;
-	end_errand(errand, "left");
+	end_request(stored, "left");
 	return true;
 }
 
-void errands_end(struct errands *errands, const char *principal, int err, const char *message)
+void stored_requests_end(struct stored_requests *requests, const char *principal, int err,
+			 const char *message)
 {
-	list_each (it, next, &errands->list) {
-		struct errand *errand = container_of(it, struct errand, link);
-		if (!principal || !strcmp(errand->principal, principal))
-			fail_errand(errand, err, message);
+	list_each (it, next, &requests->list) {
+		struct stored_request *stored = container_of(it, struct stored_request, link);
+		if (!principal || !strcmp(stored->principal, principal))
+			fail_request(stored, err, message);
 	}
 }
 
-void errands_init(struct errands *errands)
+void stored_requests_init(struct stored_requests *requests)
 {
-	list_init(&errands->list);
-	response_book_init(&errands->book);
+	list_init(&requests->list);
+	response_index_init(&requests->index);
 }
 
-void errands_finish(struct errands *errands)
+void stored_requests_finish(struct stored_requests *requests)
 {
-	list_each (it, next, &errands->list)
-		end_errand(container_of(it, struct errand, link), "stopped");
-	response_book_finish(&errands->book);
+	list_each (it, next, &requests->list)
+		end_request(container_of(it, struct stored_request, link), "stopped");
+	response_index_finish(&requests->index);
 }

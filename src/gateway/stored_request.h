@@ -1,10 +1,10 @@
-/* errand: what is asked of a response that a server has stored: GET, DELETE and cancel. It takes no
- * turn, loads nothing, and goes to the server that made the response and to no other. */
+/* stored_request: what is asked of a response that a server has stored: GET, DELETE and cancel. It
+ * takes no turn, loads nothing, and goes to the server that made the response and to no other. */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "gateway/response_book.h"
+#include "gateway/response_index.h"
 
 struct catalog;
 struct gateway_client;
@@ -13,23 +13,24 @@ struct log;
 struct net;
 struct upstream;
 
-struct errands {
+struct stored_requests {
 	struct net *net;
 	struct upstream *upstream;
 	struct log *log;
 	const struct catalog *catalog;
-	struct list list; /* struct errand */
-	struct response_book book;
+	struct list list; /* struct stored_request */
+	struct response_index index;
 };
 
-/* The others are set; borrowed until errands_finish. */
-void errands_init(struct errands *errands);
-void errands_finish(struct errands *errands); /* without a word */
+/* The others are set; borrowed until stored_requests_finish. */
+void stored_requests_init(struct stored_requests *requests);
+void stored_requests_finish(struct stored_requests *requests); /* without a word */
 /* A request on /v1/responses/ID, its body whole. */
-void errand_begin(struct errands *errands, const struct http_request *request,
-		  const struct gateway_client *client);
+void stored_request_begin(struct stored_requests *requests, const struct http_request *request,
+			  const struct gateway_client *client);
 /* Those of this principal (NULL: of all) are refused, or cut where their answer has begun. */
-void errands_end(struct errands *errands, const char *principal, int err, const char *message);
+void stored_requests_end(struct stored_requests *requests, const char *principal, int err,
+			 const char *message);
 /* The callbacks of net; others' exchanges are passed over. */
-void errands_writable(struct errands *errands, uint64_t conn);
-bool errands_gone(struct errands *errands, uint64_t conn); /* true: it was one */
+void stored_requests_writable(struct stored_requests *requests, uint64_t conn);
+bool stored_requests_gone(struct stored_requests *requests, uint64_t conn); /* true: it was one */

@@ -220,8 +220,10 @@ class Memory(GatewayTest):
     def test_no_room_ever(self):
         ollama = self.server("ollama", ["huge"], size_mb=20000)
         daemon = self.behind(upstream(ollama, "ollama"))
-        answer = self.ask(daemon, "huge")
-        self.assertEqual((answer.status, answer.json()["error"]["code"]), (503, "model_failed"))
+        for _ in range(2):  # then within the time in which a failed one is not tried again
+            answer = self.ask(daemon, "huge")
+            self.assertError(answer, 409, "never_fits")
+            self.assertEqual((answer.headers.get("x-should-retry"), answer.headers.get("retry-after")), ("false", None))
         self.assertTrue(answer.json()["error"]["message"].endswith(
             " failed: it asks for 24.9 GiB of VRAM, and gpu0 has 7.8 of 7.8 GiB."), answer)
         ollama.size = 2 ** 62  # no size that there is

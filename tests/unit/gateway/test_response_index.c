@@ -10,77 +10,77 @@
 
 #include <cmocka.h>
 
-#include "gateway/response_book.h"
+#include "gateway/response_index.h"
 
-static void note_id(struct response_book *book, const char *principal, unsigned number)
+static void note_id(struct response_index *index, const char *principal, unsigned number)
 {
 	char id[32];
 
 	(void)snprintf(id, sizeof(id), "resp_%u", number);
-	response_book_note(book, &(struct response_note){id, principal, "server", "http://h"});
+	response_index_note(index, &(struct response_note){id, principal, "server", "http://h"});
 }
 
-static bool is_known(const struct response_book *book, const char *principal, unsigned number)
+static bool is_known(const struct response_index *index, const char *principal, unsigned number)
 {
 	struct response_note note;
 	char id[32];
 
 	(void)snprintf(id, sizeof(id), "resp_%u", number);
-	return response_book_find(book, id, principal, &note);
+	return response_index_find(index, id, principal, &note);
 }
 
 static void test_whose(void **state)
 {
-	struct response_book book;
+	struct response_index index;
 	struct response_note note;
 	(void)state;
 
-	response_book_init(&book);
-	response_book_note(&book, &(struct response_note){"a", "one", "first", "http://1"});
-	response_book_note(&book, &(struct response_note){"a", "two", "second", "http://2"});
-	assert_true(response_book_find(&book, "a", "one", &note));
+	response_index_init(&index);
+	response_index_note(&index, &(struct response_note){"a", "one", "first", "http://1"});
+	response_index_note(&index, &(struct response_note){"a", "two", "second", "http://2"});
+	assert_true(response_index_find(&index, "a", "one", &note));
 	assert_string_equal(note.server, "first");
 	assert_string_equal(note.url, "http://1");
-	assert_true(response_book_find(&book, "a", "two", &note));
+	assert_true(response_index_find(&index, "a", "two", &note));
 	assert_string_equal(note.server, "second");
-	assert_false(response_book_find(&book, "a", "three", &note));
-	assert_false(response_book_find(&book, "b", "one", &note));
+	assert_false(response_index_find(&index, "a", "three", &note));
+	assert_false(response_index_find(&index, "b", "one", &note));
 
-	response_book_note(&book, &(struct response_note){"a", "one", "third", "http://3"});
-	assert_true(response_book_find(&book, "a", "one", &note));
+	response_index_note(&index, &(struct response_note){"a", "one", "third", "http://3"});
+	assert_true(response_index_find(&index, "a", "one", &note));
 	assert_string_equal(note.server, "third");
-	assert_int_equal(book.count, 2);
-	response_book_forget(&book, "a", "one");
-	response_book_forget(&book, "a", "three");
-	assert_false(response_book_find(&book, "a", "one", &note));
-	assert_true(response_book_find(&book, "a", "two", &note));
-	response_book_finish(&book);
+	assert_int_equal(index.count, 2);
+	response_index_forget(&index, "a", "one");
+	response_index_forget(&index, "a", "three");
+	assert_false(response_index_find(&index, "a", "one", &note));
+	assert_true(response_index_find(&index, "a", "two", &note));
+	response_index_finish(&index);
 }
 
 static void test_bounds(void **state)
 {
-	struct response_book book;
+	struct response_index index;
 	char principal[16];
 	unsigned keys = RESPONSES_MAX / RESPONSES_MAX_PER_KEY + 1;
 	(void)state;
 
-	response_book_init(&book);
+	response_index_init(&index);
 	for (unsigned i = 0; i <= RESPONSES_MAX_PER_KEY; i++)
-		note_id(&book, "one", i);
-	assert_int_equal(book.count, RESPONSES_MAX_PER_KEY);
-	assert_false(is_known(&book, "one", 0));
-	assert_true(is_known(&book, "one", 1));
-	assert_true(is_known(&book, "one", RESPONSES_MAX_PER_KEY));
+		note_id(&index, "one", i);
+	assert_int_equal(index.count, RESPONSES_MAX_PER_KEY);
+	assert_false(is_known(&index, "one", 0));
+	assert_true(is_known(&index, "one", 1));
+	assert_true(is_known(&index, "one", RESPONSES_MAX_PER_KEY));
 
 	for (unsigned key = 0; key < keys; key++) {
 		(void)snprintf(principal, sizeof(principal), "key%u", key);
 		for (unsigned i = 0; i < RESPONSES_MAX_PER_KEY; i++)
-			note_id(&book, principal, i);
+			note_id(&index, principal, i);
 	}
-	assert_int_equal(book.count, RESPONSES_MAX);
-	assert_false(is_known(&book, "one", RESPONSES_MAX_PER_KEY));
-	assert_true(is_known(&book, "key1", 0));
-	response_book_finish(&book);
+	assert_int_equal(index.count, RESPONSES_MAX);
+	assert_false(is_known(&index, "one", RESPONSES_MAX_PER_KEY));
+	assert_true(is_known(&index, "key1", 0));
+	response_index_finish(&index);
 }
 
 static void test_ids(void **state)
