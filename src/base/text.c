@@ -157,3 +157,12 @@ void text_log_str(struct text *text, const char *key, const char *string)
 
 	text_char(text, '"');
 }
+
+char *text_dup(const char *string)
+{
+	char *copy = string ? strdup(string) : NULL;
+
+	if (string && !copy)
+		abort();
+	return copy;
+}

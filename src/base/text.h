@@ -38,6 +38,9 @@ void text_i64(struct text *text, int64_t value);
 void text_seconds(struct text *text, int64_t ms);
 __attribute__((format(printf, 2, 3))) void text_format(struct text *text, const char *format, ...);
 
+/* The caller's to free; NULL of NULL. Aborts on allocation failure. */
+char *text_dup(const char *string);
+
 /* One `key="value"` of a log line after a blank; control bytes, quotes, backslashes and bidi marks
  * are escaped, so a value never ends its line (CASES.md C39). */
 void text_log_str(struct text *text, const char *key, const char *string);

@@ -17,15 +17,6 @@
 
 enum { LIST_TIME_MS = 2000, NEAREST_COUNT = 3 };
 
-static char *copy_of(const char *text)
-{
-	char *copy = text ? strdup(text) : NULL;
-
-	if (text && !copy)
-		abort();
-	return copy;
-}
-
 struct model_server *catalog_server_after(const struct catalog *catalog,
 					  const struct model_server *server)
 {
@@ -50,7 +41,7 @@ static struct model *add_model(struct model_server *server, const char *name)
 		abort();
 
 	model->server = server;
-	model->name = copy_of(name);
+	model->name = text_dup(name);
 	model->due = MONO_NEVER;
 	list_init(&model->waiting);
 	list_init(&model->in_server);
@@ -122,10 +113,10 @@ static void take_ready(struct model_server *server, const struct gateway_server_
 	if (!server->cmd)
 		return;
 	free(server->ready);
-	server->ready = copy_of(config->ready[0]             ? config->ready
-				: server->adapter->ready     ? server->adapter->ready
-				: server->adapter->list.path ? server->adapter->list.path
-							     : "/");
+	server->ready = text_dup(config->ready[0]             ? config->ready
+				 : server->adapter->ready     ? server->adapter->ready
+				 : server->adapter->list.path ? server->adapter->list.path
+							      : "/");
 }
 
 static bool same_words(const char *a, unsigned a_count, const char *b, unsigned b_count)
@@ -199,7 +190,7 @@ static void configure_models(struct model_server *server,
 		struct model *model = catalog_model(server, from->name);
 
 		free(model->alias);
-		model->alias = copy_of(from->alias);
+		model->alias = text_dup(from->alias);
 		if (model->vram_bytes != from->vram_bytes)
 			model->failures = 0; /* it may be why it failed */
 		model->vram_bytes = from->vram_bytes;
@@ -231,7 +222,7 @@ static struct model_server *open_server(struct catalog *catalog, const char *nam
 		abort();
 
 	server->catalog = catalog;
-	server->name = copy_of(name);
+	server->name = text_dup(name);
 	server->asked_at = MONO_NEVER;
 	list_init(&server->models);
 	list_init(&server->in_catalog);
@@ -243,8 +234,8 @@ void catalog_add(struct catalog *catalog, const struct gateway_server_config *co
 {
 	struct model_server *server = open_server(catalog, config->name);
 
-	server->url = copy_of(config->url);
-	server->key = copy_of(config->key);
+	server->url = text_dup(config->url);
+	server->key = text_dup(config->key);
 	server->adapter = adapter_of(config->kind);
 	server->on_gpu = config->on_gpu;
 	server->gpu_mask = config->gpu_mask;
@@ -273,7 +264,7 @@ static void take_key(struct model_server *server, const char *key)
 	if (server->key)
 		explicit_bzero(server->key, strlen(server->key));
 	free(server->key);
-	server->key = copy_of(key);
+	server->key = text_dup(key);
 	forget_list(server); /* it may have been refused */
 }
 
@@ -330,7 +321,7 @@ struct model_server *catalog_add_worker(struct catalog *catalog, struct worker *
 
 	server->adapter = &adapter;
 	server->worker = worker;
-	server->principal = copy_of(principal);
+	server->principal = text_dup(principal);
 	server->asked = server->up = true;
 	return server;
 }

@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "gateway/adapter.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
@@ -45,15 +46,6 @@ static void close_proxy(struct proxy *proxy)
 	free(proxy);
 }
 
-static char *copy_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 static int open_proxy(struct gateway *gateway, const struct gateway_server_config *config,
 		      char *detail, size_t size)
 {
@@ -69,8 +61,8 @@ static int open_proxy(struct gateway *gateway, const struct gateway_server_confi
 	if (!proxy)
 		abort();
 	proxy->gateway = gateway;
-	proxy->server = copy_text(config->name);
-	proxy->address = copy_text(config->listen);
+	proxy->server = text_dup(config->name);
+	proxy->address = text_dup(config->listen);
 	proxy->pending = true;
 	proxy->close_at = MONO_NEVER;
 	hash_init(&proxy->by_conn);
@@ -184,7 +176,7 @@ void proxies_take(struct gateway *gateway, const struct gateway_server_config *s
 				  log_str("server", config->name),
 				  log_str("url", proxy->hosts.v[0]));
 		free(proxy->server);
-		proxy->server = copy_text(config->name);
+		proxy->server = text_dup(config->name);
 		proxy->pending = false;
 	}
 }
@@ -278,8 +270,8 @@ static void take_held(void *ctx, const struct held_head *head, struct held *held
 	if (strspn(head->id, "0123456789abcdef-") == strlen(head->id))
 		snprintf(p->id, sizeof(p->id), "%s", head->id);
 	p->kept = true;
-	p->target = copy_text(head->target);
-	p->host = copy_text(head->host);
+	p->target = text_dup(head->target);
+	p->host = text_dup(head->host);
 	p->fields = malloc(head->fields_size + 1);
 	if (!p->fields)
 		abort();

@@ -22,15 +22,6 @@
 
 enum { FORM_AHEAD_BYTES = 1024 * 1024 };
 
-static char *copy_text(const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		abort();
-	return copy;
-}
-
 /* Which of the client's fields the server gets: none that is about this connection, about the
  * browser, or Baton's own, and no secret that was shown to Baton. */
 static bool field_goes_on(const struct http_field *field)
@@ -91,11 +82,11 @@ static struct relay *open_relay(struct gateway *gateway, const struct http_reque
 	relay->route = route;
 	relay->cls = route->cls;
 	relay->streams = route->streams;
-	relay->principal = copy_text(client->principal);
-	relay->name = copy_text(client->name);
-	relay->origin = client->origin ? copy_text(client->origin) : NULL;
-	relay->models = client->models ? copy_text(client->models) : NULL;
-	relay->query = copy_text(request->query);
+	relay->principal = text_dup(client->principal);
+	relay->name = text_dup(client->name);
+	relay->origin = client->origin ? text_dup(client->origin) : NULL;
+	relay->models = client->models ? text_dup(client->models) : NULL;
+	relay->query = text_dup(request->query);
 	relay->body_bytes = request->body_bytes;
 	relay->since = loop_now();
 	relay->granted = relay->first_byte = MONO_NEVER;

@@ -29,15 +29,6 @@ struct stored_request {
 	int status;
 };
 
-static char *copy_text(const char *text)
-{
-	char *copy = text ? strdup(text) : NULL;
-
-	if (text && !copy)
-		abort();
-	return copy;
-}
-
 static struct stored_request *open_request(struct stored_requests *requests,
 					   const struct http_request *request,
 					   const struct gateway_client *client)
@@ -48,9 +39,9 @@ static struct stored_request *open_request(struct stored_requests *requests,
 		abort();
 	stored->requests = requests;
 	stored->conn = request->conn;
-	stored->principal = copy_text(client->principal);
-	stored->name = copy_text(client->name);
-	stored->origin = copy_text(client->origin);
+	stored->principal = text_dup(client->principal);
+	stored->name = text_dup(client->name);
+	stored->origin = text_dup(client->origin);
 	stored->deletes = !strcmp(request->method, "DELETE");
 	list_init(&stored->link);
 	list_append(&requests->list, &stored->link);
@@ -248,7 +239,7 @@ void stored_request_begin(struct stored_requests *requests, const struct http_re
 		return;
 	}
 
-	stored->server = copy_text(server->name);
+	stored->server = text_dup(server->name);
 	rc = forward_request(stored, request, server);
 	if (rc != 0)
 		fail_request(stored, -rc, err_text(-rc));
