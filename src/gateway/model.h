@@ -88,7 +88,7 @@ struct model {
 	bool refusal_noted;      /* the log says that its server does not unload it */
 	bool answered;           /* it has, since it was loaded */
 	struct mono_ms asked_at; /* by a request that loads it */
-	bool has_place;          /* of a server with one model at a time: it is this one's */
+	bool awaits_place;       /* its load does, of a server with one model at a time */
 	bool worked;             /* since it was loaded */
 	struct call *call;       /* to its server, about it */
 	struct call *stop_call;  /* the same, to stop what it does */

@@ -82,7 +82,7 @@ void residence_enter(struct model *model, enum residence residence, struct mono_
 	model->resumed = model->resumed && residence != RESIDENCE_NONE;
 	model->load_pending = model->load_pending && residence != RESIDENCE_NONE;
 	model->answered = model->answered && residence != RESIDENCE_NONE;
-	model->has_place = model->has_place && residence != RESIDENCE_NONE;
+	model->awaits_place = false;
 	model->worked = model->worked && residence != RESIDENCE_LOADING;
 }
 
@@ -137,7 +137,10 @@ void residence_look_for(void *ctx, const struct adapter_model *found)
 	struct loaded_search *search = ctx;
 
 	if (!adapter_same_model(search->model->server->adapter, found->name, search->model->name)) {
-		search->other = true;
+		if (residence_is_placed(search->model, found->name))
+			search->placed = true;
+		else
+			search->other = true;
 		return;
 	}
 	search->found = true;
@@ -406,6 +409,8 @@ int residence_want(struct residences *residences, struct model *model,
 
 void residence_unwanted(struct residences *residences, struct model *model)
 {
+	if (model->awaits_place)
+		residence_give_back(residences, model, loop_now());
 	if (model->residence != RESIDENCE_QUEUED)
 		return;
 	residences->port->gone(residences->port->ctx, model->party);
@@ -510,12 +515,18 @@ static void go_on(struct residences *residences, struct model *model, bool loadi
 	residence_changed(residences, model);
 }
 
+static void note_claim(struct residences *residences, struct model *model, uint64_t claim)
+{
+	model->lease = claim;
+	switch_log_claim(residences->switches, model->switching, claim);
+}
+
 static void begin_tenure(struct residences *residences, struct model *model,
 			 const struct send_effect *send, struct mono_ms now)
 {
 	bool another = model->lease != send->lease; /* the old one ended, and this was free */
 
-	model->lease = send->lease;
+	note_claim(residences, model, send->lease);
 	model->token = send->token;
 	model->gpus = send->gpus;
 	if (model->resumed && another)
@@ -533,7 +544,8 @@ static void load_took_too_long(struct residences *residences, struct model *mode
 
 	snprintf(what, sizeof(what), "it was not loaded within %" PRId64 " s (timing.load_max_s)",
 		 residences->load_ms_max / 1000);
-	residence_failed(residences, model, now, what);
+	if (!model->awaits_place)
+		residence_failed(residences, model, now, what);
 	residence_unload(residences, model, now);
 }
 
@@ -557,18 +569,13 @@ static void not_there_any_more(struct residences *residences, struct model *mode
 static void asked_to_leave(struct residences *residences, struct model *model,
 			   const struct send_effect *send, struct mono_ms now)
 {
-	bool yields = send->msg == SEND_YIELD;
+	/* What runs may not use up the time in which the memory is given back. */
+	int64_t cut_ms = send->grace_ms - send->grace_ms / 4;
 
-	if (yields)
-		switch_log_leaves(residences->switches, send->other, model->name,
-				  model->server->name, now);
-	residence_leave(residences, model, yields ? send->grace_ms : 0, now);
-}
-
-static void note_queued(struct residences *residences, struct model *model, uint64_t claim)
-{
-	model->lease = claim;
-	switch_log_claim(residences->switches, model->switching, claim);
+	if (send->msg != SEND_YIELD)
+		residence_leave(residences, model, 0, now);
+	else
+		residence_leave_for(residences, model, send->other, cut_ms, now);
 }
 
 bool residence_news(struct residences *residences, uint64_t party, const struct send_effect *send,
@@ -583,7 +590,7 @@ bool residence_news(struct residences *residences, uint64_t party, const struct 
 	if (msg == SEND_QUEUED && model->resumed)
 		not_there_any_more(residences, model);
 	else if (msg == SEND_QUEUED)
-		note_queued(residences, model, send->lease);
+		note_claim(residences, model, send->lease);
 	else if (msg == SEND_GRANTED)
 		begin_tenure(residences, model, send, now);
 	else if (msg == SEND_REVOKED && send->reason == YIELD_LOAD_MAX)

@@ -17,7 +17,8 @@ enum {
 struct loaded_search {
 	const struct model *model;
 	uint64_t bytes;
-	bool found, other; /* that model; another one */
+	bool found, other; /* that model; one that nobody here has the place for */
+	bool placed;       /* one that has the server's one place itself */
 };
 
 /* residence.c */
@@ -45,14 +46,18 @@ void residence_become_ready(struct residences *residences, struct model *model, 
 void residence_load_failed(struct residences *residences, struct model *model, struct mono_ms now,
 			   const char *what);
 
-/* residence_single.c: the next step of a load at a server with one model at a time. */
+/* residence_single.c: the next step of a load at a server with one model at a time. Whether another
+ * model of that name has its place. */
 void residence_load_single(struct residences *residences, struct model *model, struct mono_ms now);
+bool residence_is_placed(const struct model *model, const char *name);
 
-/* residence_unload.c: at once; once what runs is finished, or `grace_ms` nearly over; again, while
- * it is not proven. */
+/* residence_unload.c: at once; once what runs is finished, or had `time_ms` or finish_ms for it;
+ * the same, for the switch that has this claim; again, while it is not proven. */
 void residence_unload(struct residences *residences, struct model *model, struct mono_ms now);
-void residence_leave(struct residences *residences, struct model *model, int64_t grace_ms,
+void residence_leave(struct residences *residences, struct model *model, int64_t time_ms,
 		     struct mono_ms now);
+void residence_leave_for(struct residences *residences, struct model *model, uint64_t claim,
+			 int64_t time_ms, struct mono_ms now);
 void residence_ask_unload(struct residences *residences, struct model *model, struct mono_ms now);
 /* Its memory is free, as far as can be known: what its claim kept goes to others. */
 void residence_give_back(struct residences *residences, struct model *model, struct mono_ms now);

@@ -202,6 +202,7 @@ void residence_ask_ready(struct residences *residences, struct model *model, str
 void residence_load(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	residence_enter(model, RESIDENCE_LOADING, now);
+	model->awaits_place = model->server->adapter->single && !model->server->cmd;
 	if (model->server->cmd)
 		residence_ask_ready(residences, model, now);
 	else

@@ -2,7 +2,7 @@
  * one. Its place is waited for, what it has is looked at, and only then it is told to load: a model
  * that it was started with, or that somebody loaded past Baton, leaves first, so that what the list
  * shows afterwards is what was asked for. */
-#include <stdio.h>
+#include <string.h>
 
 #include "gateway/adapter.h"
 #include "gateway/catalog.h"
@@ -12,7 +12,7 @@
 
 enum {
 	PLACE_POLL_MS = 250,
-	STAY_MS = 10 * 1000,    /* with the place, while others wait for it */
+	STAY_MS = 10 * 1000,    /* in the place, while others wait for it */
 	RESTART_MS = 30 * 1000, /* for such a server to be there again */
 };
 
@@ -30,20 +30,58 @@ static bool may_stay(const struct residences *residences, const struct model *mo
 	return !model->worked || mono_since(now, model->since) < STAY_MS;
 }
 
-/* Whether another one has it; then that one leaves, as if others needed its memory. */
-static bool place_is_taken(struct residences *residences, struct model *model, struct mono_ms now)
+/* Until it is known what the last broker's models have, each of them may have the place. */
+static bool has_place(const struct model *model)
 {
-	bool taken = false;
+	if (model->residence == RESIDENCE_NONE || model->awaits_place)
+		return false;
+	return model->residence != RESIDENCE_QUEUED || model->resumed;
+}
 
-	server_models(other, model->server)
+/* Behind two names there may be one server: it was renamed. */
+static bool is_same_server(const struct model_server *a, const struct model_server *b)
+{
+	return a->url && b->url && !strcmp(a->url, b->url);
+}
+
+bool residence_is_placed(const struct model *model, const char *name)
+{
+	const struct adapter *adapter = model->server->adapter;
+
+	catalog_servers(server, model->server->catalog)
 	{
-		if (other == model || !other->has_place)
+		if (!adapter->single || !is_same_server(server, model->server))
 			continue;
-		taken = true;
-		if (other->residence == RESIDENCE_READY && !may_stay(residences, other, now))
-			residence_leave(residences, other, residences->finish_ms * 2, now);
+		server_models(other, server) if (other != model && has_place(other) &&
+						 adapter_same_model(adapter, name,
+								    other->name)) return true;
 	}
-	return taken;
+	return false;
+}
+
+/* Whether another one has it, or has waited for it for longer. One that has it leaves, as if others
+ * needed its memory. */
+static bool must_wait(struct residences *residences, const struct model *model, struct mono_ms now)
+{
+	bool waits = false;
+
+	catalog_servers(server, residences->catalog)
+	{
+		if (!is_same_server(server, model->server))
+			continue;
+		server_models(other, server)
+		{
+			waits |= other->awaits_place && mono_before(other->since, model->since);
+			if (other == model || !has_place(other))
+				continue;
+			waits = true;
+			if (other->residence == RESIDENCE_READY &&
+			    !may_stay(residences, other, now))
+				residence_leave_for(residences, other, model->lease,
+						    residences->finish_ms, now);
+		}
+	}
+	return waits;
 }
 
 static void ask_server(struct residences *residences, struct model *model,
@@ -146,6 +184,8 @@ static void on_place_seen(void *ctx, const struct call_answer *answer)
 		residence_become_ready(residences, model, now);
 	} else if (search.other) {
 		ask_server(residences, model, &adapter->unload, RESIDENCE_CALL_MS, on_put_out);
+	} else if (search.placed) {
+		look_again(model, now);
 	} else {
 		model->load_pending = true;
 		ask_server(residences, model, &adapter->load, residences->load_ms_max,
@@ -155,12 +195,11 @@ static void on_place_seen(void *ctx, const struct call_answer *answer)
 
 void residence_load_single(struct residences *residences, struct model *model, struct mono_ms now)
 {
-	if (model->load_pending) {
-		look_at_place(residences, model, on_load_seen);
-	} else if (!model->has_place && place_is_taken(residences, model, now)) {
+	if (model->awaits_place && must_wait(residences, model, now)) {
 		look_again(model, now);
-	} else {
-		model->has_place = true;
-		look_at_place(residences, model, on_place_seen);
+		return;
 	}
+	if (model->awaits_place) /* its load begins now, and its time for that */
+		residence_enter(model, RESIDENCE_LOADING, now);
+	look_at_place(residences, model, model->load_pending ? on_load_seen : on_place_seen);
 }

@@ -11,6 +11,7 @@
 #include "gateway/process_port.h"
 #include "gateway/residence.h"
 #include "gateway/residence_impl.h"
+#include "gateway/switch_log.h"
 #include "net/loop.h"
 
 enum {
@@ -80,7 +81,8 @@ static void on_unload_asked(void *ctx, const struct call_answer *answer)
 }
 
 /* A server that is gone has no memory, unless it is on its way back with what was asked for. What
- * its one place has is the memory that was lent, whatever its name. */
+ * its one place has is the memory that was lent, whatever its name, unless that was lent to another
+ * one: then this one is not there, nor will be. */
 static bool is_gone(const struct model *model, const struct call_answer *answer, bool readable,
 		    const struct loaded_search *search)
 {
@@ -88,6 +90,8 @@ static bool is_gone(const struct model *model, const struct call_answer *answer,
 
 	if (answer->nobody)
 		return !adapter->restarts || !model->load_pending;
+	if (adapter->single && readable && search->placed)
+		return true;
 	return readable && !search->found && !model->load_pending &&
 	       !(adapter->single && search->other);
 }
@@ -156,8 +160,7 @@ void residence_ask_unload(struct residences *residences, struct model *model, st
 		residences->processes->stop(residences->processes->ctx, server->process);
 	else if (server->cmd && model->resumed)
 		call_or_later(model, &ready, on_port_seen, now);
-	else if (server->cmd || !unload->method ||
-		 (server->adapter->single && !model->has_place)) /* nothing of it is there */
+	else if (server->cmd || !unload->method)
 		residence_give_back(residences, model, now);
 	else if (server->adapter->single || (model->load_pending && server->adapter->loaded.method))
 		call_or_later(model, &server->adapter->loaded, on_unload_seen, now);
@@ -167,6 +170,10 @@ void residence_ask_unload(struct residences *residences, struct model *model, st
 
 void residence_unload(struct residences *residences, struct model *model, struct mono_ms now)
 {
+	if (model->awaits_place) { /* nothing of it is there */
+		residence_give_back(residences, model, now);
+		return;
+	}
 	call_cancel(model->call);
 	model->call = NULL;
 	residence_enter(model, RESIDENCE_UNLOADING, now);
@@ -174,20 +181,25 @@ void residence_unload(struct residences *residences, struct model *model, struct
 	residence_ask_unload(residences, model, now);
 }
 
-void residence_leave(struct residences *residences, struct model *model, int64_t grace_ms,
+void residence_leave(struct residences *residences, struct model *model, int64_t time_ms,
 		     struct mono_ms now)
 {
 	if (model->residence == RESIDENCE_UNLOADING)
 		return;
-
-	/* What runs may not use up the time in which the memory is given back. */
-	int64_t cut_ms = grace_ms - grace_ms / 4;
+	if (model->running == 0) {
+		residence_unload(residences, model, now);
+		return;
+	}
 
 	residence_enter(model, RESIDENCE_LEAVING, now);
 	model->due =
-		mono_after(now, cut_ms < residences->finish_ms ? cut_ms : residences->finish_ms);
-	if (model->running == 0)
-		residence_unload(residences, model, now);
-	else
-		residence_changed(residences, model);
+		mono_after(now, time_ms < residences->finish_ms ? time_ms : residences->finish_ms);
+	residence_changed(residences, model);
+}
+
+void residence_leave_for(struct residences *residences, struct model *model, uint64_t claim,
+			 int64_t time_ms, struct mono_ms now)
+{
+	switch_log_leaves(residences->switches, claim, model->name, model->server->name, now);
+	residence_leave(residences, model, time_ms, now);
 }

@@ -10,7 +10,7 @@ import unittest
 from lib.gateway import CHAT, upstream
 from lib.gpus import Nvml, card
 from lib.managed import ManagedTest
-from lib.wait import holds_for, wait_until
+from lib.wait import wait_until
 
 
 class MemoryTest(ManagedTest):
@@ -59,66 +59,6 @@ class GivenBack(MemoryTest):
                 self.assertEqual(server.loaded, {"org/a"})
                 self.assertEqual(self.training(daemon).read_answer().status, 200)
                 self.assertEqual((server.loaded, len(server.asked(path))), (set(), 3))
-
-    def single(self, kind, models):
-        server = self.server(kind, models)
-        return server, self.behind(upstream(server, "it", models=[
-            {"name": name, "vram_mb": 3000} for name in models]))
-
-    def test_a_server_with_one_place(self):
-        """Told to load and to unload. Another model's load waits until the first has left."""
-        for kind, names in (("koboldcpp", ("a.kcpps", "b.gguf")), ("tabbyapi", ("a", "b"))):
-            with self.subTest(kind):
-                server, daemon = self.single(kind, names)
-                for name in (*names, names[0]):
-                    self.assertEqual(self.ask(daemon, name).status, 200)
-                    self.assertEqual(server.loaded, {name})
-                self.assertEqual(server.most_loaded, 1)  # each was put out before
-                self.assertEqual(self.training(daemon).read_answer().status, 200)
-                self.assertEqual(server.loaded, set())
-
-    def test_what_has_the_one_place(self):
-        """It was started with another one, or with the right one."""
-        for kind, names in (("koboldcpp", ("a.kcpps", "x.gguf")), ("tabbyapi", ("a", "x"))):
-            with self.subTest(kind):
-                server, daemon = self.single(kind, names[:1])
-                server.loaded = {names[1]}
-                self.assertEqual(self.ask(daemon, names[0]).status, 200)
-                self.assertEqual((server.loaded, server.most_loaded), ({names[0]}, 1))
-                load = ("POST", "/v1/model/load" if kind == "tabbyapi" else "/api/admin/reload_config")
-                again, daemon = self.single(kind, names[:1])
-                again.loaded = {names[0]}
-                self.assertEqual(self.ask(daemon, names[0]).status, 200)
-                self.assertNotIn(load, [row[:2] for row in again.requests])
-
-    def test_what_runs_keeps_its_one_place(self):
-        server, daemon = self.single("tabbyapi", ("a", "b"))
-        server.gate.clear()
-        running = self.begin(daemon, "a")
-        wait_until(lambda: server.running == 1, "it runs")
-        other = self.begin(daemon, "b")
-        wait_until(lambda: self.state_of(daemon, "b") == "loading", "the other one has its memory")
-        holds_for(lambda: server.loaded == {"a"}, "its place is waited for", 0.5)
-        server.gate.set()
-        self.assertEqual([connection.read_answer().status for connection in (running, other)], [200, 200])
-        self.assertEqual(server.loaded, {"b"})
-
-    def test_a_load_that_brings_something_else(self):
-        """KoboldCpp goes back to what it was started with; TabbyAPI says so within its stream."""
-        for kind, name in (("koboldcpp", "a.kcpps"), ("tabbyapi", "a")):
-            with self.subTest(kind):
-                server, daemon = self.single(kind, [name])
-                server.load_status = 500
-                self.assertError(self.ask(daemon, name), 503, "model_failed")
-                wait_until(lambda: server.loaded == set(), "what it has instead is put out")
-                wait_until(lambda: self.state_of(daemon, name) == "not loaded", "its memory is free")
-
-    def test_a_load_that_is_refused(self):
-        server, daemon = self.single("koboldcpp", ["a.kcpps"])
-        server.takes_loads = False
-        answer = self.ask(daemon, "a.kcpps")
-        self.assertError(answer, 503, "model_failed")
-        self.assertIn("did not do what it was told", answer.json()["error"]["message"])
 
     def test_a_load_by_a_request_that_was_cut_off(self):
         """The server loads on, for nobody: it is not listed yet, and its memory is not free."""
