@@ -1,6 +1,7 @@
 /* adapter: the table of kinds. */
 #include "gateway/adapter.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,7 +12,7 @@ static const char *const ollama_tags[] = {":latest", NULL};
 static const char *const ollama_prefixes[] = {"registry.ollama.ai/", "library/", NULL};
 
 /* It lists files, and calls what it has loaded by the model's name without its ending. */
-static const char *const koboldcpp_tags[] = {".kcpps", ".gguf", NULL};
+static const char *const koboldcpp_tags[] = {".kcpps", ".kcppt", ".gguf", NULL};
 static const char *const koboldcpp_prefixes[] = {"koboldcpp/", NULL};
 
 static const char *const comfyui_turns[] = {"POST /prompt", "POST /api/prompt", NULL};
@@ -93,6 +94,7 @@ static const struct adapter adapters[] = {
 	 .unload = {"POST", "/api/admin/reload_config", "{\"filename\":\"unload_model\"}"},
 	 .tags = koboldcpp_tags,
 	 .prefixes = koboldcpp_prefixes,
+	 .says_words = true,
 	 .single = true,
 	 .restarts = true,
 	 .read_list = adapter_read_kobold_files,
@@ -178,6 +180,32 @@ static const char *short_name(const struct adapter *adapter, const char *name, s
 	return name;
 }
 
+/* How many of these bytes such a server leaves out. */
+static size_t unsaid_bytes(const struct adapter *adapter, const char *name, size_t length)
+{
+	size_t i = 0;
+
+	while (adapter->says_words && i < length && (unsigned char)name[i] < 0x80 &&
+	       !isalnum((unsigned char)name[i]) && !strchr("._-", name[i]))
+		i++;
+	return i;
+}
+
+static bool same_text(const struct adapter *adapter, const char *a, size_t a_length, const char *b,
+		      size_t b_length)
+{
+	size_t i = 0, j = 0;
+
+	for (;; i++, j++) {
+		i += unsaid_bytes(adapter, a + i, a_length - i);
+		j += unsaid_bytes(adapter, b + j, b_length - j);
+		if (i == a_length || j == b_length)
+			return i == a_length && j == b_length;
+		if (tolower((unsigned char)a[i]) != tolower((unsigned char)b[j]))
+			return false;
+	}
+}
+
 bool adapter_same_model(const struct adapter *adapter, const char *a, const char *b)
 {
 	size_t a_length, b_length;
@@ -188,7 +216,7 @@ bool adapter_same_model(const struct adapter *adapter, const char *a, const char
 		return !strcmp(a, b);
 	a = short_name(adapter, a, &a_length);
 	b = short_name(adapter, b, &b_length);
-	return a_length == b_length && !strncasecmp(a, b, a_length);
+	return same_text(adapter, a, a_length, b, b_length);
 }
 
 /* The pattern, with what `add` makes of the model in each of its places. */

@@ -40,6 +40,7 @@ struct adapter {
 	/* What a name may leave out, behind ("a" is "a:latest") and in front; NULL, or up to NULL.
 	 */
 	const char *const *tags, *const *prefixes;
+	bool says_words; /* of a name's ASCII only letters, digits, dots, dashes and underscores */
 	bool sizes_itself; /* `list` and `loaded` say how large models are */
 	/* It has one model at a time: a load puts another one out. `restarts`: with each load and
 	 * unload, for which its answer does not wait, and nobody listens there meanwhile. */

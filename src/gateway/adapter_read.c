@@ -145,7 +145,7 @@ bool adapter_read_lemonade(const char *body, size_t length, adapter_found *found
 			 ctx);
 }
 
-/* KoboldCpp's /api/admin/list_options: files' names, and a word that stands for none of them. */
+/* KoboldCpp's /api/admin/list_options: files' names, and words that are none. */
 bool adapter_read_kobold_files(const char *body, size_t length, adapter_found *found, void *ctx)
 {
 	json_t *root = read_body(body, length);
@@ -155,7 +155,7 @@ bool adapter_read_kobold_files(const char *body, size_t length, adapter_found *f
 
 	json_array_foreach (root, i, entry) {
 		const char *name = json_string_value(entry);
-		if (!name || strcmp(name, "unload_model") != 0)
+		if (name && strcmp(name, "unload_model") != 0 && strcmp(name, "initial_model") != 0)
 			tell_model(entry, 0, found, ctx);
 	}
 

@@ -49,6 +49,13 @@ class OnePlace(GatewayTest):
                 self.assertEqual(self.ask(daemon, names[0]).status, 200)
                 self.assertNotIn(load, [row[:2] for row in again.requests])
 
+    def test_a_name_that_is_said_in_part(self):
+        """KoboldCpp leaves out of a file's name what is no letter, digit, dot, dash or underscore."""
+        server, daemon = self.single("koboldcpp", ("My Model (Q4+).gguf", "x.gguf"))
+        for name in (*server.models, server.models[0]):
+            self.assertEqual(self.ask(daemon, name).status, 200)
+            self.assertEqual(server.loaded, {name})
+
     def test_what_runs_keeps_its_one_place(self):
         server, daemon = self.single("tabbyapi", ("a", "b"))
         server.gate.clear()

@@ -2,6 +2,7 @@
 with a small model of what it keeps in memory, and with the misbehaviours that tests ask for."""
 import json
 import os
+import re
 import socket
 import socketserver
 import struct
@@ -21,8 +22,9 @@ LOADED_LISTS = {
         {"model_name": name, "device": "gpu"} for name in sorted(loaded)]}},
     "koboldcpp": {
         "/api/v1/model": lambda models, loaded: {
-            "result": "".join("koboldcpp/" + name.rpartition(".")[0] for name in loaded) or "inactive"},
-        "/api/admin/list_options": lambda models, loaded: [*models, "unload_model"]},
+            "result": "".join("koboldcpp/" + re.sub(r"[^\w.-]", "", name.rpartition(".")[0]) for name in loaded)
+                      or "inactive"},
+        "/api/admin/list_options": lambda models, loaded: [*models, "initial_model", "unload_model"]},
     "tabbyapi": {
         "/v1/model": lambda models, loaded: {"id": "".join(loaded)} if loaded else None,
         "/v1/model/list": lambda models, loaded: {"data": [{"id": name} for name in models]}},

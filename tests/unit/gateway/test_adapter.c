@@ -94,7 +94,8 @@ static void test_reads(void **state)
 		   "{\"status\":\"ok\",\"all_models_loaded\":[{\"model_name\":\"a\",\"device\":"
 		   "\"gpu\"}]}",
 		   "a=0;");
-	check_read(adapter_read_kobold_files, "[\"a.kcpps\",\"b.gguf\",\"unload_model\"]",
+	check_read(adapter_read_kobold_files,
+		   "[\"a.kcpps\",\"b.gguf\",7,\"initial_model\",\"unload_model\"]",
 		   "a.kcpps=0;b.gguf=0;");
 	check_read(adapter_read_kobold_files, "{}", NULL);
 	check_read(adapter_read_kobold, "{\"result\":\"koboldcpp/a\"}", "koboldcpp/a=0;");
@@ -174,6 +175,12 @@ static void test_names(void **state)
 	assert_true(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.gguf", "koboldcpp/Qwen3"));
 	assert_true(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.kcpps", "koboldcpp/Qwen3"));
 	assert_false(adapter_same_model(adapter_of("koboldcpp"), "Qwen3.gguf", "koboldcpp/Qwen"));
+	assert_true(adapter_same_model(adapter_of("koboldcpp"), "My (best) Qwen+3.gguf",
+				       "koboldcpp/MybestQwen3"));
+	assert_true(adapter_same_model(adapter_of("koboldcpp"), "(a).gguf", "a+"));
+	assert_false(adapter_same_model(adapter_of("koboldcpp"), "a b", "koboldcpp/a-b"));
+	assert_false(adapter_same_model(adapter_of("koboldcpp"), "é.gguf", "koboldcpp/"));
+	assert_false(adapter_same_model(ollama, "a b", "ab"));
 	for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++)
 		assert_false(adapter_same_model(ollama, other[i][0], other[i][1]));
 }
