@@ -2,6 +2,7 @@
 containers, also those that a job leaves behind. Method: the real daemon and real processes, NVIDIA's library written by
 the tests; containers are cgroups with the names that docker gives them, where this user may make some.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -46,7 +47,8 @@ class HoldersTest(MeasureTest):
 
         def remove():
             for pid in (folder / "cgroup.procs").read_text().split():
-                os.kill(int(pid), 9)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), 9)
             wait_until(lambda: not (folder / "cgroup.procs").read_text(), "it is empty")
             folder.rmdir()
         self.addCleanup(remove)

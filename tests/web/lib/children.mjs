@@ -14,13 +14,21 @@ const children = new Set();
 /** @type {Set<string>} */
 const folders = new Set();
 
-/** @param {import("node:child_process").ChildProcess} child @param {NodeJS.Signals} [signal] */
-export function killGroup(child, signal = "SIGKILL") {
+/**
+ * To a process, or to the group of a negative number; one that has ended hears nothing.
+ * @param {number} pid @param {NodeJS.Signals} signal
+ */
+export function signalTo(pid, signal) {
 	try {
-		process.kill(-(/** @type {number} */ (child.pid)), signal);
+		process.kill(pid, signal);
 	} catch (error) {
 		if (/** @type {NodeJS.ErrnoException} */ (error).code !== "ESRCH") throw error;
 	}
+}
+
+/** @param {import("node:child_process").ChildProcess} child @param {NodeJS.Signals} [signal] */
+export function killGroup(child, signal = "SIGKILL") {
+	signalTo(-(/** @type {number} */ (child.pid)), signal);
 }
 
 /** @param {string} folder */

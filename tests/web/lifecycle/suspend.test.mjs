@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
-import { killGroup } from "../lib/children.mjs";
+import { killGroup, signalTo } from "../lib/children.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { connect } from "../lib/session.mjs";
 import { holding, openBench, signIn, untilWaiting, waiting } from "../lib/tabs.mjs";
@@ -40,7 +40,10 @@ after(async () => {
 /** @type {Send} */
 const all = async (signal) => killGroup(browser.process, signal);
 
-/** Those that run pages; the browser's own process and its sockets go on. */
+/**
+ * Those that run pages; the browser's own process and its sockets go on. One that ends by itself
+ * meanwhile, a spare one or that of a tab that was closed, is not there to be signalled.
+ */
 async function renderers() {
 	const { processInfo } = await browser.send("SystemInfo.getProcessInfo");
 	const ids = processInfo
@@ -48,7 +51,7 @@ async function renderers() {
 		.map((/** @type {any} */ { id }) => id);
 	assert.ok(ids.length > 0);
 	/** @type {Send} */
-	return async (signal) => ids.forEach((/** @type {number} */ id) => process.kill(id, signal));
+	return async (signal) => ids.forEach((/** @type {number} */ id) => signalTo(id, signal));
 }
 
 /** Runs in the page: work that would be over while it stands still, and its next step. */
