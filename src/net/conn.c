@@ -359,6 +359,7 @@ struct conn *conn_create(struct net *net, int fd, const struct conn_kind *kind,
 
 	list_init(&conn->idle);
 	list_init(&conn->queue);
+	list_init(&conn->http.due);
 	list_init(&conn->read_deadline.node);
 	list_init(&conn->write_deadline.node);
 

@@ -55,6 +55,8 @@ struct http_conn {
 	bool writer_waits;     /* on_writable is due */
 	bool sized;            /* a stream of a length that was announced */
 	uint64_t stream_left;  /* of it */
+	struct buf due_head;   /* of a stream: goes out with its first bytes */
+	struct list due;       /* net.due_heads */
 	struct http_body body; /* while receiving */
 	char ws_key[25];
 };

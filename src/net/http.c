@@ -248,6 +248,7 @@ static void http_expired(struct conn *conn, enum deadline_kind kind)
 
 static void http_lost(struct conn *conn)
 {
+	http_forget_due_head(conn);
 	if (conn->http.exchange != EXCHANGE_NONE)
 		net_notify(conn->net, NOTICE_GONE, conn->id, false);
 }

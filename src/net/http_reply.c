@@ -101,6 +101,48 @@ static struct conn *find_exchange(const struct net *net, uint64_t number, enum e
 	return conn && conn->kind == &conn_http && conn->http.exchange == exchange ? conn : NULL;
 }
 
+/* The head of a stream goes out in one write with its first bytes, which are mostly there at once;
+ * without them, at the end of the iteration. Uses net.head up. */
+static void hold_head(struct conn *conn)
+{
+	struct buf *head = &conn->net->head;
+
+	if (buf_append(&conn->http.due_head, buf_data(head), head->length) != 0) {
+		conn_drop(conn);
+		return;
+	}
+	list_append(&conn->net->due_heads, &conn->http.due);
+	net_defer_flush(conn->net);
+}
+
+void http_forget_due_head(struct conn *conn)
+{
+	list_remove(&conn->http.due);
+	buf_finish(&conn->http.due_head);
+}
+
+/* Behind the head where that is still due; with no bytes, the head alone. */
+static void write_stream(struct conn *conn, const char *bytes, size_t length)
+{
+	struct buf head = conn->http.due_head;
+
+	if (head.length == 0) {
+		if (length > 0)
+			conn_write(conn, bytes, length, NULL, 0);
+		return;
+	}
+	conn->http.due_head = (struct buf){0};
+	list_remove(&conn->http.due);
+	conn_write(conn, buf_data(&head), head.length, bytes, length);
+	buf_finish(&head);
+}
+
+void http_send_due_heads(struct net *net)
+{
+	while (!list_empty(&net->due_heads))
+		write_stream(container_of(net->due_heads.next, struct conn, http.due), NULL, 0);
+}
+
 static void finish_when_flushed(struct conn *conn)
 {
 	conn->http.exchange = EXCHANGE_FLUSH;
@@ -184,7 +226,7 @@ void http_stream_begin_sized(struct net *net, uint64_t number, int status,
 	conn->http.sized = true;
 	conn->http.stream_left = conn->http.head_only ? 0 : length;
 	conn->http.exchange = EXCHANGE_STREAM;
-	conn_write(conn, buf_data(&net->head), net->head.length, NULL, 0);
+	hold_head(conn);
 }
 
 void http_stream_begin(struct net *net, uint64_t number, int status,
@@ -207,29 +249,31 @@ void http_stream_begin(struct net *net, uint64_t number, int status,
 	}
 
 	conn->http.exchange = EXCHANGE_STREAM;
-	conn_write(conn, buf_data(head), head->length, NULL, 0);
+	hold_head(conn);
 }
 
 static void write_chunk(struct conn *conn, const char *bytes, size_t length)
 {
+	struct buf *framed = &conn->net->head;
+	bool joined = length <= CHUNK_JOIN_BYTES;
+
 	if (conn->http.is_http10 || conn->http.sized) {
-		conn_write(conn, bytes, length, NULL, 0);
+		write_stream(conn, bytes, length);
 		return;
 	}
 
-	struct buf *head = &conn->net->head;
-	head->length = 0;
-	bool joined = length <= CHUNK_JOIN_BYTES;
-
-	if (buf_printf(head, "%zx\r\n", length) ||
-	    (joined && (buf_append(head, bytes, length) || buf_append(head, "\r\n", 2)))) {
+	framed->length = 0;
+	if (buf_printf(framed, "%zx\r\n", length) ||
+	    (joined && (buf_append(framed, bytes, length) || buf_append(framed, "\r\n", 2)))) {
 		conn_drop(conn);
 		return;
 	}
 
-	conn_write(conn, buf_data(head), head->length, bytes, joined ? 0 : length);
-	if (!joined)
-		conn_write(conn, "\r\n", 2, NULL, 0);
+	write_stream(conn, buf_data(framed), framed->length);
+	if (joined)
+		return;
+	conn_write(conn, bytes, length, NULL, 0);
+	conn_write(conn, "\r\n", 2, NULL, 0);
 }
 
 bool http_stream_write(struct net *net, uint64_t number, const char *bytes, size_t length)
@@ -273,7 +317,9 @@ void http_stream_end(struct net *net, uint64_t number)
 		return;
 	}
 	if (!conn->http.is_http10 && !conn->http.head_only && !conn->http.sized)
-		conn_write(conn, "0\r\n\r\n", 5, NULL, 0);
+		write_stream(conn, "0\r\n\r\n", 5);
+	else
+		write_stream(conn, NULL, 0);
 	finish_when_flushed(conn);
 }
 
@@ -282,6 +328,7 @@ void http_stream_abort(struct net *net, uint64_t number)
 	struct conn *conn = find_exchange(net, number, EXCHANGE_STREAM);
 	if (!conn)
 		return;
+	write_stream(conn, NULL, 0);
 	conn->http.exchange = EXCHANGE_NONE;
 	/* Where the end of the connection ends the body, only a reset says that there is more. */
 	if (conn->http.is_http10)

@@ -37,7 +37,11 @@ void http_stream_end(struct net *net, uint64_t conn);
  * callback follows. */
 void http_stream_abort(struct net *net, uint64_t conn);
 
-/* For the other files of src/net: net's own answer to a malformed request; the caller closes. */
+/* For the other files of src/net: heads of streams that wait for their first bytes go out by
+ * themselves at the end of an iteration, and with their connection they are lost. */
+void http_send_due_heads(struct net *net);
+void http_forget_due_head(struct conn *conn);
+/* Net's own answer to a malformed request; the caller closes. */
 void http_write_refusal(struct conn *conn, const struct http_fault *fault);
 /* The same as bytes, for a connection over the limit. False: no memory. */
 bool http_format_refusal(struct buf *out, const struct http_fault *fault);

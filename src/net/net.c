@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "net/deadline.h"
+#include "net/http_reply.h"
 #include "net/loop.h"
 
 enum {
@@ -87,6 +88,7 @@ static void net_flush(void *ctx)
 	if (!net->destroyed) {
 		report_notices(net);
 		process_ready(net);
+		http_send_due_heads(net);
 	}
 
 	list_each (node, next, &net->dropped)
@@ -163,6 +165,7 @@ int net_create(struct loop *loop, const struct net_options *options,
 	list_init(&net->idle);
 	list_init(&net->ready);
 	list_init(&net->dropped);
+	list_init(&net->due_heads);
 	list_init(&net->listeners);
 	deadlines_init(net);
 	listen_init(net);

@@ -38,6 +38,7 @@ struct net {
 	struct crowd crowd;
 	uint64_t sequence; /* of exchanges and sessions */
 	struct list idle, ready, dropped, listeners;
+	struct list due_heads; /* of streams begun in this iteration: conn.http.due */
 	struct list deadlines[DEADLINE_COUNT];
 	struct event deadline_timer;
 	struct mono_ms deadline_timer_at; /* MONO_NEVER: off */

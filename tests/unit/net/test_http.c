@@ -519,6 +519,75 @@ static void test_sized_stream(void **state)
 	}
 }
 
+enum head_act { HEAD_WRITE, HEAD_WAIT, HEAD_END, HEAD_ABORT };
+
+/* What a client got of an answer of that act, without another turn of the loop. */
+static void act_on_head(struct fixture *fixture, struct client *client, enum head_act act)
+{
+	client_send_text(client, GET("/x"));
+	fixture_wait(fixture, &fixture->requests, 1);
+	http_stream_begin_sized(fixture->net, fixture->conn, 200, NULL, 0, act == HEAD_END ? 0 : 5);
+	assert_int_equal(recv(client->fd, client->in, 1, MSG_PEEK), -1);
+
+	if (act == HEAD_WRITE)
+		(void)http_stream_write(fixture->net, fixture->conn, "hello", 5);
+	else if (act == HEAD_WAIT)
+		fixture_turn(fixture);
+	else if (act == HEAD_END)
+		http_stream_end(fixture->net, fixture->conn);
+	else
+		http_stream_abort(fixture->net, fixture->conn);
+}
+
+/* The head of a stream goes out in one write with its first bytes; alone, if there are none by the
+ * end of the iteration or of the stream. */
+static void test_stream_head(void **state)
+{
+	(void)state;
+
+	for (enum head_act act = HEAD_WRITE; act <= HEAD_ABORT; act++) {
+		struct fixture *fixture = fixture_open(NULL);
+		struct client *client = client_open(fixture);
+		ssize_t length;
+
+		fixture->mode = FIXTURE_PARK;
+		act_on_head(fixture, client, act);
+		length = recv(client->fd, client->in, 1024, 0);
+		assert_true(length > 0);
+		assert_memory_equal(client->in, "HTTP/1.1 200 OK\r\n", 17);
+		if (act == HEAD_WRITE)
+			assert_memory_equal(client->in + length - 9, "\r\n\r\nhello", 9);
+		else
+			assert_memory_equal(client->in + length - 4, "\r\n\r\n", 4);
+		if (act == HEAD_ABORT)
+			client_wait_end(fixture, client);
+		client_close(client);
+		fixture_close(fixture);
+	}
+}
+
+/* One that is still due goes with its connection. */
+static void test_stream_head_of_the_lost(void **state)
+{
+	(void)state;
+	struct fixture *fixture = fixture_open(NULL);
+	struct client *client = client_open(fixture);
+
+	fixture->mode = FIXTURE_PARK;
+	client_send_text(client, GET("/x"));
+	fixture_wait(fixture, &fixture->requests, 1);
+	http_stream_begin(fixture->net, fixture->conn, 200, NULL, 0);
+	client_leave(client, true);
+	fixture_wait(fixture, &fixture->gone, 1);
+
+	client = client_open(fixture);
+	fixture->mode = FIXTURE_STREAM;
+	client_send_text(client, GET("/x"));
+	fixture_wait(fixture, &fixture->requests, 2);
+	client_close(client);
+	fixture_close(fixture); /* with a stream that has begun */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -536,6 +605,8 @@ int main(void)
 		cmocka_unit_test(test_expect_continue),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_sized_stream),
+		cmocka_unit_test(test_stream_head),
+		cmocka_unit_test(test_stream_head_of_the_lost),
 		cmocka_unit_test(test_stream_pressure),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_file),
