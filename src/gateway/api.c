@@ -8,6 +8,7 @@ static const struct api_route routes[] = {
 	{"/v1/chat/completions", API_OPENAI, API_BODY_JSON, LEASE_CHAT, false, false},
 	{"/v1/completions", API_OPENAI, API_BODY_JSON, LEASE_CHAT, false, false},
 	{"/v1/responses", API_RESPONSES, API_BODY_JSON, LEASE_CHAT, false, false},
+	{"/v1/responses/compact", API_OPENAI, API_BODY_JSON, LEASE_CHAT, false, false},
 	{"/v1/messages", API_ANTHROPIC, API_BODY_JSON, LEASE_CHAT, false, false},
 	{"/v1/messages/count_tokens", API_ANTHROPIC, API_BODY_JSON, LEASE_CHAT, false, false},
 	{"/v1/embeddings", API_OPENAI, API_BODY_JSON, LEASE_NORMAL, false, false},

@@ -12,12 +12,14 @@ struct api_error {
 	int64_t retry_ms;    /* 0: by the table of errors */
 };
 
+enum { API_RESPONSE_ID_BYTES = 512 };
+
 /* Where a stream stands, for the shapes that go on counting. */
 struct api_stream_position {
-	char response_id[128]; /* of a Responses stream; "" */
-	int64_t sequence;      /* the last one seen; -1: none */
-	const char *model;     /* that was asked for; NULL: none */
-	int64_t created_s;     /* when, in Unix time */
+	char response_id[API_RESPONSE_ID_BYTES]; /* of a Responses stream; "" */
+	int64_t sequence;                        /* the last one seen; -1: none */
+	const char *model;                       /* that was asked for; NULL: none */
+	int64_t created_s;                       /* when, in Unix time */
 };
 
 const char *api_error_content_type(enum api_wire wire);

@@ -362,6 +362,8 @@ static bool model_answers_to(const struct model *model, const char *name)
 /* Whether a model can do what is wished. */
 static bool model_suits(const struct model *model, const struct catalog_wish *wish)
 {
+	if (wish->server && wish->server != model->server)
+		return false;
 	if (!catalog_allows(wish, model) || !model_answers_to(model, wish->name))
 		return false;
 	return !wish->route || !model->routes || model->routes & api_route_bit(wish->route);

@@ -51,9 +51,10 @@ struct gateway_server_config {
 /* What is looked for. */
 struct catalog_wish {
 	const char *name;
-	const struct api_route *route; /* that it must answer; NULL: any */
-	const char *principal;         /* whose request it is; NULL: anybody's */
-	const char *models;            /* that it may know, see model_is_among */
+	const struct api_route *route;     /* that it must answer; NULL: any */
+	const char *principal;             /* whose request it is; NULL: anybody's */
+	const char *models;                /* that it may know, see model_is_among */
+	const struct model_server *server; /* that one alone; NULL: any */
 };
 
 struct catalog_offer {

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EVENT_DEPTH = 3, EVENT_PATH_BYTES = 48, EVENT_VALUE_BYTES = 128 };
+enum { EVENT_DEPTH = 3, EVENT_PATH_BYTES = 48, EVENT_VALUE_BYTES = 512 };
 
 enum event_member_type { EVENT_TEXT, EVENT_WORD, EVENT_OPENED, EVENT_CLOSED /* object or list */ };
 

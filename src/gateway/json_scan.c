@@ -29,7 +29,8 @@ static bool key_is(const struct json_scan *scan, const char *key)
  */
 static bool is_nearly_a_field(const struct json_scan *scan)
 {
-	static const char *const fields[] = {"model", "stream", "n", "encoding_format"};
+	static const char *const fields[] = {"model", "stream", "n", "encoding_format",
+					     "previous_response_id"};
 
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
 		if (scan->key_length == strlen(fields[i]) &&
@@ -39,21 +40,39 @@ static bool is_nearly_a_field(const struct json_scan *scan)
 	return false;
 }
 
+/* False: it is too long. */
+static bool keep_byte(struct json_scan_text *text, char byte)
+{
+	if (text->length == sizeof(text->bytes))
+		return false;
+	text->bytes[text->length++] = byte;
+	return true;
+}
+
 static bool begin_value(struct json_scan *scan, char byte)
 {
 	if (is_space(byte))
 		return true;
 	if (is_nearly_a_field(scan))
-		return break_scan(scan, "a key differs from `model`, `stream`, `n` or "
-					"`encoding_format` only in the size of its letters");
+		return break_scan(scan, "a key differs from `model`, `stream`, `n`, "
+					"`encoding_format` or `previous_response_id` only in the "
+					"size of its letters");
 
 	if (key_is(scan, "model")) {
-		if (scan->raw_length > 0)
+		if (scan->model.length > 0)
 			return break_scan(scan, "field `model` stands there twice");
 		if (byte != '"')
 			return break_scan(scan, "field `model`: expected a text");
 		scan->model_from = scan->at;
-		scan->raw[scan->raw_length++] = byte;
+		keep_byte(&scan->model, byte);
+	}
+
+	if (key_is(scan, "previous_response_id")) {
+		if (scan->previous_seen)
+			return break_scan(scan, "field `previous_response_id` stands there twice");
+		scan->previous_seen = true;
+		if (byte == '"')
+			keep_byte(&scan->previous, byte);
 	}
 
 	if (key_is(scan, "encoding_format")) {
@@ -149,12 +168,13 @@ static bool take_text(struct json_scan *scan, char byte)
 
 	scan->escaped = byte == '\\' && !scan->escaped;
 	if (key_is(scan, "model")) {
-		if (scan->raw_length == sizeof(scan->raw))
+		if (!keep_byte(&scan->model, byte))
 			return break_scan(scan, "field `model`: longer than 510 bytes");
-		scan->raw[scan->raw_length++] = byte;
 		if (ends)
 			scan->model_to = scan->at + 1;
 	}
+	if (key_is(scan, "previous_response_id") && !keep_byte(&scan->previous, byte))
+		return break_scan(scan, "field `previous_response_id`: longer than 510 bytes");
 	if (key_is(scan, "encoding_format"))
 		take_format(scan, byte, ends);
 
@@ -263,21 +283,26 @@ bool json_scan_take(struct json_scan *scan, const char *bytes, size_t length)
 	return true;
 }
 
-bool json_scan_model(const struct json_scan *scan, char *ret_name)
+static bool read_text(const struct json_scan_text *text, char *ret_text)
 {
 	size_t at;
 	const char *words;
-	struct json *value;
-	bool found;
+	struct json *value = json_read(text->bytes, text->length, &at, &words);
+	bool found = json_is(value, JSON_KIND_STRING) && value->count > 0 &&
+		     value->count < JSON_SCAN_MODEL_BYTES;
 
-	if (scan->model_to == 0)
-		return false;
-
-	value = json_read(scan->raw, scan->raw_length, &at, &words);
-	found = json_is(value, JSON_KIND_STRING) && value->count > 0 &&
-		value->count < JSON_SCAN_MODEL_BYTES;
 	if (found)
-		snprintf(ret_name, JSON_SCAN_MODEL_BYTES, "%s", value->text);
+		snprintf(ret_text, JSON_SCAN_MODEL_BYTES, "%s", value->text);
 	free(value);
 	return found;
+}
+
+bool json_scan_model(const struct json_scan *scan, char *ret_name)
+{
+	return scan->model_to > 0 && read_text(&scan->model, ret_name);
+}
+
+bool json_scan_previous(const struct json_scan *scan, char *ret_id)
+{
+	return scan->previous.length > 0 && read_text(&scan->previous, ret_id);
 }

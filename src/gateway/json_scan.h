@@ -1,14 +1,14 @@
 /* json_scan: the top-level fields of a request's body that the gateway reads, `model`, `stream`,
- * `n` and `encoding_format`, found while the body arrives in pieces, in constant memory and without
- * parsing the rest: bodies go upstream as the very bytes that came. Whether the rest is valid JSON
- * is for the upstream to judge; refused is only what two readers could read differently: a field
- * twice or in other letters' size, or a key with an escape. */
+ * `n`, `encoding_format` and `previous_response_id`, found while the body arrives in pieces, in
+ * constant memory and without parsing the rest: bodies go upstream as the very bytes that came.
+ * Whether the rest is valid JSON is for the upstream to judge; refused is only what two readers
+ * could read differently: a field twice or in other letters' size, or a key with an escape. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { JSON_SCAN_MODEL_BYTES = 512, JSON_SCAN_KEY_BYTES = 16 };
+enum { JSON_SCAN_MODEL_BYTES = 512, JSON_SCAN_KEY_BYTES = 24 };
 
 enum json_scan_state {
 	SCAN_BEFORE, /* the opening brace */
@@ -25,6 +25,12 @@ enum json_scan_state {
 	SCAN_BROKEN,
 };
 
+/* As it stands, with quotes. */
+struct json_scan_text {
+	char bytes[JSON_SCAN_MODEL_BYTES + 2];
+	unsigned length;
+};
+
 /* All zero to begin. Offsets count from the body's first byte. */
 struct json_scan {
 	enum json_scan_state state;
@@ -35,14 +41,15 @@ struct json_scan {
 	unsigned key_length;
 	char word[8];
 	unsigned word_length;
-	char raw[JSON_SCAN_MODEL_BYTES + 2]; /* the model's string as it stands, with quotes */
-	unsigned raw_length;
+	struct json_scan_text model;
 	uint64_t model_from, model_to; /* [from, to) of it; to 0: not seen, or not complete */
 	bool stream_seen, stream;
 	unsigned choices;                /* `n`; 0: not said */
 	bool base64;                     /* `encoding_format` says so */
 	uint64_t format_from, format_to; /* [from, to) of its text; to 0: none */
-	const char *problem;             /* SCAN_BROKEN: in words */
+	struct json_scan_text previous;  /* the response that it goes on from */
+	bool previous_seen;
+	const char *problem; /* SCAN_BROKEN: in words */
 };
 
 /* False: broken, see `problem`. */
@@ -50,3 +57,5 @@ bool json_scan_take(struct json_scan *scan, const char *bytes, size_t length);
 /* The model's name, decoded; false: absent, too long, or no valid string. `ret_name` has
  * JSON_SCAN_MODEL_BYTES. */
 bool json_scan_model(const struct json_scan *scan, char *ret_name);
+/* The same of the response that it goes on from. */
+bool json_scan_previous(const struct json_scan *scan, char *ret_id);

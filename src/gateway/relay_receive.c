@@ -238,6 +238,7 @@ void gateway_shut_out(struct gateway *gateway, const char *principal)
 	}
 	stored_requests_end(&gateway->stored_requests, principal, ERR_UNAUTHORIZED,
 			    "The key that was shown is good no longer.");
+	response_index_forget_all(&gateway->stored_requests.index, principal);
 }
 
 static struct relay *relay_of(const struct gateway *gateway, uint64_t conn)
@@ -406,22 +407,32 @@ void gateway_body_end(struct gateway *gateway, uint64_t conn)
 		relay_push_body(gateway, relay);
 }
 
-static struct model *find_model(const struct gateway *gateway, const struct relay *relay)
+static struct catalog_wish wish_of(const struct relay *relay)
 {
-	const struct catalog_wish wish = {.name = relay->model_name,
-					  .route = relay->route,
-					  .principal = relay->principal,
-					  .models = relay->models};
-
-	return catalog_find(&gateway->catalog, &wish);
+	return (struct catalog_wish){
+		.name = relay->model_name, .principal = relay->principal, .models = relay->models};
 }
 
-static void refuse_unknown(struct gateway *gateway, struct relay *relay)
+/* A model of the configuration may leave its size to its server's list. */
+static bool is_known(const struct model *model)
 {
-	const struct catalog_wish anywhere = {
-		.name = relay->model_name, .principal = relay->principal, .models = relay->models};
+	return model && (!model->server->on_gpu || model_vram_bytes(model) > 0);
+}
+
+static void refuse_unknown(struct gateway *gateway, struct relay *relay,
+			   const struct model_server *server)
+{
+	const struct catalog_wish anywhere = wish_of(relay);
 	cleanup_text struct text words = {0}, near = {0};
 
+	if (server) {
+		text_format(&words,
+			    "The model server `%s`, which made the response that this goes on "
+			    "from, does not serve the model `%s`.",
+			    server->name, relay->model_name);
+		relay_fail(gateway, relay, ERR_MODEL_NOT_FOUND, words.bytes, 0);
+		return;
+	}
 	if (catalog_find(&gateway->catalog, &anywhere)) {
 		text_format(&words, "The model `%s` is not served at %s.", relay->model_name,
 			    relay->route->path);
@@ -443,26 +454,45 @@ static void refuse_unknown(struct gateway *gateway, struct relay *relay)
 	relay_fail(gateway, relay, ERR_MODEL_NOT_FOUND, words.bytes, 0);
 }
 
-/* A model of the configuration may leave its size to its server's list. */
-static bool is_known(const struct model *model)
+/* False: the relay ended. */
+static bool find_previous(struct gateway *gateway, struct relay *relay,
+			  const struct model_server **ret_server)
 {
-	return model && (!model->server->on_gpu || model_vram_bytes(model) > 0);
+	char id[JSON_SCAN_MODEL_BYTES];
+	cleanup_text struct text words = {0};
+	int err;
+
+	*ret_server = NULL;
+	if (strncmp(relay->route->path, "/v1/responses", 13) != 0 ||
+	    !json_scan_previous(&relay->scan, id))
+		return true;
+	err = stored_requests_locate(&gateway->stored_requests, id, relay->principal, ret_server,
+				     &words);
+	if (err != ERR_NONE)
+		relay_fail(gateway, relay, err, words.bytes, 0);
+	return err == ERR_NONE;
 }
 
 void relay_resolve(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
+	struct catalog_wish wish = wish_of(relay);
+
 	relay->stage = RELAY_RESOLVING;
 	relay->due = relay_patience(gateway, relay);
 	if (relay->streams && relay->route->wire != API_OLLAMA && !relay->begun)
 		relay->alive_at = mono_after(relay->since, gateway->options.quiet_ms);
-	relay->model = find_model(gateway, relay);
+	if (!find_previous(gateway, relay, &wish.server))
+		return;
+
+	wish.route = relay->route;
+	relay->model = catalog_find(&gateway->catalog, &wish);
 	if (!is_known(relay->model) && catalog_refresh(&gateway->catalog, now))
 		return; /* until the lists have come */
 
 	if (relay->model)
 		relay_want_model(gateway, relay, now);
 	else
-		refuse_unknown(gateway, relay);
+		refuse_unknown(gateway, relay, wish.server);
 }
 
 void gateway_writable(struct gateway *gateway, uint64_t conn)

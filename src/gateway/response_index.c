@@ -120,6 +120,15 @@ bool response_index_find(const struct response_index *index, const char *id, con
 	return true;
 }
 
+bool response_index_has(const struct response_index *index, const char *id)
+{
+	for (struct hash_node *node = hash_first(&index->by_id, hash_id(id)); node;
+	     node = hash_next(node))
+		if (!strcmp(container_of(node, struct entry, by_id)->note.id, id))
+			return true;
+	return false;
+}
+
 void response_index_forget(struct response_index *index, const char *id, const char *principal)
 {
 	struct entry *entry = find_entry(index, id, principal);
@@ -128,10 +137,20 @@ void response_index_forget(struct response_index *index, const char *id, const c
 		drop_entry(index, entry);
 }
 
+void response_index_forget_all(struct response_index *index, const char *principal)
+{
+	list_each (it, next, &index->entries) {
+		struct entry *entry = container_of(it, struct entry, link);
+		if (!strcmp(entry->note.principal, principal))
+			drop_entry(index, entry);
+	}
+}
+
 bool response_id_ok(const char *id, size_t length)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789-_";
+				    "0123456789-_.~:=+";
 
-	return length > 0 && length < RESPONSE_ID_BYTES && strspn(id, plain) == length;
+	return length > 0 && length < RESPONSE_ID_BYTES && strspn(id, plain) == length &&
+	       strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
 }

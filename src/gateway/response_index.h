@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 
-enum { RESPONSE_ID_BYTES = 128, RESPONSES_MAX = 2048, RESPONSES_MAX_PER_KEY = 256 };
+enum { RESPONSE_ID_BYTES = 512, RESPONSES_MAX = 2048, RESPONSES_MAX_PER_KEY = 256 };
 
 struct response_note {
 	const char *id, *principal, *server, *url;
@@ -27,6 +27,9 @@ void response_index_note(struct response_index *index, const struct response_not
 /* False: unknown, or another's. Borrowed until the next change. */
 bool response_index_find(const struct response_index *index, const char *id, const char *principal,
 			 struct response_note *ret_note);
+/* Whether anybody's is known by that id. */
+bool response_index_has(const struct response_index *index, const char *id);
 void response_index_forget(struct response_index *index, const char *id, const char *principal);
+void response_index_forget_all(struct response_index *index, const char *principal);
 /* Whether it can stand in a path as it is. */
 bool response_id_ok(const char *id, size_t length);

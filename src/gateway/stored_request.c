@@ -153,6 +153,30 @@ static const struct model_server *find_server(const struct catalog *catalog,
 	return NULL;
 }
 
+int stored_requests_locate(const struct stored_requests *requests, const char *id,
+			   const char *principal, const struct model_server **ret_server,
+			   struct text *words)
+{
+	struct response_note note;
+
+	*ret_server = NULL;
+	if (!response_index_find(&requests->index, id, principal, &note)) {
+		if (!response_index_has(&requests->index, id))
+			return ERR_NONE;
+		text_format(words, "No response `%s` is known here.", id);
+		return ERR_NOT_FOUND;
+	}
+	*ret_server = find_server(requests->catalog, &note);
+	if (*ret_server)
+		return ERR_NONE;
+	text_format(
+		words,
+		"The model server `%s`, which made the response `%s`, is not here any more; send "
+		"all of what was said instead of `previous_response_id`.",
+		note.server, id);
+	return ERR_NOT_FOUND;
+}
+
 static int forward_request(struct stored_request *stored, const struct http_request *request,
 			   const struct model_server *server)
 {

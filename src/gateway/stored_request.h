@@ -10,7 +10,9 @@ struct catalog;
 struct gateway_client;
 struct http_request;
 struct log;
+struct model_server;
 struct net;
+struct text;
 struct upstream;
 
 struct stored_requests {
@@ -31,6 +33,11 @@ void stored_request_begin(struct stored_requests *requests, const struct http_re
 /* Those of this principal (NULL: of all) are refused, or cut where their answer has begun. */
 void stored_requests_end(struct stored_requests *requests, const char *principal, int err,
 			 const char *message);
+/* Where the response is that a request of this principal goes on from. ERR_NONE: there, NULL where
+ * nobody here knows of it; else why it cannot, in words. */
+int stored_requests_locate(const struct stored_requests *requests, const char *id,
+			   const char *principal, const struct model_server **ret_server,
+			   struct text *words);
 /* The callbacks of net; others' exchanges are passed over. */
 void stored_requests_writable(struct stored_requests *requests, uint64_t conn);
 bool stored_requests_gone(struct stored_requests *requests, uint64_t conn); /* true: it was one */

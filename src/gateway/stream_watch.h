@@ -22,7 +22,7 @@ struct stream_event {
 	unsigned choice;               /* its index */
 	uint64_t begun, ended;         /* choices that it speaks of; that end with it: bits */
 	int64_t sequence;              /* -1: none */
-	char response_id[128];
+	char response_id[API_RESPONSE_ID_BYTES];
 };
 
 struct stream_watch {

@@ -89,6 +89,8 @@
 	  inference_request, "text (OpenAI)")                                                      \
 	X(ROUTE_RESPONSES, "POST", "/v1/responses", ACCESS_TOKEN, ROUTE_STREAMED, inference,       \
 	  inference_request, "responses (OpenAI)")                                                 \
+	X(ROUTE_RESPONSES_COMPACT, "POST", "/v1/responses/compact", ACCESS_TOKEN, ROUTE_STREAMED,  \
+	  inference, inference_request, "what was said, made shorter (OpenAI)")                    \
 	X(ROUTE_RESPONSE, "GET", "/v1/responses/{path}", ACCESS_TOKEN, ROUTE_PATTERN, inference,   \
 	  inference_response, "a stored response, or its `input_items`, of who asked for it")      \
 	X(ROUTE_RESPONSE_DELETE, "DELETE", "/v1/responses/{path}", ACCESS_TOKEN, ROUTE_PATTERN,    \

@@ -32,7 +32,7 @@ static void check_model(const struct json_scan *scan, const uint8_t *data, size_
 	assert(strlen(name) > 0 && strlen(name) < sizeof(name));
 	assert(scan->model_from < scan->model_to && scan->model_to <= size);
 	assert(data[scan->model_from] == '"' && data[scan->model_to - 1] == '"');
-	assert(!memcmp(data + scan->model_from, scan->raw, scan->raw_length));
+	assert(!memcmp(data + scan->model_from, scan->model.bytes, scan->model.length));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -51,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(whole.model_from == bytes.model_from && whole.model_to == bytes.model_to);
 	assert(whole.stream_seen == bytes.stream_seen && whole.stream == bytes.stream);
 	assert(whole.choices == bytes.choices);
+	assert(whole.previous.length == bytes.previous.length);
 	check_model(&whole, data, size);
 	return 0;
 }

@@ -1,5 +1,6 @@
 """Stored responses: asked for again of the server that made them, by who asked for them and by nobody else."""
 import unittest
+import urllib.parse
 
 from lib.gateway import GatewayTest, upstream
 from lib.wait import wait_until
@@ -103,6 +104,35 @@ class Stored(GatewayTest):
         self.assertError(daemon.http("GET", STORED), 404, "not_found")
         self.assertEqual(one.stored["resp_1"]["status"], "completed")
 
+    def test_odd_ids(self):
+        """Whatever can stand in a path; LiteLLM's are long, and in base64."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        for id_ in ("resp_bGl0ZWxsbTpj" * 20 + "==", "a.b:c~d+e=", "...", "0"):
+            plain.response_id = id_
+            self.assertEqual(self.respond(daemon, "m").json()["id"], id_)
+            self.assertEqual(daemon.http("GET", f"{PATH}/{id_}").json()["id"], id_)
+            self.assertEqual(daemon.http("GET", f"{PATH}/{id_}/input_items").status, 200)
+        for id_ in ("..", ".", "a/b", "a%b", "a?b", "a#b", "a b", "é", 'a"b', "a" * 600):
+            plain.response_id = id_
+            count = len(plain.requests) + 1
+            self.assertEqual(self.respond(daemon, "m").json()["id"], id_)
+            for text in {urllib.parse.quote(id_, safe=""), urllib.parse.quote(id_, safe="/")} - {"..", "."}:
+                self.assertError(daemon.http("GET", f"{PATH}/{text}"), 404, "not_found")
+            self.assertEqual(len(plain.requests), count, id_)
+
+    def test_a_new_key_by_an_old_name(self):
+        """Somebody else may have it."""
+        one, _, daemon = self.two_servers()
+        for again in (False, True):
+            key = self.run_cli(daemon, "keys", "new", "web").stdout.split()[0]
+            if again:
+                self.assertError(daemon.http("GET", STORED, token=key), 404, "not_found")
+            answer = daemon.http("POST", PATH, {"model": "a", "input": "hi"}, token=key)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual(daemon.http("GET", STORED, token=key).status, 200)
+            self.run_cli(daemon, "keys", "revoke", "web")
+
     def test_a_client_that_leaves(self):
         plain = self.server("openai", ["m"])
         daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
@@ -112,6 +142,75 @@ class Stored(GatewayTest):
             connection.send(daemon.request("GET", STORED))
             wait_until(lambda: plain.asked(STORED), "it was passed on")
         wait_until(lambda: "path=/v1/responses/ID" in daemon.log() and "outcome=left" in daemon.log(), "it is over")
+
+
+class GoesOn(GatewayTest):
+    """A request with `previous_response_id`: only one server knows what that was."""
+
+    def setUp(self):
+        self.one, self.two = self.server("openai", ["m", "a"]), self.server("openai", ["m", "b"])
+        self.daemon_ = self.behind(upstream(self.one, "one", vram_mb=1000), upstream(self.two, "two", vram_mb=1000))
+        self.two.response_id = "resp_2"
+        self.assertEqual(self.respond("two/m").status, 200)
+
+    def respond(self, model, path=PATH, **options):
+        fields = {key: options.pop(key) for key in ("previous_response_id", "stream") if key in options}
+        return self.daemon_.http("POST", path, {"model": model, "input": "hi", **fields}, **options)
+
+    def inference(self, server):
+        return [row for row in server.requests if row[0] == "POST"]
+
+    def test_where_it_began(self):
+        self.assertEqual(self.respond("m").headers["x-baton-served-by"], "one")
+        for stream in (False, True):
+            answer = self.respond("m", previous_response_id="resp_2", stream=stream)
+            self.assertEqual((answer.status, answer.headers["x-baton-served-by"]), (200, "two"))
+        self.assertEqual(self.respond("m", previous_response_id=None).headers["x-baton-served-by"], "one")
+        answer = self.respond("m", f"{PATH}/compact", previous_response_id="resp_2")
+        self.assertEqual(answer.headers["x-baton-served-by"], "two")
+
+    def test_nobody_knows_it(self):
+        """It may be from before a restart: the servers know."""
+        self.assertEqual(self.respond("m", previous_response_id="resp_9").headers["x-baton-served-by"], "one")
+
+    def test_another_keys(self):
+        key = self.run_cli(self.daemon_, "keys", "new", "web").stdout.split()[0]
+        counts = [len(self.inference(server)) for server in (self.one, self.two)]
+        for text in ('"resp_2"', r'"resp\u005f2"'):
+            body = f'{{"model":"two/m","input":"hi","previous_response_id":{text}}}'.encode()
+            self.assertError(self.daemon_.http("POST", PATH, body, token=key), 404, "not_found")
+        self.assertEqual([len(self.inference(server)) for server in (self.one, self.two)], counts)
+
+    def test_a_model_of_others(self):
+        answer = self.respond("a", previous_response_id="resp_2")
+        self.assertError(answer, 404, "model_not_found")
+        self.assertIn("`two`", answer.json()["error"]["message"])
+
+    def test_its_server_is_gone(self):
+        config = self.daemon_.config
+        self.daemon_.write_config({**config, "upstreams": config["upstreams"][:1]})
+        self.assertEqual(self.daemon_.http("POST", "/v1/hot-reload", unix=True).status, 200)
+        answer = self.respond("m", previous_response_id="resp_2")
+        self.assertError(answer, 404, "not_found")
+        self.assertIn("`two`", answer.json()["error"]["message"])
+        self.assertEqual(answer.headers["x-should-retry"], "false")
+
+    def test_its_server_is_down(self):
+        self.two.close()
+        self.assertError(self.respond("m", previous_response_id="resp_2"), 502, "upstream_unreachable")
+
+    def test_said_twice(self):
+        for fields in ('"previous_response_id":"resp_2","previous_response_id":"resp_9"',
+                       '"previous_response_id":"resp_9","Previous_Response_Id":"resp_2"'):
+            body = f'{{"model":"m","input":"hi",{fields}}}'.encode()
+            self.assertError(self.daemon_.http("POST", PATH, body), 400, "bad_json")
+
+    def test_compact(self):
+        answer = self.respond("m", f"{PATH}/compact")
+        self.assertEqual((answer.status, answer.json()["object"]), (200, "response.compaction"))
+        self.assertEqual(answer.headers["x-baton-served-by"], "one")
+        self.assertIn("x-baton-lease", answer.headers)
+        self.assertError(self.respond("none", f"{PATH}/compact"), 404, "model_not_found")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,9 @@ def whole(path, asked, floats_only=False):
         return message(model, [{"type": "text", "text": "hello"}])
     if path == "/v1/responses":
         return response(model, "hello", "completed")
+    if path == "/v1/responses/compact":
+        return {"id": "cmp_1", "object": "response.compaction", "created_at": 1, "usage": USAGE,
+                "output": [{"type": "compaction", "id": "cmp_1", "encrypted_content": "hello"}]}
     if path == "/v1/completions":
         return {"id": "c1", "object": "text_completion", "created": 1, "model": model, "usage": USAGE,
                 "choices": [{"index": 0, "text": "hello", "finish_reason": "stop", "logprobs": None}]}

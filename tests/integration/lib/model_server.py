@@ -8,6 +8,7 @@ import socketserver
 import struct
 import threading
 import time
+import urllib.parse
 
 from . import model_answers
 
@@ -77,6 +78,7 @@ class ModelServer:
         self.connections = set()
         self.accepted = 0       # of them, so far
         self.stored = {}        # responses, by id
+        self.response_id = "resp_1"  # of the next ones in one piece
         self.closing = False
         outer = self
 
@@ -181,7 +183,7 @@ class ModelServer:
     def reply(self, handler, method, path, body):
         if path in self.drips:
             return self.drip(handler)
-        if path.startswith("/v1/responses/"):
+        if path.startswith("/v1/responses/") and path != "/v1/responses/compact":
             return self.about_stored(handler, method, path.removeprefix("/v1/responses/"))
         if method == "GET":
             return self.reply_about(handler, path)
@@ -194,7 +196,7 @@ class ModelServer:
         return self.infer(handler, path, body)
 
     def about_stored(self, handler, method, path):
-        id_, _, what = path.partition("/")
+        id_, _, what = urllib.parse.unquote(path).partition("/")
         if id_ not in self.stored:
             return self.send(handler, 404, {"error": {"message": "no such response"}})
         if method == "DELETE":
@@ -313,6 +315,7 @@ class ModelServer:
         self.ends()
         answer = model_answers.whole(path, asked, self.floats_only)
         if path == "/v1/responses":
+            answer["id"] = self.response_id
             self.stored[answer["id"]] = answer
         return self.send(handler, 200, answer)
 

@@ -65,7 +65,7 @@ static void check_case(const struct json_case *one, size_t piece)
 	assert_string_equal(name, one->model);
 	assert_int_equal(one->body[scan.model_from], '"');
 	assert_int_equal(one->body[scan.model_to - 1], '"');
-	assert_memory_equal(one->body + scan.model_from, scan.raw, scan.raw_length);
+	assert_memory_equal(one->body + scan.model_from, scan.model.bytes, scan.model.length);
 }
 
 static void test_cases(void **state)
@@ -75,6 +75,42 @@ static void test_cases(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		for (size_t piece = 1; piece <= strlen(cases[i].body) + 1; piece++)
 			check_case(&cases[i], piece);
+}
+
+static bool scan_whole(struct json_scan *scan, const char *body)
+{
+	*scan = (struct json_scan){0};
+	return json_scan_take(scan, body, strlen(body));
+}
+
+static void test_previous(void **state)
+{
+	static const char *const none[] = {"{}",
+					   "{\"previous_response_id\":null}",
+					   "{\"previous_response_id\":\"\"}",
+					   "{\"a\":{\"previous_response_id\":\"r\"}}",
+					   "{\"previous_response_id\":[\"r\"]}",
+					   "{\"previous_response_ids\":\"r\"}"};
+	static const char *const broken[] = {
+		"{\"previous_response_id\":\"r\",\"previous_response_id\":\"r\"}",
+		"{\"previous_response_id\":null,\"previous_response_id\":\"r\"}",
+		"{\"Previous_Response_Id\":\"r\"}"};
+	struct json_scan scan;
+	char id[JSON_SCAN_MODEL_BYTES], body[600];
+	(void)state;
+
+	assert_true(scan_whole(&scan, "{\"previous_response_id\":\"r\\u005f1\",\"model\":\"m\"}"));
+	assert_true(json_scan_previous(&scan, id));
+	assert_string_equal(id, "r_1");
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		assert_true(scan_whole(&scan, none[i]));
+		assert_false(json_scan_previous(&scan, id));
+	}
+	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+		assert_false(scan_whole(&scan, broken[i]));
+
+	(void)snprintf(body, sizeof(body), "{\"previous_response_id\":\"%0513d\"}", 0);
+	assert_false(scan_whole(&scan, body));
 }
 
 static void test_long_model(void **state)
@@ -139,9 +175,8 @@ static void test_format(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_format),
-		cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_format),     cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_cases),      cmocka_unit_test(test_previous),
 		cmocka_unit_test(test_long_model),
 	};
 

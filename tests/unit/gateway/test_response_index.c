@@ -54,6 +54,16 @@ static void test_whose(void **state)
 	response_index_forget(&index, "a", "three");
 	assert_false(response_index_find(&index, "a", "one", &note));
 	assert_true(response_index_find(&index, "a", "two", &note));
+	assert_true(response_index_has(&index, "a"));
+	assert_false(response_index_has(&index, "b"));
+
+	response_index_note(&index, &(struct response_note){"a", "one", "third", "http://3"});
+	response_index_note(&index, &(struct response_note){"b", "two", "third", "http://3"});
+	response_index_forget_all(&index, "two");
+	assert_false(response_index_find(&index, "a", "two", &note));
+	assert_false(response_index_has(&index, "b"));
+	assert_true(response_index_find(&index, "a", "one", &note));
+	assert_int_equal(index.count, 1);
 	response_index_finish(&index);
 }
 
@@ -85,8 +95,8 @@ static void test_bounds(void **state)
 
 static void test_ids(void **state)
 {
-	static const char *const good[] = {"resp_68a", "A-b_9"};
-	static const char *const bad[] = {"", "..", "a/b", "a?b", "a%2f", "a b", "\xc3\xa9"};
+	static const char *const good[] = {"resp_68a", "A-b_9", "a.b~c", "...", "a:b+c=="};
+	static const char *const bad[] = {"", ".", "..", "a/b", "a?b", "a%2f", "a b", "\xc3\xa9"};
 	char text[RESPONSE_ID_BYTES + 1];
 	(void)state;
 
