@@ -96,13 +96,14 @@ static void begin_transfer(struct transfer *transfer)
 	transfer_deadline_begin(transfer);
 }
 
-/* Nothing of it was sent on the connection that it had. */
+/* Nothing of it was sent on the connection that it had, or nobody read it there. */
 static void begin_elsewhere(struct transfer *transfer)
 {
 	(void)curl_multi_remove_handle(transfer->upstream->multi, transfer->easy);
 	(void)curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
 	transfer->added = transfer->elsewhere = false;
 	transfer->fresh = true;
+	transfer->phase = UPSTREAM_CONNECT;
 	transfer->curl_words[0] = '\0';
 	begin_transfer(transfer);
 }

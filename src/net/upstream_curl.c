@@ -129,6 +129,16 @@ static void end_head(struct transfer *transfer)
 	buf_finish(&transfer->head);
 }
 
+/* It is the answer to what was asked there before. */
+static size_t refuse_early_answer(struct transfer *transfer)
+{
+	if (!was_dead_before(transfer))
+		return refuse_answer(transfer, "an answer came before the request was there");
+	transfer->rewound = transfer->elsewhere = true;
+	transfer->body_at = 0;
+	return 0;
+}
+
 static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 {
 	struct transfer *transfer = ctx;
@@ -138,6 +148,8 @@ static size_t on_line(char *line, size_t size, size_t count, void *ctx)
 
 	if (transfer->cancelled)
 		return 0;
+	if (transfer->head_bytes == 0 && upstream_socket_came_before(transfer))
+		return refuse_early_answer(transfer);
 	transfer_progress(transfer);
 	transfer->head_bytes += length;
 	if (transfer->head_bytes > UPSTREAM_HEAD_BYTES)

@@ -70,6 +70,7 @@ struct transfer {
 	bool rewound;              /* for the second time */
 	bool elsewhere;            /* it may not have its connection, and takes a new one */
 	bool fresh;                /* it has one that was not used before */
+	bool reused;               /* it has one that was */
 	int fd;                    /* that it went out on; -1: not known, or closed */
 	struct upstream_mark mark; /* of that, before it went out */
 	bool idempotent;           /* done twice it is as done once: by its method */
@@ -108,6 +109,9 @@ bool upstream_socket_may_repeat(const struct transfer *transfer);
 /* What was sent since the mark was not read, nor will be. False: it may have been. */
 struct upstream_mark upstream_socket_mark(int fd);
 bool upstream_socket_cannot_be_read(int fd, const struct upstream_mark *mark);
+/* What came now was sent before the request had arrived: whoever has any of that acknowledges it
+ * with all that it sends. False: it need not have been. */
+bool upstream_socket_came_before(const struct transfer *transfer);
 void upstream_socket_acknowledge(const struct transfer *transfer);
 
 /* upstream_curl.c: 0, -ERR_BAD_FIELD or -ERR_NO_MEMORY. */

@@ -97,6 +97,14 @@ bool upstream_socket_cannot_be_read(int fd, const struct upstream_mark *mark)
 		info.tcpi_bytes_received == mark->received + 1);
 }
 
+bool upstream_socket_came_before(const struct transfer *transfer)
+{
+	struct tcp_info info;
+
+	return transfer->reused && transfer->mark.known && ask_kernel(transfer->fd, &info) &&
+	       info.tcpi_bytes_acked == transfer->mark.acked;
+}
+
 static bool was_read(int fd)
 {
 	struct tcp_info info;
@@ -184,19 +192,21 @@ static bool is_clean(int fd)
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
-/* An answer that comes too late to be seen before the next request is sent reaches its own owner at
- * most. */
+/* An answer to the last request that is sent after its server has the next one reaches its own
+ * owner at most. */
 bool upstream_socket_take(struct transfer *transfer, int local_port, int port)
 {
 	struct upstream_socket *socket = find_socket(transfer->upstream, local_port, port);
 
 	transfer->fd = -1;
+	transfer->reused = false;
 	if (!socket) /* of the Unix domain */
 		return true;
 	if (!transfer->fresh && ((socket->used && strcmp(socket->owner, transfer->owner) != 0) ||
 				 !is_clean(socket->fd)))
 		return false;
 
+	transfer->reused = socket->used;
 	socket->used = true;
 	memcpy(socket->owner, transfer->owner, sizeof(socket->owner));
 	transfer->fd = socket->fd;
