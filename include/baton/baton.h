@@ -408,6 +408,10 @@ BATON_API size_t baton_lease_gpu_count(const struct baton_lease *lease);
 BATON_API uint32_t baton_lease_gpu_index(const struct baton_lease *lease, size_t at);
 BATON_API const char *baton_lease_gpu_name(const struct baton_lease *lease, size_t at);
 BATON_API const char *baton_lease_gpu_uuid(const struct baton_lease *lease, size_t at);
+/* "nvidia", "amd" or "intel", and its number among the GPUs of its maker, as CUDA counts them with
+ * CUDA_DEVICE_ORDER=PCI_BUS_ID, and ROCm; "" and -1 where the broker does not know it. */
+BATON_API const char *baton_lease_gpu_maker(const struct baton_lease *lease, size_t at);
+BATON_API int baton_lease_gpu_maker_index(const struct baton_lease *lease, size_t at);
 
 #ifdef __cplusplus
 }

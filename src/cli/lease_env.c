@@ -8,32 +8,70 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum list_of { LIST_NAMES, LIST_UUIDS, LIST_INDEXES, LIST_RELATIVE };
+enum list_of {
+	LIST_NAMES,
+	LIST_UUIDS,
+	LIST_INDEXES,  /* the broker's */
+	LIST_NUMBERS,  /* the maker's */
+	LIST_RELATIVE, /* among those left visible */
+};
 
-/* Separated by commas. LIST_INDEXES within the machine, LIST_RELATIVE among the GPUs left visible.
- */
-static char *list_gpus(const struct baton_lease *lease, enum list_of what)
+static const char hides_all[] = "-1"; /* no GPU has this number */
+
+static bool is_of(const struct baton_lease *lease, size_t at, const char *maker)
+{
+	return !maker || strcmp(baton_lease_gpu_maker(lease, at), maker) == 0;
+}
+
+static void print_gpu(FILE *out, const struct baton_lease *lease, size_t at, enum list_of what,
+		      size_t place)
+{
+	switch (what) {
+	case LIST_NAMES:
+		fputs(baton_lease_gpu_name(lease, at), out);
+		break;
+	case LIST_UUIDS:
+		fputs(baton_lease_gpu_uuid(lease, at), out);
+		break;
+	case LIST_INDEXES:
+		fprintf(out, "%" PRIu32, baton_lease_gpu_index(lease, at));
+		break;
+	case LIST_NUMBERS:
+		fprintf(out, "%d", baton_lease_gpu_maker_index(lease, at));
+		break;
+	case LIST_RELATIVE:
+		fprintf(out, "%zu", place);
+		break;
+	}
+}
+
+/* Separated by commas; those of `maker`, NULL: all. */
+static char *list_gpus(const struct baton_lease *lease, enum list_of what, const char *maker)
 {
 	char *list = NULL;
-	size_t size;
+	size_t size, place = 0;
 	FILE *out = open_memstream(&list, &size);
 	if (!out)
 		abort();
 
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++) {
-		size_t index = what == LIST_RELATIVE ? i : baton_lease_gpu_index(lease, i);
-		fputs(i ? "," : "", out);
-		if (what == LIST_NAMES || what == LIST_UUIDS)
-			fputs(what == LIST_NAMES ? baton_lease_gpu_name(lease, i)
-						 : baton_lease_gpu_uuid(lease, i),
-			      out);
-		else
-			fprintf(out, "%zu", index);
+		if (!is_of(lease, i, maker))
+			continue;
+		fputs(place ? "," : "", out);
+		print_gpu(out, lease, i, what, place++);
 	}
 
 	if (fclose(out) != 0)
 		abort();
 	return list;
+}
+
+static char *copy_of(const char *text)
+{
+	char *copy = strdup(text);
+	if (!copy)
+		abort();
+	return copy;
 }
 
 static bool knows_uuids(const struct baton_lease *lease)
@@ -42,6 +80,70 @@ static bool knows_uuids(const struct baton_lease *lease)
 		if (!*baton_lease_gpu_uuid(lease, i))
 			return false;
 	return true;
+}
+
+static bool knows_makers(const struct baton_lease *lease)
+{
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
+		if (!*baton_lease_gpu_maker(lease, i))
+			return false;
+	return true;
+}
+
+static size_t count_of(const struct baton_lease *lease, const char *maker)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
+		count += is_of(lease, i, maker);
+	return count;
+}
+
+static bool knows_numbers(const struct baton_lease *lease, const char *maker)
+{
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
+		if (is_of(lease, i, maker) && baton_lease_gpu_maker_index(lease, i) < 0)
+			return false;
+	return true;
+}
+
+static bool has_instances(const struct baton_lease *lease)
+{
+	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
+		if (strncmp(baton_lease_gpu_uuid(lease, i), "MIG-", 4) == 0)
+			return true;
+	return false;
+}
+
+/* For CUDA, without UUIDs. A number of an instance of MIG's is its card's. */
+static char *cuda_numbers(const struct baton_lease *lease, bool *ret_known)
+{
+	*ret_known = true;
+	if (has_instances(lease) && knows_uuids(lease))
+		return list_gpus(lease, LIST_UUIDS, NULL);
+
+	*ret_known = knows_makers(lease) && knows_numbers(lease, "nvidia");
+	if (!*ret_known)
+		return list_gpus(lease, LIST_INDEXES, NULL);
+	if (count_of(lease, "nvidia") > 0)
+		return list_gpus(lease, LIST_NUMBERS, "nvidia");
+	if (count_of(lease, "amd") > 0) /* HIP takes it for its own */
+		return list_gpus(lease, LIST_RELATIVE, "amd");
+	return copy_of(hides_all);
+}
+
+/* For a runtime that reaches one maker's GPUs: none, if none of them is leased. */
+static char *numbers_for(const struct baton_lease *lease, const char *maker, enum list_of what)
+{
+	if (!knows_makers(lease) || !knows_numbers(lease, maker))
+		return list_gpus(lease, what == LIST_NUMBERS ? LIST_INDEXES : what, NULL);
+	return count_of(lease, maker) > 0 ? list_gpus(lease, what, maker) : copy_of(hides_all);
+}
+
+/* Level Zero has no number for none. */
+static char *level_zero_numbers(const struct baton_lease *lease)
+{
+	return count_of(lease, "intel") > 0 ? numbers_for(lease, "intel", LIST_NUMBERS)
+					    : list_gpus(lease, LIST_INDEXES, NULL);
 }
 
 static void add_value(struct lease_env *env, const char *name, char *value)
@@ -73,29 +175,28 @@ void lease_env_make(const struct baton_lease *lease, bool by_index, struct lease
 {
 	struct lease_env *env = ret_env;
 	*env = (struct lease_env){.uuids_known = knows_uuids(lease)};
-	enum list_of best = env->uuids_known ? LIST_UUIDS : LIST_INDEXES;
+	char *uuids = env->uuids_known ? list_gpus(lease, LIST_UUIDS, NULL) : NULL;
+	char *numbers = cuda_numbers(lease, &env->numbers_known);
 
 	add_number(env, "BATON_LEASE", baton_lease_id(lease));
 	add_number(env, "BATON_FENCE", baton_lease_fence(lease));
 	add_number(env, "BATON_GPU_COUNT", baton_lease_gpu_count(lease));
-	add_value(env, "BATON_GPU", list_gpus(lease, LIST_NAMES));
-	add_value(env, "BATON_GPU_INDEX", list_gpus(lease, LIST_INDEXES));
-	add_value(env, "BATON_GPU_UUIDS", env->uuids_known ? list_gpus(lease, LIST_UUIDS) : NULL);
+	add_value(env, "BATON_GPU", list_gpus(lease, LIST_NAMES, NULL));
+	add_value(env, "BATON_GPU_INDEX", list_gpus(lease, LIST_INDEXES, NULL));
 	/* ROCm's runtime keeps only these GPUs and renumbers them; HIP chooses among those. */
-	add_value(env, "ROCR_VISIBLE_DEVICES", list_gpus(lease, LIST_INDEXES));
-	add_value(env, "HIP_VISIBLE_DEVICES", list_gpus(lease, LIST_RELATIVE));
-	add_value(env, "ZE_AFFINITY_MASK", list_gpus(lease, LIST_INDEXES));
+	add_value(env, "ROCR_VISIBLE_DEVICES", numbers_for(lease, "amd", LIST_NUMBERS));
+	add_value(env, "HIP_VISIBLE_DEVICES", numbers_for(lease, "amd", LIST_RELATIVE));
+	add_value(env, "ZE_AFFINITY_MASK", level_zero_numbers(lease));
+	add_value(env, "CUDA_DEVICE_ORDER", copy_of("PCI_BUS_ID")); /* else the fastest is 0 */
 
-	/* Else the fastest is number 0. */
-	char *order = strdup("PCI_BUS_ID"), *devices = list_gpus(lease, best);
-	if (!order)
-		abort();
-	add_value(env, "CUDA_DEVICE_ORDER", order);
-	add_value(env, "CUDA_VISIBLE_DEVICES", list_gpus(lease, by_index ? LIST_INDEXES : best));
 	/* Inside a container numbers would be counted anew, so it is the UUID where there is one.
 	 */
-	add_value(env, "NVIDIA_VISIBLE_DEVICES", devices);
+	const char *devices = uuids ? uuids : numbers;
+	add_value(env, "CUDA_VISIBLE_DEVICES", copy_of(by_index ? numbers : devices));
+	add_value(env, "NVIDIA_VISIBLE_DEVICES", copy_of(devices));
 	add_value(env, "BATON_DOCKER_GPUS", lease_env_docker(devices));
+	add_value(env, "BATON_GPU_UUIDS", uuids);
+	free(numbers);
 }
 
 void lease_env_finish(struct lease_env *env)

@@ -14,7 +14,8 @@ struct lease_env {
 		char *value; /* NULL: is to be unset */
 	} v[LEASE_ENV_MAX];
 	size_t count;
-	bool uuids_known; /* of all its GPUs */
+	bool uuids_known;   /* of all its GPUs */
+	bool numbers_known; /* CUDA's, or it needs none */
 };
 
 /* Covers whatever may name a GPU that is not of this lease: nobody would notice a program that

@@ -38,6 +38,8 @@ struct baton_lease {
 	struct {
 		uint32_t index;
 		char name[LIMIT_GPU_NAME_BYTES + 1], uuid[LIMIT_GPU_NAME_BYTES + 1];
+		char maker[LIMIT_GPU_NAME_BYTES + 1];
+		int maker_index; /* -1: unknown */
 	} gpus[LIMIT_GPUS];
 };
 

@@ -97,6 +97,18 @@ const char *baton_lease_gpu_uuid(const struct baton_lease *lease, size_t at)
 	return lease->gpus[at].uuid;
 }
 
+const char *baton_lease_gpu_maker(const struct baton_lease *lease, size_t at)
+{
+	assert(at < lease->gpu_count);
+	return lease->gpus[at].maker;
+}
+
+int baton_lease_gpu_maker_index(const struct baton_lease *lease, size_t at)
+{
+	assert(at < lease->gpu_count);
+	return lease->gpus[at].maker_index;
+}
+
 /* Locks, and returns 0 if the lease is held and the broker connected. */
 static int lock_held(struct baton_claim *claim)
 {

@@ -3,6 +3,7 @@
  * ends the connection instead of becoming a lease. */
 #include "client/receive.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -166,6 +167,11 @@ static bool lease_of_reply(const struct received *reply, struct baton_lease *ret
 			 gpu->name ? gpu->name : "");
 		snprintf(lease.gpus[i].uuid, sizeof(lease.gpus[i].uuid), "%s",
 			 gpu->uuid ? gpu->uuid : "");
+		snprintf(lease.gpus[i].maker, sizeof(lease.gpus[i].maker), "%s",
+			 gpu->maker ? gpu->maker : "");
+		lease.gpus[i].maker_index = gpu->maker_index >= 0 && gpu->maker_index <= INT_MAX
+						    ? (int)gpu->maker_index
+						    : -1;
 	}
 
 	*ret_lease = lease;

@@ -18,6 +18,9 @@ struct gpu_config {
 				     usual headroom */
 	uint32_t slots;           /* compute turns at once, default 1 */
 	bool vram_known;          /* false: a claim that states VRAM counts as all of it */
+	enum gpu_maker maker;
+	bool has_maker_index;
+	uint32_t maker_index; /* how its maker's runtime numbers it, by address */
 };
 
 struct core_config {

@@ -142,8 +142,15 @@ static const struct field_table class_fields = FIELD_TABLE(class_rows);
 
 #define T struct gpu_config
 static const struct field gpu_config_rows[] = {
-	ROW_TEXT(T, 1, name),  ROW_TEXT(T, 2, uuid),          ROW_UINT(T, 3, vram_bytes_total),
-	ROW_UINT(T, 4, slots), ROW_LESS(T, 5, vram_known, 2), ROW_UINT(T, 6, vram_bytes_kept),
+	ROW_TEXT(T, 1, name),
+	ROW_TEXT(T, 2, uuid),
+	ROW_UINT(T, 3, vram_bytes_total),
+	ROW_UINT(T, 4, slots),
+	ROW_LESS(T, 5, vram_known, 2),
+	ROW_UINT(T, 6, vram_bytes_kept),
+	ROW_LESS(T, 7, maker, GPU_MAKER_COUNT),
+	ROW_LESS(T, 8, has_maker_index, 2),
+	ROW_UINT(T, 9, maker_index),
 };
 static const struct field_table gpu_config_fields = FIELD_TABLE(gpu_config_rows);
 #undef T

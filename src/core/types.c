@@ -87,6 +87,14 @@ static int64_t distance_between(int64_t a, int64_t b)
 	return gap < 0 ? -gap : gap;
 }
 
+const char *gpu_maker_name(enum gpu_maker maker)
+{
+	static const char *const names[GPU_MAKER_COUNT] = {[GPU_MAKER_NVIDIA] = "nvidia",
+							   [GPU_MAKER_AMD] = "amd",
+							   [GPU_MAKER_INTEL] = "intel"};
+	return names[maker];
+}
+
 enum lease_class lease_class_from_priority(int64_t priority)
 {
 	enum lease_class best = LEASE_VOICE;

@@ -43,6 +43,15 @@ enum peer_reach {
 	PEER_UNKNOWN, /* neither: presumed alive until its linger ends */
 };
 
+/* Whose runtime reaches a GPU: CUDA, ROCm, Level Zero. */
+enum gpu_maker {
+	GPU_MAKER_UNKNOWN, /* it is not measured, or has a driver that none of them can use */
+	GPU_MAKER_NVIDIA,
+	GPU_MAKER_AMD,
+	GPU_MAKER_INTEL,
+	GPU_MAKER_COUNT
+};
+
 /* Why a holder is asked to yield, or is revoked without being asked. */
 enum yield_reason {
 	YIELD_PREEMPTED,
@@ -90,3 +99,5 @@ int lease_class_from_name(const char *name);
 int lease_class_priority(enum lease_class cls);
 /* The class nearest to one of the predecessor's numbers (ties go to the higher class). */
 enum lease_class lease_class_from_priority(int64_t priority);
+/* NULL: unknown. */
+const char *gpu_maker_name(enum gpu_maker maker);

@@ -11,8 +11,11 @@ struct gpu_device {
 	char pci[GPU_PCI_BYTES + 1];     /* "0000:01:00.0"; "": not on PCI */
 	char parent[GPU_UUID_BYTES + 1]; /* of a MIG instance: the card's uuid; else "" */
 	char model[GPU_MODEL_BYTES + 1];
-	int nvml_index;  /* -1: none */
-	int cuda_index;  /* under CUDA_DEVICE_ORDER=PCI_BUS_ID; -1: none */
+	int nvml_index; /* -1: none */
+	unsigned
+		vendor; /* PCI_NVIDIA, PCI_AMD or PCI_INTEL, where its runtime reaches it; else 0 */
+	int maker_index; /* among its vendor's by address, as CUDA numbers them under
+			    CUDA_DEVICE_ORDER=PCI_BUS_ID, and ROCm; -1: none */
 	bool unified;    /* shares the machine's memory */
 	bool integrated; /* part of the processor: lent by itself only where there is no other */
 	bool measures;   /* the memory in use can be read; else what is declared counts */
@@ -20,6 +23,8 @@ struct gpu_device {
 
 /* By uuid where both have one, else by PCI address. */
 bool gpu_device_is(const struct gpu_device *a, const struct gpu_device *b);
+/* Sets maker_index of all; they are all that one source has. */
+void gpu_device_number(struct gpu_device *devices, size_t count);
 
 #define GPU_STATE_TABLE(X)                                                                         \
 	X(GPU_OK, "ok", "")                                                                        \

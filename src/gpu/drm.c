@@ -115,18 +115,20 @@ static bool describe_card(const struct drm *drm, const char *name, struct card *
 	    !driver_of(driver, &card->driver))
 		return false;
 
-	card->device = (struct gpu_device){.nvml_index = -1, .cuda_index = -1};
+	card->device = (struct gpu_device){.nvml_index = -1, .maker_index = -1};
 	if (!gpu_line_value(uevent, "PCI_SLOT_NAME", card->device.pci, sizeof(card->device.pci)))
 		return false;
 	name_card(card, uevent);
 
 	switch (card->driver) {
 	case DRIVER_AMDGPU:
+		card->device.vendor = PCI_AMD;
 		card->device.integrated = is_apu(card);
 		card->device.measures = true;
 		break;
 	case DRIVER_XE:
 	case DRIVER_I915:
+		card->device.vendor = PCI_INTEL;
 		card->device.integrated = card->device.unified = !has_own_memory(card);
 		card->device.measures = card->device.unified;
 		break;
@@ -171,6 +173,7 @@ static int drm_list(void *source, struct gpu_device *devices, size_t known_count
 	size_t count = drm->card_count < max ? drm->card_count : max;
 	for (size_t i = 0; i < count; i++)
 		devices[i] = drm->cards[i].device;
+	gpu_device_number(devices, count);
 	drm->looked = 0;
 	return (int)count;
 }

@@ -176,7 +176,8 @@ static bool describe_device(const struct nvml *nvml, const struct listing *listi
 	struct nvml_memory memory;
 	struct nvml_memory_v2 memory_v2 = {.version = NVML_MEMORY_V2};
 
-	*device = (struct gpu_device){.nvml_index = -1, .cuda_index = -1, .measures = true};
+	*device = (struct gpu_device){
+		.nvml_index = -1, .maker_index = -1, .vendor = PCI_NVIDIA, .measures = true};
 	if (nvml->api.uuid(handle, device->uuid, sizeof(device->uuid)) != NVML_OK)
 		device->uuid[0] = '\0';
 
@@ -266,23 +267,6 @@ static void list_card(const struct nvml *nvml, unsigned index, struct listing *l
 		keep_handle(listing, &card, handle);
 }
 
-/* CUDA numbers whole cards, by address where it is told to. */
-static void number_for_cuda(struct listing *listing)
-{
-	for (size_t i = 0; i < listing->count; i++) {
-		struct gpu_device *device = &listing->handles[i].device;
-		int index = 0;
-		if (device->parent[0] || !device->pci[0])
-			continue;
-		for (size_t j = 0; j < listing->count; j++) {
-			const struct gpu_device *other = &listing->handles[j].device;
-			index += !other->parent[0] && other->pci[0] &&
-				 strcmp(other->pci, device->pci) < 0;
-		}
-		device->cuda_index = index;
-	}
-}
-
 static int nvml_list(void *source, struct gpu_device *devices, size_t known_count, size_t max)
 {
 	struct nvml *nvml = source;
@@ -300,13 +284,13 @@ static int nvml_list(void *source, struct gpu_device *devices, size_t known_coun
 	nvml->forget = false;
 	for (unsigned i = 0; i < cards; i++)
 		list_card(nvml, i, &listing);
-	number_for_cuda(&listing);
 
 	memcpy(nvml->handles, listing.handles, sizeof(nvml->handles));
 	nvml->handle_count = listing.count;
 	size_t count = listing.count < max ? listing.count : max;
 	for (size_t i = 0; i < count; i++)
 		devices[i] = listing.handles[i].device;
+	gpu_device_number(devices, count); /* CUDA numbers whole cards, by address */
 	return (int)count;
 }
 

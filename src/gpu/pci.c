@@ -84,14 +84,16 @@ struct sleepers {
 static bool take_asleep(void *ctx, const char *address, const char *dir)
 {
 	struct sleepers *sleepers = ctx;
-	unsigned long model = 0;
+	unsigned long model = 0, vendor = 0;
 
 	sleepers->awake |= !pci_is_asleep(dir);
 	if (sleepers->awake || sleepers->count == sleepers->max)
 		return !sleepers->awake;
 
+	(void)read_hex(dir, "vendor", &vendor);
 	struct gpu_device *device = &sleepers->devices[sleepers->count++];
-	*device = (struct gpu_device){.nvml_index = -1, .cuda_index = -1, .measures = true};
+	*device = (struct gpu_device){
+		.nvml_index = -1, .maker_index = -1, .vendor = (unsigned)vendor, .measures = true};
 	(void)snprintf(device->pci, sizeof(device->pci), "%.31s", address);
 	(void)read_hex(dir, "device", &model);
 	(void)snprintf(device->model, sizeof(device->model), "NVIDIA device %04lx", model);
@@ -103,5 +105,9 @@ int pci_list_asleep(const char *sysfs, unsigned vendor, struct gpu_device *ret_d
 	struct sleepers sleepers = {.devices = ret_devices, .max = max};
 
 	each_display(sysfs, vendor, take_asleep, &sleepers);
-	return sleepers.awake ? -EAGAIN : (int)sleepers.count;
+	if (sleepers.awake)
+		return -EAGAIN;
+
+	gpu_device_number(ret_devices, sleepers.count);
+	return (int)sleepers.count;
 }

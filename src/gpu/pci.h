@@ -5,7 +5,7 @@
 
 struct gpu_device;
 
-enum { PCI_NVIDIA = 0x10de };
+enum { PCI_NVIDIA = 0x10de, PCI_AMD = 0x1002, PCI_INTEL = 0x8086 };
 
 unsigned pci_count_displays(const char *sysfs, unsigned vendor);
 /* Those that are powered down. Returns how many, or -EAGAIN: one of them is awake. */

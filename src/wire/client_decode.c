@@ -73,10 +73,14 @@ static void read_gpus(struct received *r, const struct json *root)
 	size_t count = json_count(list);
 	for (size_t i = 0; i < count && i < LIMIT_GPUS; i++) {
 		const struct json *gpu = json_at(list, i);
-		r->gpus[r->gpu_count++] =
-			(struct reply_gpu){.index = (uint32_t)number_of(gpu, "index"),
-					   .name = text_of(gpu, "name"),
-					   .uuid = text_of(gpu, "uuid")};
+		const struct json *number = json_get(gpu, "maker_index");
+		r->gpus[r->gpu_count++] = (struct reply_gpu){
+			.index = (uint32_t)number_of(gpu, "index"),
+			.name = text_of(gpu, "name"),
+			.uuid = text_of(gpu, "uuid"),
+			.maker = text_of(gpu, "maker"),
+			.maker_index =
+				json_is(number, JSON_KIND_INTEGER) ? json_whole(number) : -1};
 	}
 }
 

@@ -64,7 +64,8 @@ struct received {
 	uint32_t gpu_count;
 	struct reply_gpu {
 		uint32_t index;
-		const char *name, *uuid; /* may be NULL */
+		const char *name, *uuid, *maker; /* may be NULL */
+		int64_t maker_index;             /* -1: none */
 	} gpus[LIMIT_GPUS];
 };
 

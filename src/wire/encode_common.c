@@ -10,6 +10,19 @@
 #include "wire/session_encode.h"
 #include "wire/wait_reason.h"
 
+/* What the runtimes know it by. An address is no UUID to them, though it may stand for one here. */
+static void encode_device(struct text *out, const struct gpu_config *gpu)
+{
+	const char *maker = gpu_maker_name(gpu->maker);
+
+	if (gpu->uuid[0] && !strchr(gpu->uuid, ':'))
+		text_json_str(out, "uuid", gpu->uuid);
+	if (maker)
+		text_json_str(out, "maker", maker);
+	if (gpu->has_maker_index)
+		text_json_u64(out, "maker_index", gpu->maker_index);
+}
+
 static const char *gpu_name(const struct core_config *config, uint32_t index)
 {
 	return config && index < config->gpu_count ? config->gpus[index].name : NULL;
@@ -30,8 +43,8 @@ void encode_gpus(struct text *out, uint32_t mask, const struct core_config *conf
 		text_char(out, '{');
 		text_json_u64(out, "index", index);
 		text_json_str(out, "name", name);
-		if (name && config->gpus[index].uuid[0])
-			text_json_str(out, "uuid", config->gpus[index].uuid);
+		if (name)
+			encode_device(out, &config->gpus[index]);
 		text_char(out, '}');
 	}
 	text_char(out, ']');

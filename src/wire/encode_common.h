@@ -8,7 +8,8 @@ struct core_config;
 struct encode_context;
 struct text;
 
-/* "gpu": name of the first, "gpus": [{index, name, uuid?}..]; nothing for an empty mask. */
+/* "gpu": name of the first, "gpus": [{index, name, uuid?, maker?, maker_index?}..]; nothing for an
+ * empty mask. */
 void encode_gpus(struct text *out, uint32_t mask, const struct core_config *config);
 /* position, ahead, what encode_told adds, sentence, why. */
 void encode_place(struct text *out, const struct encode_context *facts);

@@ -9,8 +9,10 @@ import tempfile
 import unittest
 
 from lib.daemon import DaemonTest
+from lib.environment import run_environment
 from lib.gpus import Nvml, card
 from lib.native import own_cgroup
+from lib.python_client import Program
 from lib.wait import wait_until
 
 
@@ -312,6 +314,66 @@ class Configured(MeasureTest):
         self.assertEqual(d.lock("b", gpu="gpu2", vram_mb=4000).status, 200)
 
 
+def write_amd(nvml, name="card0", pci="0000:03:00.0", apu=False, **files):
+    folder = nvml.sysfs / "class/drm" / name / "device"
+    (folder / "power").mkdir(parents=True, exist_ok=True)
+    values = {"uevent": f"DRIVER=amdgpu\nPCI_ID=1002:744C\nPCI_SLOT_NAME={pci}\n",
+              "mem_info_vram_total": 8192 << 20, "mem_info_vram_used": 100 << 20,
+              "mem_info_gtt_total": 16384 << 20, "mem_info_gtt_used": 50 << 20, "gpu_busy_percent": 7,
+              "power/runtime_status": "active", **({} if apu else {"mem_busy_percent": 1}), **files}
+    for key, value in values.items():
+        (folder / key).write_text(f"{value}\n", encoding="ascii")
+
+
+class Numbered(MeasureTest):
+    """38: a program that wants numbers is given those of its runtime, not Baton's."""
+
+    NAMES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
+    def seen(self, daemon, *options):
+        """What `baton run` sets, and the Python client the same where nothing else was asked for."""
+        found = run_environment(self, daemon, *options)
+        if "--gpu" in options and "--env-ids" not in options:
+            program = Program(self, daemon, f"""
+with baton.lease(gpu={options[1]!r}) as lease:
+    env = lease.environment()
+    say("env", *(env[name] for name in {self.NAMES!r}))
+""")
+            self.assertEqual(program.wait("env ").split()[1:], [found[name] for name in self.NAMES])
+        return [found[name] for name in self.NAMES]
+
+    def test_another_order(self):
+        """One of three cards is lent, and the driver lists them in another order than CUDA: its number is CUDA's."""
+        nvml = self.nvml(card("GPU-a", 0x41), card("GPU-b", 2), card("GPU-c", 5))
+        d = self.measuring(nvml, config={"gpus": [{"name": "c", "uuid": "GPU-c"}]})
+        self.assertEqual(self.seen(d, "--env-ids", "index"), ["1", "GPU-c", "-1", "-1"])
+        self.assertEqual(self.seen(d, "--gpu", "c"), ["GPU-c", "GPU-c", "-1", "-1"])
+
+    def test_instance(self):
+        """An instance of MIG's has no number: its UUID is all that CUDA takes."""
+        d = self.measuring(self.nvml("gpu GPU-a 0:1:0 total=81920 mig", "mig MIG-1 total=20096", "mig MIG-2 total=999"))
+        self.assertEqual(self.seen(d, "--gpu", "gpu1", "--env-ids", "index"), ["MIG-2", "MIG-2", "-1", "-1"])
+
+    def test_asleep(self):
+        """The first job on a card that slept: CUDA is told its number, not its address, of which it knows nothing."""
+        nvml = self.nvml(card("GPU-a", 1))
+        nvml.pci("0000:01:00.0", runtime="suspended")
+        d = self.measuring(nvml)
+        self.assertIn(self.seen(d)[0], ("0", "GPU-a"))  # that, once it was read
+
+    def test_two_makers(self):
+        """ROCm counts its own cards; who has none of them sees none."""
+        nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2))
+        for number, address, identity in (0, "0000:81:00.0", "f1"), (1, "0000:03:00.0", ""):
+            write_amd(nvml, f"card{number}", address, unique_id=identity)
+        d = self.measuring(nvml)
+        self.assertEqual([gpu["measured"]["pci"] for gpu in self.gpus(d).values()],
+                         ["0000:01:00.0", "0000:02:00.0", "0000:03:00.0", "0000:81:00.0"])
+        self.assertEqual(self.seen(d, "--gpu", "gpu1"), ["GPU-b", "GPU-b", "-1", "-1"])
+        self.assertEqual(self.seen(d, "--gpu", "gpu2"), ["0", "0", "0", "0"])  # the card has no UUID
+        self.assertEqual(self.seen(d, "--gpu", "gpu3"), ["GPU-f1", "GPU-f1", "1", "0"])
+
+
 class Draining(MeasureTest):
     def test_granted_when_measured_free(self):
         """The holder is dead and its memory is not free: the next waits for the memory, and no longer."""
@@ -331,16 +393,6 @@ class Draining(MeasureTest):
 
 
 class Drm(MeasureTest):
-    def amd(self, nvml, name="card0", pci="0000:03:00.0", apu=False, **files):
-        folder = nvml.sysfs / "class/drm" / name / "device"
-        (folder / "power").mkdir(parents=True, exist_ok=True)
-        values = {"uevent": f"DRIVER=amdgpu\nPCI_ID=1002:744C\nPCI_SLOT_NAME={pci}\n",
-                  "mem_info_vram_total": 8192 << 20, "mem_info_vram_used": 100 << 20,
-                  "mem_info_gtt_total": 16384 << 20, "mem_info_gtt_used": 50 << 20, "gpu_busy_percent": 7,
-                  "power/runtime_status": "active", **({} if apu else {"mem_busy_percent": 1}), **files}
-        for key, value in values.items():
-            (folder / key).write_text(f"{value}\n", encoding="ascii")
-
     def client(self, nvml, pid, fd, pci="0000:03:00.0", client=1, **regions):
         folder = nvml.procfs / str(pid) / "fdinfo"
         folder.mkdir(parents=True, exist_ok=True)
@@ -352,8 +404,8 @@ class Drm(MeasureTest):
         """A card and its processes, without any library; integrated graphics are not lent beside it (29)."""
         nvml = self.nvml("init 9")
         mine = self.sleeper()
-        self.amd(nvml)
-        self.amd(nvml, "card1", "0000:c4:00.0", apu=True)
+        write_amd(nvml)
+        write_amd(nvml, "card1", "0000:c4:00.0", apu=True)
         self.client(nvml, mine.pid, 7, resident_vram="512 MiB", resident_gtt="100 MiB")
         self.client(nvml, mine.pid, 8, resident_vram="512 MiB", resident_gtt="100 MiB")
         d = self.measuring(nvml)
@@ -370,7 +422,7 @@ class Drm(MeasureTest):
         if not own_cgroup():
             self.skipTest("this user may make no cgroup v2 here")
         nvml = self.nvml("init 9")
-        self.amd(nvml, mem_info_vram_used=3000 << 20)
+        write_amd(nvml, mem_info_vram_used=3000 << 20)
         d = self.measuring(nvml)
         job = self.start_cli(d, "run", "--vram", "1G", "--name", "train", "--", "sh", "-c", "echo up; exec sleep 600")
         self.assertEqual(job.stdout.readline(), "up\n")
@@ -393,14 +445,14 @@ class Drm(MeasureTest):
 
     def test_apu_alone(self):
         nvml = self.nvml("init 9")
-        self.amd(nvml, apu=True)
+        write_amd(nvml, apu=True)
         d = self.measuring(nvml)
         self.assertEqual((self.gpus(d)["gpu0"]["vram_mb_total"], self.gpus(d)["gpu0"]["vram_mb_used"]), (24576, 150))
 
     def test_beside_nvidia(self):
         """NVIDIA's come first; a card that is suspended is shown asleep and not read."""
         nvml = self.nvml(card("GPU-a", 1))
-        self.amd(nvml, **{"power/runtime_status": "suspended", "mem_info_vram_used": "unreadable"})
+        write_amd(nvml, **{"power/runtime_status": "suspended", "mem_info_vram_used": "unreadable"})
         d = self.measuring(nvml)
         gpus = self.gpus(d)
         self.assertEqual([(gpu["measured"]["source"], gpu["measured"]["state"]) for gpu in gpus.values()],

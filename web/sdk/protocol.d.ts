@@ -75,9 +75,15 @@ export type AdminAct = "yield" | "revoke" | "cancel" | "pause" | "resume" | "res
 
 /** One GPU; uuid where it is known. */
 export interface Gpu {
+	/** Its place in the broker's list. */
 	index: number;
 	name: string;
 	uuid?: string;
+	/** Absent: it is not measured. */
+	maker?: "nvidia" | "amd" | "intel";
+	/** How CUDA (with CUDA_DEVICE_ORDER=PCI_BUS_ID) or ROCm numbers it; absent where that is not
+	 * known, and of a MIG instance. */
+	maker_index?: number;
 }
 
 /** Why somebody waits. */

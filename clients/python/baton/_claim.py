@@ -20,11 +20,14 @@ TTL_S = 20.0  # of leases, if the broker does not say
 
 @dataclass(frozen=True)
 class Gpu:
-    """As the broker lists it; `uuid` is "" where it is not known."""
+    """As the broker lists it; `uuid` is "" where it is not known. `maker` is nvidia, amd or intel, `maker_index` how
+    CUDA (in PCI_BUS_ID order) or ROCm numbers it; "" and None where the broker does not know."""
 
     index: int
     name: str
     uuid: str
+    maker: str = ""
+    maker_index: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Broken(Exception):
 
 
 def gpus_of(message: Message) -> tuple[Gpu, ...]:
-    return tuple(Gpu(int(row["index"]), str(row["name"]), str(row.get("uuid") or ""))
+    return tuple(Gpu(int(row["index"]), str(row["name"]), str(row.get("uuid") or ""), str(row.get("maker") or ""),
+                     row.get("maker_index") if isinstance(row.get("maker_index"), int) else None)
                  for row in message.get("gpus") or [])
 
 

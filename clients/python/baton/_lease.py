@@ -10,6 +10,7 @@ from typing import Any, Callable, Generator, Sequence
 
 from ._address import socket_path
 from ._claim import CONNECT_S, NEVER, Claim, Gpu, Message, Notice, Place, Question, Yield
+from ._environment import variables
 from ._errors import BatonError, LeaseLost, refusal
 from ._session import Session
 from ._units import mib, milliseconds, parse_duration, plain
@@ -120,20 +121,8 @@ class Base:
 
     def environment(self) -> dict[str, str]:
         """os.environ for a child that computes on these GPUs, as `baton run` sets it."""
-        gpus = self.gpus
-        indexes = ",".join(str(gpu.index) for gpu in gpus)
-        uuids = ",".join(gpu.uuid for gpu in gpus) if all(gpu.uuid for gpu in gpus) else ""
-        devices, quote = uuids or indexes, '"' if len(gpus) > 1 else ""
-        env = {**os.environ, "BATON_LEASE": str(self.id), "BATON_FENCE": str(self.fence),
-               "BATON_GPU_COUNT": str(len(gpus)), "BATON_GPU": ",".join(gpu.name for gpu in gpus),
-               "BATON_GPU_INDEX": indexes, "BATON_GPU_UUIDS": uuids,
-               "BATON_DOCKER_GPUS": f"{quote}device={devices}{quote}",
-               "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": devices, "NVIDIA_VISIBLE_DEVICES": devices,
-               "ROCR_VISIBLE_DEVICES": indexes, "ZE_AFFINITY_MASK": indexes,
-               "HIP_VISIBLE_DEVICES": ",".join(str(at) for at in range(len(gpus)))}
-        if not uuids:
-            del env["BATON_GPU_UUIDS"]
-        return env
+        before = {name: value for name, value in os.environ.items() if name != "BATON_GPU_UUIDS"}
+        return {**before, **variables(self.id, self.fence, self.gpus)}
 
     def cancel(self) -> None:
         """Ends the wait, or gives the lease back. From any thread; whoever waits gets LeaseDenied (cancelled)."""

@@ -31,7 +31,8 @@ void run_env_init(const char *ids, char *const *argv)
 }
 
 /* A single GPU that is the first is unambiguous, unless its program was told otherwise. */
-static void warn_of_order(const struct baton_lease *lease, struct run_progress *show)
+static void warn_of_order(const struct baton_lease *lease, const struct lease_env *env,
+			  struct run_progress *show)
 {
 	bool is_first = baton_lease_gpu_count(lease) == 1 && baton_lease_gpu_index(lease, 0) == 0;
 	if (warned || (is_first && !had_cuda))
@@ -39,9 +40,11 @@ static void warn_of_order(const struct baton_lease *lease, struct run_progress *
 	warned = true;
 	run_progress_say(
 		show, true,
-		"the broker knows no UUID of %s: CUDA_VISIBLE_DEVICES=%s is its place in the "
-		"configuration; give `uuid` there if that is not the driver's order",
-		getenv("BATON_GPU"), getenv("CUDA_VISIBLE_DEVICES"));
+		"the broker knows no %s of %s: CUDA_VISIBLE_DEVICES=%s is its place in the "
+		"configuration; %s if that is not the driver's order",
+		env->uuids_known ? "number" : "UUID", getenv("BATON_GPU"),
+		getenv("CUDA_VISIBLE_DEVICES"),
+		env->uuids_known ? "let it measure its GPUs" : "give `uuid` there");
 }
 
 void run_env_set(const struct baton_lease *lease, struct run_progress *show)
@@ -56,7 +59,7 @@ void run_env_set(const struct baton_lease *lease, struct run_progress *show)
 			unsetenv(env.v[i].name);
 	}
 
-	if (!env.uuids_known)
-		warn_of_order(lease, show);
+	if (!env.numbers_known && (by_index || !env.uuids_known))
+		warn_of_order(lease, &env, show);
 	lease_env_finish(&env);
 }

@@ -5,6 +5,7 @@
 
 #include "core/view.h"
 #include "gpu/dmem.h"
+#include "gpu/pci.h"
 #include "gpu/probe.h"
 #include "server/gpus/gpu_figures.h"
 #include "server/gpus/gpu_sampler.h"
@@ -220,7 +221,7 @@ void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms n
 	copy_printable(figures->pci, sizeof(figures->pci), row->device.pci);
 	copy_printable(figures->parent, sizeof(figures->parent), row->device.parent);
 	figures->nvml_index = row->device.nvml_index;
-	figures->cuda_index = row->device.cuda_index;
+	figures->cuda_index = row->device.vendor == PCI_NVIDIA ? row->device.maker_index : -1;
 	figures->unified = row->device.unified;
 	figures->read_at = row->measured;
 	figures->idle_ms = mono_since(now, row->busy);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gpu/pci.h"
+
 enum {
 	TOTAL_SLACK = 64 << 20, /* what a driver reserves varies by less */
 	IDLE_PERCENT = 3,       /* below it a GPU does nothing worth holding it for */
@@ -59,7 +61,8 @@ static void renew_device(struct gpu_rows *rows, struct gpu_row *row,
 	else if (device->uuid[0] == '\0')
 		return; /* asleep: it says less than is known */
 
-	rows->changed |= strcmp(row->device.uuid, device->uuid) != 0;
+	rows->changed |= strcmp(row->device.uuid, device->uuid) != 0 ||
+			 row->device.maker_index != device->maker_index;
 	row->device = *device;
 }
 
@@ -185,6 +188,14 @@ void gpu_rows_bind(struct gpu_rows *rows)
 		bind_pass(rows, true);
 }
 
+static enum gpu_maker maker_of(const struct gpu_device *device)
+{
+	return device->vendor == PCI_NVIDIA  ? GPU_MAKER_NVIDIA
+	       : device->vendor == PCI_AMD   ? GPU_MAKER_AMD
+	       : device->vendor == PCI_INTEL ? GPU_MAKER_INTEL
+					     : GPU_MAKER_UNKNOWN;
+}
+
 static uint64_t bytes_apart(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : b - a;
@@ -238,6 +249,9 @@ void gpu_rows_fill(const struct gpu_rows *rows, struct settings *settings)
 			continue;
 
 		(void)snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", key_of(&row->device));
+		gpu->maker = maker_of(&row->device);
+		gpu->has_maker_index = row->device.maker_index >= 0;
+		gpu->maker_index = gpu->has_maker_index ? (uint32_t)row->device.maker_index : 0;
 		if (row->device.unified && headroom_bytes < unified_kept_bytes)
 			headroom_bytes = unified_kept_bytes;
 		gpu->vram_bytes_kept = headroom_bytes + row->reserved_bytes;

@@ -164,6 +164,42 @@ static void environment_without_uuid(void **state)
 	assert_non_null(strstr(err, "no UUID of b,d"));
 }
 
+/* Numbers are the makers' own; who has none of a maker's GPUs sees none of them. */
+static void environment_by_number(void **state)
+{
+	static const struct {
+		const char *gpus, *seen;
+	} rows[] = {
+		{"{'index':0,'name':'c','uuid':'GPU-c','maker':'nvidia','maker_index':2}",
+		 "0 2 -1 -1 GPU-c"},
+		{"{'index':0,'name':'c','maker':'nvidia','maker_index':2}", "0 2 -1 -1 2"},
+		{"{'index':1,'name':'i','uuid':'MIG-1','maker':'nvidia'}", "1 MIG-1 -1 -1 MIG-1"},
+		{"{'index':3,'name':'r','uuid':'GPU-r','maker':'amd','maker_index':1}",
+		 "3 0 1 0 GPU-r"},
+		{"{'index':2,'name':'x','maker':'intel','maker_index':0}", "2 -1 -1 -1 -1"},
+		{"{'index':0,'name':'c','uuid':'GPU-c','maker':'nvidia','maker_index':2},"
+		 "{'index':3,'name':'r','uuid':'GPU-r','maker':'amd','maker_index':1}",
+		 "0,3 2 1 0 GPU-c,GPU-r"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct scene *scene = *state;
+		char seen[128];
+		start(scene, false, "-q", "--env-ids", "index", "sh", "-c",
+		      "echo $BATON_GPU_INDEX $CUDA_VISIBLE_DEVICES $ROCR_VISIBLE_DEVICES "
+		      "$HIP_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES.",
+		      NULL);
+		welcome(scene);
+		fake_send(&scene->fake,
+			  "{'type':'granted','ref':1,'lease':7,'fence':100,'gpus':[%s]}",
+			  rows[i].gpus);
+		snprintf(seen, sizeof(seen), "%s.\n", rows[i].seen);
+		wait_output(scene, seen);
+		ends_with(scene, 0);
+		teardown(state);
+		setup(state);
+	}
+}
+
 /* Options of ours reach the broker, those of the command do not. */
 static void options_reach_the_broker(void **state)
 {
@@ -341,6 +377,7 @@ int main(int argc, char **argv)
 		with_scene(no_broker),
 		with_scene(environment),
 		with_scene(environment_without_uuid),
+		with_scene(environment_by_number),
 		with_scene(options_reach_the_broker),
 		with_scene(signals_are_passed_on),
 		with_scene(hangup),

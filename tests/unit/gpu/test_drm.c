@@ -13,6 +13,7 @@
 
 #include <errno.h>
 
+#include "gpu/pci.h"
 #include "gpu/reading.h"
 #include "gpu/source.h"
 #include "tree.h"
@@ -141,12 +142,39 @@ static void test_apu(void **state)
 	assert_int_equal(open_source(), 0);
 	assert_int_equal(gpu_drm.list(source, devices, 0, 8), 1);
 	assert_true(devices[0].integrated);
+	assert_int_equal(devices[0].vendor, PCI_AMD);
+	assert_int_equal(devices[0].maker_index, 0);
 	gpu_drm.begin(source);
 	struct gpu_reading r = read_device(0);
 	assert_int_equal(r.total_bytes, UINT64_C(100536870912));
 	assert_int_equal(r.used_bytes, UINT64_C(25869668352));
 	assert_int_equal(r.processes[0].vram_bytes, (UINT64_C(25258000) + 5348) << 10);
 	gpu_reading_finish(&r);
+	gpu_drm.close(source);
+}
+
+/* Numbers are by address among those of one maker, whatever the kernel calls the cards. */
+static void test_numbers_of_makers(void **state)
+{
+	static const char *const cards[][3] = {{"0", "i915", "0000:00:02.0"},
+					       {"1", "amdgpu", "0000:41:00.0"},
+					       {"2", "amdgpu", "0000:03:00.0"},
+					       {"3", "nouveau", "0000:01:00.0"}};
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		char path[64], text[96];
+		snprintf(path, sizeof(path), CARD("%s") "uevent", cards[i][0]);
+		snprintf(text, sizeof(text), "DRIVER=%s\nPCI_SLOT_NAME=%s\n", cards[i][1],
+			 cards[i][2]);
+		tree_put(path, text);
+	}
+
+	assert_int_equal(open_source(), 0);
+	assert_int_equal(gpu_drm.list(source, devices, 0, 8), 4);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(devices[i].maker_index, devices[i].pci[5] == '4'   ? 1
+							 : devices[i].pci[6] == '1' ? -1
+										    : 0);
 	gpu_drm.close(source);
 }
 
@@ -247,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_card, tree_setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(test_numbers_of_makers, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_apu, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_others, tree_setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_asleep, tree_setup, tree_teardown),

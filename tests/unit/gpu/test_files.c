@@ -100,10 +100,18 @@ static void test_sleepers(void **state)
 	assert_int_equal(pci_list_asleep(tree_root, PCI_NVIDIA, devices, 4), 1);
 	assert_string_equal(devices[0].pci, "0000:01:00.0");
 	assert_int_equal(pci_count_displays(tree_root, PCI_NVIDIA), 1);
+	assert_int_equal(devices[0].maker_index, 0);
+
+	/* While all sleep, their addresses give CUDA's numbers. */
+	put_card("0000:00:02.0", "suspended\n");
+	assert_int_equal(pci_list_asleep(tree_root, PCI_NVIDIA, devices, 4), 2);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(devices[i].maker_index,
+				 strcmp(devices[i].pci, "0000:01:00.0") == 0);
 
 	put_card("0000:02:00.0", "active\n");
 	assert_int_equal(pci_list_asleep(tree_root, PCI_NVIDIA, devices, 4), -EAGAIN);
-	assert_int_equal(pci_count_displays(tree_root, PCI_NVIDIA), 2);
+	assert_int_equal(pci_count_displays(tree_root, PCI_NVIDIA), 3);
 	assert_int_equal(pci_count_displays(tree_root, 0x1002), 0);
 }
 

@@ -209,7 +209,7 @@ static void test_mig(void **state)
 	assert_string_equal(devices[0].uuid, "MIG-1");
 	assert_string_equal(devices[0].parent, "GPU-a");
 	assert_int_equal(devices[0].nvml_index, -1);
-	assert_int_equal(devices[0].cuda_index, -1);
+	assert_int_equal(devices[0].maker_index, -1);
 	assert_string_equal(devices[2].uuid, "GPU-b");
 	struct gpu_reading r = read_device(0);
 	assert_int_equal(r.total_bytes, 20096 * (uint64_t)MIB);
@@ -244,8 +244,8 @@ static void test_order(void **state)
 	assert_int_equal(list_devices(), 2);
 	assert_string_equal(devices[0].pci, "0000:41:00.0");
 	assert_int_equal(devices[0].nvml_index, 0);
-	assert_int_equal(devices[0].cuda_index, 1);
-	assert_int_equal(devices[1].cuda_index, 0);
+	assert_int_equal(devices[0].maker_index, 1);
+	assert_int_equal(devices[1].maker_index, 0);
 	gpu_nvml.close(source);
 }
 

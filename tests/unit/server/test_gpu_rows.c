@@ -39,7 +39,7 @@ static int tear_down(void **state)
 
 static struct gpu_device device(const char *uuid, const char *pci, int index)
 {
-	struct gpu_device d = {.nvml_index = index, .cuda_index = index, .measures = true};
+	struct gpu_device d = {.nvml_index = index, .maker_index = index, .measures = true};
 
 	snprintf(d.uuid, sizeof(d.uuid), "%s", uuid);
 	snprintf(d.pci, sizeof(d.pci), "%s", pci);

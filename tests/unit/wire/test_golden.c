@@ -32,7 +32,12 @@ static struct core_config config = {
 	.heartbeat_ms = 5000,
 	.session_ttl_ms = 20000,
 	.gpu_count = 2,
-	.gpus = {{.name = "gpu0", .uuid = "GPU-6f1d"}, {.name = "big"}},
+	.gpus = {{.name = "gpu0",
+		  .uuid = "GPU-6f1d",
+		  .maker = GPU_MAKER_NVIDIA,
+		  .has_maker_index = true,
+		  .maker_index = 2},
+		 {.name = "big", .uuid = "0000:03:00.0", .maker = GPU_MAKER_AMD}},
 };
 static const struct wire_context ctx = {.config = &config};
 
@@ -439,7 +444,11 @@ static void test_granted(void **state)
 	assert_int_equal(r.gpu_count, 2);
 	assert_int_equal(r.gpus[1].index, 1);
 	assert_string_equal(r.gpus[1].name, "big");
-	assert_null(r.gpus[1].uuid);
+	assert_null(r.gpus[1].uuid); /* that of an address is none */
+	assert_string_equal(r.gpus[0].maker, "nvidia");
+	assert_int_equal(r.gpus[0].maker_index, 2);
+	assert_string_equal(r.gpus[1].maker, "amd");
+	assert_int_equal(r.gpus[1].maker_index, -1);
 	assert_false(r.has_token);
 	client_decode_finish(&r);
 	send.msg = SEND_GRANTED;
