@@ -595,7 +595,16 @@ static void check_silence(struct scene *scene)
 }
 
 /* How the server of a connection that was used before ends it. */
-enum ending { CLOSED_UNREAD, CLOSED_READ, RESET_READ, ENDING_COUNT };
+enum ending {
+	CLOSED_UNREAD,
+	CLOSED_READ,
+	RESET_READ,
+	CLOSED_AFTER_INTERIM,
+	RESET_AFTER_INTERIM,
+	CLOSED_IN_LINE,
+	RESET_IN_LINE,
+	ENDING_COUNT
+};
 
 static void end_visit(struct visit *visit, enum ending ending, const char *text)
 {
@@ -603,7 +612,12 @@ static void end_visit(struct visit *visit, enum ending ending, const char *text)
 		visit_wait_unread(visit);
 	else
 		visit_wait_text(visit, text);
-	visit_leave(visit, ending == RESET_READ);
+	if (ending == CLOSED_AFTER_INTERIM || ending == RESET_AFTER_INTERIM)
+		visit_say(visit, "HTTP/1.1 100 Continue\r\n\r\n");
+	if (ending == CLOSED_IN_LINE || ending == RESET_IN_LINE)
+		visit_say(visit, "HTTP/1.1 2");
+	visit_leave(visit, ending == RESET_READ || ending == RESET_AFTER_INTERIM ||
+				   ending == RESET_IN_LINE);
 }
 
 /* A server that has read a request may have begun: it does not get it twice. Of a reset nobody can
@@ -613,11 +627,14 @@ static void test_sent_again(void **state)
 	static const struct {
 		const char *method, *body;
 		bool again[ENDING_COUNT];
-	} rows[] = {{"POST", "body", {false, false, false}},
-		    {"POST", "", {false, false, false}},
-		    {"PATCH", "body", {false, false, false}},
-		    {"GET", "", {true, false, true}},
-		    {"DELETE", "", {true, false, true}}};
+	} rows[] = {
+		{"POST", "body", {false}},
+		{"POST", "", {false}},
+		{"PATCH", "body", {false}},
+		{"GET", "", {[CLOSED_UNREAD] = true, [RESET_READ] = true, [RESET_IN_LINE] = true}},
+		{"DELETE",
+		 "",
+		 {[CLOSED_UNREAD] = true, [RESET_READ] = true, [RESET_IN_LINE] = true}}};
 	(void)state;
 	struct scene *scene = scene_open();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows) * ENDING_COUNT; i++) {
