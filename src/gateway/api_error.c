@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "json/json_writer.h"
 
-enum { RETRY_S_MAX = 60 };
+enum { RETRY_S_MAX = 59 }; /* npm's ai, and older clients of OpenAI, pass over a minute and more */
 
 const char *api_error_content_type(enum api_wire wire)
 {

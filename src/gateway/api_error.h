@@ -24,7 +24,7 @@ struct api_stream_position {
 
 const char *api_error_content_type(enum api_wire wire);
 int api_error_status(const struct api_error *error);
-int api_error_retry_s(const struct api_error *error); /* 1 to 60; 0: no use in trying again */
+int api_error_retry_s(const struct api_error *error); /* 1 to 59; 0: no use in trying again */
 void api_error_body(struct text *out, enum api_wire wire, const struct api_error *error);
 void api_error_event(struct text *out, enum api_wire wire, const struct api_error *error,
 		     const struct api_stream_position *position);

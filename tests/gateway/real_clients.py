@@ -119,10 +119,10 @@ class RealClients(DaemonTest):
         cls.language = COMMAND[-1].rpartition(".")[2]
         cls.texts = TEXTS[cls.language]
 
-    def behind(self, kind="openai", models=("m",), gateway=None):
+    def behind(self, kind="openai", models=("m",), gateway=None, vram_mb=1000):
         server = ModelServer(kind, models)
         self.addCleanup(server.close)
-        upstream = {"name": "s", "kind": kind, "url": server.url, "vram_mb": 1000}
+        upstream = {"name": "s", "kind": kind, "url": server.url, "vram_mb": vram_mb}
         config = {"gpus": GPU, "vram_headroom_mb": 0, "upstreams": [upstream], "gateway": gateway or {"quiet_s": 0.1}}
         return server, self.daemon(config=config)
 
@@ -267,6 +267,21 @@ class Refusals(RealClients):
                 self.assertEqual(error["code"], "model_failed", error)
                 self.assertLessEqual(int(error["retryAfter"]), 15)
                 self.assertIsNone(error["shouldRetry"])
+
+    def test_never_fits(self):
+        """Nobody asks twice, but npm's ai, which looks at the status alone."""
+        server, daemon = self.behind(vram_mb=9000)
+        calls = self.each(daemon, [row for row in self.texts if row[0] != "ai"], retries=2)
+        for name, call in calls:
+            error = call.error()
+            self.assertEqual(error["status"], 409, error)
+            self.assertIn("8.7 GiB", error["message"])
+            if "ollama" not in name:
+                self.assertEqual(error["code"], "never_fits", error)
+                self.assertEqual((error["retryAfter"], error["shouldRetry"]), (None, "false"))
+        wait_until(lambda: daemon.log().count("outcome=never_fits") >= len(calls), "all are in the log")
+        self.assertEqual(daemon.log().count("outcome=never_fits"), len(calls))
+        self.assertEqual([row for row in server.requests if row[0] == "POST"], [])
 
     def test_asks_again_when_told_to(self):
         server, daemon = self.behind(gateway={"whole_wait_s": 1})

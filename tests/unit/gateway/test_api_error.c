@@ -40,7 +40,7 @@ static void test_bodies(void **state)
 	check_body(API_OLLAMA, &unknown, "{\"error\":\"no `m`\",\"code\":\"model_not_found\"}");
 	assert_int_equal(api_error_status(&unknown), 404);
 	assert_int_equal(api_error_retry_s(&unknown), 0);
-	assert_int_equal(api_error_retry_s(&lost), 60);
+	assert_int_equal(api_error_retry_s(&lost), 59);
 }
 
 static void check_event(enum api_wire wire, const char *want)
