@@ -140,7 +140,8 @@ static const struct relay *foremost_waiter(const struct model *model)
 	return first;
 }
 
-/* Nobody has it in memory: it is asked for anew, for all who wait, or they hear why not. */
+/* It is on its way out of memory, or has left: it is asked for anew, for all who wait, or they hear
+ * why not. */
 static void ask_again(struct gateway *gateway, struct model *model, struct mono_ms now)
 {
 	if (list_empty(&model->waiting) ||
@@ -163,9 +164,7 @@ void relay_model_changed(struct gateway *gateway, struct model *model)
 		if (model->due.v == MONO_NEVER.v)
 			cut_running(gateway, model);
 		residence_worked(&gateway->residences, model, now);
-	} else if (model->residence == RESIDENCE_UNLOADING) {
-		back_to_the_model(gateway, model);
-	} else if (model->residence == RESIDENCE_NONE) {
+	} else if (model->residence == RESIDENCE_UNLOADING || model->residence == RESIDENCE_NONE) {
 		back_to_the_model(gateway, model);
 		ask_again(gateway, model, now);
 	}

@@ -389,11 +389,12 @@ int residence_want(struct residences *residences, struct model *model,
 		ask_memory(residences, model, cause->cls, model->since, now);
 		return 0;
 	}
+	bool failed = model->failures > 0 && mono_before(now, model->retry_at);
+	if (failed &&
+	    (model->residence == RESIDENCE_NONE || model->residence == RESIDENCE_UNLOADING))
+		return -ERR_MODEL_FAILED;
 	if (model->residence != RESIDENCE_NONE)
 		return 0;
-
-	if (model->failures > 0 && mono_before(now, model->retry_at))
-		return -ERR_MODEL_FAILED;
 	if (model_vram_bytes(model) == 0) {
 		residence_failed(residences, model, now,
 				 "how much memory it needs is not known; set vram_mb in the "

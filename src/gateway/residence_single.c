@@ -182,6 +182,9 @@ static void on_place_seen(void *ctx, const struct call_answer *answer)
 							  : "the server does not say what it has");
 	} else if (search.found && !search.other) {
 		residence_become_ready(residences, model, now);
+	} else if (search.other && mono_since(now, model->since) >= residences->unload_ms_max) {
+		residence_load_failed(residences, model, now,
+				      "what the server had in its place did not leave");
 	} else if (search.other) {
 		ask_server(residences, model, &adapter->unload, RESIDENCE_CALL_MS, on_put_out);
 	} else if (search.placed) {

@@ -47,6 +47,17 @@ class GivenBack(MemoryTest):
         self.assertEqual(daemon.log().count("model server did not unload"), 1)
         self.assertIn("status=404", daemon.log())
 
+    def test_a_failed_load_is_told_at_once(self):
+        """Not only when what it may have left behind is gone."""
+        ollama = self.server("ollama", ["a"], size_mb=6000)
+        ollama.load_status = 500
+        ollama.unload_gate.clear()
+        daemon = self.behind(upstream(ollama, "ollama", models=[{"name": "a", "vram_mb": 6000}]))
+        for _ in range(2):
+            self.assertError(self.ask(daemon, "a"), 503, "model_failed")
+            self.assertEqual(self.state_of(daemon, "a"), "unloading")
+        self.assertEqual(len(ollama.asked("/api/generate")), 2)
+
     def test_each_kind_that_unloads(self):
         """What a request loaded is told to go in the kind's own words, and is gone when the server lists it no more."""
         for kind, path in (("lmstudio", "/api/v1/models/unload"), ("localai", "/backend/shutdown"),

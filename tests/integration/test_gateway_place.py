@@ -56,6 +56,18 @@ class OnePlace(GatewayTest):
             self.assertEqual(self.ask(daemon, name).status, 200)
             self.assertEqual(server.loaded, {name})
 
+    def test_what_does_not_leave(self):
+        """It says that it unloads, and does not: the next one fails, and the old one is still there."""
+        for kind, (a, b) in KINDS:
+            with self.subTest(kind):
+                server, daemon = self.single(kind, (a, b), timing={"unload_max_s": 1})
+                self.assertEqual(self.ask(daemon, a).status, 200)
+                server.unloads_lost = 10 ** 6
+                answer = self.ask(daemon, b)
+                self.assertError(answer, 503, "model_failed")
+                self.assertIn("did not leave", answer.json()["error"]["message"])
+                self.assertEqual(self.ask(daemon, a).status, 200)
+
     def test_what_runs_keeps_its_one_place(self):
         server, daemon = self.single("tabbyapi", ("a", "b"))
         server.gate.clear()

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/err.h"
 #include "residence_scene.h"
 
 enum { POLL_MS = 250 };
@@ -76,6 +77,27 @@ static void test_a_long_wait(void **state)
 	tell_to_load("{\"result\":\"koboldcpp/b\"}");
 	assert_int_equal(b->residence, RESIDENCE_READY);
 	assert_in_range(b->load_ms, 1, 30 * 1000);
+	scene_end();
+}
+
+/* It says that it unloads, and does not. */
+static void test_what_does_not_leave(void **state)
+{
+	int64_t ms = 0;
+	(void)state;
+	begin("koboldcpp");
+	scene_want(a);
+	scene_news(a, 5, SEND_GRANTED, CLAIM_LOADING);
+	for (; ms < SCENE_UNLOAD_MS; ms += POLL_MS) {
+		scene_answer(kobold_asked, 200, "{\"result\":\"koboldcpp/x\"}");
+		scene_answer(kobold_told, 200, "{\"success\":true}");
+		assert_int_equal(a->failures, 0);
+		scene_pass(POLL_MS);
+	}
+	scene_answer(kobold_asked, 200, "{\"result\":\"koboldcpp/x\"}");
+	assert_int_equal(a->failures, 1);
+	assert_int_equal(residence_want(&scene.residences, a, &scene_somebody, scene.now),
+			 -ERR_MODEL_FAILED);
 	scene_end();
 }
 
@@ -150,6 +172,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_long_wait),
+		cmocka_unit_test(test_what_does_not_leave),
 		cmocka_unit_test(test_not_wanted_any_more),
 		cmocka_unit_test(test_loads_of_the_last_broker),
 		cmocka_unit_test(test_ready_since_the_last_broker),
