@@ -256,3 +256,10 @@ void claim_change_need(struct core *core, struct claim *claim, const struct need
 	claim_dirty(core, claim);
 	core->queue_changed = true;
 }
+
+bool claim_stoppable(const struct claim *claim)
+{
+	if (claim->rec.observed && claim->rec.yield_reason != YIELD_OPERATOR)
+		return false;
+	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
+}

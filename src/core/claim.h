@@ -62,6 +62,9 @@ void claim_unindex(struct core *core, struct claim *claim); /* it ended: found n
 void claim_unname(struct core *core, struct claim *claim);  /* it drains: found by its id alone */
 void claim_free(struct core *core, struct claim *claim);
 
+/* Some process of it can be signalled, and its capacity is free once that is gone. */
+bool claim_stoppable(const struct claim *claim);
+
 struct claim *claim_by_id(const struct core *core, uint64_t id); /* NULL: none that lives */
 struct claim *claim_by_conn(const struct core *core, uint64_t conn);
 struct claim *claim_by_token(const struct core *core, const struct token *token);

@@ -17,6 +17,7 @@
 #include "core/queue.h"
 #include "core/revoke.h"
 #include "core/schedule.h"
+#include "core/yield.h"
 
 static struct claim *guest_of(struct list *node)
 {
@@ -156,7 +157,7 @@ static void press_guests(struct core *core, struct claim *host, const struct cla
 	}
 
 	if (oldest && mono_due(oldest_due, core->now))
-		revoke_ask(core, oldest, YIELD_HOLD_MAX, first->rec.id);
+		yield_ask(core, oldest, YIELD_HOLD_MAX, first->rec.id);
 	else
 		core->wake = mono_min(core->wake, oldest_due);
 }
@@ -242,7 +243,7 @@ void host_enter(struct core *core, struct claim *guest)
 	PRE(claim_has_room(host));
 	/* Others were promised when the host is gone: no guest gets longer to stop. */
 	guest->rec.uninterruptible_ms =
-		ms_shorter(guest->rec.uninterruptible_ms, revoke_grace_ms(core, host));
+		ms_shorter(guest->rec.uninterruptible_ms, yield_grace_ms(core, host));
 	/* A resident that is used has a turn of its own: it is over when nobody uses it. */
 	if (claim_guests(host) == 0 && host->rec.need.slots == 0) {
 		host->rec.turn_since = core->now;

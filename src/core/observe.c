@@ -6,9 +6,9 @@
 #include "core/emit.h"
 #include "core/ledger.h"
 #include "core/queue.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/walk.h"
+#include "core/yield.h"
 
 void observe_begin(struct core *core)
 {
@@ -20,7 +20,7 @@ void observe_begin(struct core *core)
 		struct claim *claim = claim_of_place(node);
 		if (!claim->host && claim->rec.state == CLAIM_YIELDING && !claim->rec.revoked &&
 		    claim_asked_for_one(claim))
-			revoke_withdraw(core, claim);
+			yield_withdraw(core, claim);
 	}
 }
 

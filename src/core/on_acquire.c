@@ -15,9 +15,9 @@
 #include "core/queue.h"
 #include "core/refusal.h"
 #include "core/resident.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
+#include "core/yield.h"
 
 static int64_t clamp_ms(int64_t ms, int64_t most_ms)
 {
@@ -171,7 +171,7 @@ static void rebind_claim(struct core *core, const struct event *event, struct cl
 	claim->place_deadline = MONO_NEVER;
 	claim_set_conn(core, claim, event->from.id);
 	claim_dirty(core, claim);
-	revoke_awaited(core, claim);
+	yield_awaited(core, claim);
 
 	trace_claim(core, claim, TRACE_ATTACHED);
 	core->queue_changed = true;

@@ -9,6 +9,7 @@
 #include "core/on.h"
 #include "core/revoke.h"
 #include "core/state.h"
+#include "core/yield.h"
 
 static const char *const admin_words[] = {
 	[ADMIN_YIELD] = "yield",
@@ -56,7 +57,7 @@ static void one_lease(struct core *core, const struct event *event)
 	} else if (claim_has_room(claim) && !ask && !claim->rec.revoked) {
 		revoke_begin(core, claim, YIELD_OPERATOR, END_REVOKED);
 	} else if (claim_is_held(claim)) {
-		revoke_ask(core, claim, YIELD_OPERATOR, 0);
+		yield_ask(core, claim, YIELD_OPERATOR, 0);
 	} else {
 		emit_denied(core, event->from, 0, event->admin.lease, ERR_STATE, NULL);
 		return;

@@ -17,6 +17,7 @@
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/timer.h"
+#include "core/yield.h"
 
 void on_restore(struct core *core, const struct event *event)
 {
@@ -121,7 +122,7 @@ static void restore_holder(struct core *core, struct claim *claim)
 	claim->turn_cls = claim->rec.cls;
 	claim->key = mono_after(claim->rec.tag, core->config.classes[claim->rec.cls].offset_ms);
 
-	claim->deadline = mono_after(core->now, revoke_grace_ms(core, claim));
+	claim->deadline = mono_after(core->now, yield_grace_ms(core, claim));
 	if (claim->rec.state == CLAIM_YIELDING)
 		claim->deadline =
 			mono_max(claim->deadline, mono_after(core->now, claim->rec.grace_ms));
@@ -203,7 +204,7 @@ static void go_on_revoking(struct core *core)
 		} else if (claim->rec.host && !claim->host) {
 			revoke_begin(core, claim, YIELD_HOST_OVER, END_REVOKED);
 		} else if (claim_outlives_broker(claim) && !core->config.observe) {
-			revoke_await(core, claim);
+			yield_await(core, claim);
 		} else if (claim_proof(claim) == PROOF_CUT) {
 			revoke_begin(core, claim, YIELD_EXPIRED, END_DISCONNECTED);
 		}

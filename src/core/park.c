@@ -10,7 +10,7 @@
 #include "core/owner.h"
 #include "core/preempt.h"
 #include "core/queue.h"
-#include "core/revoke.h"
+#include "core/yield.h"
 
 static bool has_turn_claim(const struct claim *lease)
 {
@@ -115,7 +115,7 @@ void park_begin(struct core *core, struct claim_record *rec)
 	lease->rec.parked_slots = slots;
 	lease->rec.parked_until = keeps_until;
 	if (lease->rec.state == CLAIM_YIELDING)
-		revoke_withdraw(core, lease);
+		yield_withdraw(core, lease);
 	trace_claim(core, lease, TRACE_CHANGED);
 	POST(claim_parked(lease));
 }

@@ -8,9 +8,9 @@
 #include "core/preempt.h"
 #include "core/queue.h"
 #include "core/resident.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/shares.h"
+#include "core/yield.h"
 
 #define NEVER_MS ((int64_t)1 << 50)
 
@@ -200,7 +200,7 @@ static int64_t leave_ms(const struct waiter *w, const struct claim *holder, uint
 	when = ask_when(w, holder, gpu);
 	if (when.v == INT64_MAX)
 		return NEVER_MS;
-	return ms_longer(0, mono_since(when, w->core->now)) + revoke_grace_ms(w->core, holder) +
+	return ms_longer(0, mono_since(when, w->core->now)) + yield_grace_ms(w->core, holder) +
 	       free_ms;
 }
 

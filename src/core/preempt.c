@@ -13,6 +13,7 @@
 #include "core/revoke.h"
 #include "core/session.h"
 #include "core/shares.h"
+#include "core/yield.h"
 
 /* What leavers, and those certain to leave, will free on one GPU. */
 struct leaving {
@@ -208,7 +209,7 @@ static void ask_holder(struct core *core, struct claim *head, uint32_t gpu, stru
 	note_asked(head, gpu);
 	holder->wanted_walk = core->walks;
 
-	revoke_ask(core, holder, reason, head->rec.id);
+	yield_ask(core, holder, reason, head->rec.id);
 	insert_all_asked(core, holder);
 }
 
@@ -299,7 +300,7 @@ static bool goes_for(struct core *core, const struct claim *head, struct claim *
 		claim_dirty(core, holder);
 	}
 
-	revoke_pass(core, holder, head->rec.id);
+	yield_pass(core, holder, head->rec.id);
 	insert_all_asked(core, holder); /* who was asked before a restart was not there */
 	return true;
 }
@@ -388,5 +389,5 @@ void preempt_heads(struct core *core)
 	}
 
 	while ((unwanted = next_unwanted(core)))
-		revoke_withdraw(core, unwanted);
+		yield_withdraw(core, unwanted);
 }

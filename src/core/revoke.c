@@ -1,4 +1,5 @@
-/* revoke: the two phases of YIELDING. It does not choose whom to ask (preempt.c). */
+/* revoke: the second phase of YIELDING: what was asked for is taken. It does not choose from whom
+ * (preempt.c). */
 #include "core/revoke.h"
 
 #include <signal.h>
@@ -13,179 +14,11 @@
 #include "core/schedule.h"
 #include "core/session.h"
 #include "core/timer.h"
+#include "core/yield.h"
 
 static int64_t at_least_1(int64_t ms)
 {
 	return ms > 0 ? ms : 1;
-}
-
-int64_t revoke_grace_ms(const struct core *core, const struct claim *claim)
-{
-	int64_t grace_ms = core->config.grace_ms;
-
-	if (claim->rec.uninterruptible_ms > grace_ms)
-		grace_ms = claim->rec.uninterruptible_ms;
-	return grace_ms < core->config.grace_ms_max ? grace_ms : core->config.grace_ms_max;
-}
-
-/* A plain request got its whole answer with the grant: nobody listens any more. */
-static struct send_effect *tell_holder(struct core *core, const struct claim *claim,
-				       enum send_kind msg)
-{
-	bool hears = binding_of(claim->rec.binding)->ears;
-
-	return emit_at(core, hears ? claim_party(claim) : (struct party){0}, claim, msg);
-}
-
-/* Some process of it can be signalled, and its capacity is free once that is gone. */
-static bool claim_stoppable(const struct claim *claim)
-{
-	if (claim->rec.observed && claim->rec.yield_reason != YIELD_OPERATOR)
-		return false;
-	return claim_proof(claim) == PROOF_EXIT && session_stoppable(claim->session);
-}
-
-static void make_room(struct core *core, struct claim *claim, uint64_t for_id)
-{
-	struct claim *head = claim_by_id(core, for_id);
-
-	claim->made_room_for = head ? for_id : 0;
-	claim->made_room_fence = head ? head->rec.fence : 0;
-	claim->made_room_on = 0;
-
-	if (head)
-		head->room_made = true;
-}
-
-static void ask_one(struct core *core, struct claim *claim, enum yield_reason reason,
-		    uint64_t for_id, int64_t grace_ms)
-{
-	struct send_effect *send;
-
-	PRE(claim_is_held(claim));
-	PRE(grace_ms > 0);
-
-	claim->rec.yield_reason = reason;
-	claim->rec.grace_ms = grace_ms;
-	claim->yield_for = for_id;
-	if (reason == YIELD_EVICTED)
-		make_room(core, claim, for_id);
-
-	claim->yield_since = core->now;
-	claim->deadline = mono_after(core->now, grace_ms);
-	claim_move(core, claim, CLAIM_YIELDING);
-
-	core->stats.yields++;
-	send = tell_holder(core, claim, SEND_YIELD);
-	send->reason = reason;
-	send->other = for_id;
-	send->grace_ms = grace_ms;
-
-	POST(!claim->rec.revoked);
-}
-
-/* No guest has a longer grace than its host (host_enter), so one grace serves all; but one that was
- * asked before a reload shortened it keeps what it was told. */
-static int64_t grace_of_all(const struct core *core, const struct claim *claim)
-{
-	int64_t grace_ms = at_least_1(revoke_grace_ms(core, claim));
-
-	for (struct claim *inside = host_next_inside(claim, claim); inside;
-	     inside = host_next_inside(claim, inside)) {
-		int64_t left_ms = mono_since(inside->deadline, core->now);
-		if (inside->rec.state == CLAIM_YIELDING && !inside->rec.revoked &&
-		    left_ms > grace_ms)
-			grace_ms = left_ms;
-	}
-	return grace_ms;
-}
-
-void revoke_ask(struct core *core, struct claim *claim, enum yield_reason reason, uint64_t for_id)
-{
-	int64_t grace_ms = grace_of_all(core, claim);
-
-	PRE(reason < YIELD_REASON_COUNT);
-
-	ask_one(core, claim, reason, for_id, grace_ms);
-
-	for (struct claim *inside = host_next_inside(claim, claim); inside;
-	     inside = host_next_inside(claim, inside))
-		if (claim_is_held(inside))
-			ask_one(core, inside, reason, for_id, grace_ms);
-}
-
-void revoke_remind(struct core *core, const struct claim *claim)
-{
-	enum send_kind msg = claim->rec.revoked ? SEND_REVOKED : SEND_YIELD;
-	struct send_effect *send = tell_holder(core, claim, msg);
-
-	PRE(claim->rec.state == CLAIM_YIELDING);
-
-	send->reason = claim->rec.yield_reason;
-
-	if (claim->rec.revoked) {
-		send->end = claim->rec.end_as;
-		if (claim_stoppable(claim) && !claim->killed)
-			send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
-		return;
-	}
-
-	send->other = claim->yield_for;
-	send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
-}
-
-void revoke_pass(struct core *core, struct claim *claim, uint64_t for_id)
-{
-	PRE(claim->rec.state == CLAIM_YIELDING);
-	if (claim->yield_for == for_id)
-		return;
-
-	claim->yield_for = for_id;
-	if (claim->rec.yield_reason == YIELD_EVICTED && !queue_room_owed(core, claim))
-		make_room(core, claim, for_id);
-
-	revoke_remind(core, claim);
-}
-
-/* Guests that were asked with it keep their leases with it. */
-void revoke_withdraw(struct core *core, struct claim *claim)
-{
-	PRE(claim->rec.state == CLAIM_YIELDING);
-	PRE(!claim->rec.revoked);
-
-	for (struct claim *kept = claim; kept; kept = host_next_inside(claim, kept)) {
-		if (kept->rec.state != CLAIM_YIELDING || kept->rec.revoked)
-			continue;
-		if (kept != claim && claim_awaited(kept)) /* by its own gateway */
-			continue;
-
-		kept->yield_for = 0;
-		if (kept->made_room_on == 0)
-			kept->made_room_for = 0; /* else of an earlier turn */
-		kept->deadline = MONO_NEVER;
-
-		claim_move(core, kept, kept->rec.loading ? CLAIM_LOADING : CLAIM_HELD);
-		tell_holder(core, kept, SEND_KEEP);
-	}
-}
-
-/* What a model server has in memory outlives the broker. YIELDING, so that its time is limited. */
-void revoke_await(struct core *core, struct claim *claim)
-{
-	PRE(claim->conn == 0);
-
-	if (claim->rec.state == CLAIM_YIELDING)
-		revoke_withdraw(core, claim);
-	ask_one(core, claim, YIELD_EXPIRED, 0, at_least_1(core->config.restart_linger_ms));
-	POST(claim_awaited(claim));
-}
-
-void revoke_awaited(struct core *core, struct claim *claim)
-{
-	PRE(claim->conn != 0);
-
-	if (claim_awaited(claim))
-		revoke_withdraw(core, claim);
 }
 
 static void send_signal(struct core *core, const struct claim *claim, int signo)
@@ -203,7 +36,7 @@ static void send_signal(struct core *core, const struct claim *claim, int signo)
  * wrapper can still report that its children have stopped. */
 static int64_t stop_ms(const struct core *core, const struct claim *claim)
 {
-	int64_t declared_ms = revoke_grace_ms(core, claim);
+	int64_t declared_ms = yield_grace_ms(core, claim);
 	int64_t left_ms = declared_ms;
 	int64_t least_ms = core->config.grace_ms;
 
@@ -272,7 +105,7 @@ static const struct {
 	void (*act)(struct core *core, struct claim *claim);
 	const char *judge;
 } rungs[RUNG_COUNT] = {
-	[RUNG_ASK] = {revoke_grace_ms, NULL, "its holder, by release"}, /* done by ask_one */
+	[RUNG_ASK] = {yield_grace_ms, NULL, "its holder, by release"}, /* done by ask_one */
 	[RUNG_REFUSE] = {delay_ms, refuse_token, "its holder, or the proof of its binding"},
 	[RUNG_KILL] = {kill_ms, kill_rest, "the kernel: its processes are gone"},
 };
@@ -319,7 +152,7 @@ static void revoke_one(struct core *core, struct claim *claim, enum yield_reason
 		claim->rec.yield_reason = reason;
 	claim->rec.end_as = end_as;
 
-	send = tell_holder(core, claim, SEND_REVOKED);
+	send = yield_tell(core, claim, SEND_REVOKED);
 	send->reason = reason;
 	send->end = end_as;
 	send->grace_ms = claim_stoppable(claim) ? delay_ms(core, claim) : 0;
@@ -395,7 +228,7 @@ static void grace_over(struct core *core, struct claim *claim)
 	} else if (still_needed(core, claim)) {
 		revoke_begin(core, claim, claim->rec.yield_reason, END_REVOKED);
 	} else {
-		revoke_withdraw(core, claim);
+		yield_withdraw(core, claim);
 	}
 }
 

@@ -15,9 +15,9 @@
 #include "core/ledger.h"
 #include "core/principal.h"
 #include "core/queue.h"
-#include "core/revoke.h"
 #include "core/timer.h"
 #include "core/wait_bound.h"
+#include "core/yield.h"
 
 static uint64_t secret_hash(const struct token *secret)
 {
@@ -165,7 +165,7 @@ static void send_welcome(struct core *core, struct session *session, bool resume
 		if (claim_is_held(claim) || claim->rec.state == CLAIM_YIELDING)
 			send->token = claim->rec.token;
 		if (claim->rec.state == CLAIM_YIELDING)
-			revoke_remind(core, claim);
+			yield_remind(core, claim);
 	}
 }
 

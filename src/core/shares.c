@@ -3,9 +3,9 @@
 
 #include "base/contracts.h"
 #include "core/ledger.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/session.h"
+#include "core/yield.h"
 
 /* Lags are counted in thousandths of slot-ms, so that permille of a millisecond are whole. */
 enum { UNIT = 1000 };
@@ -70,7 +70,7 @@ void shares_pass(struct core *core)
 
 int64_t share_early_ms(const struct core *core, const struct claim *claim)
 {
-	return ms_longer(0, revoke_grace_ms(core, claim) - core->config.grace_ms);
+	return ms_longer(0, yield_grace_ms(core, claim) - core->config.grace_ms);
 }
 
 int64_t share_handoff_ms(const struct core *core)

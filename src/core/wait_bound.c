@@ -9,10 +9,10 @@
 #include "core/placement.h"
 #include "core/queue.h"
 #include "core/resident.h"
-#include "core/revoke.h"
 #include "core/schedule.h"
 #include "core/shares.h"
 #include "core/view.h"
+#include "core/yield.h"
 
 /* No promise is longer: nobody plans that far, and sums stay far from overflow. */
 #define PROMISE_MS_MAX ((int64_t)1 << 40)
@@ -138,7 +138,7 @@ static int64_t work_ahead_ms(const struct core *core, uint32_t gpu, const struct
 /* From now until this holder's turn can go to a due class, or to voice. */
 static int64_t leave_ms(const struct core *core, const struct claim *holder)
 {
-	int64_t grace_ms = revoke_grace_ms(core, holder);
+	int64_t grace_ms = yield_grace_ms(core, holder);
 	int64_t run_ms = share_run_ms(core);
 
 	if (holder->rec.state == CLAIM_YIELDING)
