@@ -18,10 +18,13 @@
 
 enum { ANCESTORS_MAX = 64 };
 
-/* Frozen or stopped, it would take us along. */
+/* Frozen or stopped, it would take us along; the first process all that it has. */
 static bool is_ancestor(int64_t pid)
 {
 	int64_t at = getpid();
+
+	if (pid == 1)
+		return true;
 	for (int i = 0; i < ANCESTORS_MAX && at > 0; i++) {
 		if (at == pid)
 			return true;
@@ -37,7 +40,7 @@ static int open_target(const struct command *command, const char *word,
 	char *end;
 	struct attach_target target = {.pid = strtoll(word, &end, 10), .pidfd = -1, .lock_fd = -1};
 	int err = 0;
-	if (*end || end == word || target.pid <= 1 || target.pid > INT32_MAX)
+	if (*end || end == word || target.pid < 1 || target.pid > INT32_MAX)
 		return cli_fail(command, EX_USAGE, "'%.60s' is not the number of a process", word);
 
 	target.start = proc_start(target.pid);
