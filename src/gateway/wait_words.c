@@ -29,6 +29,8 @@ static const char *what_happens(const struct relay *relay)
 		return "waiting for a tab";
 	if (relay->stage != RELAY_MODEL)
 		return "waiting for a turn";
+	if (relay->model->awaits_place)
+		return "waiting for another model to leave its server";
 	return relay->model->residence == RESIDENCE_LOADING ? "loading the model"
 							    : "waiting for the model";
 }

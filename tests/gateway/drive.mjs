@@ -56,6 +56,19 @@ function openai(ask) {
 			);
 			return stream ? collect(answer, failing, say) : answer.output_text;
 		},
+		/** A response, asked for again, gone on from and deleted; then it is an error. */
+		async stored() {
+			const all = client.responses;
+			const { id } = await all.create({ model, input: "hi" });
+			const texts = [(await all.retrieve(id)).output_text];
+			for await (const item of all.inputItems.list(id)) texts.push(item.type);
+			texts.push((await all.create({ model, input: "hi", previous_response_id: id })).id);
+			texts.push((await all.cancel(id)).status);
+			texts.push((await all.compact({ model, input: "hi", previous_response_id: id })).object);
+			await all.delete(id);
+			say(JSON.stringify(texts));
+			return all.retrieve(id);
+		},
 		async embeddings() {
 			return (await client.embeddings.create({ model, input: ask.input })).data.map(
 				(row) => row.embedding,

@@ -61,6 +61,20 @@ class OpenAI:
         answer = await self.client.responses.create(input="hi", **self.words)
         return await collect(answer, response_text, say) if self.ask["stream"] else answer.output_text
 
+    async def stored(self, say):
+        """A response, asked for again, gone on from and deleted; then it is an error."""
+        every = self.client.responses
+        words = {"model": self.ask["model"], "input": "hi"}
+        id_ = (await every.create(**words)).id
+        texts = [(await every.retrieve(id_)).output_text]
+        texts += [item.type async for item in every.input_items.list(id_)]
+        texts.append((await every.create(previous_response_id=id_, **words)).id)
+        texts.append((await every.cancel(id_)).status)
+        texts.append((await every.compact(previous_response_id=id_, **words)).object)
+        await every.delete(id_)
+        say(json.dumps(texts))
+        return await every.retrieve(id_)
+
     async def embeddings(self, _say):
         answer = await self.client.embeddings.create(model=self.ask["model"], input=self.ask["input"])
         return [row.embedding for row in answer.data]

@@ -176,6 +176,14 @@ class Texts(RealClients):
         self.assertEqual(self.driver.ask(daemon, "openai", "transcription").result(), "hello")
         self.assertIn(b"RIFF" * 25000, server.asked("/v1/audio/transcriptions")[0][3])
 
+    def test_stored_responses(self):
+        _, daemon = self.behind()
+        call = self.driver.ask(daemon, "openai", "stored")
+        error = call.error()
+        self.assertEqual([json.loads(piece) for piece in call.pieces],
+                         [["hello", "message", "resp_1", "cancelled", "response.compaction"]], error)
+        self.assertEqual((error["type"], error["status"], error["code"]), ("NotFoundError", 404, "not_found"), error)
+
     def test_streams_wait_for_a_holder(self):
         server, daemon = self.behind()
         token = daemon.lock("game").json()["token"]

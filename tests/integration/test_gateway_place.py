@@ -1,4 +1,5 @@
 """Servers that have one model at a time: whose the place is, over switches, restarts and reloads."""
+import itertools
 import json
 import unittest
 
@@ -79,6 +80,19 @@ class OnePlace(GatewayTest):
         server.gate.set()
         self.assertEqual([connection.read_answer().status for connection in (running, other)], [200, 200])
         self.assertEqual(server.loaded, {"b"})
+        switch = self.models(daemon)["switches"][0]
+        self.assertEqual((switch["model"], [row["model"] for row in switch["left"]]), ("b", ["a"]))
+
+    def test_why_it_waits(self):
+        server, daemon = self.single("tabbyapi", ("a", "b"), gateway={"quiet_s": 0.1})
+        running = self.running(daemon, server, "a")
+        other = self.begin(daemon, "b", stream=True)
+        self.assertEqual(other.read_head()[0], 200)
+        chunks = other.chunks()
+        self.assertIn(b": waiting for another model to leave its server for", b"".join(itertools.islice(chunks, 20)))
+        server.gate.set()
+        self.assertIn(b"[DONE]", b"".join(chunks))
+        self.assertEqual(running.read_answer().status, 200)
 
     def test_a_load_that_brings_something_else(self):
         """KoboldCpp goes back to what it was started with; TabbyAPI says so within its stream."""

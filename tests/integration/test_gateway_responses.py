@@ -1,8 +1,10 @@
 """Stored responses: asked for again of the server that made them, by who asked for them and by nobody else."""
+import contextlib
 import unittest
 import urllib.parse
 
 from lib.gateway import GatewayTest, upstream
+from lib.model_answers import INPUT_ITEMS
 from lib.wait import wait_until
 
 PATH = "/v1/responses"
@@ -23,7 +25,7 @@ class Stored(GatewayTest):
         one, two, daemon = self.two_servers()
         self.assertEqual(self.respond(daemon, "b").json()["id"], "resp_1")
         for path, answer in ((STORED, two.stored["resp_1"]), (f"{STORED}?include[]=x&after=2", two.stored["resp_1"]),
-                             (f"{STORED}/input_items", {"object": "list", "data": [{"type": "message"}]})):
+                             (f"{STORED}/input_items", INPUT_ITEMS)):
             found = daemon.http("GET", path, headers={"X-Mine": "1"})
             self.assertEqual((found.status, found.json()), (200, answer), path)
             method, asked, headers, body = two.requests[-1]
@@ -132,6 +134,26 @@ class Stored(GatewayTest):
             self.assertEqual(answer.status, 200)
             self.assertEqual(daemon.http("GET", STORED, token=key).status, 200)
             self.run_cli(daemon, "keys", "revoke", "web")
+
+    def test_many_at_once(self):
+        """Of one key so many, and of the others as many as before."""
+        plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        key = self.run_cli(daemon, "keys", "new", "web").stdout.split()[0]
+        for options in ({}, {"token": key}):
+            self.assertEqual(daemon.http("POST", PATH, {"model": "m", "input": "hi"}, **options).status, 200)
+        plain.drips = [STORED]
+        with contextlib.ExitStack() as connections:
+            for _ in range(32):
+                connection = connections.enter_context(daemon.connect())
+                connection.send(daemon.request("GET", STORED))
+            wait_until(lambda: len(plain.asked(STORED)) == 32, "they are passed on")
+            plain.drips = []
+            refused = daemon.http("GET", STORED)
+            self.assertError(refused, 429, "quota")
+            self.assertEqual(refused.headers["retry-after"], "5")
+            self.assertEqual(daemon.http("GET", STORED, token=key).status, 200)
+        wait_until(lambda: daemon.http("GET", STORED).status == 200, "their places are free again")
 
     def test_a_client_that_leaves(self):
         plain = self.server("openai", ["m"])

@@ -26,6 +26,10 @@ def response(model, text, status, id_="resp_1"):
             "output": [item] if text else []}
 
 
+INPUT_ITEMS = {"object": "list", "first_id": "msg_0", "last_id": "msg_0", "has_more": False,
+               "data": [{"type": "message", "id": "msg_0", "role": "user", "content": []}]}
+
+
 def embeddings(asked, floats_only):
     inputs = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
     rows = []

@@ -203,7 +203,7 @@ class ModelServer:
             del self.stored[id_]
             return self.send(handler, 200, {"id": id_, "deleted": True})
         if what == "input_items":
-            return self.send(handler, 200, {"object": "list", "data": [{"type": "message"}]})
+            return self.send(handler, 200, model_answers.INPUT_ITEMS)
         if what == "cancel":
             self.stored[id_]["status"] = "cancelled"
         return self.send(handler, 200, self.stored[id_], [("X-Of-The-Server", "1"), ("Set-Cookie", "a=b")])
