@@ -16,6 +16,11 @@ enum { GLOB_BYTES = 256 };
 /* Beside its weights a model has a context and the driver's own: a quarter more, and this. */
 #define MODEL_CONTEXT_BYTES ((uint64_t)512 << 20)
 
+bool server_has_one_place(const struct model_server *server)
+{
+	return server->adapter->single && !server->cmd;
+}
+
 bool server_has_room(const struct model_server *server)
 {
 	return !server->worker || server->running < server->concurrency;

@@ -108,6 +108,8 @@ bool model_is_for(const struct model *model, const char *principal);
 /* One of the globs, with commas between, is for its name or its alias. NULL: all are. */
 bool model_is_among(const struct model *model, const char *globs);
 bool server_has_room(const struct model_server *server); /* a tab may be full */
+/* Its models take turns in its memory; a command has its one model for good. */
+bool server_has_one_place(const struct model_server *server);
 /* What its memory is reckoned to be; 0: not known. */
 uint64_t model_vram_bytes(const struct model *model);
 /* Until a failed one is tried again; 0: clients need not come again. */

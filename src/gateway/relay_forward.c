@@ -264,10 +264,11 @@ static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 	text_format(&words, "The model server `%s`: %s (%s).", server->name, err_text(end->err),
 		    end->what);
 	relay_fail(gateway, relay, end->err, words.bytes, 0);
-	if (end->err == ERR_UPSTREAM_UNREACHABLE && !server->worker) {
-		server->up = false;
+	if (server->worker)
+		return;
+	server->up &= end->err != ERR_UPSTREAM_UNREACHABLE;
+	if (end->err == ERR_UPSTREAM_UNREACHABLE || end->err == ERR_UPSTREAM_BROKEN)
 		residence_server_gone(server, loop_now());
-	}
 }
 
 static size_t smaller_of(size_t a, size_t b)

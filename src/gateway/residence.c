@@ -203,6 +203,13 @@ static bool may_come(struct model *model, struct mono_ms now)
 	       mono_since(now, model->asked_at) < load_ms_max;
 }
 
+/* Of one that has one model at a time any other one would answer in its name: it is looked at
+ * while it works, too. */
+static bool is_looked_at(const struct model *model)
+{
+	return model->running == 0 || server_has_one_place(model->server);
+}
+
 /* Whether what was ready still is: its server may have ended, or given its memory back by itself.
  */
 static void on_checked(void *ctx, const struct call_answer *answer)
@@ -213,15 +220,17 @@ static void on_checked(void *ctx, const struct call_answer *answer)
 	bool gone = answer->nobody;
 
 	model->call = NULL;
-	if (model->residence != RESIDENCE_READY || model->running > 0)
+	if (model->residence != RESIDENCE_READY || !is_looked_at(model))
 		return; /* residence_worked looks again */
 
 	gone |= residence_read_loaded(answer, &search) && !search.found && !may_come(model, now);
 	model->load_pending &= !search.found;
-	if (gone)
+	if (gone && model->running == 0) {
 		residence_give_back(residences_of(model), model, now);
-	else
-		model->due = mono_after(now, CHECK_MS);
+		return;
+	}
+	model->leaves |= gone; /* what runs there ends by itself */
+	model->due = mono_after(now, CHECK_MS);
 }
 
 static void check_ready(struct model *model, struct mono_ms now)
@@ -231,7 +240,7 @@ static void check_ready(struct model *model, struct mono_ms now)
 		adapter->loaded.method ? &adapter->loaded : &adapter->list;
 
 	model->due = MONO_NEVER;
-	if (model->running > 0)
+	if (!is_looked_at(model))
 		return;
 	if (model->server->cmd) { /* it was idle for as long as it may be */
 		residence_unload(residences_of(model), model, now);
@@ -426,6 +435,8 @@ void residence_worked(struct residences *residences, struct model *model, struct
 	if (model->residence == RESIDENCE_LEAVING ||
 	    (model->residence == RESIDENCE_READY && model->leaves))
 		residence_unload(residences, model, now);
+	else if (model->residence == RESIDENCE_READY && server_has_one_place(model->server))
+		model->due = mono_min(model->due, residence_look_again_at(model, now));
 	else if (model->residence == RESIDENCE_READY)
 		model->due = residence_look_again_at(model, now);
 }

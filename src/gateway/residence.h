@@ -52,7 +52,8 @@ void residence_unwanted(struct residences *residences, struct model *model);
 /* It is offered no more, or must be elsewhere: what runs is finished, then it is unloaded. The
  * start of a command is broken off; another load may end after its unload, and is waited for. */
 void residence_retire(struct residences *residences, struct model *model, struct mono_ms now);
-/* Nobody listens there any more: what is said to be in its memory is looked at again, at once. */
+/* Nobody listens there any more, or it broke off: what is said to be in its memory is looked at
+ * again, at once. */
 void residence_server_gone(const struct model_server *server, struct mono_ms now);
 /* Who waited for it has heard that it is ready, and waits for turns. Only then whoever grants
  * leases hears it: a model that nobody uses makes room for a higher class at once. */

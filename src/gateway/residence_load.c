@@ -82,7 +82,7 @@ static void ask_load(struct residences *residences, struct model *model, struct 
 	const struct model_server *server = model->server;
 	const struct adapter_call *load = &server->adapter->load;
 
-	if (server->adapter->single && !server->cmd) {
+	if (server_has_one_place(server)) {
 		residence_load_single(residences, model, now);
 		return;
 	}
@@ -202,7 +202,7 @@ void residence_ask_ready(struct residences *residences, struct model *model, str
 void residence_load(struct residences *residences, struct model *model, struct mono_ms now)
 {
 	residence_enter(model, RESIDENCE_LOADING, now);
-	model->awaits_place = model->server->adapter->single && !model->server->cmd;
+	model->awaits_place = server_has_one_place(model->server);
 	if (model->server->cmd)
 		residence_ask_ready(residences, model, now);
 	else

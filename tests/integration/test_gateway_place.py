@@ -69,6 +69,22 @@ class OnePlace(GatewayTest):
                 self.assertIn("did not leave", answer.json()["error"]["message"])
                 self.assertEqual(self.ask(daemon, a).status, 200)
 
+    def test_a_server_that_restarts(self):
+        """It has nothing any more, or what it is started with: that does not answer in the other's name."""
+        for kind, (a, b) in KINDS:
+            for after in (set(), {b}):
+                with self.subTest(kind, after=after):
+                    server, daemon = self.single(kind, (a, b))
+                    running = self.running(daemon, server, a)
+                    server.loaded = after
+                    server.hang_up()
+                    self.assertError(running.read_answer(), 502, "upstream_broken")
+                    wait_until(lambda: self.state_of(daemon, a) == "not loaded", "it is seen")  # noqa: B023
+                    wait_until(lambda: server.running == 0, "its work is over")  # noqa: B023
+                    server.gate.set()
+                    self.assertEqual(self.ask(daemon, a).status, 200)
+                    self.assertEqual(server.loaded, {a})
+
     def test_what_runs_keeps_its_one_place(self):
         server, daemon = self.single("tabbyapi", ("a", "b"))
         server.gate.clear()

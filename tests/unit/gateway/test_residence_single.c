@@ -101,6 +101,36 @@ static void test_what_does_not_leave(void **state)
 	scene_end();
 }
 
+/* Somebody has loaded another one past Baton, which answers in its name. */
+static void test_exchanged_while_it_works(void **state)
+{
+	(void)state;
+	begin("koboldcpp");
+	scene_want(a);
+	scene_news(a, 5, SEND_GRANTED, CLAIM_LOADING);
+	tell_to_load("{\"result\":\"koboldcpp/a\"}");
+	for (int i = 0; i < 29; i++) { /* one after the other */
+		scene_pass(1000);
+		residence_worked(&scene.residences, a, scene.now);
+	}
+	a->running = 1;
+	scene_pass(1000);
+	scene_answer(kobold_asked, 200, "{\"result\":\"koboldcpp/a\"}");
+	assert_false(a->leaves);
+	scene_pass(30 * 1000);
+	scene_answer(kobold_asked, 200, "{\"result\":\"koboldcpp/x\"}");
+	assert_true(a->leaves);
+	assert_int_equal(a->residence, RESIDENCE_READY);
+	a->running = 0;
+	residence_worked(&scene.residences, a, scene.now);
+	scene_answer(kobold_asked, 200, "{\"result\":\"koboldcpp/x\"}");
+	scene_answer(kobold_told, 200, "{\"success\":true}");
+	scene_pass(POLL_MS);
+	scene_answer(kobold_asked, 200, "{\"result\":\"inactive\"}");
+	assert_int_equal(a->residence, RESIDENCE_NONE);
+	scene_end();
+}
+
 static void test_not_wanted_any_more(void **state)
 {
 	(void)state;
@@ -173,6 +203,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_long_wait),
 		cmocka_unit_test(test_what_does_not_leave),
+		cmocka_unit_test(test_exchanged_while_it_works),
 		cmocka_unit_test(test_not_wanted_any_more),
 		cmocka_unit_test(test_loads_of_the_last_broker),
 		cmocka_unit_test(test_ready_since_the_last_broker),
