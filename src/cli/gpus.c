@@ -1,6 +1,7 @@
 /* gpus: the GPUs as measured: memory, load, temperature, power, and the processes on them, each
  * with its lease or none. It is read-only. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -98,6 +99,31 @@ static void view_gpus(const json_t *gpus, struct text_table *sheet)
 		state_cell(&table, gpu, measured);
 	}
 	table_end(&table, sheet);
+}
+
+/* How others call it: CUDA and NVML may count otherwise than the list above. */
+static void view_identities(const json_t *gpus, struct text_table *sheet)
+{
+	size_t i;
+	json_t *gpu;
+
+	json_array_foreach (gpus, i, gpu) {
+		const json_t *measured = json_object_get(gpu, "measured");
+		const json_t *cuda = json_object_get(measured, "cuda_index");
+		const json_t *nvml = json_object_get(measured, "nvml_index");
+		char cuda_words[32] = "", nvml_words[32] = "";
+		if (!measured || !field_text(gpu, "uuid", NULL))
+			continue;
+
+		if (cuda)
+			snprintf(cuda_words, sizeof(cuda_words), ", CUDA %" PRId64,
+				 (int64_t)json_integer_value(cuda));
+		if (nvml)
+			snprintf(nvml_words, sizeof(nvml_words), ", NVML %" PRId64,
+				 (int64_t)json_integer_value(nvml));
+		text_table_add(sheet, "%s: %s%s%s", field_text(gpu, "name", "?"),
+			       field_text(gpu, "uuid", ""), cuda_words, nvml_words);
+	}
 }
 
 static void process_row(struct table *table, const char *gpu, const json_t *process)
@@ -232,6 +258,7 @@ static int run_gpus(const struct cli *cli, const struct command *command, int ar
 	} else {
 		struct text_table sheet = {.columns = text_table_columns(stdout)};
 		view_gpus(gpus, &sheet);
+		view_identities(gpus, &sheet);
 		view_processes(gpus, &sheet);
 		view_notes(gpus, &sheet);
 		text_table_print(&sheet, stdout, text_table_color(stdout));

@@ -19,6 +19,7 @@ enum {
 	PROCESSES_FIRST = 64,
 	PROCESSES_MAX = 1 << 16, /* no GPU has so many */
 	MEMINFO_BYTES = 4096,
+	POWER_MW_MAX = 100 * 1000 * 1000, /* no card draws so much */
 };
 
 struct handle {
@@ -368,7 +369,7 @@ static void read_sensors(const struct nvml *nvml, nvml_device handle, struct gpu
 		ret->temperature_c = (int32_t)value;
 		ret->known |= GPU_TEMPERATURE;
 	}
-	if (api->power && api->power(handle, &value) == NVML_OK) {
+	if (api->power && api->power(handle, &value) == NVML_OK && value < POWER_MW_MAX) {
 		ret->power_mw = value;
 		ret->known |= GPU_POWER;
 	}

@@ -36,7 +36,7 @@ bool pci_is_asleep(const char *device_dir)
 	char text[32];
 
 	return gpu_file_read(text, sizeof(text), "%s/power/runtime_status", device_dir) > 0 &&
-	       strncmp(text, "suspended", 9) == 0;
+	       strncmp(text, "suspend", 7) == 0; /* suspended, or suspending */
 }
 
 /* Calls `take` for each display device of the vendor; false ends it. */

@@ -346,6 +346,7 @@ with baton.lease(gpu={options[1]!r}) as lease:
         """One of three cards is lent, and the driver lists them in another order than CUDA: its number is CUDA's."""
         nvml = self.nvml(card("GPU-a", 0x41), card("GPU-b", 2), card("GPU-c", 5))
         d = self.measuring(nvml, config={"gpus": [{"name": "c", "uuid": "GPU-c"}]})
+        self.assertIn("\nc: GPU-c, CUDA 1, NVML 2\n", self.run_cli(d, "gpus").stdout)
         self.assertEqual(self.seen(d, "--env-ids", "index"), ["1", "GPU-c", "-1", "-1"])
         self.assertEqual(self.seen(d, "--gpu", "c"), ["GPU-c", "GPU-c", "-1", "-1"])
 

@@ -6,7 +6,7 @@
  *   rows BYTES                    of a process row: 32, as some drivers had it
  *   gpu UUID PCI [WORD | KEY=N].. memory in MiB: total reserved used; util temp power(mW);
  *                                 unsupported: both memory calls; error2: the newer one;
- *                                 lost hang mig; name=TEXT, "_" for a blank
+ *                                 lost reset hang mig; name=TEXT, "_" for a blank
  *   mig UUID [KEY=N]..            an instance of the last card
  *   process PID MIB|na USE        of the last card or instance; USE: compute graphics mps
  *   cgroup PATH MIB               what it uses of the last card
@@ -29,6 +29,7 @@ enum {
 	TOO_SMALL,
 	UNKNOWN_ERROR = 999,
 	LOST = 15,
+	RESET,
 	GPUS = 64,
 	NO_PERMISSION = 4,
 	PROCESSES = 1024,
@@ -52,7 +53,7 @@ struct gpu {
 	int parent; /* of an instance; -1: a card */
 	unsigned long long total, reserved, used;
 	int util, temp, power; /* -1: not supported */
-	int unsupported, error2, lost, hang, mig;
+	int unsupported, error2, lost, reset, hang, mig;
 	int process_count, cgroup_count;
 	struct process processes[PROCESSES];
 	struct cgroup_use cgroups[CGROUPS];
@@ -73,6 +74,7 @@ static void set_word(struct gpu *gpu, const char *word)
 	gpu->unsupported |= strcmp(word, "unsupported") == 0;
 	gpu->error2 |= strcmp(word, "error2") == 0;
 	gpu->lost |= strcmp(word, "lost") == 0;
+	gpu->reset |= strcmp(word, "reset") == 0;
 	gpu->hang |= strcmp(word, "hang") == 0;
 	gpu->mig |= strcmp(word, "mig") == 0;
 	if (strncmp(word, "total=", 6) == 0)
@@ -218,7 +220,7 @@ static int find_gpu(const void *handle, struct gpu **ret)
 		if (!found)
 			return LOST;
 		if (!found->hang)
-			return found->lost ? LOST : OK;
+			return found->lost ? LOST : found->reset ? RESET : OK;
 		pthread_mutex_unlock(&mutex);
 		usleep(10000);
 		pthread_mutex_lock(&mutex);

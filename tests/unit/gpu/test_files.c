@@ -103,7 +103,7 @@ static void test_sleepers(void **state)
 	assert_int_equal(devices[0].maker_index, 0);
 
 	/* While all sleep, their addresses give CUDA's numbers. */
-	put_card("0000:00:02.0", "suspended\n");
+	put_card("0000:00:02.0", "suspending\n"); /* on its way, and to be left to it */
 	assert_int_equal(pci_list_asleep(tree_root, PCI_NVIDIA, devices, 4), 2);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(devices[i].maker_index,

@@ -183,6 +183,12 @@ static void test_lost(void **state)
 	struct gpu_reading again = read_device(1);
 	assert_int_equal(again.state, GPU_LOST);
 
+	put_scenario("gpu GPU-a 0:1:0 total=100\ngpu GPU-b 0:2:0 total=200 reset\ngpu GPU-c 0:3:0 "
+		     "total=300\n");
+	assert_int_equal(list_devices(), 3);
+	again = read_device(1);
+	assert_int_equal(again.state, GPU_LOST); /* it is there, and needs a reset */
+
 	put_scenario("gpu GPU-a 0:1:0 total=100\ngpu GPU-c 0:3:0 total=300\n");
 	struct gpu_device lost = devices[1];
 	assert_int_equal(list_devices(), 2);
@@ -232,6 +238,22 @@ static void test_mig(void **state)
 	assert_int_equal(card.state, GPU_GONE);
 	assert_int_equal(list_devices(), 1);
 	assert_string_equal(devices[0].uuid, "MIG-5");
+	gpu_nvml.close(source);
+}
+
+/* What no card can draw is not shown as drawn. */
+static void test_nonsense(void **state)
+{
+	(void)state;
+	put_scenario("gpu GPU-a 0:1:0 total=100 power=2000000000\ngpu GPU-b 0:2:0 total=100 "
+		     "power=300000\n");
+	assert_int_equal(open_library("NVML_STANDIN"), 0);
+	assert_int_equal(list_devices(), 2);
+	struct gpu_reading wrong = read_device(0), right = read_device(1);
+	assert_false(wrong.known & GPU_POWER);
+	assert_int_equal(right.power_mw, 300000);
+	gpu_reading_finish(&wrong);
+	gpu_reading_finish(&right);
 	gpu_nvml.close(source);
 }
 
@@ -322,6 +344,7 @@ int main(void)
 		TEST(test_versions), TEST(test_process_lists), TEST(test_unified),
 		TEST(test_lost),     TEST(test_cgroups),       TEST(test_mig),
 		TEST(test_order),    TEST(test_not_opened),    TEST(test_plugged_in),
+		TEST(test_nonsense),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
