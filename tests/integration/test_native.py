@@ -46,6 +46,32 @@ def gone_at(pids, deadline_s=20):
     return time.monotonic()
 
 
+# Leaves a process that forks and exits without end, deaf to SIGTERM, in ever new sessions; one that adopts its own
+# orphans; one that is stopped.
+FORKS = """
+import ctypes, os, signal, time
+def worker(work):
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.setsid()
+        work()
+        os._exit(0)
+def chain():
+    while True:
+        if os.fork(): os._exit(0)
+        if os.getpid() % 2: os.setsid()
+        time.sleep(0.001)
+def adopter():
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+    worker(lambda: worker(lambda: time.sleep(600)))
+    time.sleep(600)
+worker(chain)
+worker(adopter)
+worker(lambda: os.kill(os.getpid(), signal.SIGSTOP))
+time.sleep(0.1)
+"""
+
+
 class Tree(DaemonTest):
     """34: leader gone, workers in hiding."""
 
@@ -110,6 +136,23 @@ class Tree(DaemonTest):
         if own_cgroup():
             self.in_time("stay", -signal.SIGKILL, True)
         self.in_time("stay", -signal.SIGKILL, False)
+
+    def test_forks_without_end(self):
+        """What is another process at each look is gone as well, with all the others, in a moment."""
+        took = []
+        for _ in range(TRIES):
+            ours, theirs = os.pipe()
+            self.addCleanup(os.close, ours)
+            job = self.start_cli(self.d, "run", "-q", "--grace", f"{GRACE_MS}ms", "--", "sh", "-c",
+                                 f"{sys.executable} -S -c '{FORKS}'; date +%s.%N", pass_fds=(theirs,),
+                                 preexec_fn=without_cgroups)
+            os.close(theirs)
+            ended = float(job.stdout.readline())
+            self.assertTrue(select.select([ours], [], [], 20)[0], "the last of them has it closed")
+            took.append(time.time() - ended)
+            self.assertEqual(job.wait(20), 0)
+        print(f"34: a chain of forks is gone after {sorted(round(1000 * t) for t in took)} ms, grace {GRACE_MS} ms")
+        self.assertLess(sorted(took)[TRIES // 2], (GRACE_MS + 2 * MARGIN_MS) / 1000)
 
     def test_a_broker_is_no_part_of_it(self):
         """One that `baton up` starts in a job outlives a wrapper that is killed, as it outlives terminals."""

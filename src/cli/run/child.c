@@ -4,6 +4,7 @@
 #include "cli/run/child.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include "process/proc.h"
 #include "process/process_tree.h"
 #include "process/spawn.h"
+
+enum { KILL_TRIES = 20 };
 
 void child_init(struct child *child)
 {
@@ -155,24 +158,49 @@ void child_tree(const struct child *child, struct process_tree *ret_tree)
 		process_tree_read(ret_tree, getpid(), child->keeper_pid);
 }
 
-/* Whatever is left of the command is behind a child of ours, and the kernel lists those: most often
- * there are none, and /proc need not be read as a whole. True where that is not known. The list can
- * miss one only while another is reaped, which nobody but us does. */
-static bool may_have_more(const struct child *child)
+size_t child_list(char *ret_text, size_t size)
 {
-	char file[64], text[64], keeper[32];
+	char file[64];
 	(void)snprintf(file, sizeof(file), "task/%ld/children", (long)getpid());
-	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
+	return proc_read(PROC_SELF, file, ret_text, size);
+}
 
-	size_t length = proc_read(PROC_SELF, file, text, sizeof(text));
-	return child->known || length == 0 || strcmp(text, keeper) != 0;
+bool child_is_alone(const struct child *child, bool *ret_alone)
+{
+	char text[64], keeper[32];
+	if (child->known || child_list(text, sizeof(text)) == 0)
+		return false;
+
+	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
+	*ret_alone = strcmp(text, keeper) == 0;
+	return true;
+}
+
+/* A pid is not used again before it is reaped, which only we do. */
+static void kill_listed(const struct child *child, const char *list)
+{
+	char *end;
+	for (long pid; (pid = strtol(list, &end, 10)) > 0 && end != list; list = end)
+		if (pid != child->keeper_pid)
+			(void)kill((pid_t)pid, SIGKILL);
+}
+
+void child_kill_orphans(const struct child *child)
+{
+	static char own_children[CHILDREN_BYTES];
+	bool alone = false;
+	for (int i = 0; i < KILL_TRIES && child_is_alone(child, &alone) && !alone; i++) {
+		(void)child_list(own_children, sizeof(own_children));
+		kill_listed(child, own_children);
+	}
 }
 
 size_t child_signal_all(const struct child *child, int signo)
 {
 	struct process_tree tree;
-	if (!may_have_more(child))
-		return 0;
+	bool alone;
+	if (child_is_alone(child, &alone) && alone)
+		return 0; /* most often, and /proc need not be read as a whole */
 	child_tree(child, &tree);
 	if (signo)
 		process_tree_signal(&tree, signo);

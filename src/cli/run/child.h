@@ -25,6 +25,8 @@ struct child {
 	bool status_unknown; /* somebody else has reaped it */
 };
 
+enum { CHILDREN_BYTES = 64 * 1024 };
+
 /* Call first: makes us the parent of whatever the command leaves behind. */
 void child_init(struct child *child);
 void child_finish(struct child *child);
@@ -46,6 +48,15 @@ void child_signal(const struct child *child, int signo);
 bool child_shares_group(const struct child *child);
 /* Records everything that has ended or stopped. */
 void child_reap(struct child *child);
+/* The pids of our children as the kernel lists them, also of the dead until they are reaped, which
+ * nobody but us does: none is missed. Returns the length; 0: not known. */
+size_t child_list(char *ret_text, size_t size);
+/* Whether we have no child but the keeper. Then nothing is left of the command: whatever is, is
+ * behind a child of ours. False: that is not known. */
+bool child_is_alone(const struct child *child, bool *ret_alone);
+/* SIGKILL to all children but the keeper, several times: one that forks and is gone before a look
+ * at /proc is over is caught here. Not of an attached program, whose orphans are not ours. */
+void child_kill_orphans(const struct child *child);
 /* Sends a signal to everything that stems from the command, however it hid: other groups, sessions,
  * double forks. Returns how many there are. 0 as signal only counts. */
 size_t child_signal_all(const struct child *child, int signo);

@@ -117,6 +117,7 @@ void job_ask(struct job *job)
 void job_kill(struct job *job)
 {
 	cgroup_kill(&job->cgroup.fds);
+	child_kill_orphans(&job->child);
 	child_signal_all(&job->child, SIGKILL);
 	child_reap(&job->child);
 }
@@ -155,11 +156,23 @@ void job_freeze(struct job *job)
 	(void)signal_outside(job, SIGSTOP);
 }
 
+/* A snapshot of /proc misses who is forked meanwhile by somebody who is gone before he is read. His
+ * children are ours then, and new ones. */
+static bool all_stand_outside(const struct job *job)
+{
+	static char children_before[CHILDREN_BYTES], children_after[CHILDREN_BYTES];
+	(void)child_list(children_before, sizeof(children_before));
+	if (signal_outside(job, 0) > 0)
+		return false;
+	(void)child_list(children_after, sizeof(children_after));
+	return strcmp(children_before, children_after) == 0;
+}
+
 bool job_frozen(const struct job *job)
 {
 	bool in_cgroup = job->cgroup.fds.dir_fd < 0 || cgroup_frozen(&job->cgroup.fds) == 1 ||
 			 cgroup_populated(&job->cgroup.fds) == 0;
-	return in_cgroup && signal_outside(job, 0) == 0;
+	return in_cgroup && all_stand_outside(job);
 }
 
 void job_thaw(struct job *job)
@@ -217,7 +230,10 @@ size_t job_left(const struct job *job)
 
 bool job_gone(struct job *job)
 {
-	return job->child.ended && !job_cgroup_populated(&job->cgroup) && job_left(job) == 0;
+	bool alone;
+	if (!job->child.ended || job_cgroup_populated(&job->cgroup))
+		return false;
+	return child_is_alone(&job->child, &alone) ? alone : job_left(job) == 0;
 }
 
 void job_finish(struct job *job)

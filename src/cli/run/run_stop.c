@@ -14,7 +14,9 @@ enum {
 	GRACE_MS_DEFAULT = 2000,
 	KILL_MARGIN_MS = 250, /* we kill this long before the broker would */
 	KILL_AGAIN_MS = 100,  /* processes forked meanwhile were not on the list */
-	FREEZE_AGAIN_MS = 2,  /* only the command's own SIGSTOP is announced */
+	KILL_SOON_MS = 5,     /* .. and are most often the only ones */
+	KILL_SOON_FOR_MS = 500,
+	FREEZE_AGAIN_MS = 2, /* only the command's own SIGSTOP is announced */
 	FROZEN_LOOK_MS = 100,
 	ATTACHED_LOOK_MS = 1000, /* nobody says what it starts */
 	STAYS_MS = 1000,         /* what is not gone so long after SIGKILL is named */
@@ -48,10 +50,12 @@ void run_stop(struct run *run, int64_t grace_ms)
 
 void run_kill(struct run *run)
 {
+	int64_t now_ms = clock_now_ms();
 	if (run->phase != RUN_KILLING)
-		run->killed_at_ms = clock_now_ms();
+		run->killed_at_ms = now_ms;
 	run->phase = RUN_KILLING;
-	run->kill_at_ms = clock_now_ms() + KILL_AGAIN_MS;
+	bool soon = now_ms - run->killed_at_ms < KILL_SOON_FOR_MS;
+	run->kill_at_ms = now_ms + (soon ? KILL_SOON_MS : KILL_AGAIN_MS);
 	job_kill(&run->job);
 }
 
