@@ -224,11 +224,12 @@ export class Broker extends EventTarget {
 		await this.#adopting;
 		options.signal?.throwIfAborted();
 		if (this.#state === "closed") throw this.#error;
-		const { ref, requestId } = this.#places.get(options.key ?? "") ?? {
+		const key = options.key ?? "";
+		const { ref, requestId } = this.#places.get(key) ?? {
 			ref: this.#ref++,
 			requestId: random(),
 		};
-		this.#places.delete(options.key ?? "");
+		this.#places.delete(key);
 		const claim = new Claim(this.#context, ref, requestId, options);
 		this.#claims.set(ref, claim);
 		this.#keep();
@@ -356,7 +357,7 @@ export class Broker extends EventTarget {
 			);
 		if (this.#diagnosing || !wanted || (again && !event.silent)) return;
 		this.#diagnosing = true;
-		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs ?? 4_000);
+		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs);
 		this.#diagnosing = false;
 		if (this.#state !== "open" && this.#state !== "closed") this.#offline(error);
 	}

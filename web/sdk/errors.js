@@ -22,6 +22,7 @@ const DENIED = {
 	queue_full: "QUEUE_FULL",
 	quota: "QUEUE_FULL",
 	class_not_allowed: "DENIED",
+	not_found: "DENIED", // what pair() hears from an operator who refuses
 	never_fits: "NEVER_FITS",
 	no_such_gpu: "NEVER_FITS",
 };

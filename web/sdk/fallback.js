@@ -21,9 +21,11 @@ function noPrompt() {
 	const name = "loopback-network";
 	const policy = /** @type {{ featurePolicy?: { features(): string[],
 		allowsFeature(name: string): boolean } }|undefined} */ (globalThis.document)?.featurePolicy;
-	return policy?.features().includes(name) && !policy.allowsFeature(name)
-		? `Give this page's iframe the attribute allow="${name}".`
-		: null;
+	return (
+		policy?.features().includes(name)
+		&& !policy.allowsFeature(name)
+		&& `Give this page's iframe the attribute allow="${name}".`
+	);
 }
 
 /** An extension may be let read every answer, and says who asks only where it writes.
@@ -34,8 +36,8 @@ async function isRefusedExtension(base) {
 	return answer?.status === 403;
 }
 
-/** @type {(base: string, down: Down, timeoutMs: number) => Promise<BrokerError>} */
-export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
+/** @type {(base: string, down?: Partial<Down>, timeoutMs?: number) => Promise<BrokerError>} */
+export async function diagnose(base, { code = 0, late, blocked } = {}, timeoutMs = 4_000) {
 	const denied = (/** @type {string} */ text) => new BrokerError("DENIED", text);
 	const unreachable = (/** @type {string} */ text, listening = true) =>
 		new BrokerError("UNREACHABLE", text, { listening });
@@ -52,14 +54,16 @@ export async function diagnose(base, { code = 0, late, blocked }, timeoutMs) {
 		}).catch((error) => void (late ||= error.name === "TimeoutError"));
 	let read = await probe("cors");
 	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
-	if (heard) read ??= await probe("cors"); // it may have come up in between
+	if (heard)
+		read ??= await probe("cors"); // it may have come up in between
+	else await new Promise((resolve) => setTimeout(resolve, 100)); // what is forbidden is told late
 	stop.abort();
 	if (blocked) return policy;
 	const permission = heard ? null : await loopbackPermission();
-	if (permission === "denied" || permission === "prompt")
+	if (permission && permission !== "granted")
 		return denied(
 			noPrompt()
-				?? "Allow this site to reach apps on this device, when asked "
+				|| "Allow this site to reach apps on this device, when asked "
 					+ `or in the site's settings (loopback-network: ${permission}).`,
 		);
 	if (read && (await isRefusedExtension(base))) return denied(ORIGIN);

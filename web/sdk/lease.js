@@ -101,9 +101,7 @@ export class Lease {
 	 * @type {<T extends Guarded>(x: T, always?: boolean) => T} */
 	guard(guarded, always = false) {
 		if (!endOf(guarded))
-			throw new TypeError(
-				"guard() takes what has destroy() or terminate(), no promise of it.",
-			);
+			throw new TypeError("guard() takes what has destroy() or terminate(), no promise.");
 		if (this.signal.aborted) {
 			kill(guarded);
 			throw this.signal.reason;

@@ -1,26 +1,26 @@
 // @ts-check
 // pair: a site of its own asks the operator of the broker to let it queue.
-import { BrokerError, postJson } from "./errors.js";
+import { endError, postJson } from "./errors.js";
 import { Broker } from "./broker.js";
+import { diagnose } from "./fallback.js";
 import * as page from "./page_lifecycle.js";
 
 /** @import { Http } from "./protocol.js" */
 /** @import { PairOptions } from "./types.js" */
 
-/** @type {(url: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */
-async function post(url, body, signal) {
-	const answer = await postJson(url, body, { signal }).catch((error) => {
+/** @type {(base: string, body: object, signal?: AbortSignal) => Promise<Http.Paired>} */
+async function post(base, body, signal) {
+	const answer = await postJson(`${base}/v1/pair`, body, { signal }).catch(async () => {
 		signal?.throwIfAborted();
-		throw new BrokerError(
-			"UNREACHABLE",
-			`No broker answers at ${url}; start it with: baton serve`,
-			{ cause: error },
-		);
+		throw await diagnose(base);
 	});
 	const said = await answer.json().catch(() => ({}));
 	if (answer.ok) return said;
-	const { message = `The broker answered ${answer.status}.`, detail } = said.error ?? {};
-	throw new BrokerError("DENIED", detail ? `${message} (${detail})` : message);
+	throw endError({
+		type: "denied",
+		message: `The broker answered ${answer.status}.`,
+		...said.error,
+	});
 }
 
 /** Whether a session opens with it: that is all that a site may ask.
@@ -51,13 +51,13 @@ export async function pair(options = {}) {
 async function askAt(base, { signal, onAsked }) {
 	const kept = page.keptToken(base);
 	if (kept && (await isAllowed(base, kept))) return kept;
-	let said = await post(`${base}/v1/pair`, {}, signal);
+	let said = await post(base, {}, signal);
 	const { ask, origin } = said;
 	onAsked?.({ origin });
 	while (said.status !== "allowed") {
 		await new Promise((resolve) => setTimeout(resolve, 1_000));
 		signal?.throwIfAborted();
-		said = await post(`${base}/v1/pair`, { ask }, signal);
+		said = await post(base, { ask }, signal);
 	}
 	const { token = "" } = said;
 	page.ifAllowed(() => localStorage.setItem(page.siteKey(base), token)); // the page may keep it itself

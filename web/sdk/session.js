@@ -257,12 +257,12 @@ export class Session {
 		};
 		socket.onclose = ({ code }) => {
 			clearTimeout(timer);
-			this.#closed(socket, code, false);
+			this.#closed(socket, code);
 		};
 		socket.onerror = () => {};
 	}
 
-	/** @type {(socket: WebSocket|null, code: number, late: boolean) => void} */
+	/** @type {(socket: WebSocket|null, code: number, late?: boolean) => void} */
 	#closed(socket, code, late) {
 		if (this.#socket !== socket) return;
 		this.#judge(); // first, to know since when

@@ -11,7 +11,7 @@ import { tempFolder } from "../lib/children.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { startForeignSite } from "../lib/foreign.mjs";
 import { root } from "../lib/packages.mjs";
-import { Bench } from "../lib/tabs.mjs";
+import { Bench, signIn } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
 /** @typedef {Awaited<ReturnType<typeof startForeignSite>>} Site */
@@ -75,28 +75,59 @@ test("the page's Content-Security-Policy: said at once, and nothing is tried aga
 });
 
 // Chromium fires no `close` for a WebSocket that the policy forbids.
-test("pair() with a token from before ends under such a policy, too", async () => {
+test("pair() names the policy, too, at once, and with a token from before", async () => {
 	const tab = await browser.page(`${sites[0].base}/`);
-	const error = await tab.run(
-		`async (url) => {
-		localStorage.setItem("baton-site " + url, "0".repeat(64));
-		const { pair } = await import("/sdk/index.js");
-		const late = new Promise((resolve) => setTimeout(resolve, 5000, "late"));
-		return Promise.race([pair({ url }).catch(({ code }) => code), late]);
-	}`,
-		daemon.base,
-	);
-	assert.equal(error, "UNREACHABLE");
+	for (const token of [null, "0".repeat(64)]) {
+		const error = await tab.run(
+			`async (url, token) => {
+			if (token) localStorage.setItem("baton-site " + url, token);
+			const { pair } = await import("/sdk/index.js");
+			const late = new Promise((resolve) => setTimeout(resolve, 5000, { code: "late" }));
+			const { code, message } = await Promise.race([pair({ url }).catch((e) => e), late]);
+			return { code, message };
+		}`,
+			daemon.base,
+			token,
+		);
+		assert.equal(error.code, "DENIED", error.message);
+		assert.match(error.message, /Content-Security-Policy/);
+	}
 	await tab.close();
+});
+
+test("a page of another broker: its policy is named by pair(), and by a Broker", async () => {
+	const other = await startDaemon();
+	try {
+		await signIn(browser, other);
+		const tab = await browser.page(other.base);
+		const said = await tab.run(
+			`async (url) => {
+			const { Broker, pair } = await import("/sdk/index.js");
+			const broker = new Broker({ url, name: "guest", token: "0".repeat(64) });
+			const errors = [pair({ url }), broker.request()].map((one) => one.catch((e) => e));
+			return (await Promise.all(errors)).map(({ code, message }) => code + ": " + message);
+		}`,
+			daemon.base,
+		);
+		const policy = `DENIED: The page's Content-Security-Policy must allow ${daemon.base}, also as ws:.`;
+		assert.deepEqual(said, [policy, policy]);
+		await tab.close();
+	} finally {
+		await other.stop();
+	}
 });
 
 /** Runs in a page that has the SDK at `module`. @param {string} module @param {any} options */
 async function refusal(module, options) {
-	const { Broker } = await import(module);
+	const { Broker, pair } = await import(module);
 	const broker = new Broker(options);
 	const error = await broker.request().catch((/** @type {any} */ e) => e);
 	await broker.close();
-	return { code: error.code, message: error.message };
+	const { code, message } = await pair({
+		url: options.url,
+		signal: AbortSignal.timeout(5000),
+	}).catch((/** @type {any} */ e) => e);
+	return { code: error.code, message: error.message, pair: { code, message } };
 }
 
 test("an iframe that may not ask for the permission: the attribute is named", async () => {
@@ -140,6 +171,7 @@ test("an iframe that may not ask for the permission: the attribute is named", as
 	);
 	assert.equal(result.value.code, "DENIED", result.value.message);
 	assert.match(result.value.message, /allow="loopback-network"/);
+	assert.deepEqual(result.value.pair, { code: "DENIED", message: result.value.message });
 	await tab.close();
 });
 
