@@ -24,7 +24,7 @@ globalThis.setTimeout = /** @type {any} */ (
 );
 globalThis.clearTimeout = (id) => void timers.delete(+id);
 Object.defineProperty(globalThis, "performance", {
-	value: { timeOrigin: 1_000_000, now: () => now },
+	value: { now: () => now },
 	configurable: true,
 });
 AbortSignal.timeout = (ms) => {

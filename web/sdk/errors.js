@@ -60,11 +60,15 @@ const CLOSED = {
 /** Undefined: try again. @param {number} [code] of a closed WebSocket */
 export const closeError = (code = 0) => CLOSED[code] && new BrokerError(...CLOSED[code]);
 
-/** Some browsers tell it anew from a wall clock that may have been set. */
-const { timeOrigin } = performance;
+/** What this thread's clock began with. A page tells its worker by the worker's name, for the wall
+ * clock may have been set since the page began. */
+const { document: aPage, name: began } = /** @type {{ document?: object, name?: string }} */ (
+	globalThis
+);
+const clockBegan = aPage ? 0 : Number(began) || 0;
 
-/** Monotonic ms, the same in all threads. */
-export const now = () => timeOrigin + performance.now();
+/** Monotonic ms; a worker's are its page's, or a moment behind. */
+export const now = () => clockBegan + performance.now();
 
 /** A name as the broker takes it. @type {(text: unknown, bytes: number) => string} */
 export function plain(text, bytes) {

@@ -1,6 +1,6 @@
 // @ts-check
 // session_port: runs a Session in a dedicated Worker, or on this thread where none can start.
-import { warnOnce } from "./errors.js";
+import { now, warnOnce } from "./errors.js";
 import { HOME, WORKER } from "./home.js";
 import { Session } from "./session.js";
 
@@ -76,7 +76,7 @@ export function openPort({ on, here, onHere, onGone }) {
 	if (here) onThisThread();
 	else
 		try {
-			const worker = new Worker(workerUrl(), { type: "module" });
+			const worker = new Worker(workerUrl(), { type: "module", name: `${now()}` });
 			const stop = (/** @type {ErrorEvent|undefined} */ why) => {
 				if (!send) worker.terminate();
 				fail(why);

@@ -80,8 +80,11 @@ export class Firefox extends Remote {
 	}
 }
 
-/** Starts a browser with a profile of its own, which asks no other machine for anything. */
-export async function launchFirefox() {
+/**
+ * Starts a browser with a profile of its own, which asks no other machine for anything.
+ * @param {{env?: Record<string, string>}} [options]
+ */
+export async function launchFirefox({ env = {} } = {}) {
 	const browser = await launchRemote(
 		Firefox,
 		firefoxPath,
@@ -106,7 +109,7 @@ export async function launchFirefox() {
 				"about:blank",
 			];
 		},
-		{ path: "/session" },
+		{ env, path: "/session" },
 	);
 	await browser.ask(
 		{ method: "session.new", params: { capabilities: {} } },

@@ -411,7 +411,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 			this.said.push(command[0]);
 		}
 	};
-	const now = () => performance.timeOrigin + performance.now();
+	const now = () => performance.now();
 	const say = (/** @type {object} */ event, at = now()) =>
 		worker.onmessage({ data: { ...event, at, limit: Infinity } });
 	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
