@@ -21,7 +21,7 @@ const FLAWED = /\bJSON\b|SyntaxError|protobuf|CompileError|magic word|IntegrityE
 const taken = () =>
 	new BrokerError(
 		"DEVICE_LOST",
-		"The GPU was needed elsewhere; run again, the model is loaded by itself.",
+		"The GPU was needed elsewhere; run again to load the model.",
 		GONE,
 	);
 
@@ -30,8 +30,8 @@ const unloaded = () =>
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {
-	const { name, message, code } = /** @type {Partial<BrokerError>} */ (error ?? {});
-	return code === "DAMAGED" || FLAWED.test(`${name} ${message}`);
+	const { code } = /** @type {Partial<BrokerError>} */ (error ?? {});
+	return code === "DAMAGED" || FLAWED.test(`${error}`);
 }
 
 /** Stands for a lease where a model computes on the processor: nobody is asked, nothing taken.
@@ -215,13 +215,11 @@ export class Model extends EventTarget {
 		if (this.#options.cpu || (this.#home && !this.#home.signal.aborted)) return;
 		this.#become("waiting");
 		const { name, vramBytes } = this.#options;
-		const { key } = { ...this.#options, ...options };
 		const asked = this.#broker.reside({
 			loadMs: this.#loadMs || undefined,
 			...this.#requestOf(options),
 			model: name,
 			vramBytes,
-			key,
 			evict: () => this.#evict(),
 		});
 		const home = await orAborted(asked, options.signal, (late) => void late.release());
@@ -255,10 +253,12 @@ export class Model extends EventTarget {
 			this.#losses = 0;
 			return true;
 		};
+		const request = this.#requestOf(options);
+		if (request.key) request.key += " load";
 		try {
 			return await (this.#options.cpu
 				? fill(noLease())
-				: this.#broker.load(this.name, fill, this.#requestOf(options)));
+				: this.#broker.load(this.name, fill, request));
 		} catch (error) {
 			return this.#afterLoad(error, options);
 		}
@@ -345,7 +345,13 @@ export class Model extends EventTarget {
 		return this.#options.cpu
 			? act(noLease())
 			: this.#broker.run(
-					{ ...this.#requestOf(options), model: this.name, graceMs, waitMs },
+					{
+						...this.#requestOf(options),
+						key: undefined,
+						model: this.name,
+						graceMs,
+						waitMs,
+					},
 					act,
 				);
 	}
@@ -395,11 +401,11 @@ export class Model extends EventTarget {
 		};
 	}
 
-	/** What each request is asked with. The key is for memory alone: after a reload all begins with
-	 * that, and a place kept for a turn would stand before it. @param {RunOptions} options */
+	/** What each request is asked with. By the key places are kept for that with which a page that
+	 * is loaded anew begins: its memory, and its load. @param {RunOptions} options */
 	#requestOf(options) {
 		const { vramBytes, ...own } = this.#options;
-		const { key, graceMs, waitMs, ...request } = { ...own, ...options };
+		const { graceMs, waitMs, ...request } = { ...own, ...options };
 		return request;
 	}
 

@@ -296,7 +296,7 @@ test("an answer whose lease is taken is kept, says so, and is gone on with", asy
 	assert.deepEqual(problems(), []);
 });
 
-test("a question that waits is asked again after a reload, and answered", async () => {
+test("a question that waits is asked again after a reload, in its place, and answered", async () => {
 	const first = await Session.open(daemon, "Holder");
 	first.send({ type: "acquire", ref: 1, class: "normal", vram_mb: 0, slots: 1, timeout_s: 60 });
 	await first.heard("granted");
@@ -311,10 +311,20 @@ test("a question that waits is asked again after a reload, and answered", async 
 			{ what: "the console waits" },
 		);
 	await waits();
+	const behind = await Session.open(daemon, "Behind");
+	behind.send({ type: "acquire", ref: 1, class: "chat", vram_mb: 0, slots: 1, timeout_s: 60 });
+	const order = async () => (await daemon.status()).waiting.map(({ id }) => id);
+	const inOrder = () =>
+		until(async () => (await order()).join() === "Root-Console,Behind", {
+			what: "the console waits in its place",
+		});
+	await inOrder();
 	await page.reload();
 	await page.locator("#turn .state-waiting").waitFor();
-	await waits();
+	await inOrder();
 	first.close();
+	await behind.heard("granted"); // between the load and the answer
+	behind.close();
 	await answered(1);
 	assert.match(await said(), /^Hello! This answer comes from your GPU/);
 	assert.equal(await page.locator(".question").count(), 1);
