@@ -7,34 +7,43 @@ import { after, before, test } from "node:test";
 import { launch } from "../lib/cdp.mjs";
 import { killGroup, signalTo } from "../lib/children.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
+import { startForeignSite } from "../lib/foreign.mjs";
 import { connect } from "../lib/session.mjs";
-import { holding, openBench, signIn, untilWaiting, waiting } from "../lib/tabs.mjs";
+import { Bench, holding, openBench, signIn, untilWaiting, waiting } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
-/** @typedef {import("../lib/tabs.mjs").Bench} Bench */
 /** @typedef {(signal: "SIGSTOP" | "SIGCONT") => Promise<void>} Send */
 
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let patient;
+/** Keeps no place for long. @type {import("../lib/daemon.mjs").Daemon} */
+let forgetful;
 /** @type {import("../lib/cdp.mjs").Chromium} */
 let browser;
+/** @type {Awaited<ReturnType<typeof startForeignSite>>} */
+let site;
 
 before(async () => {
+	site = await startForeignSite();
 	const timing = { heartbeat_s: 0.5, grace_s: 0.5, lock_delay_s: 0.5, settle_s: 0.5 };
-	[daemon, patient] = await Promise.all([
-		startDaemon({ config: { timing: { ...timing, session_ttl_s: 2, tab_linger_s: 1 } } }),
-		startDaemon({ config: { timing: { ...timing, session_ttl_s: 60, tab_linger_s: 1 } } }),
+	const origins = [site.base];
+	const start = (/** @type {object} */ own) =>
+		startDaemon({ config: { origins, timing: { ...timing, tab_linger_s: 1, ...own } } });
+	[daemon, patient, forgetful] = await Promise.all([
+		start({ session_ttl_s: 2 }),
+		start({ session_ttl_s: 60 }),
+		start({ session_ttl_s: 2, place_memory_s: 1 }),
 	]);
 	browser = await launch();
-	await signIn(browser, daemon);
-	await signIn(browser, patient);
+	for (const each of [daemon, patient, forgetful]) await signIn(browser, each);
 });
 after(async () => {
 	killGroup(browser.process, "SIGCONT");
 	await browser.close();
-	await Promise.all([daemon, patient].map((each) => each?.stop()));
+	await Promise.all([daemon, patient, forgetful].map((each) => each?.stop()));
+	await site?.stop();
 });
 
 /** @type {Send} */
@@ -77,10 +86,10 @@ async function begin(bench) {
 }
 
 /** Somebody outside that browser, who waits. */
-async function outsider() {
-	const session = await connect(daemon, "outsider");
+async function outsider(at = daemon) {
+	const session = await connect(at, "outsider");
 	session.send({ type: "acquire", ref: 1 });
-	await until(async () => (await waiting(daemon)).at(-1) === "outsider", { what: "it waits" });
+	await until(async () => (await waiting(at)).at(-1) === "outsider", { what: "it waits" });
 	return {
 		async turn() {
 			const { lease } = await session.hear("offered");
@@ -144,3 +153,134 @@ for (const [what, find, heartbeat] of stops)
 		assert.deepEqual(await holder.run("() => bench.step"), [false, false]);
 		await holder.tab.close();
 	});
+
+/** Somebody outside that browser, who holds. @param {import("../lib/daemon.mjs").Daemon} at */
+async function outside(at) {
+	const session = await connect(at, "holder");
+	const { lease } = await session.ask({ type: "acquire", ref: 1 }, "offered");
+	await session.ask({ type: "accept", lease }, "granted");
+	return { give: () => session.send({ type: "release", lease }), close: () => session.close() };
+}
+
+/** @param {() => Promise<void>} fn runs while nothing of the browser does */
+async function meanwhile(fn) {
+	await all("SIGSTOP");
+	try {
+		await fn();
+	} finally {
+		await all("SIGCONT");
+	}
+}
+
+test("a waiter that is suspended for longer than its place is kept: behind who came since", async () => {
+	const holder = await outside(forgetful);
+	const waiter = await openBench(browser, forgetful, "waiter");
+	await waiter.ask("turn");
+	await untilWaiting(forgetful, ["waiter"]);
+	const other = await outsider(forgetful);
+	await meanwhile(async () => {
+		await untilWaiting(forgetful, ["outsider"]);
+		const gone = Date.now();
+		await until(() => Date.now() - gone > 1500, { what: "its place is forgotten" });
+	});
+	await untilWaiting(forgetful, ["outsider", "waiter"]);
+	holder.give();
+	(await other.turn()).give();
+	await waiter.granted("turn");
+	assert.deepEqual(await waiter.run("() => [bench.errors, bench.over]"), [{}, {}]);
+	await waiter.tab.close();
+	holder.close();
+	other.close();
+});
+
+test("a wait whose time ends while it is suspended has timed out, and is no place any more", async () => {
+	const holder = await outside(daemon);
+	const waiter = await openBench(browser, daemon, "waiter");
+	await waiter.ask("turn", { waitMs: 2500 });
+	await untilWaiting(daemon, ["waiter"]);
+	await meanwhile(async () => {
+		await untilWaiting(daemon, []);
+		const gone = Date.now();
+		await until(() => Date.now() - gone > 2000, { what: "its time is over" });
+	});
+	assert.equal((await waiter.refused("turn")).code, "WAIT_TIMEOUT");
+	await waiter.ask("again");
+	await untilWaiting(daemon, ["waiter"]);
+	holder.give();
+	await waiter.granted("again");
+	await waiter.tab.close();
+	holder.close();
+});
+
+test("what a page gives up as it wakes is not asked for again", async () => {
+	const holder = await outside(daemon);
+	const waiter = await openBench(browser, daemon, "waiter");
+	await waiter.run(`() => {
+		const leave = new AbortController();
+		setTimeout(() => leave.abort(new Error("left")), 2500);
+		bench.ask("turn", { signal: leave.signal });
+	}`);
+	await untilWaiting(daemon, ["waiter"]);
+	await meanwhile(async () => {
+		await untilWaiting(daemon, []);
+		const gone = Date.now();
+		await until(() => Date.now() - gone > 1500, { what: "its time is over" });
+	});
+	assert.equal((await waiter.refused("turn")).message, "left");
+	const behind = await outsider();
+	assert.deepEqual(await waiting(daemon), ["outsider"]);
+	holder.give();
+	(await behind.turn()).give();
+	assert.deepEqual(await waiting(daemon), []);
+	await waiter.tab.close();
+	[holder, behind].forEach((session) => session.close());
+});
+
+test("the broker is killed and started while a waiter is suspended: it waits in its place", async () => {
+	const first = await openBench(browser, daemon, "first");
+	const second = await openBench(browser, daemon, "second");
+	const holder = await outside(daemon);
+	await first.ask("turn");
+	await untilWaiting(daemon, ["first"]);
+	await second.ask("turn");
+	await untilWaiting(daemon, ["first", "second"]);
+	await meanwhile(async () => {
+		await daemon.kill();
+		await daemon.restart();
+	});
+	await first.granted("turn");
+	await untilWaiting(daemon, ["second"]);
+	await first.release("turn");
+	await second.granted("turn");
+	for (const bench of [first, second]) {
+		assert.deepEqual(await bench.run("() => bench.errors"), {});
+		await bench.tab.close();
+	}
+	holder.close();
+});
+
+test("a page of two brokers is suspended: each side ends, or goes on, by its own time", async () => {
+	const tab = await browser.page(`${site.base}/`);
+	const sides = [];
+	for (const at of [daemon, patient]) {
+		const bench = await new Bench(tab).install({
+			broker: { name: "page", url: at.base, token: at.token },
+		});
+		await bench.ask("turn");
+		await bench.granted("turn");
+		await tab.run("(name) => { globalThis[name] = bench; }", `side${sides.length}`);
+		sides.push(`side${sides.length}`);
+	}
+	const other = await outsider();
+	await meanwhile(async () => (await other.turn()).give());
+	const steps = () =>
+		tab.run(`() => Promise.all([side0, side1].map((side) =>
+			side.leases.turn.yieldIfNeeded().catch((error) => error.code)))`);
+	assert.deepEqual(await steps(), ["LOST", false]);
+	assert.deepEqual(await holding(patient), ["page"]);
+	await tab.run("() => side0.ask('again')");
+	await tab.run("() => side0.asked.again");
+	assert.deepEqual(await tab.run("() => side1.over"), {});
+	await tab.close();
+	other.close();
+});
