@@ -120,10 +120,11 @@ export function awakeLock(owner) {
 	};
 }
 
-/** Of all pages of this origin, one after the other; where there are no locks, at once.
+/** Of all pages of this origin, one after the other; where there are no locks, as where storage is
+ * denied, at once.
  * @type {<T>(name: string, signal: AbortSignal|undefined, fn: () => Promise<T>) => Promise<T>} */
 export async function inTurn(name, signal, fn) {
-	const { locks } = globalThis.navigator ?? {};
 	signal?.throwIfAborted();
-	return locks ? locks.request(name, { signal }, fn) : fn();
+	const allowed = await globalThis.navigator?.locks?.query().catch(() => null);
+	return allowed ? navigator.locks.request(name, { signal }, fn) : fn();
 }

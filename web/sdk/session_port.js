@@ -13,7 +13,7 @@ let policy;
 /** The file where it is the page's own; else a script that carries or fetches it.
  * @returns {string} */
 function workerUrl() {
-	if (!HOME && !WORKER) throw new Error("bundle what `npm pack` makes");
+	if (!HOME && !WORKER) throw new Error("bundle the package");
 	const file = WORKER ? null : new URL("worker.js", HOME);
 	const text = WORKER || `import "${file}"`;
 	const url =

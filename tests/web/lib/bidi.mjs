@@ -82,9 +82,9 @@ export class Firefox extends Remote {
 
 /**
  * Starts a browser with a profile of its own, which asks no other machine for anything.
- * @param {{env?: Record<string, string>}} [options]
+ * @param {{env?: Record<string, string>, prefs?: [string, any][]}} [options]
  */
-export async function launchFirefox({ env = {} } = {}) {
+export async function launchFirefox({ env = {}, prefs = [] } = {}) {
 	const browser = await launchRemote(
 		Firefox,
 		firefoxPath,
@@ -96,6 +96,7 @@ export async function launchFirefox({ env = {} } = {}) {
 					["browser.startup.homepage_override.mstone", "ignore"],
 					["datareporting.policy.dataSubmissionEnabled", false],
 					["extensions.update.enabled", false],
+					...prefs,
 				]
 					.map(([name, value]) => `user_pref("${name}", ${JSON.stringify(value)});\n`)
 					.join(""),

@@ -2,6 +2,8 @@
 // Chromium over the raw DevTools protocol, for the tests of tab lifecycles. Playwright would hide
 // the truth there: it emulates focus, so that no tab is ever hidden or frozen, and switches the
 // throttling of background tabs off. Tests of ordinary pages use browser.mjs.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { chromiumPath } from "./packages.mjs";
 import { Remote, launchRemote } from "./remote.mjs";
 import { until } from "./until.mjs";
@@ -178,14 +180,18 @@ export class Chromium extends Remote {
 }
 
 /**
- * Starts a browser with a profile of its own.
- * @param {{args?: string[], env?: Record<string, string>}} [options]
+ * Starts a browser with a profile of its own; `settings` are those that its user has made.
+ * @param {{args?: string[], env?: Record<string, string>, settings?: object}} [options]
  */
-export function launch({ args = [], env = {} } = {}) {
+export function launch({ args = [], env = {}, settings = {} } = {}) {
 	return launchRemote(
 		Chromium,
 		chromiumPath,
-		(folder) => [...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"],
+		(folder) => {
+			mkdirSync(join(folder, "Default"));
+			writeFileSync(join(folder, "Default/Preferences"), JSON.stringify(settings));
+			return [...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"];
+		},
 		{ env },
 	);
 }
