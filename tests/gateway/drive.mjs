@@ -64,7 +64,9 @@ function openai(ask) {
 			for await (const item of all.inputItems.list(id)) texts.push(item.type);
 			texts.push((await all.create({ model, input: "hi", previous_response_id: id })).id);
 			texts.push((await all.cancel(id)).status);
-			texts.push((await all.compact({ model, input: "hi", previous_response_id: id })).object);
+			texts.push(
+				(await all.compact({ model, input: "hi", previous_response_id: id })).object,
+			);
 			await all.delete(id);
 			say(JSON.stringify(texts));
 			return all.retrieve(id);
