@@ -127,7 +127,7 @@ function clientRow(client, dashboard, own, age) {
 				client.session === own ? html` <span class="badge">this page</span>` : nothing
 			}</th>
 		<td role="cell">${clientState(client, dashboard)}</td>
-		<td role="cell" data-label="page">${pageView(client)}</td>
+		<td role="cell" data-label=${client.browser ? "page" : ""}>${pageView(client)}</td>
 		<td role="cell" data-label="visible" class=${known(client.visible !== undefined)}>${visibleText(
 			client,
 		)}</td>

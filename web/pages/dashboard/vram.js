@@ -57,6 +57,8 @@ function options(width, measured) {
 	return {
 		width,
 		height: HEIGHT,
+		// Half of the last time stands beyond the axis.
+		padding: /** @type {uPlot.Padding} */ ([null, 30, null, null]),
 		cursor: { drag: { x: false, y: false } },
 		scales: { x: { range: span }, y: { range } },
 		axes: [

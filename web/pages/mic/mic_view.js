@@ -244,14 +244,14 @@ export function modelsView(models, actions) {
 			<dl class="facts">
 				<div><dt>GPU memory</dt>
 					<dd id="vram">${models.loaded ? formatBytes(models.vramBytes) : "none"}</dd></div>
-				<div><dt>Chunks until renewal</dt>
+				<div><dt>Parts since its start</dt>
 					<dd id="chunks">${models.chunks} of ${models.chunksMax}</dd></div>
 			</dl>
 			<div class="row">
 				<button type="button" class="small" ?disabled=${!models.loaded || models.busy}
 					@click=${actions.unload}>Unload</button>
-				<span class="faint">Whisper keeps memory of each chunk; a new worker frees
-					it.</span>
+				<span class="faint">Whisper keeps some memory with each part of speech, and is
+					started anew after ${models.chunksMax}.</span>
 			</div>
 		</div>`;
 }
