@@ -12,6 +12,8 @@ import { until } from "../lib/until.mjs";
 const WAITERS = 300;
 const SHOWN = 20;
 const LONG = "W".repeat(128);
+/** Pixels of a band, however short it was. */
+const LEAST_BAND = 3;
 const DESK = { width: 1280, height: 900 };
 
 /** @typedef {import("../lib/browser.mjs").TestPage} Page */
@@ -124,13 +126,15 @@ test("the timeline zooms to its data, and its legend names what occurs", async (
 	await band.waitFor();
 	const shown = async () => (await page.locator(".tl-axis text").first().textContent()) ?? "";
 	const auto = await shown();
+	const width = async () => (await band.boundingBox())?.width ?? 0;
 	await page.getByRole("button", { name: "10 min" }).click();
-	const wide = (await band.boundingBox())?.width ?? 0;
+	await until(async () => (await width()) > LEAST_BAND + 1, { what: "it is as wide as long" });
+	const wide = await width();
 	await page.getByRole("button", { name: "1 min" }).click();
-	const near = (await band.boundingBox())?.width ?? 0;
+	const near = await width();
 	assert.ok(near > 4 * wide, `${near} px in a minute, ${wide} in ten`);
 	await page.getByRole("button", { name: "Auto" }).click();
-	const own = (await band.boundingBox())?.width ?? 0;
+	const own = await width();
 	assert.ok(own > 2 * wide, `${own} px, ${wide} in ten minutes`);
 	assert.notEqual(auto, "");
 	const legend = (await page.locator(".tl-legend .state").allInnerTexts()).sort();
