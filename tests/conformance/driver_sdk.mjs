@@ -24,7 +24,7 @@ globalThis.setTimeout = /** @type {any} */ (
 );
 globalThis.clearTimeout = (id) => void timers.delete(+id);
 Object.defineProperty(globalThis, "performance", {
-	value: { now: () => now },
+	value: { now: () => 1_000_000 + now }, // of a page that has lived for a while
 	configurable: true,
 });
 AbortSignal.timeout = (ms) => {

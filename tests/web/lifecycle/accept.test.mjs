@@ -55,6 +55,11 @@ const turn = (bench) =>
 		const wire = [];
 		const channel = new BroadcastChannel("wire");
 		channel.onmessage = ({ data }) => wire.push(data);
+		const probe = new BroadcastChannel("wire");
+		probe.postMessage("listening"); // what comes before the browser knows the channel is lost
+		while (!wire.includes("listening"))
+			await new Promise((resolve) => channel.addEventListener("message", resolve, { once: true }));
+		probe.close();
 		await bench.broker.run({}, () => {});
 		while (!wire.includes("< released"))
 			await new Promise((resolve) => channel.addEventListener("message", resolve, { once: true }));
