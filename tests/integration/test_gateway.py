@@ -210,6 +210,7 @@ class Memory(GatewayTest):
         self.assertEqual(answer.json()["error"]["code"], "model_failed")
         self.assertIn("status 500", answer.json()["error"]["message"])
         self.assertLessEqual(int(answer.headers["retry-after"]), 15)
+        wait_until(lambda: not daemon.status()["leases"], "what the load may have left behind is unloaded")
         loads = len(ollama.asked("/api/generate"))
         self.assertEqual(self.ask(daemon, "a").status, 503)  # at once, and nobody is asked
         self.assertEqual(len(ollama.asked("/api/generate")), loads)
