@@ -56,7 +56,7 @@ class GivenBack(MemoryTest):
         for _ in range(2):
             self.assertError(self.ask(daemon, "a"), 503, "model_failed")
             self.assertEqual(self.state_of(daemon, "a"), "unloading")
-        self.assertEqual(len(ollama.asked("/api/generate")), 2)
+        wait_until(lambda: len(ollama.asked("/api/generate")) == 2, "one load and one unload are asked for")
 
     def test_each_kind_that_unloads(self):
         """What a request loaded is told to go in the kind's own words, and is gone when the server lists it no more."""
