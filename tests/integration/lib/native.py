@@ -1,4 +1,5 @@
 """Processes of `baton run` in tests, and cgroups: whether this user may make one, and a process that may not."""
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -23,8 +24,9 @@ def own_cgroup():
 def keeper_of(wrapper):
     """The process beside a wrapper that outlives it; None while there is none."""
     for child in pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
-        if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
-            return int(child)
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+            if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
+                return int(child)
     return None
 
 
