@@ -16,11 +16,6 @@
 #include "core/timer.h"
 #include "core/yield.h"
 
-static int64_t at_least_1(int64_t ms)
-{
-	return ms > 0 ? ms : 1;
-}
-
 static void send_signal(struct core *core, const struct claim *claim, int signo)
 {
 	struct effect *effect = effects_add(&core->out, EFFECT_SIGNAL);
@@ -45,7 +40,7 @@ static int64_t stop_ms(const struct core *core, const struct claim *claim)
 
 	if (left_ms < least_ms)
 		left_ms = least_ms;
-	return at_least_1(left_ms < declared_ms ? left_ms : declared_ms);
+	return ms_longer(1, left_ms < declared_ms ? left_ms : declared_ms);
 }
 
 /* A holder that cannot be signalled is told if connected; otherwise it has until its linger
@@ -79,7 +74,7 @@ static int64_t delay_ms(const struct core *core, const struct claim *claim)
 
 static int64_t kill_ms(const struct core *core, const struct claim *claim)
 {
-	return claim_stoppable(claim) ? at_least_1(core->config.kill_wait_ms) : 0;
+	return claim_stoppable(claim) ? ms_longer(1, core->config.kill_wait_ms) : 0;
 }
 
 static void refuse_token(struct core *core, struct claim *claim)

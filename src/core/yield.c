@@ -8,11 +8,6 @@
 #include "core/queue.h"
 #include "core/state.h"
 
-static int64_t at_least_1(int64_t ms)
-{
-	return ms > 0 ? ms : 1;
-}
-
 int64_t yield_grace_ms(const struct core *core, const struct claim *claim)
 {
 	int64_t grace_ms = core->config.grace_ms;
@@ -73,7 +68,7 @@ static void ask_one(struct core *core, struct claim *claim, enum yield_reason re
  * asked before a reload shortened it keeps what it was told. */
 static int64_t grace_of_all(const struct core *core, const struct claim *claim)
 {
-	int64_t grace_ms = at_least_1(yield_grace_ms(core, claim));
+	int64_t grace_ms = ms_longer(1, yield_grace_ms(core, claim));
 
 	for (struct claim *inside = host_next_inside(claim, claim); inside;
 	     inside = host_next_inside(claim, inside)) {
@@ -111,12 +106,12 @@ void yield_remind(struct core *core, const struct claim *claim)
 	if (claim->rec.revoked) {
 		send->end = claim->rec.end_as;
 		if (claim_stoppable(claim) && !claim->killed)
-			send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
+			send->grace_ms = ms_longer(1, mono_since(claim->deadline, core->now));
 		return;
 	}
 
 	send->other = claim->yield_for;
-	send->grace_ms = at_least_1(mono_since(claim->deadline, core->now));
+	send->grace_ms = ms_longer(1, mono_since(claim->deadline, core->now));
 }
 
 void yield_pass(struct core *core, struct claim *claim, uint64_t for_id)
@@ -161,7 +156,7 @@ void yield_await(struct core *core, struct claim *claim)
 
 	if (claim->rec.state == CLAIM_YIELDING)
 		yield_withdraw(core, claim);
-	ask_one(core, claim, YIELD_EXPIRED, 0, at_least_1(core->config.restart_linger_ms));
+	ask_one(core, claim, YIELD_EXPIRED, 0, ms_longer(1, core->config.restart_linger_ms));
 	POST(claim_awaited(claim));
 }
 
