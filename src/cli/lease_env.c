@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum list_of {
 	LIST_NAMES,
 	LIST_UUIDS,
@@ -66,14 +68,6 @@ static char *list_gpus(const struct baton_lease *lease, enum list_of what, const
 	return list;
 }
 
-static char *copy_of(const char *text)
-{
-	char *copy = strdup(text);
-	if (!copy)
-		abort();
-	return copy;
-}
-
 static bool knows_uuids(const struct baton_lease *lease)
 {
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
@@ -128,7 +122,7 @@ static char *cuda_numbers(const struct baton_lease *lease, bool *ret_known)
 		return list_gpus(lease, LIST_NUMBERS, "nvidia");
 	if (count_of(lease, "amd") > 0) /* HIP takes it for its own */
 		return list_gpus(lease, LIST_RELATIVE, "amd");
-	return copy_of(hides_all);
+	return text_dup(hides_all);
 }
 
 /* For a runtime that reaches one maker's GPUs: none, if none of them is leased. */
@@ -136,7 +130,7 @@ static char *numbers_for(const struct baton_lease *lease, const char *maker, enu
 {
 	if (!knows_makers(lease) || !knows_numbers(lease, maker))
 		return list_gpus(lease, what == LIST_NUMBERS ? LIST_INDEXES : what, NULL);
-	return count_of(lease, maker) > 0 ? list_gpus(lease, what, maker) : copy_of(hides_all);
+	return count_of(lease, maker) > 0 ? list_gpus(lease, what, maker) : text_dup(hides_all);
 }
 
 /* Level Zero has no number for none. */
@@ -187,13 +181,13 @@ void lease_env_make(const struct baton_lease *lease, bool by_index, struct lease
 	add_value(env, "ROCR_VISIBLE_DEVICES", numbers_for(lease, "amd", LIST_NUMBERS));
 	add_value(env, "HIP_VISIBLE_DEVICES", numbers_for(lease, "amd", LIST_RELATIVE));
 	add_value(env, "ZE_AFFINITY_MASK", level_zero_numbers(lease));
-	add_value(env, "CUDA_DEVICE_ORDER", copy_of("PCI_BUS_ID")); /* else the fastest is 0 */
+	add_value(env, "CUDA_DEVICE_ORDER", text_dup("PCI_BUS_ID")); /* else the fastest is 0 */
 
 	/* Inside a container numbers would be counted anew, so it is the UUID where there is one.
 	 */
 	const char *devices = uuids ? uuids : numbers;
-	add_value(env, "CUDA_VISIBLE_DEVICES", copy_of(by_index ? numbers : devices));
-	add_value(env, "NVIDIA_VISIBLE_DEVICES", copy_of(devices));
+	add_value(env, "CUDA_VISIBLE_DEVICES", text_dup(by_index ? numbers : devices));
+	add_value(env, "NVIDIA_VISIBLE_DEVICES", text_dup(devices));
 	add_value(env, "BATON_DOCKER_GPUS", lease_env_docker(devices));
 	add_value(env, "BATON_GPU_UUIDS", uuids);
 	free(numbers);

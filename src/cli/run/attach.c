@@ -25,6 +25,7 @@ static bool is_ancestor(int64_t pid)
 
 	if (pid == 1)
 		return true;
+
 	for (int i = 0; i < ANCESTORS_MAX && at > 0; i++) {
 		if (at == pid)
 			return true;

@@ -165,14 +165,20 @@ size_t child_list(char *ret_text, size_t size)
 	return proc_read(PROC_SELF, file, ret_text, size);
 }
 
+static bool names_keeper_alone(const struct child *child, const char *list)
+{
+	char keeper[32];
+	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
+	return strcmp(list, keeper) == 0;
+}
+
 bool child_is_alone(const struct child *child, bool *ret_alone)
 {
-	char text[64], keeper[32];
+	char text[64];
 	if (child->known || child_list(text, sizeof(text)) == 0)
 		return false;
 
-	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
-	*ret_alone = strcmp(text, keeper) == 0;
+	*ret_alone = names_keeper_alone(child, text);
 	return true;
 }
 
@@ -188,9 +194,10 @@ static void kill_listed(const struct child *child, const char *list)
 void child_kill_orphans(const struct child *child)
 {
 	static char own_children[CHILDREN_BYTES];
-	bool alone = false;
-	for (int i = 0; i < KILL_TRIES && child_is_alone(child, &alone) && !alone; i++) {
-		(void)child_list(own_children, sizeof(own_children));
+	for (int i = 0; i < KILL_TRIES && !child->known; i++) {
+		if (child_list(own_children, sizeof(own_children)) == 0 ||
+		    names_keeper_alone(child, own_children))
+			return;
 		kill_listed(child, own_children);
 	}
 }

@@ -156,8 +156,8 @@ void job_freeze(struct job *job)
 	(void)signal_outside(job, SIGSTOP);
 }
 
-/* A snapshot of /proc misses who is forked meanwhile by somebody who is gone before he is read. His
- * children are ours then, and new ones. */
+/* A snapshot of /proc misses a process that is forked meanwhile by one that ends before it is read.
+ * That one is a child of ours then, and a new one. */
 static bool all_stand_outside(const struct job *job)
 {
 	static char children_before[CHILDREN_BYTES], children_after[CHILDREN_BYTES];
