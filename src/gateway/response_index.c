@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/api_error.h"
+
 struct entry {
 	struct list link; /* index.entries */
 	struct hash_node by_id;
@@ -151,6 +153,6 @@ bool response_id_ok(const char *id, size_t length)
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				    "0123456789-_.~:=+";
 
-	return length > 0 && length < RESPONSE_ID_BYTES && strspn(id, plain) == length &&
+	return length > 0 && length < API_RESPONSE_ID_BYTES && strspn(id, plain) == length &&
 	       strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
 }

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/list.h"
 
-enum { RESPONSE_ID_BYTES = 512, RESPONSES_MAX = 2048, RESPONSES_MAX_PER_KEY = 256 };
+enum { RESPONSES_MAX = 2048, RESPONSES_MAX_PER_KEY = 256 };
 
 struct response_note {
 	const char *id, *principal, *server, *url;

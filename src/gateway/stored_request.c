@@ -24,7 +24,7 @@ struct stored_request {
 	struct stored_requests *requests;
 	uint64_t conn, request; /* request 0: none */
 	char *principal, *name, *origin, *server;
-	char id[RESPONSE_ID_BYTES];
+	char id[API_RESPONSE_ID_BYTES];
 	bool deletes, begun;
 	int status;
 };
@@ -211,14 +211,14 @@ static int forward_request(struct stored_request *stored, const struct http_requ
 }
 
 /* "ID", "ID/input_items" of GET, "ID/cancel" of POST. False: it is nothing of the kind. */
-static bool take_id(const struct http_request *request, char ret_id[RESPONSE_ID_BYTES])
+static bool take_id(const struct http_request *request, char ret_id[API_RESPONSE_ID_BYTES])
 {
 	const char *id = request->path + strlen("/v1/responses/");
 	size_t length = strcspn(id, "/");
 	const char *what = id + length;
 	bool posts = !strcmp(request->method, "POST"), gets = !strcmp(request->method, "GET");
 
-	if (length >= RESPONSE_ID_BYTES)
+	if (length >= API_RESPONSE_ID_BYTES)
 		return false;
 	memcpy(ret_id, id, length);
 	ret_id[length] = '\0';

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "gateway/api_error.h"
 #include "gateway/response_index.h"
 
 static void note_id(struct response_index *index, const char *principal, unsigned number)
@@ -97,7 +98,7 @@ static void test_ids(void **state)
 {
 	static const char *const good[] = {"resp_68a", "A-b_9", "a.b~c", "...", "a:b+c=="};
 	static const char *const bad[] = {"", ".", "..", "a/b", "a?b", "a%2f", "a b", "\xc3\xa9"};
-	char text[RESPONSE_ID_BYTES + 1];
+	char text[API_RESPONSE_ID_BYTES + 1];
 	(void)state;
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
@@ -105,10 +106,10 @@ static void test_ids(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		assert_false(response_id_ok(bad[i], strlen(bad[i])));
 	memset(text, 'a', sizeof(text));
-	text[RESPONSE_ID_BYTES] = '\0';
-	assert_false(response_id_ok(text, RESPONSE_ID_BYTES));
-	text[RESPONSE_ID_BYTES - 1] = '\0';
-	assert_true(response_id_ok(text, RESPONSE_ID_BYTES - 1));
+	text[API_RESPONSE_ID_BYTES] = '\0';
+	assert_false(response_id_ok(text, API_RESPONSE_ID_BYTES));
+	text[API_RESPONSE_ID_BYTES - 1] = '\0';
+	assert_true(response_id_ok(text, API_RESPONSE_ID_BYTES - 1));
 	assert_false(response_id_ok("a\0b", 3));
 }
 
