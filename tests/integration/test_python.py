@@ -358,6 +358,39 @@ say("done")
             program.wait("done")
             self.assertEqual(program.result(), 0, program.errors)
 
+    def test_handler_that_is_quicker_than_acquire(self):
+        """A handler that is called before acquire() goes on finds the claim in the lease, and may end it."""
+        daemon = self.daemon()
+        daemon.session("holder").hold()
+        program = Program(self, daemon, """
+called, start = threading.Event(), threading.Thread.start
+def start_and_wait(thread): start(thread); called.wait(10)
+def handle(place): say("place", lease.id > 0, lease.place == place); lease.cancel(); called.set()
+threading.Thread.start = start_and_wait
+lease = baton.lease(on_place=handle)
+for _ in range(2):
+    called.clear()
+    try: lease.acquire()
+    except baton.LeaseDenied as error: say(error.code)
+""")
+        for _ in range(2):
+            program.wait("place True True")
+            program.wait("cancelled")
+        self.assertEqual(program.result(), 0, program.errors)
+
+    def test_no_thread_to_be_had(self):
+        """Where no thread can be begun nobody waits for one: it is said, and nothing is asked for."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+def refuse(thread): raise RuntimeError("can't start new thread")
+threading.Thread.start = refuse
+lease, before = baton.lease(), os.listdir("/proc/self/fd")
+try: lease.acquire()
+except baton.BatonError as error: say(error.code, lease.held, os.listdir("/proc/self/fd") == before)
+""")
+        program.wait("internal False True")
+        self.assertEqual(program.result(), 0, program.errors)
+
     def test_handler_that_ends_its_thread(self):
         """A handler that calls sys.exit() ends nothing: heartbeats go on, the program that computes has its lease."""
         daemon = self.daemon(timing={"grace_s": 5, "heartbeat_s": 0.2, "session_ttl_s": 0.6})

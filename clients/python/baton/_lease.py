@@ -161,6 +161,7 @@ class Base:
             raise BatonError("wrong_state", "it is asked for already")
         claim = Claim(self._name, dict(self._request), self._timeout_s, time.monotonic())
         self._session = Session(self._path or socket_path(), claim, self._tell)
+        self._session.start()
         yield from self._waiting(self._session)
 
     def _waiting(self, session: Session) -> Steps:

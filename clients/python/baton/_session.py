@@ -35,10 +35,16 @@ class Session:
         self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.thread = threading.Thread(target=self.run, name="baton", daemon=True)
         _living.add(self)
+
+    def start(self) -> None:
+        """When the lease has this session: its handlers are called at once, and ask the lease."""
         # The program's signals stay with its own threads.
         before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             self.thread.start()
+        except RuntimeError as error:  # no more threads
+            self.claim.fail(BatonError("internal", str(error)))
+            self.close()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -45,7 +45,7 @@ class Agent:
     def answer(self, number):
         def found():
             return next((m for m in self.inbox if m.get("id") == number and "method" not in m), None)
-        return wait_until(found, f"an answer to {number}; there is {self.inbox[-5:]}")
+        return wait_until(found, lambda: f"an answer to {number}; there is {self.inbox[-5:]}")
 
     def call(self, method, **params):
         return self.answer(self.ask(method, **params))
@@ -59,7 +59,7 @@ class Agent:
         def found():
             return next((m["params"] for m in self.inbox if m.get("method") == method
                          and all(m["params"].get(key) == value for key, value in fields.items())), None)
-        return wait_until(found, f"{method} {fields}; there is {self.inbox[-5:]}")
+        return wait_until(found, lambda: f"{method} {fields}; there is {self.inbox[-5:]}")
 
     def leave(self):
         """Ends the connection as an agent does that ends. The exit status."""

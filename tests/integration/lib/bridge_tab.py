@@ -47,7 +47,7 @@ class BridgeTab:
         return [message for message in self.heard if "data" in message]
 
     def request(self, at=0):
-        wait_until(lambda: len(self.asked) > at, f"request {at} has come; heard {self.heard}")
+        wait_until(lambda: len(self.asked) > at, lambda: f"request {at} has come; heard {self.heard}")
         return self.asked[at]
 
     def chunk(self, at, *args, **fields):

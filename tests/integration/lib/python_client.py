@@ -48,7 +48,7 @@ class Program:
             assert self.process.poll() is None or self.readers[0].is_alive(), (self.lines, self.errors)
             return 0
 
-        at = wait_until(found, f"it says {beginning!r}; it said {self.lines} {self.errors}")
+        at = wait_until(found, lambda: f"it says {beginning!r}; it said {self.over + self.lines} {self.errors}")
         self.over += self.lines[:at]
         del self.lines[:at]
         return self.over[-1]

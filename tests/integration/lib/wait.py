@@ -7,14 +7,15 @@ _pause = threading.Event()
 
 
 def wait_until(condition, what, deadline_s=DEADLINE_S):
-    """The first true value of `condition()`; AssertionError naming `what` at the deadline."""
+    """The first true value of `condition()`; AssertionError naming `what` at the deadline (`what()`, if it changes
+    meanwhile)."""
     end = time.monotonic() + deadline_s
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_s} s: {what}")
+            raise AssertionError(f"not within {deadline_s} s: {what() if callable(what) else what}")
         _pause.wait(0.005)
 
 

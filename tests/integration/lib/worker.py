@@ -73,7 +73,7 @@ class Worker:
 
     def request(self, at=0):
         """The number of a request, once its body is whole."""
-        wait_until(lambda: len(self.all("body_end")) > at, f"request {at} has come; heard {self.heard}")
+        wait_until(lambda: len(self.all("body_end")) > at, lambda: f"request {at} has come; heard {self.heard}")
         return self.all("body_end")[at]["request"]
 
     def begin(self, number, content_type="text/event-stream", **fields):
