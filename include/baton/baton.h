@@ -355,6 +355,10 @@ BATON_API int baton_release(struct baton_claim *claim, bool requeue);
 /* The same with requeue, of a program that was moved off the GPU with all its memory (CUDA's
  * checkpoint) and does nothing until `granted` comes again: lists say so. */
 BATON_API int baton_release_moved(struct baton_claim *claim);
+/* How the work ended, in 1 to 120 printable bytes ("exit status 1"): the release says it, whichever
+ * call makes it, and history and events show it. Not with requeue. "": nothing. BATON_E_INVALID,
+ * _STATE: it has ended already. */
+BATON_API int baton_claim_explain(struct baton_claim *claim, const char *detail);
 /* With stops_later: all work under a revoked lease has stopped. This lets the next holder in, so
  * call it neither sooner nor later; `ended` follows. After a break it is reported once connected
  * again. May be called from within `revoked`. baton_release, baton_claim_free and baton_close of

@@ -94,6 +94,7 @@ static void add_row(struct table *table, const json_t *row)
 {
 	uint64_t lease = field_u64(row, "lease");
 	const char *end = field_text(row, "end", "?"), *reason = field_text(row, "reason", NULL);
+	const char *detail = field_text(row, "detail", NULL);
 	bool act = strcmp(field_text(row, "what", ""), "act") == 0;
 
 	time_cell(table, row);
@@ -116,7 +117,8 @@ static void add_row(struct table *table, const json_t *row)
 	table_cell(table, STYLE_PLAIN, "%s", field_text(row, "class", "?"));
 	seconds_cell(table, row, "waited_s");
 	seconds_cell(table, row, "held_s");
-	table_cell(table, strcmp(end, "released") == 0 ? STYLE_PLAIN : STYLE_WARN, "%s", end);
+	table_cell(table, strcmp(end, "released") == 0 && !detail ? STYLE_PLAIN : STYLE_WARN,
+		   "%s%s%s", end, detail ? ": " : "", detail ? detail : "");
 }
 
 static void print_table(const json_t *rows)

@@ -5,11 +5,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/client.h"
 #include "client/request.h"
 #include "client/session.h"
 #include "wire/client_encode.h"
+#include "wire/display_name.h"
 
 enum { BYTES_PER_MIB = 1024 * 1024 };
 
@@ -124,7 +126,7 @@ void client_claim_resumed(struct baton_claim *claim)
 /* Without a connection now, receive.c sends it after the next resume. */
 static void end_revoked(struct baton_claim *claim)
 {
-	client_encode_release(&claim->session->out, claim->id, false, false);
+	client_encode_release(&claim->session->out, claim->id, claim->detail);
 	client_send(claim->session);
 	claim->phase = PHASE_ENDED;
 	claim->code = claim->revoked_code;
@@ -317,7 +319,7 @@ int baton_acquire(struct baton *baton, const struct baton_request *request,
 static void withdraw_claim(struct baton_claim *claim)
 {
 	if (claim->phase == PHASE_HELD || claim->phase == PHASE_REVOKED) {
-		client_encode_release(&claim->session->out, claim->id, false, false);
+		client_encode_release(&claim->session->out, claim->id, claim->detail);
 		client_send(claim->session);
 	} else if (claim->phase == PHASE_WAITING || claim->phase == PHASE_ACCEPTED) {
 		/* If the grant is already on its way, receive.c gives it back. */
@@ -337,7 +339,7 @@ static int give_back(struct baton_claim *claim, bool requeue, bool moved)
 	if (claim->phase == PHASE_ENDED) {
 		rc = BATON_E_STATE;
 	} else if (claim->phase == PHASE_HELD && requeue && baton->state != SESSION_DEAD) {
-		client_encode_release(&baton->out, claim->id, true, moved);
+		client_encode_requeue(&baton->out, claim->id, moved);
 		client_send(baton);
 		atomic_store(&claim->held, false);
 		atomic_store(&claim->yield_asked, false);
@@ -370,6 +372,20 @@ int baton_release(struct baton_claim *claim, bool requeue)
 int baton_release_moved(struct baton_claim *claim)
 {
 	return give_back(claim, true, true);
+}
+
+int baton_claim_explain(struct baton_claim *claim, const char *detail)
+{
+	struct baton *baton = claim->session;
+	if (*detail && display_name_problem(detail, strlen(detail), LIMIT_REASON_BYTES))
+		return BATON_E_INVALID;
+
+	pthread_mutex_lock(&baton->lock);
+	int rc = claim->phase == PHASE_ENDED ? BATON_E_STATE : 0;
+	if (rc == 0)
+		snprintf(claim->detail, sizeof(claim->detail), "%s", detail);
+	pthread_mutex_unlock(&baton->lock);
+	return rc;
 }
 
 int baton_cancel(struct baton_claim *claim)

@@ -64,6 +64,7 @@ struct baton_claim {
 	struct mono_ms due;      /* what baton_time_left_ms counts to; MONO_NEVER: unknown */
 	int revoked_code;        /* PHASE_REVOKED: what `ended` will say */
 	char revoked_reason[LIMIT_REASON_BYTES + 1];
+	char detail[LIMIT_REASON_BYTES + 1]; /* baton_claim_explain; "": none */
 	atomic_bool held, yield_asked;
 	struct baton_lease lease;
 	enum baton_question questions[SESSION_QUESTIONS_MAX]; /* oldest first */

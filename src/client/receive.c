@@ -131,13 +131,14 @@ static int on_close(struct baton *baton, const struct received *reply, struct mo
 /* The broker holds something for us that we no longer want. */
 static int give_back(struct baton *baton, const struct received *reply, enum claim_state state)
 {
+	const struct baton_claim *claim = client_claim_by_id(baton, reply->lease);
 	bool waits = state == CLAIM_QUEUED || state == CLAIM_OFFERED;
 	if (waits ? reply->ref == 0 : reply->lease == 0)
 		return -ERR_PROTOCOL;
 	if (waits)
 		client_encode_cancel(&baton->out, reply->ref);
 	else
-		client_encode_release(&baton->out, reply->lease, false, false);
+		client_encode_release(&baton->out, reply->lease, claim ? claim->detail : "");
 	client_send(baton);
 	return 0;
 }

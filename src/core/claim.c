@@ -2,7 +2,11 @@
  * (schedule.c, revoke.c, the handlers do). */
 #include "core/claim.h"
 
+#include <string.h>
+
 #include "base/contracts.h"
+#include "base/limits.h"
+#include "base/memory.h"
 #include "core/all_slots.h"
 #include "core/drain.h"
 #include "core/emit.h"
@@ -94,6 +98,13 @@ void claim_forget_grant(struct claim *claim)
 	rec->parked_until = MONO_PAST;
 }
 
+/* With whose it is: not everybody who looks is told. */
+static void tell_detail(const struct claim *claim, struct trace_effect *trace)
+{
+	text_copy(trace->detail, sizeof(trace->detail), claim->detail);
+	text_copy(trace->principal, sizeof(trace->principal), claim->rec.principal);
+}
+
 /* Sets the state and everything that must change with it. The order matters: a claim leaves the
  * queue before it takes capacity, and returns its capacity before it queues again. */
 void claim_move(struct core *core, struct claim *claim, enum claim_state to)
@@ -142,6 +153,9 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 			trace->waited_ms = emit_waited_ms(core, claim, true);
 	}
 
+	if (claim->detail && (to == CLAIM_ENDED || to == CLAIM_DRAINING))
+		tell_detail(claim, trace);
+
 	if (to == CLAIM_DRAINING)
 		end_turn(core, claim, from);
 	if (from != CLAIM_QUEUED && (to == CLAIM_QUEUED || to == CLAIM_ENDED))
@@ -185,6 +199,12 @@ void claim_end(struct core *core, struct claim *claim, enum end_reason end)
 	if (claim->session)
 		session_claim_ended(core, claim->session);
 	POST(claim->rec.state == CLAIM_ENDED);
+}
+
+void claim_explain(struct claim *claim, const char *detail)
+{
+	if (!claim->detail && detail && *detail)
+		claim->detail = check_memory(strndup(detail, LIMIT_REASON_BYTES));
 }
 
 void claim_vanish(struct core *core, struct claim *claim)

@@ -44,6 +44,8 @@ void claim_forget_grant(struct claim *claim);
 
 void claim_move(struct core *core, struct claim *claim, enum claim_state to);
 void claim_end(struct core *core, struct claim *claim, enum end_reason end);
+/* How its work ended, as its client says; before claim_end. NULL: nothing. */
+void claim_explain(struct claim *claim, const char *detail);
 /* A silent claim leaves as if it had never come. */
 void claim_vanish(struct core *core, struct claim *claim);
 /* LOADING: until then it must be ready, earlier tries in the same turn counted. */

@@ -202,6 +202,7 @@ void claim_free(struct core *core, struct claim *claim)
 	list_remove(&claim->in_dirty);
 
 	free(claim->house);
+	free(claim->detail);
 	free(claim);
 }
 

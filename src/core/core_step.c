@@ -199,6 +199,7 @@ static void append_claims(struct list *from, struct effects *fx, enum record_typ
 		record->type = type;
 		record->claim = claim->rec;
 		record->claim.written = now;
+		text_copy(record->detail.text, sizeof(record->detail.text), claim->detail);
 	}
 }
 

@@ -135,6 +135,7 @@ struct event {
 				*id;  /* --compat bridge: by id where just one plain lease has it */
 			bool requeue; /* come back with the old key */
 			bool moved;   /* .. and what ran under it is off the GPU and stands still */
+			const char *detail; /* not requeue: how its work ended; may be NULL */
 		} release;
 		struct {
 			uint64_t lease;

@@ -125,6 +125,7 @@ static void release_claim(struct core *core, const struct event *event, struct c
 		return;
 	}
 
+	claim_explain(claim, event->release.detail);
 	claim_end(core, claim, waits ? END_CANCELLED : end);
 	/* A late release frees the capacity, but the holder must learn that it was too late. */
 	if (plain && revoked)

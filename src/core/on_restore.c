@@ -30,9 +30,11 @@ void on_restore(struct core *core, const struct event *event)
 		session_restore(core, &record->session);
 		break;
 	case RECORD_CLAIM_PUT:
-		if (record->claim.state != CLAIM_ENDED)
-			list_append(&core->dirty_claims,
-				    &claim_restore(core, &record->claim)->in_dirty);
+		if (record->claim.state != CLAIM_ENDED) {
+			struct claim *claim = claim_restore(core, &record->claim);
+			claim_explain(claim, record->detail.text);
+			list_append(&core->dirty_claims, &claim->in_dirty);
+		}
 		break;
 	case RECORD_PAUSED:
 		core->paused = record->admin.paused;

@@ -108,8 +108,16 @@ static const struct field claim_rows[] = {
 	ROW_MARK(T, 63, turns_ms, SENSE_NOISE),
 	ROW_LESS(T, 64, moved, 2),
 	ROW_MARK(T, 65, uses, SENSE_CLAIM),
+	/* 66: claim_detail_fields */
 };
 const struct field_table claim_record_fields = FIELD_TABLE(claim_rows);
+#undef T
+
+#define T struct claim_detail
+static const struct field detail_rows[] = {
+	ROW_TEXT(T, 66, text), /* a tag of the claim's */
+};
+const struct field_table claim_detail_fields = FIELD_TABLE(detail_rows);
 #undef T
 
 uint8_t *claim_record_write(const struct claim_record *record, int64_t base, uint8_t *at)

@@ -97,6 +97,12 @@ struct claim_record {
 	struct mono_ms written; /* when this row was, for what its times mean in another boot */
 };
 
+/* Of a claim that has ended, or drains: how its work ended, as its client says. Apart, because
+ * those that wait would each have room for it. */
+struct claim_detail {
+	char text[LIMIT_REASON_BYTES + 1];
+};
+
 enum record_type {
 	RECORD_SESSION_PUT, /* session */
 	RECORD_SESSION_END, /* session.id */
@@ -111,7 +117,10 @@ struct record {
 	enum record_type type;
 	union {
 		struct session_record session;
-		struct claim_record claim;
+		struct {
+			struct claim_record claim;
+			struct claim_detail detail;
+		};
 		uint64_t fence_max;
 		struct {
 			bool paused;
@@ -136,6 +145,7 @@ enum record_sense {
 
 /* The fields of a record, for the journal and the core's export. A new field is a new row. */
 extern const struct field_table session_record_fields, claim_record_fields;
+extern const struct field_table claim_detail_fields; /* behind a claim's */
 /* Same bytes as fields_write by claim_record_fields, with times from `base`, but unrolled: every
  * step of a lease is journaled. */
 uint8_t *claim_record_write(const struct claim_record *record, int64_t base, uint8_t *at);

@@ -92,6 +92,7 @@ struct claim {
 	struct rank_node place; /* core.places while QUEUED, core.holders while it has room */
 	struct rank_node turn;  /* group.turns while QUEUED */
 	struct heap_node timer; /* core.claim_timers */
+	char *detail;           /* as in its record; NULL: none */
 	struct list in_session; /* session.claims, until freed */
 	struct list in_dirty;   /* core.dirty_claims or core.ended_claims */
 	struct list in_asked;   /* core.asked: YIELDING, asked on behalf of a waiter */

@@ -59,6 +59,6 @@ struct trace_effect {
 	int64_t age_ms;    /* since it arrived */
 	uint32_t gpus;
 	char name[LIMIT_ID_BYTES + 1];
-	char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* of sessions, and waiting */
+	char principal[LIMIT_PRINCIPAL_BYTES + 1]; /* of sessions, waiting, and an end's detail */
 	char detail[LIMIT_REASON_BYTES + 1];
 };

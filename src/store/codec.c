@@ -242,7 +242,8 @@ static uint8_t *write_by_table(const struct record *r, uint8_t *at)
 	if (r->type == RECORD_SESSION_PUT)
 		return fields_write(&session_record_fields, &r->session, &how, at);
 	memcpy(at, &little, sizeof(little));
-	return claim_record_write(&r->claim, r->claim.written.v, at + sizeof(little));
+	at = claim_record_write(&r->claim, r->claim.written.v, at + sizeof(little));
+	return r->detail.text[0] ? fields_write(&claim_detail_fields, &r->detail, &how, at) : at;
 }
 
 static void read_by_table(struct walk *w, struct record *r)
@@ -260,6 +261,8 @@ static void read_by_table(struct walk *w, struct record *r)
 		walk_i64(w, &r->claim.written.v);
 		how.base = r->claim.written.v;
 		w->bad |= !fields_read(&claim_record_fields, &r->claim, &how, w->read + w->at,
+				       w->size - w->at);
+		w->bad |= !fields_read(&claim_detail_fields, &r->detail, &how, w->read + w->at,
 				       w->size - w->at);
 		id = r->claim.id;
 	}

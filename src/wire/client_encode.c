@@ -107,10 +107,17 @@ void client_encode_cancel(struct text *out, uint64_t ref)
 	text_char(out, '}');
 }
 
-void client_encode_release(struct text *out, uint64_t lease, bool requeue, bool moved)
+void client_encode_release(struct text *out, uint64_t lease, const char *detail)
 {
 	lease_message(out, "release", lease);
-	optional_true(out, "requeue", requeue);
+	optional_text(out, "detail", *detail ? detail : NULL);
+	text_char(out, '}');
+}
+
+void client_encode_requeue(struct text *out, uint64_t lease, bool moved)
+{
+	lease_message(out, "release", lease);
+	optional_true(out, "requeue", true);
 	optional_true(out, "moved", moved);
 	text_char(out, '}');
 }

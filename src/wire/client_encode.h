@@ -40,8 +40,10 @@ void client_encode_hello(struct text *out, const struct client_hello *hello);
 void client_encode_acquire(struct text *out, const struct client_acquire *acquire);
 void client_encode_accept(struct text *out, uint64_t lease);
 void client_encode_cancel(struct text *out, uint64_t ref);
-/* moved: with requeue, what ran under it is off the GPU. */
-void client_encode_release(struct text *out, uint64_t lease, bool requeue, bool moved);
+/* detail: how its work ended, or "". */
+void client_encode_release(struct text *out, uint64_t lease, const char *detail);
+/* moved: what ran under it is off the GPU. */
+void client_encode_requeue(struct text *out, uint64_t lease, bool moved);
 void client_encode_yielding(struct text *out, uint64_t lease, int64_t need_ms);
 void client_encode_renew(struct text *out, uint64_t lease);
 void client_encode_ready(struct text *out, uint64_t lease);

@@ -49,7 +49,7 @@ void event_encode(struct text *out, const struct trace_effect *trace, uint64_t i
 
 	if (trace->held_ms > 0)
 		text_json_seconds(out, "held_s", trace->held_ms);
-	if (trace->detail[0])
+	if (trace->detail[0] && (trace->end == END_NONE || sight_tells(sight, trace->principal)))
 		text_json_str(out, "detail", trace->detail);
 	text_char(out, '}');
 }
@@ -120,6 +120,6 @@ void event_encode_log(struct text *out, const struct trace_effect *trace,
 	log_gpus(out, trace->gpus, config);
 	log_seconds(out, "waited_s", trace->waited_ms);
 	log_seconds(out, "held_s", trace->held_ms);
-	if (trace->detail[0])
-		text_log_str(out, "detail", trace->detail);
+	if (trace->detail[0]) /* sight.c keeps `why` from those who are not told whose it is */
+		text_log_str(out, trace->end == END_NONE ? "detail" : "why", trace->detail);
 }

@@ -23,8 +23,9 @@ static int64_t not_negative(int64_t ms)
 	return ms > 0 ? ms : 0;
 }
 
-static void add_claim(struct text *out, const struct claim_record *rec, const struct sight *sight)
+static void add_claim(struct text *out, const struct record *record, const struct sight *sight)
 {
+	const struct claim_record *rec = &record->claim;
 	bool told = sight_tells(sight, rec->principal);
 	bool held = rec->granted_mask != 0 && rec->held_wall.v > 0;
 	int64_t waited_ms = held ? mono_since(rec->held_since, rec->arrival)
@@ -42,6 +43,8 @@ static void add_claim(struct text *out, const struct claim_record *rec, const st
 	if (rec->principal[0] && told)
 		text_json_str(out, "principal", rec->principal);
 	text_json_str(out, "end", end_reason_name(rec->end));
+	if (record->detail.text[0] && told)
+		text_json_str(out, "detail", record->detail.text);
 	add_time(out, "asked", rec->arrival_wall);
 	if (held)
 		add_time(out, "granted", rec->held_wall);
@@ -81,7 +84,7 @@ void history_encode_row(struct text *out, uint64_t row, const struct record *rec
 	add_time(out, "time", history_time(record));
 
 	if (record->type == RECORD_CLAIM_END)
-		add_claim(out, &record->claim, sight);
+		add_claim(out, record, sight);
 	else
 		add_act(out, record, sight);
 	text_char(out, '}');

@@ -108,6 +108,9 @@ static int parse_release(struct session_request *m)
 		err = json_bool(&m->parsed, m->parsed.root, "requeue", &m->event.release.requeue);
 	if (err == 0)
 		err = json_bool(&m->parsed, m->parsed.root, "moved", &m->event.release.moved);
+	if (err == 0)
+		err = json_name(&m->parsed, m->parsed.root, "detail", LIMIT_REASON_BYTES,
+				&m->event.release.detail);
 	return err;
 }
 

@@ -4,6 +4,7 @@ under `--strict`, and every cgroup as it was before, whoever ends first.
 Method: test_kernel.py boots a kernel for it, in which this is the only user of cgroup v2; the real broker, real jobs.
 """
 import fcntl
+import json
 import os
 import pathlib
 import re
@@ -96,6 +97,8 @@ class Kernel(DaemonTest):
         _, said = job.communicate(timeout=60)
         self.assertEqual(job.returncode, 137, said)
         self.assertIn("the kernel killed 1 process of sh because memory ran out\n", said)
+        history = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
+        self.assertEqual(history[0]["detail"], "the kernel killed 1 process because memory ran out; exit status 0")
         self.assertUndivided()
 
     def test_enough_memory(self):

@@ -5,6 +5,7 @@ Method: the real daemon and real jobs; the files of the kernel's dmem controller
 the kernel's documentation, because no kernel here has it, and NVML's limits are the stand-in's, for real cgroups. What
 the driver then refuses is the driver's affair, and was not seen.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -241,13 +242,32 @@ class Killed(MeasureTest):
             (folder / "memory.events").write_text("low 0\noom 1\noom_kill 1\n", encoding="ascii")
         _, said = job.communicate("\n", timeout=20)
         holder.bye()
+        wait_until(lambda: "sh" in [row["id"] for row in self.history()], "the broker has written it down")
         return job.returncode, said
+
+    def history(self):
+        return json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
+
+    def assertToldEverywhere(self, detail):
+        """In history, over a restart, and as an event and a line of the log."""
+        ended = [row.get("detail") for row in self.history() if row["id"] == "sh"]
+        self.assertEqual(ended, [detail])
+        events = self.run_cli(self.d, "events", "--json").stdout.splitlines()
+        told = [event.get("detail") for event in map(json.loads, events)
+                if event.get("client") == "sh" and event["what"] == "ended"]
+        self.assertEqual(told, [detail])
+        self.assertIn(detail, self.run_cli(self.d, "events").stdout)
+        self.assertIn(f'why="{detail}"', self.d.log())
+        self.d.terminate()
+        self.d.start()
+        self.assertIn(f"released: {detail}", self.run_cli(self.d, "history", "sh").stdout)
 
     def test_strict(self):
         """The kernel killed a worker for want of memory and the leader calls that a success: 137."""
         status, said = self.run_killed("--strict")
         self.assertEqual(status, 137, said)
         self.assertIn("the kernel killed 1 process of sh because memory ran out\n", said)
+        self.assertToldEverywhere("the kernel killed 1 process because memory ran out; exit status 0")
 
     def test_strict_without_a_count(self):
         """Where nothing counts that, it is said at the start, and why."""

@@ -4,6 +4,7 @@ others, and its end is told as it was.
 Method: real process trees under `baton run` with the real broker; with a cgroup of their own where this user may make
 one, and without. Times are measured by pidfds.
 """
+import json
 import os
 import pathlib
 import select
@@ -70,6 +71,27 @@ worker(adopter)
 worker(lambda: os.kill(os.getpid(), signal.SIGSTOP))
 time.sleep(0.1)
 """
+
+# systemd, as far as a process can tell: its name, and the signals that end a unit.
+SYSTEMD = """
+import os, pathlib, signal, sys
+pathlib.Path("/proc/self/comm").write_text("systemd")
+for signo in (signal.SIGTERM, signal.SIGCONT, signal.SIGHUP):
+    for pid in sys.argv[1:]:
+        try:
+            os.kill(int(pid), signo)
+        except ProcessLookupError:
+            pass
+"""
+
+
+def removed(folder):
+    """Whether this empty cgroup is gone now."""
+    try:
+        folder.rmdir()
+    except OSError:
+        return not folder.exists()
+    return True
 
 
 class Tree(DaemonTest):
@@ -256,6 +278,91 @@ class Ends(DaemonTest):
         self.assertEqual(self.run_cli(self.d, "run", "--", "/no/such").returncode, 127)
         (self.d.dir / "text").write_text("no program")
         self.assertEqual(self.run_cli(self.d, "run", "--", str(self.d.dir / "text")).returncode, 126)
+
+    def removed_meanwhile(self):
+        """A program that is not there any more when its turn comes."""
+        program = self.d.dir / "absent"
+        program.symlink_to("/bin/true")
+        token = self.d.lock("fine").json()["token"]
+        job = self.start_cli(self.d, "run", "-q", "--", str(program))
+        wait_until(self.d.waiting, "it waits")
+        program.unlink()
+        self.d.unlock(token)
+        self.assertEqual(job.wait(20), 127)
+
+    def test_the_broker_is_told(self):
+        """History and events say of each how it ended; of what did what it was to do, nothing."""
+        rows = {"fine": ("exit 0", None), "failed": ("exit 3", "exit status 3"),
+                "crashed": ("ulimit -c 0; kill -SEGV $$", "killed by SIGSEGV"),
+                "killed": ("kill -KILL $$", "killed by SIGKILL")}
+        for name, (script, _) in rows.items():
+            self.status(script, "--name", name)
+        self.removed_meanwhile()
+        self.status("exec sleep 600", "--name", "long", "--hold", "100ms", "--grace", "300ms")
+        rows |= {"absent": ("", "not started: No such file or directory"),
+                 "long": ("", "stopped at the end of --hold")}
+        history = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
+        self.assertEqual({row["id"]: row.get("detail") for row in history},
+                         {name: detail for name, (_, detail) in rows.items()})
+        self.assertEqual({row["end"] for row in history}, {"released"})
+
+    def in_scope(self, path):
+        """A job in a cgroup of that name, and the folder."""
+        folder = own_cgroup()
+        if not folder:
+            self.skipTest("this user may make no cgroup v2 here")
+        made = [folder / path, *(folder / path).parents]
+        made = made[:made.index(folder)]
+        for each in reversed(made):
+            each.mkdir(exist_ok=True)
+        self.addCleanup(lambda: [wait_until(lambda at=each: removed(at), f"{each} is empty") for each in made])
+
+        def enter():
+            die_with_parent()
+            (made[0] / "cgroup.procs").write_text("0", encoding="ascii")
+        job = self.start_cli(self.d, "run", "--name", "job", "--", "sh", "-c", "echo up; exec sleep 600",
+                             preexec_fn=enter)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        return job, made[0]
+
+    def stopped_as_by_systemd(self, path):
+        """By a program of its name, and as it does it: SIGTERM to each process in there, SIGHUP after it."""
+        job, folder = self.in_scope(path)
+        procs = [file.read_text().split() for file in (folder / "cgroup.procs", *folder.glob("*/cgroup.procs"))]
+        pids = [pid for pids in procs for pid in pids]
+        self.assertIn(str(job.pid), pids)
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-c", SYSTEMD, *pids], check=True, timeout=20)
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+        took = time.monotonic() - begun
+        _, said = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 128 + signal.SIGTERM, said)
+        detail = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"][0]["detail"]
+        return detail, said, took
+
+    def test_session_is_over(self):
+        """37: what a logout ended is named so, to the broker and in the job's own log, and its lease is over."""
+        detail, said, took = self.stopped_as_by_systemd("user.slice/session-3.scope")
+        self.assertEqual(detail, "systemd stopped session-3.scope, at a logout or shutdown; killed by SIGTERM")
+        self.assertIn("systemd stopped session-3.scope, in which sh was", said)
+        self.assertLess(took, 5)  # 0.1 where nothing else runs
+
+    def test_users_manager_is_over(self):
+        """37, of a manager without linger."""
+        detail, said, _ = self.stopped_as_by_systemd("user@1000.service/app.slice/run-r5.scope")
+        self.assertEqual(detail, "systemd stopped run-r5.scope of the user, by command, at a logout or shutdown; "
+                                 "killed by SIGTERM")
+        self.assertIn("linger", said)
+
+    def test_ended_by_somebody_else(self):
+        """SIGTERM from anybody else in such a session: no word of a logout."""
+        job, _ = self.in_scope("user.slice/session-4.scope")
+        job.terminate()
+        _, said = job.communicate(timeout=20)
+        self.assertNotIn("systemd", said)
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+        history = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
+        self.assertEqual(history[0]["detail"], "killed by SIGTERM")
 
     def test_hold(self):
         """--hold: stopped when it has had the GPU for so long: 124, also if it calls that a success."""

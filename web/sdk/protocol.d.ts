@@ -451,6 +451,8 @@ export interface HistoryClaim {
 	binding: Binding;
 	principal?: string;
 	end: EndReason;
+	/** How its work ended, as its client said it. */
+	detail?: string;
 	asked: string;
 	granted?: string;
 	waited_s: number;
@@ -716,6 +718,9 @@ export namespace ToBroker {
 		/** With `requeue`: the program has left the GPU with all its memory, and does nothing
 		 * until the next grant. Only `status` shows it */
 		moved?: boolean;
+		/** How the work ended, where that is worth knowing (`exit status 1`): in the event
+		 * `ended` and in history, for those who are told whose the claim is. Not with `requeue` */
+		detail?: string;
 	}
 
 	/** Reloads the configuration. Needs the admin right. Answer: `reloaded`, or `denied` with
@@ -875,7 +880,7 @@ export namespace FromBroker {
 		session?: number;
 		/** Its name */
 		client?: string;
-		/** On whose behalf; of `queued`, and of a session's */
+		/** On whose behalf; of `queued`, of a session's, and beside the `detail` of an end */
 		principal?: string;
 		/** Of the claim */
 		class?: Class;
@@ -902,7 +907,8 @@ export namespace FromBroker {
 		waited_s?: number;
 		/** Since that grant */
 		held_s?: number;
-		/** An operator's words; why a process is unwatched */
+		/** An operator's words; why a process is unwatched; of `ended` and `draining`, how the
+		 * work ended, as its client said it */
 		detail?: string;
 	}
 

@@ -28,6 +28,7 @@
 #include "cli/run/run_state.h"
 #include "cli/run/run_stop.h"
 #include "cli/units.h"
+#include "process/unit_of.h"
 
 enum { GRACE_MS_USUAL_MAX = 20 * 1000 }; /* what a broker gives unless configured otherwise */
 
@@ -48,11 +49,42 @@ static void judge_oom(struct run *run)
 	if (run->oom_before < 0 || killed <= 0)
 		return;
 
-	run->oom_killed = true;
+	run->end.oom_kills = killed;
 	run_progress_say(&run->show, true,
 			 "run: the kernel killed %lld process%s of %s because memory ran out%s",
 			 (long long)killed, killed == 1 ? "" : "es", run->argv[0],
 			 run->options->strict ? "" : " (--strict would make that a failure)");
+}
+
+/* It gave way, and is to have another turn. */
+static bool comes_again(const struct run *run)
+{
+	return run->taken && run->options->requeue && !run->told_signal && !run->overdue;
+}
+
+/* For whoever asks later why it ended. */
+static void explain_end(struct run *run)
+{
+	char words[LIMIT_REASON_BYTES + 1];
+	run->end.status = run->job.child.status;
+	run->end.unknown = run->job.child.status_unknown;
+	run->end.stopped = run->taken;
+	run->end.held_out = run->overdue;
+
+	run_end_words(&run->end, words, sizeof(words));
+	if (!*words || baton_claim_explain(run->claim, words) < 0)
+		return;
+	if (!run->revoked && !comes_again(run)) /* a goodbye alone would not say it */
+		(void)baton_release(run->claim, false);
+}
+
+static void say_who_ended_it(struct run *run)
+{
+	if (run->end.ended_by != UNIT_NONE && run->end.ended_by != UNIT_SYSTEM)
+		run_progress_say(&run->show, true,
+				 "run: systemd stopped %s, in which %s was: --scope, with linger, "
+				 "keeps a job over a logout",
+				 run->end.unit, run->argv[0]);
 }
 
 /* Its last process is gone. Only now may the lease be given back. */
@@ -66,6 +98,8 @@ static void round_over(struct run *run)
 	run_limit_lift(run);
 	terminal_restore(&run->job.terminal, WIFSIGNALED(child->status));
 
+	explain_end(run);
+	say_who_ended_it(run);
 	if (revoked)
 		(void)baton_lease_stopped(run->claim);
 	run->revoked = false;
@@ -77,7 +111,7 @@ static void round_over(struct run *run)
 	if (!run->taken)
 		return;
 
-	if (!run->options->requeue || run->told_signal || run->overdue) {
+	if (!comes_again(run)) {
 		if (!run->away.lost)
 			run_progress_say(
 				&run->show, true,
@@ -235,8 +269,9 @@ static int final_status(struct run *run)
 		return EX_TEMPFAIL;
 
 	int status = status_of(child);
-	return status == 0 && run->oom_killed && run->options->strict ? RUN_SIGNALLED + SIGKILL
-								      : status;
+	return status == 0 && run->end.oom_kills > 0 && run->options->strict
+		       ? RUN_SIGNALLED + SIGKILL
+		       : status;
 }
 
 static int hold_and_run(struct run *run)

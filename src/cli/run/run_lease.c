@@ -110,6 +110,7 @@ static int start_command(struct run *run)
 		return ECANCELED;
 	run_limit_set(run, baton_claim_lease(run->claim));
 	run->oom_before = job_oom_kills(&run->job);
+	run->end = (struct run_end){0};
 	char **words = run_entry_wrap(run->argv);
 	error = job_start(&run->job, words ? words : run->argv, &run->mask_before);
 	free(words);
@@ -128,6 +129,14 @@ static void note_start(struct run *run)
 				 run->job.memory.why);
 	if (run->options->hold_ms >= 0)
 		run->hold_until_ms = clock_now_ms() + run->options->hold_ms;
+}
+
+static void explain_failure(struct run *run, int error)
+{
+	char words[LIMIT_REASON_BYTES + 1];
+	snprintf(words, sizeof(words), "not started: %s", strerror(error));
+	if (baton_claim_explain(run->claim, words) == 0)
+		(void)baton_release(run->claim, false);
 }
 
 static void on_granted(struct baton_claim *claim, const struct baton_lease *lease, void *ctx)
@@ -161,6 +170,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	}
 
 	run->started = false;
+	explain_failure(run, error);
 	run_progress_say(&run->show, true, "run: %s: %s", run->argv[0], strerror(error));
 	run->status = error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_EXECUTABLE;
 	run->phase = RUN_DONE;

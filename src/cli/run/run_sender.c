@@ -7,7 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+#include "cli/run/run_end_words.h"
 #include "process/proc.h"
+#include "process/unit_of.h"
 
 enum { ANCESTORS_MAX = 64 };
 
@@ -34,4 +37,18 @@ bool run_sender_is_broker(const struct signalfd_siginfo *info)
 	proc_name(PROC_SELF, ours, sizeof(ours));
 	proc_name(pid, theirs, sizeof(theirs));
 	return *ours && strcmp(ours, theirs) == 0 && !is_ancestor(pid);
+}
+
+void run_sender_note_unit(const struct signalfd_siginfo *info, struct run_end *end)
+{
+	char name[32], path[LIMIT_CGROUP_BYTES + 1];
+	bool to_end = info->ssi_signo == SIGTERM || info->ssi_signo == SIGHUP;
+
+	if (!to_end || info->ssi_code == SI_KERNEL || info->ssi_pid == 0)
+		return;
+	if (info->ssi_uid != 0 && info->ssi_uid != getuid())
+		return;
+	proc_name(info->ssi_pid, name, sizeof(name));
+	if (strcmp(name, "systemd") == 0 && proc_cgroup(PROC_SELF, path, sizeof(path)))
+		end->ended_by = (int)unit_of_cgroup(path, end->unit, sizeof(end->unit));
 }

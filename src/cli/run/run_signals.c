@@ -228,6 +228,7 @@ static void while_running(struct run *run, const struct signalfd_siginfo *info)
 		while_attached(run, signo);
 		return;
 	}
+	run_sender_note_unit(info, &run->end);
 	if (signo == SIGCONT) {
 		if (run->phase == RUN_RUNNING || run->phase == RUN_STOPPING)
 			continue_command(run);

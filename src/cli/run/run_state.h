@@ -10,6 +10,7 @@
 #include "cli/desktop_notice.h"
 #include "cli/run/checkpoint_task.h"
 #include "cli/run/job.h"
+#include "cli/run/run_end_words.h"
 #include "cli/run/run_progress.h"
 
 struct baton;
@@ -87,7 +88,6 @@ struct run {
 	bool started, waited;  /* waited: it was told a place since it asked */
 	bool taken;            /* asked to yield, or revoked, before the command ended by itself */
 	bool overdue;          /* stopped at the end of --hold */
-	bool oom_killed;
 	bool leaving;   /* attach: told to leave the program alone; the broker is to hear of it */
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
 	bool parked;    /* it was frozen when it was stopped: there is no turn to come back to */
@@ -98,6 +98,7 @@ struct run {
 	int64_t hold_left_ms;  /* while frozen */
 	uint64_t job_start;    /* as proc_start, of its first process; 0: not started */
 	int64_t oom_before;    /* job_cgroup_oom_kills when it was started */
+	struct run_end end;    /* what is known so far of how the job ends */
 	uint64_t parent;       /* the lease that we were started under, from our environment */
 	int told_signal;       /* SIGTERM, SIGINT or SIGQUIT sent to us while it ran; 0: none */
 	bool interrupted;      /* by SIGINT */

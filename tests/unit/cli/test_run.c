@@ -21,17 +21,25 @@
 
 /* ---- exit statuses ---- */
 
+static void expect_release(struct scene *scene, const char *detail)
+{
+	json_t *message = fake_take(&scene->fake, "release");
+	assert_string_equal(json_string_value(json_object_get(message, "detail")), detail);
+	json_decref(message);
+}
+
 /* The command's status is ours; 128 + N for signals; 126 and 127 as in a shell. */
 static void statuses(void **state)
 {
 	static const struct {
 		const char *words[3];
 		int code;
+		const char *detail; /* that the broker is told */
 	} rows[] = {
-		{{"true"}, 0},
-		{{"sh", "-c", "exit 3"}, 3},
-		{{"sh", "-c", "kill -9 $$"}, 137},
-		{{"sh", "-c", "kill -TERM $$"}, 143},
+		{{"true"}, 0, NULL},
+		{{"sh", "-c", "exit 3"}, 3, "exit status 3"},
+		{{"sh", "-c", "kill -9 $$"}, 137, "killed by SIGKILL"},
+		{{"sh", "-c", "kill -TERM $$"}, 143, "killed by SIGTERM"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		setup(state);
@@ -40,6 +48,8 @@ static void statuses(void **state)
 		start(scene, false, "--", words[0], words[1], words[2], NULL);
 		grant(scene);
 		ends_with(scene, rows[i].code);
+		if (rows[i].detail)
+			expect_release(scene, rows[i].detail);
 		fake_expect(&scene->fake, "bye");
 		teardown(state);
 	}

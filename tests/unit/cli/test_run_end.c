@@ -356,7 +356,7 @@ static void leftovers(void **state)
 	grant(scene);
 	wait_output(scene, "done\n");
 	pid_t left = number_after(scene, "left ");
-	fake_expect(&scene->fake, "bye");
+	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
 	assert_false(is_alive(left));
 	ends_with(scene, 6);
 }

@@ -348,6 +348,14 @@ static void keepalive_ends_the_lease(void **state)
 static const char still_held[] = "{'type':'claim','ref':1,'lease':7,'state':'yielding',"
 				 "'fence':100,'gpus':[{'index':0,'name':'gpu0'}]}";
 
+static void expect_release(struct scene *scene, const char *detail)
+{
+	json_t *message = fake_take(&scene->fake, "release");
+	assert_int_equal(json_integer_value(json_object_get(message, "lease")), 7);
+	assert_string_equal(json_string_value(json_object_get(message, "detail")), detail);
+	json_decref(message);
+}
+
 /* D1: lost while away, still being stopped when the broker is back: not given back before. */
 static void stopped_after_the_break(void **state)
 {
@@ -364,8 +372,11 @@ static void stopped_after_the_break(void **state)
 	baton_dispatch(scene->baton, 0);
 	assert_true(fake_is_quiet(&scene->fake));
 	assert_null(baton_claim_lease(claim));
+	assert_int_equal(baton_claim_explain(claim, "two\nlines"), BATON_E_INVALID);
+	assert_int_equal(baton_claim_explain(claim, "exit status 1"), 0);
 	assert_int_equal(baton_lease_stopped(claim), 0);
-	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	expect_release(scene, "exit status 1");
+	assert_int_equal(baton_claim_explain(claim, "late"), BATON_E_STATE);
 	pump(scene->baton, &seen->ended, 1);
 	assert_int_equal(seen->code, BATON_E_LOST);
 }
@@ -379,12 +390,13 @@ static void revoked_over_a_break(void **state)
 	fake_send(&scene->fake, "{'type':'revoked','lease':7,'reason':'preempted'}");
 	pump(scene->baton, &seen->revoked, 1);
 	break_link(scene);
+	assert_int_equal(baton_claim_explain(claim, "killed by SIGKILL"), 0);
 	assert_int_equal(baton_lease_stopped(claim), 0);
 	pump(scene->baton, &seen->ended, 1);
 	resume(scene, true);
 	fake_send(&scene->fake, "%s", still_held);
 	baton_dispatch(scene->baton, 0);
-	assert_int_equal(fake_expect(&scene->fake, "release"), 7);
+	expect_release(scene, "killed by SIGKILL");
 }
 
 /* Named processes are named again before anything else is said, also while we were away. */

@@ -29,8 +29,9 @@ void fixture_gpus(struct fixture *fixture, uint32_t count, uint32_t slots, uint6
 		};
 }
 
-static void keep_claim(struct fixture *fixture, const struct claim_record *rec)
+static void keep_claim(struct fixture *fixture, const struct record *record)
 {
+	const struct claim_record *rec = &record->claim;
 	uint32_t at = 0;
 
 	while (at < fixture->claim_count && fixture->claims[at].id != rec->id)
@@ -39,6 +40,7 @@ static void keep_claim(struct fixture *fixture, const struct claim_record *rec)
 	if (at == fixture->claim_count)
 		fixture->claim_count++;
 	fixture->claims[at] = *rec;
+	fixture->details[at] = record->detail;
 	if (rec->id > fixture->claim_id_max)
 		fixture->claim_id_max = rec->id;
 	if (rec->fence > 0)
@@ -76,7 +78,7 @@ static void keep(struct fixture *fixture, size_t from)
 			continue;
 		assert_false(sent);
 		if (record->type == RECORD_CLAIM_PUT || record->type == RECORD_CLAIM_END)
-			keep_claim(fixture, &record->claim);
+			keep_claim(fixture, record);
 		else if (record->type == RECORD_SESSION_PUT)
 			keep_session(fixture, &record->session, false);
 		else if (record->type == RECORD_SESSION_END)
@@ -149,7 +151,8 @@ void fixture_restart(struct fixture *fixture, bool same_boot)
 	for (uint32_t i = 0; i < claims; i++)
 		if (fixture->claims[i].state != CLAIM_ENDED)
 			restore(fixture, (struct record){.type = RECORD_CLAIM_PUT,
-							 .claim = fixture->claims[i]});
+							 .claim = fixture->claims[i],
+							 .detail = fixture->details[i]});
 	for (uint32_t i = 0; i < sessions; i++)
 		restore(fixture, (struct record){.type = RECORD_SESSION_PUT,
 						 .session = fixture->sessions[i]});

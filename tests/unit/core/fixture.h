@@ -32,6 +32,7 @@ struct fixture {
 	uint64_t conn_next, ref_next, random_next;
 	/* the journal */
 	struct claim_record claims[RIG_ROWS];
+	struct claim_detail details[RIG_ROWS];
 	struct session_record sessions[RIG_ROWS];
 	uint32_t claim_count, session_count;
 	int64_t in_doubt_ms; /* of the next start */

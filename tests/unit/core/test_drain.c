@@ -304,6 +304,36 @@ static void test_restart(void **state)
 	assert_int_equal(fixture_end(fixture, lease), END_RELEASED);
 }
 
+/* How the work ended is known when the drain is over, however often the broker restarted. */
+static void test_restart_with_detail(void **state)
+{
+	struct fixture *fixture = *state;
+	struct event event = {.type = EVENT_RELEASE};
+	const struct trace_effect *trace = NULL;
+	uint64_t a, lease;
+
+	begin(fixture);
+	a = fixture_session(fixture, BIND_NATIVE, "a");
+	lease = keeps(fixture, a, BIND_NATIVE, 20 * GIB);
+	fixture_sample(fixture, 0, 20 * GIB, fixture_session_id(fixture, a), 20 * GIB);
+	event.from = (struct party){PARTY_SESSION, a};
+	event.release.lease = lease;
+	event.release.detail = "exit status 1";
+	fixture_step(fixture, event);
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_DRAINING);
+
+	fixture_restart(fixture, true);
+	fixture_restart(fixture, true);
+	fixture_pass(fixture, 1000);
+	fixture_sample(fixture, 0, 0, 0, 0);
+	for (size_t i = 0; i < fixture->fx.count; i++)
+		if (fixture->fx.v[i].type == EFFECT_TRACE &&
+		    fixture->fx.v[i].trace.what == TRACE_ENDED)
+			trace = &fixture->fx.v[i].trace;
+	assert_non_null(trace);
+	assert_string_equal(trace->detail, "exit status 1");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -313,6 +343,7 @@ int main(void)
 		TEST(test_figure_per_lease),      TEST(test_old_reading),
 		TEST(test_stands_back_in_time),   TEST(test_growth_before_the_grant),
 		TEST(test_change_leaves_nothing), TEST(test_restart),
+		TEST(test_restart_with_detail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -530,6 +530,54 @@ static void test_named_processes(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_STATE);
 }
 
+static const struct trace_effect *end_trace(const struct fixture *fixture)
+{
+	for (size_t i = fixture->fx.count; i-- > 0;)
+		if (fixture->fx.v[i].type == EFFECT_TRACE &&
+		    fixture->fx.v[i].trace.what == TRACE_ENDED)
+			return &fixture->fx.v[i].trace;
+	return NULL;
+}
+
+static const char *end_record(const struct fixture *fixture)
+{
+	for (size_t i = 0; i < fixture->fx.count; i++)
+		if (fixture->fx.v[i].type == EFFECT_APPEND &&
+		    fixture->fx.v[i].record.type == RECORD_CLAIM_END)
+			return fixture->fx.v[i].record.detail.text;
+	return "";
+}
+
+/* How the work ended travels into the journal and the event; of a turn that comes back, nothing. */
+static void test_detail(void **state)
+{
+	struct fixture *fixture = *state;
+	static const char detail[] = "the kernel killed 1 process because memory ran out";
+	uint64_t a = fixture_session(fixture, BIND_NATIVE, "a"),
+		 lease = fixture_hold(fixture, a, LEASE_CHAT);
+	struct event event = {.type = EVENT_RELEASE, .from = {PARTY_SESSION, a}};
+
+	event.release.lease = lease;
+	event.release.requeue = true;
+	event.release.detail = "too soon";
+	fixture_step(fixture, event);
+	assert_string_equal(end_record(fixture), "");
+	fixture_accept(fixture, a, lease);
+
+	event.release.requeue = false;
+	event.release.detail = detail;
+	fixture_step(fixture, event);
+	assert_int_equal(fixture_end(fixture, lease), END_RELEASED);
+	assert_string_equal(end_record(fixture), detail);
+	assert_string_equal(end_trace(fixture)->detail, detail);
+	assert_string_equal(end_trace(fixture)->principal, "uid:0");
+
+	lease = fixture_hold(fixture, a, LEASE_CHAT);
+	fixture_release(fixture, a, lease, false);
+	assert_string_equal(end_trace(fixture)->detail, "");
+	assert_string_equal(end_trace(fixture)->principal, "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -558,6 +606,7 @@ int main(void)
 		TEST(test_clock_jump),
 		TEST(test_refs_and_owners),
 		TEST(test_named_processes),
+		TEST(test_detail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,6 +70,7 @@ static struct record full_claim(void)
 	fill(c->request_id, sizeof c->request_id, 'r');
 	fill(c->label, sizeof c->label, 'l');
 	fill(c->principal, sizeof c->principal, 'p');
+	fill(r.detail.text, sizeof r.detail.text, 'd');
 	return r;
 }
 
@@ -150,6 +151,7 @@ static void test_claim_fields(void **state)
 	assert_string_equal(out.claim.request_id, in.claim.request_id);
 	assert_string_equal(out.claim.label, in.claim.label);
 	assert_string_equal(out.claim.principal, in.claim.principal);
+	assert_string_equal(out.detail.text, in.detail.text);
 }
 
 static uint64_t draw(uint64_t *seed)
@@ -398,7 +400,9 @@ static void test_times_are_distances(void **state)
 static void test_all_fit(void **state)
 {
 	(void)state;
-	assert_in_range(fields_bytes_max(&claim_record_fields), 1, CODEC_BYTES_MAX - 16);
+	assert_in_range(fields_bytes_max(&claim_record_fields) +
+				fields_bytes_max(&claim_detail_fields),
+			1, CODEC_BYTES_MAX - 16);
 	assert_in_range(fields_bytes_max(&session_record_fields), 1, CODEC_BYTES_MAX - 8);
 }
 

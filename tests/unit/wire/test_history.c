@@ -13,6 +13,7 @@
 #include "core/record.h"
 #include "wire/history_encode.h"
 #include "wire/json_fields.h"
+#include "wire/sight.h"
 
 static struct record ended(void)
 {
@@ -65,6 +66,25 @@ static void test_held(void **state)
 	text_finish(&out);
 }
 
+/* How its work ended is told to those who are told whose it was. */
+static void test_detail(void **state)
+{
+	(void)state;
+	struct record record = ended();
+	const struct sight other = {"key:other", true};
+	struct text out;
+
+	text_init(&out);
+	snprintf(record.detail.text, sizeof(record.detail.text), "exit status 1");
+	history_encode_row(&out, 12, &record, NULL);
+	assert_non_null(strstr(out.bytes, "\"end\":\"released\",\"detail\":\"exit status 1\","));
+	is_json(&out);
+	text_clear(&out);
+	history_encode_row(&out, 12, &record, &other);
+	assert_null(strstr(out.bytes, "detail"));
+	text_finish(&out);
+}
+
 static void test_never_granted(void **state)
 {
 	(void)state;
@@ -109,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_detail),
 		cmocka_unit_test(test_never_granted),
 		cmocka_unit_test(test_act),
 	};

@@ -112,6 +112,9 @@ static void test_bad_processes(void **state)
 }
 
 /* C38, P31: a list, a number, an unknown type, a half message: an error each, and nothing else. */
+#define TEXT_40  "0123456789012345678901234567890123456789"
+#define TEXT_121 TEXT_40 TEXT_40 TEXT_40 "0"
+
 static void test_bad_messages(void **state)
 {
 	(void)state;
@@ -143,6 +146,10 @@ static void test_bad_messages(void **state)
 		{"{\"type\":\"cancel\"}", -ERR_BAD_FIELD},
 		{"{\"type\":\"release\"}", -ERR_BAD_FIELD},
 		{"{\"type\":\"release\",\"lease\":7,\"requeue\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\",\"lease\":7,\"detail\":1}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\",\"lease\":7,\"detail\":\"a\\nb\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\",\"lease\":7,\"detail\":\"\\u202e\"}", -ERR_BAD_FIELD},
+		{"{\"type\":\"release\",\"lease\":7,\"detail\":\"" TEXT_121 "\"}", -ERR_BAD_FIELD},
 		{"{\"type\":\"yielding\",\"lease\":7}", -ERR_BAD_FIELD},
 		{"{\"type\":\"yielding\",\"lease\":7,\"need_ms\":3600001}", -ERR_BAD_FIELD},
 		{"{\"type\":\"renew\"}", -ERR_BAD_FIELD},

@@ -22,6 +22,7 @@
 #include "wire/gpu_encode.h"
 #include "wire/json_fields.h"
 #include "wire/metrics_encode.h"
+#include "wire/sight.h"
 #include "wire/status_encode.h"
 #include "wire/wait_reason.h"
 
@@ -589,6 +590,7 @@ static void test_trace(void **state)
 	(void)state;
 	struct text out;
 	struct trace_effect effect = trace();
+	const struct sight key = sight_of("key:ci");
 	text_init(&out);
 	event_encode(&out, &effect, 12, (struct wall_ms){1766447001000}, &config, NULL);
 	golden_check("broker-event.json", out.bytes);
@@ -598,6 +600,23 @@ static void test_trace(void **state)
 			    "yield lease=7 session=17 client=\"x\\n2026-01-01 RELEASED\" "
 			    "class=background reason=preempted fence=1001 for=9 gpu=gpu0,big "
 			    "waited_s=1.5 held_s=2");
+	text_clear(&out);
+	effect = (struct trace_effect){.claim = 7,
+				       .what = TRACE_ENDED,
+				       .to = CLAIM_ENDED,
+				       .end = END_RELEASED,
+				       .principal = "uid:0",
+				       .detail = "exit status 1"};
+	event_encode(&out, &effect, 12, (struct wall_ms){0}, &config, NULL);
+	assert_non_null(strstr(out.bytes, "\"principal\":\"uid:0\""));
+	assert_non_null(strstr(out.bytes, "\"detail\":\"exit status 1\""));
+	text_clear(&out);
+	event_encode(&out, &effect, 12, (struct wall_ms){0}, &config, &key);
+	assert_null(strstr(out.bytes, "exit status"));
+	text_clear(&out);
+	event_encode_log(&out, &effect, &config);
+	assert_non_null(strstr(out.bytes, " why=\"exit status 1\""));
+	assert_false(sight_tells_field(&key, "why", 3));
 	text_clear(&out);
 	effect = (struct trace_effect){.what = TRACE_PAUSED, .detail = "say \"why\""};
 	event_encode_log(&out, &effect, &config);
