@@ -93,6 +93,8 @@ static void add_cgroups(struct text *out, const struct gpu_figures *figures)
 		text_char(out, '{');
 		text_json_u64(out, "session", row->session);
 		text_json_str(out, "client", row->client);
+		if (row->lease)
+			text_json_u64(out, "lease", row->lease);
 		add_number(out, "vram_mb", true, (int64_t)(row->vram_bytes / MIB));
 		add_number(out, "vram_mb_max", row->vram_bytes_max != UINT64_MAX,
 			   (int64_t)(row->vram_bytes_max / MIB));
@@ -235,6 +237,41 @@ static void add_process_metrics(struct text *out, const struct gpu_figures *figu
 	}
 }
 
+static void add_cgroup_metric(struct text *out, const char *name, const char *gpu,
+			      const struct gpu_cgroup_row *row, uint64_t bytes)
+{
+	char session[24], lease[24] = "";
+
+	(void)snprintf(session, sizeof(session), "%" PRIu64, row->session);
+	if (row->lease)
+		(void)snprintf(lease, sizeof(lease), "%" PRIu64, row->lease);
+	text_str(out, name);
+	add_label(out, "gpu", gpu, true);
+	add_label(out, "session", session, false);
+	add_label(out, "client", row->client, false);
+	add_label(out, "lease", lease, false);
+	text_format(out, "} %" PRIu64 "\n", bytes);
+}
+
+static void add_cgroup_metrics(struct text *out, const struct gpu_figures *figures,
+			       const char *const *names, size_t count, bool limits)
+{
+	const char *name =
+		limits ? "baton_gpu_cgroup_vram_max_bytes" : "baton_gpu_cgroup_vram_bytes";
+
+	metrics_encode_head(
+		out, name, "gauge",
+		limits ? "Limit of the cgroup of a job; absent: none, or unknown."
+		       : "VRAM of the cgroup of a job, as the kernel or driver counts it.");
+	for (size_t i = 0; i < count; i++)
+		for (size_t j = 0; figures[i].measured && j < figures[i].cgroup_count; j++) {
+			const struct gpu_cgroup_row *row = &figures[i].cgroups[j];
+			uint64_t bytes = limits ? row->vram_bytes_max : row->vram_bytes;
+			if (!limits || bytes != UINT64_MAX)
+				add_cgroup_metric(out, name, names[i], row, bytes);
+		}
+}
+
 void gpu_encode_metrics(struct text *out, const struct gpu_figures *figures,
 			const char *const *names, size_t count, struct mono_ms now)
 {
@@ -253,4 +290,7 @@ void gpu_encode_metrics(struct text *out, const struct gpu_figures *figures,
 	for (size_t i = 0; i < count; i++)
 		if (figures[i].measured)
 			add_process_metrics(out, &figures[i], names[i]);
+
+	add_cgroup_metrics(out, figures, names, count, false);
+	add_cgroup_metrics(out, figures, names, count, true);
 }

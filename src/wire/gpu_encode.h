@@ -27,6 +27,7 @@ enum { GPU_CGROUPS_MAX = 16 };
 /* What the cgroup of a job uses, as the kernel counts it. */
 struct gpu_cgroup_row {
 	uint64_t session, vram_bytes, vram_bytes_max; /* max: UINT64_MAX: no limit, or not told */
+	uint64_t lease;                               /* its lease on this GPU; 0: none */
 	char client[LIMIT_ID_BYTES + 1];
 };
 

@@ -439,10 +439,20 @@ class Drm(MeasureTest):
         self.assertEqual((gpu["vram_mb_granted"], gpu["vram_mb_unmanaged"]), (2500, 500))
         cgroup = gpu["measured"]["cgroups"][0]
         self.assertEqual((cgroup["client"], cgroup["vram_mb"], cgroup["vram_mb_max"]), ("train", 2500, None))
+        self.assertEqual(cgroup["lease"], lease["lease"])
         self.assertIn("the cgroup of train uses 2.4G; no limit", self.run_cli(d, "gpus").stdout)
+        labels = f'{{gpu="gpu0",session="{cgroup["session"]}",client="train",lease="{lease["lease"]}"}}'
+        metrics = d.http("GET", "/metrics").body.decode()
+        self.assertIn(f"\nbaton_gpu_cgroup_vram_bytes{labels} {2500 << 20}\n", metrics)
+        self.assertNotIn("\nbaton_gpu_cgroup_vram_max_bytes{", metrics)
         (folder / "dmem.max").write_text(f"drm/0000:03:00.0/vram0 {4096 << 20}\n", encoding="ascii")
         wait_until(lambda: self.gpus(d)["gpu0"]["measured"]["cgroups"][0]["vram_mb_max"] == 4096, "the limit is read")
         self.assertIn("uses 2.4G, at most 4.0G", self.run_cli(d, "gpus").stdout)
+        self.assertIn(f"\nbaton_gpu_cgroup_vram_max_bytes{labels} {4096 << 20}\n",
+                      d.http("GET", "/metrics").body.decode())
+        (folder / "dmem.current").unlink()
+        wait_until(lambda: "baton_gpu_cgroup_vram_bytes{" not in d.http("GET", "/metrics").body.decode(),
+                   "what is no longer counted is not shown")
 
     def test_apu_alone(self):
         nvml = self.nvml("init 9")

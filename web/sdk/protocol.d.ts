@@ -319,6 +319,8 @@ export interface StatusProcess {
 export interface StatusCgroup {
 	session: number;
 	client: string;
+	/** Its lease on this GPU; absent: none. */
+	lease?: number;
 	vram_mb: number;
 	/** Null: no limit, or not known. */
 	vram_mb_max: number | null;

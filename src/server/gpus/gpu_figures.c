@@ -151,7 +151,7 @@ static bool is_job_cgroup(const char *path)
 }
 
 /* Jobs with a cgroup of their own. */
-static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu)
+static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms now)
 {
 	const struct gpu_row *row = &sampler->rows.v[gpu];
 	const struct gpu_owners *owners = &sampler->owners;
@@ -172,6 +172,7 @@ static void set_cgroups(struct gpu_sampler *sampler, uint32_t gpu)
 			continue;
 
 		found->session = session->id;
+		found->lease = lease_of_session(sampler->core, session->id, gpu, now);
 		(void)snprintf(found->client, sizeof(found->client), "%s", session->name);
 		figures->cgroup_count++;
 	}
@@ -227,5 +228,5 @@ void gpu_figures_set(struct gpu_sampler *sampler, uint32_t gpu, struct mono_ms n
 	figures->idle_ms = mono_since(now, row->busy);
 	set_values(figures, &row->reading);
 	set_processes(sampler, gpu, now);
-	set_cgroups(sampler, gpu);
+	set_cgroups(sampler, gpu, now);
 }
