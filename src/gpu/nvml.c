@@ -67,7 +67,7 @@ static int explain_init(const struct nvml *nvml, int code, char *ret_why)
 	const char *advice = "";
 
 	if (code == NVML_NO_DRIVER)
-		return -ENOENT; /* the library is installed, but there is no such GPU */
+		advice = "; the library is installed, but no driver of NVIDIA is loaded";
 	if (code == NVML_MISMATCH)
 		advice = "; the driver was upgraded: reboot, or reload its kernel module";
 	if (code == NVML_NO_PERMISSION)
@@ -75,7 +75,7 @@ static int explain_init(const struct nvml *nvml, int code, char *ret_why)
 
 	(void)snprintf(ret_why, GPU_FAULT_BYTES + 1, "NVML: %s (%d)%s", words_of(nvml, code), code,
 		       advice);
-	return code == NVML_MISMATCH ? -EPROTO : -EIO;
+	return code == NVML_NO_DRIVER ? -ENOENT : code == NVML_MISMATCH ? -EPROTO : -EIO;
 }
 
 static void nvml_close(void *source)

@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 from lib.daemon import DaemonTest
@@ -87,6 +88,51 @@ class Found(MeasureTest):
         self.assertEqual([(gpu["name"], gpu["uuid"], gpu["slots_used"]) for gpu in d.status()["gpus"]],
                          [("gpu1", "GPU-b", 1)])
         self.assertEqual(d.unlock(held["token"]).status, 200)
+
+
+def real_library():
+    """NVIDIA's own, of Debian's libnvidia-ml1: as tools/dev/deps.sh has unpacked it, or as it is installed."""
+    unpacked = pathlib.Path(__file__).resolve().parents[2] / "build-nvml"
+    folders = [*unpacked.glob("usr/lib/*/nvidia/current"), *pathlib.Path("/usr/lib").glob("*-linux-gnu")]
+    return next((path for path in (folder / "libnvidia-ml.so.1" for folder in folders) if path.exists()), None)
+
+
+class RealLibrary(MeasureTest):
+    """NVIDIA's own library, without the driver: it says why there are no figures, and nobody waits for it."""
+
+    def setUp(self):
+        if not real_library():
+            self.skipTest("no libnvidia-ml1 of Debian's non-free: tools/dev/deps.sh test could not get it")
+        if pathlib.Path("/proc/driver/nvidia").exists():
+            self.skipTest("NVIDIA's driver is loaded here")
+
+    def measured_by_it(self, **options):
+        nvml = self.nvml()
+        begun = time.monotonic()
+        daemon = self.daemon(args=["--nvml", str(real_library()), *nvml.args[2:]], **options)
+        self.assertLess(time.monotonic() - begun, 2.5, "a start waits 3 s for a driver that does not answer")
+        return daemon
+
+    def test_no_driver(self):
+        """As without any library, and one line of the log says why; a reload and `baton gpus` ask anew."""
+        d = self.measured_by_it()
+        self.assertIn('why="NVML: Driver Not Loaded (9); the library is installed, but no driver of NVIDIA is loaded"',
+                      d.log())
+        gpu = d.status()["gpus"][0]
+        self.assertEqual((gpu["name"], gpu["vram_mb_total"], gpu["vram_mb_used"]), ("gpu0", None, None))
+        self.assertNotIn("measured", gpu)
+        self.assertEqual(d.lock("a", vram_mb=100).status, 200)
+        self.assertEqual(self.run_cli(d, "gpus").returncode, 0)
+        self.assertEqual(self.run_cli(d, "reload").returncode, 0)
+        self.assertNotIn("baton_gpu_vram_free_bytes{", d.http("GET", "/metrics").body.decode())
+        self.assertEqual(d.log().count("Driver Not Loaded"), 1)
+
+    def test_a_card_by_configuration(self):
+        """One that only NVML could measure: it is unknown, not 0, and who states no VRAM has his turn."""
+        d = self.measured_by_it(config={"gpus": [{"name": "big", "uuid": "GPU-52a3b1c4", "vram_mb": 24576}]})
+        gpu = d.status()["gpus"][0]
+        self.assertEqual((gpu["name"], gpu["vram_mb_used"]), ("big", None))
+        self.assertEqual(d.lock("turn").status, 200)
 
 
 class Processes(MeasureTest):

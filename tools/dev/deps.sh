@@ -69,6 +69,25 @@ install_venv() {
 	cat "${wanted[@]}" >"$have"
 }
 
+# NVIDIA's own library, for a test without its driver: unpacked into build-nvml/ and never installed, so that
+# nothing else finds it. It is in Debian's non-free, which few have among their sources: asked for beside them.
+install_nvml() {
+	local folder=build-nvml keys=/usr/share/keyrings/debian-archive-keyring.gpg uri codename apt
+	[ "$what" = test ] && command -v apt-get >/dev/null || return 0
+	ls $folder/usr/lib/*/nvidia/current/libnvidia-ml.so.1 >/dev/null 2>&1 && return 0
+	read -r uri codename < <(apt-get indextargets --format '$(REPO_URI) $(CODENAME)' \
+		'Identifier: Packages' 'Origin: Debian' 'Component: main') || return 0
+	echo "deps: unpacking libnvidia-ml1 (into $folder/)"
+	mkdir -p $folder/lists/partial $folder/cache/archives/partial
+	[ -e $keys ] || keys=
+	echo "deb ${keys:+[signed-by=$keys]} $uri $codename non-free" >$folder/sources.list
+	apt=(-q -o "Dir::Etc::SourceList=$PWD/$folder/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$PWD/$folder/lists"
+		-o "Dir::Cache=$PWD/$folder/cache" -o "APT::Sandbox::User=$(id -un)")
+	(cd $folder && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download libnvidia-ml1 &&
+		dpkg-deb -x libnvidia-ml1_*.deb .) >$folder/log 2>&1 ||
+		echo "deps: there is no libnvidia-ml1 to be had ($folder/log); the test with it is skipped" >&2
+}
+
 install_rivals() {
 	local have=build-rivals/requirements.txt
 	[ "$what" = rivals ] || return 0
@@ -85,6 +104,7 @@ if ! command -v dpkg-query >/dev/null; then
 		echo "deps: no dpkg here; make sure that these are installed: ${packages[*]}" >&2
 	install_libraries
 	install_venv
+	install_nvml
 	install_rivals
 	exit 0
 fi
@@ -97,6 +117,7 @@ done
 if [ ${#missing[@]} -eq 0 ]; then
 	install_libraries
 	install_venv
+	install_nvml
 	install_rivals
 	exit 0
 fi
@@ -117,4 +138,5 @@ echo "deps: installing ${missing[*]}"
 	apt-get install -y -q --no-install-recommends "${missing[@]}"
 install_libraries
 install_venv
+install_nvml
 install_rivals

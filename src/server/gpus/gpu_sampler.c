@@ -166,8 +166,15 @@ static void take_reading(struct gpu_sampler *sampler, struct gpu_report *report,
 
 static void log_fault(struct gpu_sampler *sampler, unsigned probe)
 {
-	if (sampler->faults[probe] == 0 || sampler->faults[probe] == -ENOENT)
+	if (sampler->faults[probe] == 0)
 		return;
+	if (sampler->faults[probe] == -ENOENT) { /* as on any machine without such a GPU */
+		if (*sampler->why[probe])
+			log_event(sampler->log, LOG_INFO, "no GPU is measured by this source",
+				  log_str("source", sources[probe]->name),
+				  log_str("why", sampler->why[probe]));
+		return;
+	}
 	log_event(sampler->log, LOG_WARN,
 		  "GPUs cannot be measured: claims that state VRAM wait, others go on",
 		  log_str("source", sources[probe]->name), log_str("why", sampler->why[probe]));
