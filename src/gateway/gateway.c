@@ -21,7 +21,7 @@
 #include "net/upstream.h"
 #include "wire/sight.h"
 
-enum { REQUESTS_MAX = 1024, PAGES_MAX = 1024, BUSY_POLL_MS = 2000, BUSY_TIME_MS = 2000 };
+enum { REQUESTS_MAX = 1024, PAGES_MAX = 1024 };
 
 void gateway_defaults(struct gateway_options *ret_options)
 {
@@ -206,7 +206,7 @@ void gateway_drain(struct gateway *gateway)
 		struct relay *relay = container_of(it, struct relay, link);
 		relay->party = relay->turn = 0;
 		if (relay->stage == RELAY_SETTLING)
-			relay_end(gateway, relay, "left");
+			relay_stop_settling(gateway, relay);
 		else
 			relay_fail(gateway, relay, ERR_DRAINING, err_text(ERR_DRAINING), 0);
 	}
@@ -300,33 +300,6 @@ void gateway_process_ended(struct gateway *gateway, uint64_t process, int status
 	gateway_look_later(gateway);
 }
 
-static void on_busy(void *ctx, const struct call_answer *answer)
-{
-	struct relay *relay = ctx;
-	struct gateway *gateway = relay->model->server->catalog->ctx;
-	const struct adapter *adapter = relay->model->server->adapter;
-	/* One that works may be slow to say so: it answers between two steps. */
-	bool works =
-		answer->err == ERR_UPSTREAM_SLOW ||
-		(answer->err == 0 && adapter->read_busy(answer->body, answer->length, NULL) == 1);
-
-	relay->busy_call = NULL;
-	if (works)
-		relay->look_at = mono_after(loop_now(), BUSY_POLL_MS);
-	else
-		relay_end(gateway, relay, "left");
-}
-
-static void look_whether_idle(struct gateway *gateway, struct relay *relay)
-{
-	const struct model_server *server = relay->model->server;
-
-	relay->look_at = MONO_NEVER;
-	if (catalog_call(server, &server->adapter->busy, relay->model->name, BUSY_TIME_MS, on_busy,
-			 relay, &relay->busy_call) != 0)
-		relay_end(gateway, relay, "left");
-}
-
 static void patience_is_over(struct gateway *gateway, struct relay *relay)
 {
 	cleanup_text struct text words = {0};
@@ -340,7 +313,7 @@ static void patience_is_over(struct gateway *gateway, struct relay *relay)
 static void wait_is_over(struct gateway *gateway, struct relay *relay)
 {
 	if (relay->stage == RELAY_SETTLING)
-		relay_end(gateway, relay, "left");
+		relay_stop_settling(gateway, relay);
 	else if (relay->answered)
 		relay_fail(gateway, relay, ERR_UPSTREAM_SLOW, err_text(ERR_UPSTREAM_SLOW), 0);
 	else
@@ -352,7 +325,7 @@ static void tick_relay(struct gateway *gateway, struct relay *relay, struct mono
 	if (mono_due(relay->due, now))
 		wait_is_over(gateway, relay);
 	else if (mono_due(relay->look_at, now))
-		look_whether_idle(gateway, relay);
+		relay_look(gateway, relay);
 	else if (mono_due(relay->alive_at, now))
 		relay_keep_alive(gateway, relay, now);
 }

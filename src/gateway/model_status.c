@@ -95,7 +95,7 @@ static void add_request_state(struct text *out, const struct gateway_viewer *vie
 	text_json_str(out, "path", relay->route->path);
 	text_json_str(out, "model", model);
 	text_json_str(out, "class", lease_class_name(relay->cls));
-	text_json_str(out, "state", stages[relay->stage]);
+	text_json_str(out, "state", stages[relay->pending ? RELAY_FORWARDED : relay->stage]);
 	text_json_u64(out, "lease", relay->lease);
 	text_json_u64(out, "claim", wait_words_claim(relay));
 	text_json_seconds(out, "waited_s",

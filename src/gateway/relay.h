@@ -21,7 +21,7 @@ enum relay_stage {
 	RELAY_TURN,      /* waits for its turn */
 	RELAY_WORKER,    /* waits until a tab has room */
 	RELAY_FORWARDED, /* the server works */
-	RELAY_SETTLING,  /* its client left; the turn is kept until the server is idle */
+	RELAY_SETTLING,  /* over for its client; the turn is kept until the server is idle */
 };
 
 struct relay {
@@ -76,10 +76,13 @@ struct relay {
 	bool torn;    /* it was too long to be held, and its beginning was sent */
 	struct event_scan id_scan; /* of an answer in one piece that has an id */
 	bool noted;                /* who asked for that id, and of whom */
+	bool pending;              /* the server makes that response in the background */
+	bool cut;                  /* its turn was taken back, or all ends */
 	struct call *busy_call;
 
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */
 	struct mono_ms alive_at; /* when something is sent next, to keep it warm */
 	struct mono_ms due;      /* when it waited, or settles, too long */
 	struct mono_ms look_at;  /* RELAY_SETTLING: whether the server is idle */
+	int64_t pace_ms;         /* .. and how long until the look after that */
 };

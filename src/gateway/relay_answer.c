@@ -206,6 +206,7 @@ void relay_fail(struct gateway *gateway, struct relay *relay, int err, const cha
 		end_stream_with(gateway, relay, &error);
 	else
 		http_stream_abort(gateway->net, relay->conn);
+	relay->cut = err == ERR_OUTRANKED || err == ERR_DRAINING || err == ERR_UNAUTHORIZED;
 	relay_abandon(gateway, relay, err_name(err));
 }
 
@@ -270,21 +271,25 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	residence_worked(&gateway->residences, model, loop_now());
 }
 
-/* The server may go on computing for one who left, or was silent for too long; where it can be
- * asked, the turn is kept until it says that it is idle (REPORTS: up to 83 s in the prompt phase);
- * a tab that cannot stop says when it is done. */
-static bool must_settle(const struct relay *relay)
+void relay_leave(struct gateway *gateway, struct relay *relay, const char *outcome)
 {
-	const struct model_server *server = relay->model ? relay->model->server : NULL;
+	bool stops = relay->stage == RELAY_FORWARDED && relay->pending && relay->cut;
 
-	return relay->stage == RELAY_FORWARDED && (relay->party || relay->turn) &&
-	       !relay->outranked && (server->adapter->busy.method || server->takes_turns);
+	if (!stops && !relay_must_settle(relay)) {
+		relay_end(gateway, relay, outcome);
+		return;
+	}
+
+	log_outcome(gateway, relay, outcome);
+	forget_client(gateway, relay);
+	relay_settle(gateway, relay);
+	if (stops)
+		relay_stop_settling(gateway, relay);
 }
 
 void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome)
 {
-	struct mono_ms now = loop_now();
-
+	relay->pending = relay_goes_on_alone(relay);
 	if (relay->request) {
 		relay_cancel(gateway, relay);
 	} else if (relay->stage == RELAY_FORWARDED && !relay->hung_up) {
@@ -293,15 +298,5 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 	}
 
 	relay_leave_queue(gateway, relay);
-	if (!must_settle(relay)) {
-		relay_end(gateway, relay, outcome);
-		return;
-	}
-
-	log_outcome(gateway, relay, outcome);
-	forget_client(gateway, relay);
-	relay->stage = RELAY_SETTLING;
-	relay->alive_at = MONO_NEVER;
-	relay->due = mono_after(now, gateway->options.settle_ms_max);
-	relay->look_at = relay->model->server->takes_turns ? MONO_NEVER : now; /* it says so */
+	relay_leave(gateway, relay, outcome);
 }

@@ -60,6 +60,8 @@ void relay_forget_body(struct gateway *gateway, struct relay *relay);
 void relay_begin_answer(struct gateway *gateway, struct relay *relay, int status,
 			struct http_field_iterator fields);
 void relay_keep_alive(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* Its server makes this response to the end though nobody listens any more. */
+bool relay_goes_on_alone(const struct relay *relay);
 /* It may hold embeddings in numbers where the client asked for base64. */
 bool relay_wants_base64(const struct relay *relay);
 /* Some of the server's answer: by whole events where it is a stream of them. */
@@ -69,7 +71,19 @@ void relay_answer_ended(struct gateway *gateway, struct relay *relay);
 /* Ends it with an error, in the shape that fits what was sent already. Takes it. */
 void relay_fail(struct gateway *gateway, struct relay *relay, int err, const char *message,
 		int64_t retry_ms);
+/* Its client has all of its answer, or no more of it: it ends, or settles. Takes it. */
+void relay_leave(struct gateway *gateway, struct relay *relay, const char *outcome);
 /* Logs its outcome, gives back what it holds, frees it. Takes it. */
 void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome);
 /* Its client has left, or is not to get more; the server may still work. Takes it. */
 void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome);
+
+/* relay_settle.c: over for its client. */
+bool relay_must_settle(const struct relay *relay);
+void relay_settle(const struct gateway *gateway, struct relay *relay);
+void relay_look(struct gateway *gateway, struct relay *relay); /* whether the server works */
+/* Its turn is wanted, in so long; 0: not any more. */
+void relay_hurry(struct relay *relay, int64_t grace_ms);
+/* Its time is over, whatever its server does; what that makes in the background is stopped. Takes
+ * it. */
+void relay_stop_settling(struct gateway *gateway, struct relay *relay);

@@ -161,7 +161,8 @@ static bool is_one_too_many(const struct gateway *gateway, const struct gateway_
 
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
-		count += relay->conn && !strcmp(relay->principal, client->principal);
+		count += (relay->conn || relay->pending) &&
+			 !strcmp(relay->principal, client->principal);
 	}
 	return client->requests_max && count > client->requests_max;
 }
@@ -232,7 +233,11 @@ void gateway_shut_out(struct gateway *gateway, const char *principal)
 {
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		if (relay->conn && !strcmp(relay->principal, principal))
+		if (strcmp(relay->principal, principal) != 0)
+			continue;
+		if (relay->pending && relay->stage == RELAY_SETTLING)
+			relay_stop_settling(gateway, relay);
+		else if (relay->conn)
 			relay_fail(gateway, relay, ERR_UNAUTHORIZED,
 				   "The key that was shown is good no longer.", 0);
 	}

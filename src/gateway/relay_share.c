@@ -125,7 +125,7 @@ void relay_turn_lost(struct gateway *gateway, uint64_t party)
 			continue;
 		relay->turn = relay->lease = 0;
 		if (relay->stage == RELAY_SETTLING)
-			relay_end(gateway, relay, "left");
+			relay_stop_settling(gateway, relay);
 		else
 			relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
 	}

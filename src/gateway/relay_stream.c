@@ -71,13 +71,25 @@ static void write_down(struct gateway *gateway, struct relay *relay, const char 
 		&(struct response_note){id, relay->principal, server->name, server->url});
 }
 
-static void note_id(void *ctx, const struct event_member *member)
+static bool is_text(const struct event_member *member, const char *path)
+{
+	return member->type == EVENT_TEXT && !strcmp(member->path, path);
+}
+
+/* Of an answer in one piece. */
+static void note_member(void *ctx, const struct event_member *member)
 {
 	struct relay *relay = ctx;
+	char *id = relay->watch.position.response_id;
 
-	if (!relay->noted && member->type == EVENT_TEXT && !strcmp(member->path, "id") &&
-	    response_id_ok(member->value, member->length))
-		write_down(relay->model->server->catalog->ctx, relay, member->value);
+	if (!relay->noted && is_text(member, "id") &&
+	    response_id_ok(member->value, member->length)) {
+		memcpy(id, member->value, member->length + 1);
+		write_down(relay->model->server->catalog->ctx, relay, id);
+	}
+	if (is_text(member, "status"))
+		relay->pending =
+			!strcmp(member->value, "queued") || !strcmp(member->value, "in_progress");
 }
 
 /* Whose a response is that may be asked for later. A tab keeps none. */
@@ -86,13 +98,23 @@ static void look_for_id(struct gateway *gateway, struct relay *relay, const char
 {
 	const char *id = relay->watch.position.response_id;
 
-	if (relay->noted || relay->route->wire != API_RESPONSES || relay->status != 200 ||
+	if (relay->route->wire != API_RESPONSES || relay->status != 200 ||
 	    relay->model->server->worker)
 		return;
 	if (!relay->streams)
-		event_scan_take(&relay->id_scan, bytes, length, note_id, relay);
-	else if (response_id_ok(id, strlen(id)))
+		event_scan_take(&relay->id_scan, bytes, length, note_member, relay);
+	else if (!relay->noted && response_id_ok(id, strlen(id)))
 		write_down(gateway, relay, id);
+}
+
+bool relay_goes_on_alone(const struct relay *relay)
+{
+	const struct stream_watch *watch = &relay->watch;
+
+	if (!relay->noted)
+		return false;
+	return relay->streams ? watch->background && !watch->complete && !watch->failed
+			      : relay->pending;
 }
 
 void relay_pass_on(struct gateway *gateway, struct relay *relay, const char *bytes, size_t length)
@@ -146,5 +168,6 @@ void relay_answer_ended(struct gateway *gateway, struct relay *relay)
 
 	let_go(gateway, relay);
 	http_stream_end(gateway->net, relay->conn);
-	relay_end(gateway, relay, good && !relay->watch.failed ? "ok" : "refused");
+	relay->pending = relay_goes_on_alone(relay);
+	relay_leave(gateway, relay, good && !relay->watch.failed ? "ok" : "refused");
 }

@@ -124,7 +124,7 @@ static void cut_running(struct gateway *gateway, struct model *model)
 		if (relay->stage == RELAY_FORWARDED)
 			relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
 		else if (relay->stage == RELAY_SETTLING)
-			relay_end(gateway, relay, "left");
+			relay_stop_settling(gateway, relay);
 	}
 }
 
@@ -260,6 +260,8 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	struct mono_ms now = loop_now();
 
 	relay->outranked = true;
+	if (relay->stage == RELAY_SETTLING)
+		relay_hurry(relay, send->grace_ms);
 	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole || !stops ||
 	    send->reason != YIELD_PREEMPTED)
 		return;
@@ -299,6 +301,19 @@ static void all_give_way(struct gateway *gateway, struct relay *host,
 	give_way(gateway, host, send);
 }
 
+/* Nobody needs its turn any more. */
+static void all_go_on(struct gateway *gateway, struct relay *host)
+{
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay != host && (!relay->turn || relay->turn != host->party))
+			continue;
+		relay->outranked = false;
+		if (relay->stage == RELAY_SETTLING)
+			relay_hurry(relay, 0);
+	}
+}
+
 static void turn_refused(struct gateway *gateway, struct relay *relay,
 			 const struct send_effect *send)
 {
@@ -325,8 +340,10 @@ void relay_news(struct gateway *gateway, struct relay *relay, const struct send_
 		begin_turn(gateway, relay, send);
 	else if (msg == SEND_YIELD)
 		all_give_way(gateway, relay, send);
+	else if (msg == SEND_KEEP)
+		all_go_on(gateway, relay);
 	else if (msg == SEND_REVOKED && relay->stage == RELAY_SETTLING)
-		relay_end(gateway, relay, "left");
+		relay_stop_settling(gateway, relay);
 	else if (msg == SEND_REVOKED)
 		relay_fail(gateway, relay, ERR_OUTRANKED, err_text(ERR_OUTRANKED), 0);
 	else if (lost) /* and not of its own `requeue` */

@@ -114,6 +114,8 @@ static void note_position(struct stream_event *event, const struct event_member 
 	else if (!strcmp(member->path, "response.id") &&
 		 is_plain_id(member, sizeof(event->response_id)))
 		memcpy(event->response_id, member->value, member->length + 1);
+	else if (!strcmp(member->path, "response.background"))
+		event->background = !strcmp(member->value, "true");
 }
 
 /* Each that has begun, and as many as were asked for. */
@@ -135,6 +137,7 @@ static void end_json(struct stream_watch *watch)
 	watch->complete |= event->finished;
 	watch->finished = watch->complete || choices_ended(watch);
 	watch->failed |= event->failed || (event->names_error && !event->has_choices);
+	watch->background |= event->background;
 	if (event->sequence >= 0)
 		watch->position.sequence = event->sequence;
 	if (!watch->position.response_id[0])

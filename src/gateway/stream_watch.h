@@ -22,6 +22,7 @@ struct stream_event {
 	unsigned choice;               /* its index */
 	uint64_t begun, ended;         /* choices that it speaks of; that end with it: bits */
 	int64_t sequence;              /* -1: none */
+	bool background;
 	char response_id[API_RESPONSE_ID_BYTES];
 };
 
@@ -38,6 +39,7 @@ struct stream_watch {
 	bool complete;         /* it said so of the whole */
 	bool finished;         /* it said why all of it ends: what follows may be missing */
 	bool failed;           /* it said that it failed */
+	bool background;       /* a response that is made even if nobody reads on */
 	struct api_stream_position position;
 };
 

@@ -166,6 +166,145 @@ class Stored(GatewayTest):
         wait_until(lambda: "path=/v1/responses/ID" in daemon.log() and "outcome=left" in daemon.log(), "it is over")
 
 
+class Background(GatewayTest):
+    """Answered at once and made later: its turn is over when it is made."""
+
+    def begin_one(self, key=None, **options):
+        self.plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(self.plain, "plain", vram_mb=1000, **options.pop("upstream", {})), **options)
+        answer = daemon.http("POST", PATH, {"model": "m", "input": "hi", "background": True})
+        self.assertEqual((answer.status, answer.json()["status"]), (200, "queued"))
+        return daemon
+
+    def state(self):
+        return self.plain.stored["resp_1"]["status"]
+
+    def looked(self, times=1):
+        before = len(self.plain.asked(STORED))
+        wait_until(lambda: len(self.plain.asked(STORED)) >= before + times, "it is asked for")
+
+    def test_keeps_its_turn(self):
+        daemon = self.begin_one()
+        game = daemon.parked("game")
+        self.looked(2)
+        self.plain.stored["resp_1"]["status"] = "in_progress"
+        self.looked(2)
+        self.assertEqual(daemon.waiting(), ["game"])
+        row, = self.models(daemon)["requests"]
+        self.assertEqual((row["path"], row["state"]), (PATH, "running"))
+        self.assertEqual(daemon.http("GET", STORED).json()["status"], "in_progress")
+        self.plain.stored["resp_1"]["status"] = "completed"
+        self.assertEqual(game.read_answer().status, 200)
+        self.assertEqual((self.models(daemon)["requests"], self.plain.asked(f"{STORED}/cancel")), ([], []))
+
+    def test_how_it_ends(self):
+        """Whatever it says but that it is made, and a server that is gone."""
+        ends = {
+            "failed": lambda: self.plain.stored["resp_1"].update(status="failed"),
+            "incomplete": lambda: self.plain.stored["resp_1"].update(status="incomplete"),
+            "no status": lambda: self.plain.stored["resp_1"].pop("status"),
+            "cancelled by its client": lambda: self.daemon_.http("POST", f"{STORED}/cancel", {}),
+            "deleted": lambda: self.daemon_.http("DELETE", STORED),
+            "its server ended": lambda: self.plain.close(),
+        }
+        for end, make_end in ends.items():
+            with self.subTest(end):
+                self.daemon_ = self.begin_one()
+                game = self.daemon_.parked("game")
+                self.looked()
+                self.assertEqual(self.daemon_.waiting(), ["game"])
+                make_end()
+                self.assertEqual(game.read_answer().status, 200)
+
+    def test_gives_way(self):
+        """A voice need not wait for it: it has its grace, and is stopped where it is made."""
+        daemon = self.begin_one(timing={"grace_s": 0.5, "min_run_s": 0})
+        self.looked()
+        voice = daemon.park("voice", **{"class": "voice"})
+        self.assertEqual(voice.read_answer().status, 200)
+        self.assertEqual((self.state(), len(self.plain.asked(f"{STORED}/cancel"))), ("cancelled", 1))
+        wait_until(lambda: not self.models(daemon)["requests"], "it is over")
+        self.assertIn("a response in the background was stopped", daemon.log())
+
+    def test_need_not_give_way(self):
+        """Who asked for its turn has left again: it goes on, and is asked anew by the next one."""
+        daemon = self.begin_one(timing={"grace_s": 5, "min_run_s": 0})
+        self.looked()
+        voice = daemon.parked("voice", **{"class": "voice"})
+        wait_until(lambda: daemon.status()["leases"][-1].get("yield"), "it is asked")
+        voice.close()
+        wait_until(lambda: not daemon.status()["leases"][-1].get("yield"), "it is not any more")
+        self.looked(3)
+        self.assertEqual(self.state(), "queued")
+        self.assertEqual(daemon.park("voice", **{"class": "voice"}).read_answer().status, 200)
+        self.assertEqual(self.state(), "cancelled")
+
+    def test_a_server_that_does_not_say(self):
+        """It counts as at work for as long as it may be silent, and is told to stop."""
+        daemon = self.begin_one(upstream={"silence_s": 3})
+        game = daemon.parked("game")
+        self.plain.stored_status = 500
+        self.looked()
+        self.assertEqual(daemon.waiting(), ["game"])
+        self.assertEqual(game.read_answer().status, 200)
+        self.assertEqual(len(self.plain.asked(f"{STORED}/cancel")), 1)
+
+    def test_counts_for_its_key(self):
+        """As a request on its way, until it is made; it ends with the key."""
+        self.plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(self.plain, "plain", vram_mb=1000))
+        key = self.run_cli(daemon, "keys", "new", "web", "--requests", "1").stdout.split()[0]
+        ask = {"model": "m", "input": "hi", "background": True}
+        self.assertEqual(daemon.http("POST", PATH, ask, token=key).status, 200)
+        self.looked()
+        self.assertError(daemon.http("POST", PATH, ask, token=key), 429, "quota")
+        self.assertEqual(self.state(), "queued")
+        self.assertEqual(self.run_cli(daemon, "keys", "revoke", "web").returncode, 0)
+        wait_until(lambda: self.state() == "cancelled", "it is stopped")
+        wait_until(lambda: not self.models(daemon)["requests"], "it is over")
+
+    def test_a_stream(self):
+        """Who leaves it can come back to it: it goes on."""
+        self.plain = plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        for background in (b"true", b"false"):
+            plain.stored["resp_1"] = {"id": "resp_1", "status": "in_progress"}
+            plain.pieces = lambda pieces, background=background: [
+                pieces[0].replace(b'"object":"response"', b'"object":"response","background":' + background),
+                lambda: False]
+            connection = self.begin(daemon, "m", path=PATH, stream=True, background=True)
+            wait_until(lambda: daemon.http("GET", STORED).status == 200, "it is known")
+            game = daemon.parked("game")
+            connection.close()
+            if background == b"true":
+                self.looked(2)
+                self.assertEqual(daemon.waiting(), ["game"])
+                plain.stored["resp_1"]["status"] = "completed"
+            answer = game.read_answer()
+            self.assertEqual(answer.status, 200)
+            daemon.unlock(answer.json()["token"])
+
+    def test_a_stream_that_is_cut(self):
+        """Its turn is taken back: its client hears it, and nothing goes on beside the next turn."""
+        self.plain = plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), timing={"grace_s": 0.5, "min_run_s": 0})
+        plain.stored["resp_1"] = {"id": "resp_1", "status": "in_progress"}
+        plain.pieces = lambda pieces: [
+            pieces[0].replace(b'"object":"response"', b'"object":"response","background":true'), lambda: False]
+        connection = self.begin(daemon, "m", path=PATH, stream=True, background=True)
+        wait_until(lambda: daemon.http("GET", STORED).status == 200, "it is known")
+        voice = daemon.park("voice", **{"class": "voice"})
+        self.assertIn(b"response.failed", connection.read_answer().body)
+        self.assertEqual(voice.read_answer().status, 200)
+        wait_until(lambda: self.state() == "cancelled", "it is stopped")
+
+    def test_the_broker_ends(self):
+        daemon = self.begin_one()
+        self.looked()
+        daemon.terminate()
+        self.assertEqual(self.state(), "cancelled")
+
+
 class GoesOn(GatewayTest):
     """A request with `previous_response_id`: only one server knows what that was."""
 

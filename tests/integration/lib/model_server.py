@@ -78,6 +78,7 @@ class ModelServer:
         self.connections = set()
         self.accepted = 0       # of them, so far
         self.stored = {}        # responses, by id
+        self.stored_status = 200  # of what is asked about them
         self.response_id = "resp_1"  # of the next ones in one piece
         self.closing = False
         outer = self
@@ -197,6 +198,8 @@ class ModelServer:
 
     def about_stored(self, handler, method, path):
         id_, _, what = urllib.parse.unquote(path).partition("/")
+        if self.stored_status != 200:
+            return self.send(handler, self.stored_status, {"error": {"message": "not now"}})
         if id_ not in self.stored:
             return self.send(handler, 404, {"error": {"message": "no such response"}})
         if method == "DELETE":
@@ -316,6 +319,8 @@ class ModelServer:
         answer = model_answers.whole(path, asked, self.floats_only)
         if path == "/v1/responses":
             answer["id"] = self.response_id
+            if asked.get("background"):  # it is made until a test changes that
+                answer.update(status="queued", background=True, output=[])
             self.stored[answer["id"]] = answer
         return self.send(handler, 200, answer)
 

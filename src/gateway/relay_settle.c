@@ -1,0 +1,132 @@
+/* relay_settle: a request that is over for its client and not for its server, which still computes
+ * for one who left, or makes a response in the background. Its turn is kept until the server says
+ * that it is idle, or that the response is made (REPORTS: up to 83 s in the prompt phase); a tab
+ * says by itself when it is done. */
+#include "base/err.h"
+#include "base/log.h"
+#include "gateway/adapter.h"
+#include "gateway/adapter_read.h"
+#include "gateway/call.h"
+#include "gateway/catalog.h"
+#include "gateway/gateway_impl.h"
+#include "gateway/model.h"
+#include "gateway/relay.h"
+#include "gateway/relay_impl.h"
+#include "net/loop.h"
+
+enum { LOOK_MS_FIRST = 50, LOOK_MS_MAX = 2000, CALL_TIME_MS = 2000 };
+
+static const struct adapter_call find_response = {"GET", "/v1/responses/%s", NULL};
+static const struct adapter_call stop_response = {"POST", "/v1/responses/%s/cancel", NULL};
+
+bool relay_must_settle(const struct relay *relay)
+{
+	const struct model_server *server = relay->model ? relay->model->server : NULL;
+
+	if (relay->stage != RELAY_FORWARDED || (!relay->party && !relay->turn))
+		return false;
+	return relay->pending ||
+	       (!relay->outranked && (server->adapter->busy.method || server->takes_turns));
+}
+
+void relay_settle(const struct gateway *gateway, struct relay *relay)
+{
+	const struct model_server *server = relay->model->server;
+	struct mono_ms now = loop_now();
+
+	relay->stage = RELAY_SETTLING;
+	relay->alive_at = MONO_NEVER;
+	relay->pace_ms = LOOK_MS_FIRST;
+	relay->due = mono_after(now, relay->pending ? server->silence_ms
+						    : gateway->options.settle_ms_max);
+	relay->look_at = server->takes_turns ? MONO_NEVER : now; /* it says so */
+}
+
+/* One that works may be slow to say so: it answers between two steps. */
+static bool may_work(struct relay *relay, const struct call_answer *answer)
+{
+	const struct model_server *server = relay->model->server;
+
+	if (answer->err == ERR_UPSTREAM_SLOW)
+		return true;
+	if (answer->err)
+		return false;
+	if (!relay->pending)
+		return server->adapter->read_busy(answer->body, answer->length, NULL) == 1;
+	if (answer->status >= 500)
+		return true;
+	if (answer->status != 200 || !adapter_read_pending(answer->body, answer->length))
+		return false;
+
+	if (!relay->outranked)
+		relay->due = mono_after(loop_now(), server->silence_ms);
+	return true;
+}
+
+static void on_looked(void *ctx, const struct call_answer *answer)
+{
+	struct relay *relay = ctx;
+
+	relay->busy_call = NULL;
+	if (!may_work(relay, answer)) {
+		relay_end(relay->model->server->catalog->ctx, relay, "left");
+		return;
+	}
+
+	relay->look_at = mono_after(loop_now(), relay->pace_ms);
+	relay->pace_ms = ms_shorter(2 * relay->pace_ms, LOOK_MS_MAX);
+}
+
+void relay_look(struct gateway *gateway, struct relay *relay)
+{
+	const struct model_server *server = relay->model->server;
+	const struct adapter_call *what = relay->pending ? &find_response : &server->adapter->busy;
+	const char *of = relay->pending ? relay->watch.position.response_id : relay->model->name;
+
+	relay->look_at = MONO_NEVER;
+	if (catalog_call(server, what, of, CALL_TIME_MS, on_looked, relay, &relay->busy_call) != 0)
+		relay_end(gateway, relay, "left");
+}
+
+/* So that its server has heard it before the turn is taken. */
+void relay_hurry(struct relay *relay, int64_t grace_ms)
+{
+	int64_t most_ms = relay->model->server->silence_ms;
+
+	if (!relay->pending)
+		return;
+	if (grace_ms > 0)
+		most_ms = grace_ms > 2 * CALL_TIME_MS ? grace_ms - CALL_TIME_MS : grace_ms / 2;
+	relay->due = mono_after(loop_now(), most_ms);
+}
+
+static void on_stopped(void *ctx, const struct call_answer *answer)
+{
+	struct relay *relay = ctx;
+	struct gateway *gateway = relay->model->server->catalog->ctx;
+
+	relay->busy_call = NULL;
+	log_event(gateway->log, LOG_INFO,
+		  "a response in the background was stopped: its turn was over",
+		  log_str("client", relay_public_name(relay)), log_str("model", relay->model->name),
+		  log_int("status", answer->err ? 0 : answer->status));
+	relay_end(gateway, relay, "left");
+}
+
+void relay_stop_settling(struct gateway *gateway, struct relay *relay)
+{
+	const struct model_server *server = relay->model->server;
+
+	if (!relay->pending) {
+		relay_end(gateway, relay, "left");
+		return;
+	}
+
+	call_cancel(relay->busy_call);
+	relay->busy_call = NULL;
+	relay->pending = false;
+	relay->due = relay->look_at = MONO_NEVER;
+	if (catalog_call(server, &stop_response, relay->watch.position.response_id, CALL_TIME_MS,
+			 on_stopped, relay, &relay->busy_call) != 0)
+		relay_end(gateway, relay, "left");
+}
