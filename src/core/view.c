@@ -124,6 +124,13 @@ uint32_t core_waiting_count(const struct core *core)
 	return rank_tree_count(&core->places);
 }
 
+bool core_conn_waits(const struct core *core, uint64_t conn)
+{
+	const struct claim *claim = claim_by_conn(core, conn);
+
+	return claim && claim->rec.state == CLAIM_QUEUED;
+}
+
 uint32_t core_held_count(const struct core *core)
 {
 	return rank_tree_count(&core->holders);

@@ -45,6 +45,8 @@ bool core_waiter_at(const struct core *core, uint32_t position, struct mono_ms n
 /* Claims before this one by their keys; -1 unless it waits. O(log n). */
 int64_t core_position(const struct core *core, uint64_t claim_id);
 uint32_t core_waiting_count(const struct core *core);
+/* Whether the claim of this exchange is one of them. */
+bool core_conn_waits(const struct core *core, uint64_t conn);
 uint32_t core_held_count(const struct core *core);
 uint32_t core_session_count(const struct core *core);
 bool core_observes(const struct core *core); /* nothing is enforced */

@@ -320,12 +320,21 @@ static void wait_is_over(struct gateway *gateway, struct relay *relay)
 		patience_is_over(gateway, relay);
 }
 
+static void look_again(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	relay->look_at = MONO_NEVER;
+	if (relay->stage == RELAY_SETTLING)
+		relay_look(gateway, relay);
+	else if (relay->stage == RELAY_TURN)
+		relay_join_late(gateway, relay, now);
+}
+
 static void tick_relay(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
 	if (mono_due(relay->due, now))
 		wait_is_over(gateway, relay);
 	else if (mono_due(relay->look_at, now))
-		relay_look(gateway, relay);
+		look_again(gateway, relay, now);
 	else if (mono_due(relay->alive_at, now))
 		relay_keep_alive(gateway, relay, now);
 }

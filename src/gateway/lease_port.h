@@ -1,4 +1,4 @@
-/* lease_port: what the gateway needs of whoever grants leases: six calls, and news that come back
+/* lease_port: what the gateway needs of whoever grants leases: these calls, and news that come back
  * by gateway_lease_news. It knows parties by numbers of its own, each for one claim, never used
  * twice; so the gateway runs in tests against a fake. */
 #pragma once
@@ -42,6 +42,9 @@ struct lease_port {
 	void (*gone)(void *ctx, uint64_t party);
 	/* How many claims wait, of all; NULL: nobody does. */
 	unsigned (*waiting)(void *ctx);
+	/* Whether the claim of this party is one of them, now: what was asked may not be there yet,
+	 * and what is told may be older. */
+	bool (*waits)(void *ctx, uint64_t party);
 	/* Appends why this claim waits, in sentences for `principal`, and returns the error that it
 	 * is once that lasts too long; 0: it does not wait. NULL: nobody knows. */
 	int (*tell)(void *ctx, uint64_t claim, const char *principal, struct text *out);

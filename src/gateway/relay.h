@@ -83,6 +83,7 @@ struct relay {
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */
 	struct mono_ms alive_at; /* when something is sent next, to keep it warm */
 	struct mono_ms due;      /* when it waited, or settles, too long */
-	struct mono_ms look_at;  /* RELAY_SETTLING: whether the server is idle */
+	struct mono_ms look_at;  /* RELAY_SETTLING: whether the server is idle; RELAY_TURN:
+				    whether there is room in another's turn */
 	int64_t pace_ms;         /* .. and how long until the look after that */
 };

@@ -36,6 +36,8 @@ void relay_give_back(struct gateway *gateway, struct relay *relay);
 /* relay_share.c: several in one turn. */
 /* Whether it has part in one that runs: it was forwarded, and may have ended. */
 bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* The same of one that waits for its turn, at its look_at. */
+void relay_join_late(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 /* This turn has begun: those who wait for one like it come along. */
 void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms now);
 /* Its turn goes to another that has part in it; false: there is none. */

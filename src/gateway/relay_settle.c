@@ -83,7 +83,6 @@ void relay_look(struct gateway *gateway, struct relay *relay)
 	const struct adapter_call *what = relay->pending ? &find_response : &server->adapter->busy;
 	const char *of = relay->pending ? relay->watch.position.response_id : relay->model->name;
 
-	relay->look_at = MONO_NEVER;
 	if (catalog_call(server, what, of, CALL_TIME_MS, on_looked, relay, &relay->busy_call) != 0)
 		relay_end(gateway, relay, "left");
 }

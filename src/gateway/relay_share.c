@@ -1,13 +1,16 @@
 /* relay_share: several requests for one model in one turn, where its server works on several at
  * once. The turn is the claim of one of them, the others have part in it; it goes to one of these
  * when that one ends. Only those of one class are together, that may be cut short alike; who comes
- * later joins them while nobody else waits, and not once the turn has lasted as long as one may. */
+ * later joins them while nobody else waits, and not once the turn has lasted as long as one may.
+ * Whoever could not join at once looks again: the queue may be behind what was asked of it. */
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/lease_port.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
 #include "gateway/relay_impl.h"
+
+enum { JOIN_MS_FIRST = 50, JOIN_MS_MAX = 2000 };
 
 static bool has_part(const struct relay *relay, uint64_t party)
 {
@@ -42,8 +45,7 @@ static bool may_be_together(const struct relay *relay, const struct relay *host)
 	       relay->route->whole == host->route->whole;
 }
 
-/* Somebody who does not wait for a turn with this model. What was asked for and is not known to the
- * queue yet has no claim. */
+/* Somebody who does not wait for a turn with this model. */
 static bool another_waits(const struct gateway *gateway, const struct model *model)
 {
 	const struct lease_port *port = gateway->port;
@@ -51,7 +53,8 @@ static bool another_waits(const struct gateway *gateway, const struct model *mod
 
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
-		own += relay->model == model && relay->stage == RELAY_TURN && relay->claim;
+		own += relay->model == model && relay->stage == RELAY_TURN &&
+		       port->waits(port->ctx, relay->party);
 	}
 	return port->waiting && port->waiting(port->ctx) > own;
 }
@@ -68,22 +71,48 @@ static void take_part(struct gateway *gateway, struct relay *relay, const struct
 	relay_forward(gateway, relay, now);
 }
 
-bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+/* That it may join; NULL: there is none. */
+static const struct relay *find_turn(const struct gateway *gateway, const struct relay *relay,
+				     struct mono_ms now)
 {
 	const struct model *model = relay->model;
 
 	if (model->server->parallel < 2 || model->residence != RESIDENCE_READY ||
 	    another_waits(gateway, model))
-		return false;
+		return NULL;
 
 	list_each (it, next, &gateway->relays) {
 		const struct relay *host = container_of(it, struct relay, link);
-		if (may_be_together(relay, host) && is_open(gateway, host, now)) {
-			take_part(gateway, relay, host, now);
-			return true;
-		}
+		if (may_be_together(relay, host) && is_open(gateway, host, now))
+			return host;
 	}
-	return false;
+	return NULL;
+}
+
+bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	const struct relay *host = find_turn(gateway, relay, now);
+
+	relay->look_at = MONO_NEVER;
+	relay->pace_ms = JOIN_MS_FIRST;
+	if (host)
+		take_part(gateway, relay, host, now);
+	else if (relay->model->server->parallel > 1)
+		relay->look_at = mono_after(now, relay->pace_ms);
+	return host != NULL;
+}
+
+void relay_join_late(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	const struct relay *host = find_turn(gateway, relay, now);
+
+	if (host) {
+		relay_leave_queue(gateway, relay);
+		take_part(gateway, relay, host, now);
+		return;
+	}
+	relay->pace_ms = ms_shorter(2 * relay->pace_ms, JOIN_MS_MAX);
+	relay->look_at = mono_after(now, relay->pace_ms);
 }
 
 void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms now)

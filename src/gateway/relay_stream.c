@@ -155,6 +155,7 @@ static void refuse_half(struct gateway *gateway, struct relay *relay)
 void relay_answer_ended(struct gateway *gateway, struct relay *relay)
 {
 	bool good = relay->status < 400;
+	const char *outcome = good && !relay->watch.failed ? "ok" : "refused";
 
 	if (relay->streams && good && !stream_watch_end(&relay->watch)) {
 		refuse_half(gateway, relay);
@@ -169,5 +170,8 @@ void relay_answer_ended(struct gateway *gateway, struct relay *relay)
 	let_go(gateway, relay);
 	http_stream_end(gateway->net, relay->conn);
 	relay->pending = relay_goes_on_alone(relay);
-	relay_leave(gateway, relay, good && !relay->watch.failed ? "ok" : "refused");
+	if (relay->pending)
+		relay_leave(gateway, relay, outcome);
+	else
+		relay_end(gateway, relay, outcome);
 }

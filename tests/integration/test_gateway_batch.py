@@ -157,10 +157,26 @@ class Parallel(GatewayTest):
         self.plain.gate.set()
         token = game.read_answer().json()["token"]
         self.plain.gate.clear()
-        self.assertEqual([self.plain.running, first[0].read_answer().status], [0, 200])
+        self.assertEqual(first[0].read_answer().status, 200)
+        wait_until(lambda: self.plain.running == 0, "none of them runs")
         daemon.unlock(token)
         wait_until(lambda: self.plain.running == 3, "they have one turn")
         self.assertEqual(len(self.turns(daemon)), 1)
+        self.plain.gate.set()
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 3)
+
+    def test_others_leave_again(self):
+        """Whoever waited for their sake alone joins the turn that runs."""
+        daemon = self.start()
+        sent = self.ask_for(daemon, 1, 1)
+        game = daemon.parked("game", **{"class": "chat"})
+        sent += [self.begin(daemon, "m") for _ in range(2)]
+        wait_until(lambda: len(daemon.waiting()) == 3, "they wait behind it")
+        game.close()
+        wait_until(lambda: self.plain.running == 3, "they have joined")
+        turn, = self.turns(daemon)
+        self.assertEqual(self.shown(daemon), [("running", turn)] * 3)
+        wait_until(lambda: not daemon.waiting(), "nobody waits")
         self.plain.gate.set()
         self.assertEqual([one.read_answer().status for one in sent], [200] * 3)
 

@@ -5,7 +5,7 @@ import urllib.parse
 
 from lib.gateway import GatewayTest, upstream
 from lib.model_answers import INPUT_ITEMS
-from lib.wait import wait_until
+from lib.wait import holds_for, wait_until
 
 PATH = "/v1/responses"
 STORED = f"{PATH}/resp_1"
@@ -169,9 +169,10 @@ class Stored(GatewayTest):
 class Background(GatewayTest):
     """Answered at once and made later: its turn is over when it is made."""
 
-    def begin_one(self, key=None, **options):
+    def begin_one(self, finish_s=1, **options):
         self.plain = self.server("openai", ["m"])
-        daemon = self.behind(upstream(self.plain, "plain", vram_mb=1000, **options.pop("upstream", {})), **options)
+        daemon = self.behind(upstream(self.plain, "plain", vram_mb=1000, **options.pop("upstream", {})),
+                             gateway={"finish_s": finish_s}, **options)
         answer = daemon.http("POST", PATH, {"model": "m", "input": "hi", "background": True})
         self.assertEqual((answer.status, answer.json()["status"]), (200, "queued"))
         return daemon
@@ -218,7 +219,7 @@ class Background(GatewayTest):
 
     def test_gives_way(self):
         """A voice need not wait for it: it has its grace, and is stopped where it is made."""
-        daemon = self.begin_one(timing={"grace_s": 0.5, "min_run_s": 0})
+        daemon = self.begin_one(timing={"min_run_s": 0})
         self.looked()
         voice = daemon.park("voice", **{"class": "voice"})
         self.assertEqual(voice.read_answer().status, 200)
@@ -228,14 +229,13 @@ class Background(GatewayTest):
 
     def test_need_not_give_way(self):
         """Who asked for its turn has left again: it goes on, and is asked anew by the next one."""
-        daemon = self.begin_one(timing={"grace_s": 5, "min_run_s": 0})
+        daemon = self.begin_one(timing={"min_run_s": 0}, finish_s=2)
         self.looked()
         voice = daemon.parked("voice", **{"class": "voice"})
         wait_until(lambda: daemon.status()["leases"][-1].get("yield"), "it is asked")
         voice.close()
         wait_until(lambda: not daemon.status()["leases"][-1].get("yield"), "it is not any more")
-        self.looked(3)
-        self.assertEqual(self.state(), "queued")
+        holds_for(lambda: self.state() == "queued", "it goes on", 1.5)
         self.assertEqual(daemon.park("voice", **{"class": "voice"}).read_answer().status, 200)
         self.assertEqual(self.state(), "cancelled")
 
@@ -287,7 +287,8 @@ class Background(GatewayTest):
     def test_a_stream_that_is_cut(self):
         """Its turn is taken back: its client hears it, and nothing goes on beside the next turn."""
         self.plain = plain = self.server("openai", ["m"])
-        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), timing={"grace_s": 0.5, "min_run_s": 0})
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000), gateway={"finish_s": 1},
+                             timing={"min_run_s": 0})
         plain.stored["resp_1"] = {"id": "resp_1", "status": "in_progress"}
         plain.pieces = lambda pieces: [
             pieces[0].replace(b'"object":"response"', b'"object":"response","background":true'), lambda: False]

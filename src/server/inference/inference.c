@@ -137,6 +137,13 @@ static unsigned on_waiting(void *ctx)
 	return inference->core ? core_waiting_count(inference->core) : 0;
 }
 
+static bool on_waits(void *ctx, uint64_t party)
+{
+	const struct inference *inference = ctx;
+
+	return inference->core && core_conn_waits(inference->core, party_of_number(party).id);
+}
+
 static int on_tell(void *ctx, uint64_t claim, const char *principal, struct text *out)
 {
 	const struct inference *inference = ctx;
@@ -382,7 +389,8 @@ int inference_open(struct inference *inference, struct loop *loop, struct net *n
 		.loop = loop,
 		.net = net,
 		.log = log,
-		.port = {on_acquire, on_ready, on_release, on_gone, on_waiting, on_tell, inference},
+		.port = {on_acquire, on_ready, on_release, on_gone, on_waiting, on_waits, on_tell,
+			 inference},
 		.processes = {on_process_start, on_process_stop, inference},
 		.queue = queue,
 		.wire = wire,
