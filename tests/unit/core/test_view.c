@@ -23,6 +23,22 @@ static void test_twins(void **state)
 	assert_false(core_waiter_at(fixture->core, 2, fixture->now, &view));
 }
 
+/* Whether an exchange waits is what the queue says now, whatever it was told. */
+static void test_who_waits(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t holder = fixture->conn_next, waiter = holder + 1;
+	uint64_t held = fixture_ask(fixture, 0, fixture_want(BIND_PROXIED, LEASE_CHAT, "a"));
+	struct token token = fixture_row(fixture, held)->token;
+
+	fixture_ask(fixture, 0, fixture_want(BIND_PROXIED, LEASE_CHAT, "b"));
+	assert_false(core_conn_waits(fixture->core, holder));
+	assert_true(core_conn_waits(fixture->core, waiter));
+	assert_false(core_conn_waits(fixture->core, waiter + 1));
+	fixture_unlock(fixture, &token);
+	assert_false(core_conn_waits(fixture->core, waiter));
+}
+
 /* Holders come by rising id; a claim that is gone is not found. */
 static void test_holders(void **state)
 {
@@ -260,6 +276,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_twins),
+		TEST(test_who_waits),
 		TEST(test_holders),
 		TEST(test_why),
 		TEST(test_limit_by_another_class),

@@ -199,6 +199,22 @@ static void test_busy(void **state)
 	assert_int_equal(busy_of("{\"error\":{}}"), -1);
 }
 
+static void test_pending(void **state)
+{
+	static const char *const over[] = {"",
+					   "[]",
+					   "{}",
+					   "{\"status\":7}",
+					   "{\"status\":\"completed\"}",
+					   "{\"output\":[{\"status\":\"in_progress\"}]}"};
+	(void)state;
+
+	assert_true(adapter_read_pending("{\"status\":\"queued\"}", 19));
+	assert_true(adapter_read_pending("{\"status\":\"in_progress\"}", 24));
+	for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++)
+		assert_false(adapter_read_pending(over[i], strlen(over[i])));
+}
+
 static void test_prompts(void **state)
 {
 	static const char queue[] = "{\"queue_running\":[[4,\"a\",{},{},[]]],"
@@ -266,7 +282,7 @@ int main(void)
 		cmocka_unit_test(test_reads),    cmocka_unit_test(test_loaded_is_read_whole),
 		cmocka_unit_test(test_names),    cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_prompts),  cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_pending),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,29 @@ static void test_positions(void **state)
 	}
 }
 
+/* Said of the response itself, in whatever event. */
+static void test_background(void **state)
+{
+	static const struct {
+		const char *line;
+		bool is;
+	} rows[] = {
+		{"data: {\"response\":{\"background\":true}}\n\ndata: {\"response\":{}}\n\n", true},
+		{"data: {\"response\":{\"background\":false}}\n\n", false},
+		{"data: {\"background\":true}\n\n", false},
+		{"data: {\"response\":{\"metadata\":{\"background\":true}}}\n\n", false},
+	};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct stream_watch watch;
+
+		stream_watch_begin(&watch, API_RESPONSES);
+		stream_watch_take(&watch, rows[i].line, strlen(rows[i].line));
+		assert_int_equal(watch.background, rows[i].is);
+	}
+}
+
 static void check_says(enum api_wire wire, const char *line, bool finished, bool failed)
 {
 	for (unsigned ended = 0; ended < 2; ended++) {
@@ -274,15 +297,11 @@ static void test_long_line(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_positions),
-		cmocka_unit_test(test_finished),
-		cmocka_unit_test(test_elsewhere),
-		cmocka_unit_test(test_choices),
-		cmocka_unit_test(test_choices_due),
-		cmocka_unit_test(test_lines_of_an_event),
-		cmocka_unit_test(test_whole_events),
-		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_pieces),       cmocka_unit_test(test_positions),
+		cmocka_unit_test(test_background),   cmocka_unit_test(test_finished),
+		cmocka_unit_test(test_elsewhere),    cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_choices_due),  cmocka_unit_test(test_lines_of_an_event),
+		cmocka_unit_test(test_whole_events), cmocka_unit_test(test_long_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
