@@ -257,7 +257,7 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	struct model *model = relay->model;
 	bool ran = relay->stage == RELAY_FORWARDED || relay->stage == RELAY_SETTLING;
 
-	if (relay->stage != RELAY_SETTLING)
+	if (relay->stage != RELAY_SETTLING || relay->cut)
 		log_outcome(gateway, relay, outcome);
 	forget_client(gateway, relay);
 	relay_give_back(gateway, relay);
@@ -282,7 +282,7 @@ void relay_leave(struct gateway *gateway, struct relay *relay, const char *outco
 
 	log_outcome(gateway, relay, outcome);
 	forget_client(gateway, relay);
-	relay_settle(gateway, relay);
+	relay_settle(relay, gateway->options.settle_ms_max);
 	if (stops)
 		relay_stop_settling(gateway, relay);
 }

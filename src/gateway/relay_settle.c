@@ -3,12 +3,10 @@
  * that it is idle, or that the response is made (REPORTS: up to 83 s in the prompt phase); a tab
  * says by itself when it is done. */
 #include "base/err.h"
-#include "base/log.h"
 #include "gateway/adapter.h"
 #include "gateway/adapter_read.h"
 #include "gateway/call.h"
 #include "gateway/catalog.h"
-#include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
 #include "gateway/relay_impl.h"
@@ -29,7 +27,7 @@ bool relay_must_settle(const struct relay *relay)
 	       (!relay->outranked && (server->adapter->busy.method || server->takes_turns));
 }
 
-void relay_settle(const struct gateway *gateway, struct relay *relay)
+void relay_settle(struct relay *relay, int64_t most_ms)
 {
 	const struct model_server *server = relay->model->server;
 	struct mono_ms now = loop_now();
@@ -37,8 +35,7 @@ void relay_settle(const struct gateway *gateway, struct relay *relay)
 	relay->stage = RELAY_SETTLING;
 	relay->alive_at = MONO_NEVER;
 	relay->pace_ms = LOOK_MS_FIRST;
-	relay->due = mono_after(now, relay->pending ? server->silence_ms
-						    : gateway->options.settle_ms_max);
+	relay->due = mono_after(now, relay->pending ? server->silence_ms : most_ms);
 	relay->look_at = server->takes_turns ? MONO_NEVER : now; /* it says so */
 }
 
@@ -102,14 +99,10 @@ void relay_hurry(struct relay *relay, int64_t grace_ms)
 static void on_stopped(void *ctx, const struct call_answer *answer)
 {
 	struct relay *relay = ctx;
-	struct gateway *gateway = relay->model->server->catalog->ctx;
+	(void)answer;
 
 	relay->busy_call = NULL;
-	log_event(gateway->log, LOG_INFO,
-		  "a response in the background was stopped: its turn was over",
-		  log_str("client", relay_public_name(relay)), log_str("model", relay->model->name),
-		  log_int("status", answer->err ? 0 : answer->status));
-	relay_end(gateway, relay, "left");
+	relay_end(relay->model->server->catalog->ctx, relay, "stopped");
 }
 
 void relay_stop_settling(struct gateway *gateway, struct relay *relay)
@@ -124,8 +117,9 @@ void relay_stop_settling(struct gateway *gateway, struct relay *relay)
 	call_cancel(relay->busy_call);
 	relay->busy_call = NULL;
 	relay->pending = false;
+	relay->cut = true;
 	relay->due = relay->look_at = MONO_NEVER;
 	if (catalog_call(server, &stop_response, relay->watch.position.response_id, CALL_TIME_MS,
 			 on_stopped, relay, &relay->busy_call) != 0)
-		relay_end(gateway, relay, "left");
+		relay_end(gateway, relay, "stopped");
 }

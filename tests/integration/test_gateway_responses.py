@@ -1,5 +1,6 @@
 """Stored responses: asked for again of the server that made them, by who asked for them and by nobody else."""
 import contextlib
+import re
 import unittest
 import urllib.parse
 
@@ -225,7 +226,7 @@ class Background(GatewayTest):
         self.assertEqual(voice.read_answer().status, 200)
         self.assertEqual((self.state(), len(self.plain.asked(f"{STORED}/cancel"))), ("cancelled", 1))
         wait_until(lambda: not self.models(daemon)["requests"], "it is over")
-        self.assertIn("a response in the background was stopped", daemon.log())
+        wait_until(lambda: re.search(rf"path={PATH} .*outcome=stopped", daemon.log()), "the log says so")
 
     def test_need_not_give_way(self):
         """Who asked for its turn has left again: it goes on, and is asked anew by the next one."""
