@@ -64,7 +64,6 @@ struct event {
 		const struct core_config *config;
 		const struct record *record;
 		uint64_t lease;     /* ACCEPT */
-		uint64_t ref;       /* CANCEL */
 		int64_t stalled_ms; /* of the monotonic clock, >= 0; a suspend has none of it */
 		struct {
 			bool ok;         /* false: no new grants until true */
@@ -128,6 +127,10 @@ struct event {
 			const char *principal; /* plain; NULL: "token". A session has its own */
 			uint32_t waiting_max, held_max; /* of the principal; 0: the default */
 		} acquire;
+		struct {
+			uint64_t ref;
+			bool keep; /* its place, as if its connection had ended */
+		} cancel;
 		struct {
 			uint64_t lease;            /* of the session it is from; 0: by token */
 			const struct token *token; /* plain HTTP, or NULL */

@@ -32,25 +32,35 @@ void on_accept(struct core *core, const struct event *event)
 	}
 }
 
+/* An offer that is cancelled goes to the next one, and its place is kept like any other. */
+static void cancel_claim(struct core *core, struct claim *claim, bool keep)
+{
+	if (keep && claim->rec.state == CLAIM_OFFERED)
+		claim_move(core, claim, CLAIM_QUEUED);
+	if (keep)
+		lost_waiter_keep(core, claim);
+
+	claim_end(core, claim, END_CANCELLED);
+	emit_claim(core, claim, SEND_RELEASED);
+}
+
 void on_cancel(struct core *core, const struct event *event)
 {
+	uint64_t ref = event->cancel.ref;
 	struct session *session = session_by_conn(core, event->from.id);
 
 	if (session)
 		list_each (it, next, &session->claims) {
 			struct claim *claim = container_of(it, struct claim, in_session);
-			if (claim->rec.ref != event->ref || claim_over(claim))
+			if (claim->rec.ref != ref || claim_over(claim))
 				continue;
-			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED) {
-				claim_end(core, claim, END_CANCELLED);
-				emit_claim(core, claim, SEND_RELEASED);
-			} else {
-				emit_denied(core, event->from, event->ref, claim->rec.id, ERR_STATE,
-					    NULL);
-			}
+			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED)
+				cancel_claim(core, claim, event->cancel.keep);
+			else
+				emit_denied(core, event->from, ref, claim->rec.id, ERR_STATE, NULL);
 			return;
 		}
-	emit_denied(core, event->from, event->ref, 0, ERR_STALE, NULL);
+	emit_denied(core, event->from, ref, 0, ERR_STALE, NULL);
 }
 
 /* Nothing else remembers its earlier turns. */

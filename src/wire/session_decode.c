@@ -96,7 +96,9 @@ static int parse_cancel(struct session_request *m)
 {
 	m->event.type = EVENT_CANCEL;
 	int err = required_number(m, "ref", &m->ref);
-	m->event.ref = m->ref;
+	if (err == 0)
+		err = json_bool(&m->parsed, m->parsed.root, "keep", &m->event.cancel.keep);
+	m->event.cancel.ref = m->ref;
 	return err;
 }
 

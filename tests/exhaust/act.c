@@ -232,7 +232,7 @@ static void cancel(struct world *w, struct client *client)
 {
 	struct event event = {.type = EVENT_CANCEL,
 			      .from = party_of(PARTY_SESSION, client->conn),
-			      .ref = client->ref};
+			      .cancel.ref = client->ref};
 
 	if (is_http(w, client)) {
 		event = (struct event){.type = EVENT_CONN_CLOSED,

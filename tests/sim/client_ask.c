@@ -300,7 +300,8 @@ void client_cancel(struct world *w, struct client *client, struct job *job)
 		struct envelope *envelope = client_act(w, client, job, EVENT_CANCEL);
 		if (!envelope)
 			return;
-		envelope->event.ref = job->uid;
+		envelope->event.cancel.ref = job->uid;
+		envelope->event.cancel.keep = job->uid % 2 != 0;
 		net_up(w, envelope);
 		return;
 	}

@@ -621,6 +621,11 @@ export namespace ToBroker {
 		type: "cancel";
 		/** A claim that waits or is offered */
 		ref: number;
+		/** Keep its place for `place_memory_s`, as if the connection had ended: an `acquire`
+		 * with its `request_id`, of the same class, has it again, whatever else it asks for. A
+		 * page that is loaded anew says so of what its predecessor waited for: nobody is to
+		 * wait for it until it asks */
+		keep?: boolean;
 	}
 
 	/** Says what the lease needs from now on, on each GPU. Answer: `changed`, or `denied` with

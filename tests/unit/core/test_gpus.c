@@ -339,7 +339,7 @@ static void test_lent(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_NO_ROOM);
 	fixture_step(fixture, (struct event){.type = EVENT_CANCEL,
 					     .from = {PARTY_SESSION, conn},
-					     .ref = fixture_row(fixture, to)->ref});
+					     .cancel.ref = fixture_row(fixture, to)->ref});
 	event.acquire.need.gpu_mask = 2; /* of which its own parent has a slot */
 	event.acquire.ref = 0;
 	assert_int_equal(fixture_ask(fixture, conn, event), 0);

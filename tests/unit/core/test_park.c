@@ -110,7 +110,7 @@ static void test_comes_back_whole(void **state)
 	turn = park(fixture, &pair, 70);
 	waits = fixture_ask(fixture, chat, fixture_need(LEASE_CHAT, 0, 12 * GIB));
 	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_YIELDING);
-	cancel.ref = 70;
+	cancel.cancel.ref = 70;
 	fixture_step(fixture, cancel);
 	assert_int_equal(fixture_end(fixture, turn), END_CANCELLED);
 	fixture_release(fixture, pair.trainer, pair.lease, true);
@@ -247,7 +247,7 @@ static void test_asked_again(void **state)
 	fixture_accept(fixture, pair.voice, voice);
 	park(fixture, &pair, 71);
 	assert_int_equal(fixture_error(fixture), ERR_STATE);
-	event.ref = 70;
+	event.cancel.ref = 70;
 	fixture_step(fixture, event);
 	turn = park(fixture, &pair, 72);
 	assert_int_equal(fixture_state(fixture, turn), CLAIM_QUEUED);

@@ -150,7 +150,8 @@ static struct event some_word(const struct fixture *fixture)
 		event.lend.lease = some_claim(fixture);
 		event.lend.to = some_claim(fixture);
 	} else if (event.type == EVENT_CANCEL) {
-		event.ref = below(40);
+		event.cancel.ref = below(40);
+		event.cancel.keep = one_in(2);
 	}
 	return event;
 }

@@ -430,7 +430,7 @@ static void test_cancel(void **state)
 		 waits = fixture_wait(fixture, b, LEASE_CHAT);
 	struct event cancel = {.type = EVENT_CANCEL,
 			       .from = {PARTY_SESSION, b},
-			       .ref = fixture_row(fixture, waits)->ref};
+			       .cancel.ref = fixture_row(fixture, waits)->ref};
 
 	fixture_release(fixture, a, held, false);
 	assert_int_equal(fixture_state(fixture, waits), CLAIM_OFFERED);
@@ -443,10 +443,56 @@ static void test_cancel(void **state)
 	assert_int_equal(fixture_error(fixture), ERR_STALE);
 	held = fixture_hold(fixture, a, LEASE_CHAT);
 	cancel.from = (struct party){PARTY_SESSION, a};
-	cancel.ref = fixture_row(fixture, held)->ref;
+	cancel.cancel.ref = fixture_row(fixture, held)->ref;
 	fixture_step(fixture, cancel);
 	assert_int_equal(fixture_error(fixture), ERR_STATE);
 	assert_int_equal(fixture_state(fixture, held), CLAIM_HELD);
+}
+
+/* A page that is loaded anew: nobody waits for it until it asks, and then it has its place,
+ * whatever it asks for; also where it had been offered its turn. What is cancelled for good has
+ * none. */
+static void test_cancel_keeps_the_place(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t a = fixture_session(fixture, BIND_TAB, "a"),
+		 page = fixture_session(fixture, BIND_TAB, "page"),
+		 c = fixture_session(fixture, BIND_TAB, "c");
+	uint64_t held = fixture_hold(fixture, a, LEASE_CHAT), waits, other;
+	struct event want = fixture_want(BIND_TAB, LEASE_CHAT, NULL);
+	struct event cancel = {
+		.type = EVENT_CANCEL, .from = {PARTY_SESSION, page}, .cancel = {.keep = true}};
+
+	want.acquire.request_id = "r-1";
+	waits = fixture_ask(fixture, page, want);
+	fixture_pass(fixture, 10);
+	other = fixture_wait(fixture, c, LEASE_CHAT);
+
+	cancel.cancel.ref = fixture_row(fixture, waits)->ref;
+	fixture_step(fixture, cancel);
+	assert_int_equal(fixture_end(fixture, waits), END_CANCELLED);
+	assert_int_equal(core_position(fixture->core, other), 0);
+	want.acquire.need.all_slots = true;
+	waits = fixture_ask(fixture, page, want);
+	assert_int_equal(core_position(fixture->core, waits), 0);
+
+	fixture_release(fixture, a, held, false);
+	assert_int_equal(fixture_state(fixture, waits), CLAIM_OFFERED);
+	cancel.cancel.ref = fixture_row(fixture, waits)->ref;
+	fixture_step(fixture, cancel);
+	assert_int_equal(fixture_state(fixture, other), CLAIM_OFFERED);
+	fixture_accept(fixture, c, other);
+	fixture_pass(fixture, 10);
+	uint64_t last = fixture_wait(fixture, a, LEASE_CHAT);
+	waits = fixture_ask(fixture, page, want);
+	assert_int_equal(core_position(fixture->core, waits), 0);
+
+	cancel.cancel.ref = fixture_row(fixture, waits)->ref;
+	cancel.cancel.keep = false;
+	fixture_step(fixture, cancel);
+	waits = fixture_ask(fixture, page, want);
+	assert_int_equal(core_position(fixture->core, last), 0);
+	assert_int_equal(core_position(fixture->core, waits), 1);
 }
 
 /* S13, R8: after a suspend nobody is judged before the settling time, and all are asked at once. */
@@ -603,6 +649,7 @@ int main(void)
 		TEST(test_flapping),
 		TEST(test_accept_again),
 		TEST(test_cancel),
+		TEST(test_cancel_keeps_the_place),
 		TEST(test_clock_jump),
 		TEST(test_refs_and_owners),
 		TEST(test_named_processes),

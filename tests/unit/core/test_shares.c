@@ -69,7 +69,7 @@ static void test_due_turn_missed(void **state)
 	assert_int_equal(fixture_state(fixture, mute), CLAIM_OFFERED);
 	fixture_step(fixture, (struct event){.type = EVENT_CANCEL,
 					     .from = {PARTY_SESSION, w},
-					     .ref = fixture_row(fixture, mute)->ref});
+					     .cancel.ref = fixture_row(fixture, mute)->ref});
 	assert_int_equal(fixture_end(fixture, mute), END_CANCELLED);
 	assert_int_equal(fixture_state(fixture, second), CLAIM_OFFERED);
 	assert_int_equal(fixture_state(fixture, other), CLAIM_QUEUED);

@@ -158,7 +158,7 @@ static void test_ask_lease(void **state)
 	client_encode_cancel(&out, 2);
 	asked(&out, "client-cancel.json", "tab", &m);
 	assert_int_equal(m.event.type, EVENT_CANCEL);
-	assert_int_equal(m.event.ref, 2);
+	assert_int_equal(m.event.cancel.ref, 2);
 	session_request_finish(&m);
 	client_encode_release(&out, 7, "");
 	asked(&out, "client-release.json", "tab", &m);
