@@ -8,7 +8,7 @@ import { openPort } from "./session_port.js";
 import * as page from "./page_lifecycle.js";
 
 /** @import { About, AboutFields, BrokerEvents, BrokerOptions, Down } from "./types.js" */
-/** @import { BrokerContext, Heard, ModelOptions, Opened, SavedPlaces } from "./types.js" */
+/** @import { BrokerContext, Heard, ModelOptions, Opened } from "./types.js" */
 /** @import { SessionEvent, Start } from "./types.js" */
 /** @import { Request, RequestOptions, Reside, Send, State, Status } from "./types.js" */
 /** @import { Task, Waiter } from "./types.js" */
@@ -21,7 +21,8 @@ const answer = (waiters, value) =>
 /** @type {<T>(waiters: Waiter<T>[], error: unknown) => void} */
 const refuse = (waiters, error) => waiters.splice(0).forEach(([, reject]) => reject(error));
 
-const random = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
+/** As long as the broker keeps places, unless it is told otherwise. */
+const KEPT_MS = 30_000;
 
 /** Events: "state", "queue", "yield", "kept", "ended", "reload". */
 export class Broker extends EventTarget {
@@ -30,8 +31,8 @@ export class Broker extends EventTarget {
 	/** @type {Map<number, Claim>} */ #claims = new Map();
 	/** @type {Waiter<unknown>[]} */ #ready = [];
 	/** @type {Waiter<Status>[]} */ #asking = [];
-	/** Of this page's predecessor, still to be taken up.
-	 * @type {Map<string, {ref: number, requestId: string}>} */
+	/** By key, the requests of this page's predecessor that nobody asked for again yet.
+	 * @type {Map<string, string>} */
 	#places = new Map();
 	/** @type {BrokerOptions} */ #options;
 	/** How the session was opened last. @type {Partial<Opened>} */ #met = {};
@@ -40,15 +41,16 @@ export class Broker extends EventTarget {
 	/** Where the places of this Broker are kept; another one of its name has its own. */
 	#storage;
 	/** Of whoever keeps places: a copy of the tab has the same places and must leave them alone. */
-	#owner = random();
+	#owner = page.randomId();
 	/** @type {"worker"|"reply"} */ #heartbeat;
 	/** @type {Send} */ #send = () => {};
-	/** What the Session was started with. @type {Omit<Start, "resume"|"adopt">|undefined} */ #hello;
+	/** What the Session was started with. @type {Omit<Start, "resume">|undefined} */ #hello;
 	/** @type {AboutFields} */ #about = {};
 	/** @type {AbortController|undefined} */ #watch;
 	#awakeLock = page.awakeLock(this.#owner);
 	/** @type {BrokerContext} */ #context;
-	#ref = 1;
+	/** Far from those of other pages: this one's session may have been theirs. */
+	#ref = Math.ceil(Math.random() * 2 ** 50);
 	/** When somebody else may hold what is held here, as far as was heard. */
 	#limit = Infinity;
 	#heardAt = 0;
@@ -115,8 +117,8 @@ export class Broker extends EventTarget {
 		return this.#heartbeat;
 	}
 
-	/** Also in another worker, with what waits. @param {number[]} adopt */
-	#open(adopt) {
+	/** Also in another worker, with what waits. */
+	#open() {
 		if (this.#state === "closed" || !this.#hello) return;
 		this.#send = openPort({
 			on: (event) => this.#on(event),
@@ -125,7 +127,7 @@ export class Broker extends EventTarget {
 			onGone: () => void this.#goOn(),
 		});
 		this.#keep();
-		this.#send("start", { ...this.#hello, resume: this.#met.session, adopt });
+		this.#send("start", { ...this.#hello, resume: this.#met.session });
 		for (const claim of this.#claims.values()) claim.again();
 		this.#send("about", this.#about);
 	}
@@ -139,7 +141,7 @@ export class Broker extends EventTarget {
 		answer(this.#unsure);
 		if (this.#state === "open") this.#set("reconnecting");
 		await Promise.all(ends);
-		this.#open([]);
+		this.#open();
 	}
 
 	/** For serve.js. @internal */
@@ -158,15 +160,17 @@ export class Broker extends EventTarget {
 	 * of this tab that was here first. */
 	async #adopt() {
 		const hidden = page.whenShown();
-		if (hidden) await hidden;
+		await hidden;
 		if (this.#state === "closed") return;
 		const kept = page.savedPlaces(this.#storage);
-		page.savePlaces(this.#storage, null); // whoever reads them owns them
 		if (!kept || (await page.isAwake(kept.owner, kept.left || hidden))) return;
-		this.#places = new Map(kept.places);
-		for (const { ref } of this.#places.values()) this.#ref = Math.max(this.#ref, ref + 1);
+		this.#places = kept.places;
 		this.#met = { session: kept.session };
 		this.#own(kept.owner);
+		setTimeout(() => {
+			this.#places.clear();
+			this.#keep();
+		}, KEPT_MS);
 	}
 
 	/** @param {string} owner */
@@ -180,8 +184,6 @@ export class Broker extends EventTarget {
 	async #start() {
 		const { token, backoff, connectTimeoutMs = 4_000 } = this.#options;
 		await (this.#adopting = this.#adopt());
-		const adopt = [...this.#places.values()].map(({ ref }) => ref);
-		if (adopt.length) setTimeout(() => this.#disown(), 5_000);
 		const shown =
 			(typeof token === "function" ? await token() : token) || page.keptToken(this.#base);
 		this.#hello = {
@@ -191,22 +193,14 @@ export class Broker extends EventTarget {
 			timeoutMs: (await loopbackPermission()) === "prompt" ? 60_000 : connectTimeoutMs,
 		};
 		this.about({ page: globalThis.location?.pathname, origin: globalThis.location?.origin });
-		this.#open(adopt);
-	}
-
-	/** Of places that nobody took up. */
-	#disown() {
-		this.#places.clear();
-		this.#keep();
-		this.#send("disown");
+		this.#open();
 	}
 
 	async ready() {
 		this.#begin();
 		if (this.#state === "closed") throw this.#error;
-		if (this.#state === "open") return;
 		this.#kick();
-		await new Promise((...waiter) => this.#ready.push(waiter));
+		if (this.#state !== "open") await new Promise((...waiter) => this.#ready.push(waiter));
 	}
 
 	#kick() {
@@ -225,18 +219,15 @@ export class Broker extends EventTarget {
 		options.signal?.throwIfAborted();
 		if (this.#state === "closed") throw this.#error;
 		const key = options.key ?? "";
-		const { ref, requestId } = this.#places.get(key) ?? {
-			ref: this.#ref++,
-			requestId: random(),
-		};
+		const requestId = this.#places.get(key) ?? page.randomId();
 		this.#places.delete(key);
-		const claim = new Claim(this.#context, ref, requestId, options);
-		this.#claims.set(ref, claim);
+		const claim = new Claim(this.#context, this.#ref++, requestId, options);
+		this.#claims.set(claim.ref, claim);
 		this.#keep();
-		/** @type {any} any: null with `ifAvailable` alone, as `Request` says */
-		const turn = claim.ask();
 		this.#kick();
-		return turn;
+		return /** @type {any} any: null with `ifAvailable` alone, as `Request` says */ (
+			claim.ask()
+		);
 	}
 
 	/** Rejects with the lease's error if it was taken under `fn`.
@@ -395,14 +386,15 @@ export class Broker extends EventTarget {
 	/** What a page that is left has given back, its worker may not live to say.
 	 * @param {boolean} cached it may come back as it is: then all that waits goes on waiting */
 	#leave(cached) {
-		const keep = [...this.#places.values()].map(({ ref }) => ref);
+		/** @type {number[]} */
+		const keep = [];
 		for (const claim of this.#claims.values())
 			if (claim.state === "held") {
 				this.#unlock(claim.grant.token);
 				claim.fail(new BrokerError("CLOSED", "The page was left."));
 			} else if (claim.state === "waiting" && (cached || claim.options.key))
 				keep.push(claim.ref);
-		this.#send("leave", keep, cached);
+		this.#send("leave", keep);
 		this.#left = true;
 		this.#keep();
 		if (!cached) page.freeName(this.#storage);
@@ -421,7 +413,7 @@ export class Broker extends EventTarget {
 	async #back() {
 		this.#left = false;
 		const anew = this.#claims.size > 0 && (await page.isAwake(this.#owner, false));
-		this.#own(anew ? random() : this.#owner);
+		this.#own(anew ? page.randomId() : this.#owner);
 		if (this.#adopting) this.#set("connecting");
 		this.#send("back", anew);
 	}
@@ -432,19 +424,11 @@ export class Broker extends EventTarget {
 		const busy = !this.#left && this.#places.size + this.#claims.size > 0;
 		this.#awakeLock(busy);
 		this.#send("watch", busy);
-		/** @type {SavedPlaces["places"]} */
-		const places = [...this.#places];
-		for (const claim of this.#claims.values()) {
-			const { ref, requestId } = claim;
-			if (claim.options.key && claim.state !== "ended")
-				places.push([claim.options.key, { ref, requestId }]);
-		}
-		page.savePlaces(
-			this.#storage,
-			places.length
-				? { session: this.#met.session, left: this.#left, owner: this.#owner, places }
-				: null,
-		);
+		const places = new Map(this.#places);
+		for (const { options, state, requestId } of this.#claims.values())
+			if (options.key && state !== "ended") places.set(options.key, requestId);
+		const { session } = this.#met;
+		page.savePlaces(this.#storage, { session, left: this.#left, owner: this.#owner, places });
 	}
 
 	/** Judged before the page may touch the GPU. */

@@ -214,12 +214,10 @@ export class Model extends EventTarget {
 	async #reside(options) {
 		if (this.#options.cpu || (this.#home && !this.#home.signal.aborted)) return;
 		this.#become("waiting");
-		const { name, vramBytes } = this.#options;
 		const asked = this.#broker.reside({
 			loadMs: this.#loadMs || undefined,
 			...this.#requestOf(options),
-			model: name,
-			vramBytes,
+			vramBytes: this.#options.vramBytes,
 			evict: () => this.#evict(),
 		});
 		const home = await orAborted(asked, options.signal, (late) => void late.release());
@@ -253,12 +251,10 @@ export class Model extends EventTarget {
 			this.#losses = 0;
 			return true;
 		};
-		const request = this.#requestOf(options);
-		if (request.key) request.key += " load";
 		try {
 			return await (this.#options.cpu
 				? fill(noLease())
-				: this.#broker.load(this.name, fill, request));
+				: this.#broker.load(this.name, fill, this.#turnOf(options)));
 		} catch (error) {
 			return this.#afterLoad(error, options);
 		}
@@ -346,9 +342,7 @@ export class Model extends EventTarget {
 			? act(noLease())
 			: this.#broker.run(
 					{
-						...this.#requestOf(options),
-						key: undefined,
-						model: this.name,
+						...this.#turnOf(options),
 						graceMs,
 						waitMs,
 					},
@@ -401,11 +395,18 @@ export class Model extends EventTarget {
 		};
 	}
 
-	/** What each request is asked with. By the key places are kept for that with which a page that
-	 * is loaded anew begins: its memory, and its load. @param {RunOptions} options */
+	/** To load, or to compute: a page that waited to compute has its place again to load.
+	 * @param {RunOptions} options */
+	#turnOf(options) {
+		const request = this.#requestOf(options);
+		if (request.key) request.key += " turn";
+		return request;
+	}
+
+	/** What each request is asked with. @param {RunOptions} options */
 	#requestOf(options) {
 		const { vramBytes, ...own } = this.#options;
-		const { graceMs, waitMs, ...request } = { ...own, ...options };
+		const { graceMs, waitMs, ...request } = { ...own, ...options, model: this.name };
 		return request;
 	}
 

@@ -37,14 +37,38 @@ export function ifAllowed(fn) {
 	}
 }
 
-/** @type {(name: string) => SavedPlaces|null|undefined} */
-export const savedPlaces = (name) =>
-	ifAllowed(() => JSON.parse(sessionStorage.getItem(name) ?? "null"));
+export const randomId = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
 
-/** @type {(name: string, kept: SavedPlaces|null) => void} */
-export const savePlaces = (name, kept) =>
+/** @type {(form: RegExp, text: unknown) => text is string} */
+const isLike = (form, text) => typeof text === "string" && form.test(text);
+const ID = /^[\d-]{7,64}$/;
+
+/** Null: there are none. Anybody may have written there: what is no such thing is left out.
+ * @type {(name: string) => SavedPlaces|null} */
+export function savedPlaces(name) {
+	const { session, left, owner, places } = Object(
+		ifAllowed(() => JSON.parse(`${sessionStorage.getItem(name)}`)),
+	);
+	const valid = new Map(Object.entries(Object(places)).filter(([, id]) => isLike(ID, id)));
+	return valid.size
+		? {
+				session: isLike(/^\d{1,20}-[\da-f]{32}$/, session) ? session : undefined,
+				left,
+				owner: isLike(ID, owner) ? owner : randomId(),
+				places: valid,
+			}
+		: null;
+}
+
+/** @type {(name: string, kept: SavedPlaces) => void} */
+export const savePlaces = (name, { places, ...rest }) =>
 	ifAllowed(() =>
-		kept ? sessionStorage.setItem(name, JSON.stringify(kept)) : sessionStorage.removeItem(name),
+		places.size
+			? sessionStorage.setItem(
+					name,
+					JSON.stringify({ ...rest, places: Object.fromEntries(places) }),
+				)
+			: sessionStorage.removeItem(name),
 	);
 
 /** The broker's origin. HOME is read when it is asked: in a bundle it may be there later than this.

@@ -24,7 +24,6 @@ export const quickMs = (/** @type {number} */ tries) =>
 export class Session {
 	/** @type {WebSocket|null} */ #socket = null;
 	/** @type {Map<number, SessionClaim>} */ #claims = new Map();
-	/** @type {Map<number, Listed|null>} */ #orphans = new Map();
 	/** @type {Start|undefined} */ #start;
 	/** @type {string|undefined} */ #sessionId;
 	/** @type {AboutFields} */ #about = {};
@@ -32,7 +31,6 @@ export class Session {
 	#deadline = 0;
 	#open = false;
 	#listing = false;
-	#left = false;
 	#tries = 0;
 	#quick = 0;
 	#openedAt = 0;
@@ -93,7 +91,6 @@ export class Session {
 			() => this.#socket && !this.#open && this.#blocked(),
 			this.#ended,
 		);
-		for (const ref of start.adopt) this.#orphans.set(ref, null);
 		this.#arm();
 		this.#connect();
 	}
@@ -110,11 +107,8 @@ export class Session {
 			spokeAt: 0,
 			state: "asked",
 		};
-		const orphan = this.#orphans.get(ref);
-		this.#orphans.delete(ref);
 		this.#claims.set(ref, claim);
-		if (orphan) this.#listed(orphan);
-		else if (this.#open && !this.#listing) this.#ask(claim);
+		if (this.#open && !this.#listing) this.#ask(claim);
 	}
 
 	/** Where nothing else keeps this thread, and no page is hidden that a browser may stop, the
@@ -130,7 +124,7 @@ export class Session {
 			type: "acquire",
 			ref,
 			...message,
-			accept: this.#apart && !this.#left && this.#about.visible !== false,
+			accept: this.#apart && this.#about.visible !== false,
 			timeout_s: until === null ? null : Math.max(1, until - now()) / 1000,
 		});
 	}
@@ -178,28 +172,18 @@ export class Session {
 		if (!this.#socket) this.#connect();
 	}
 
-	disown() {
-		for (const message of this.#orphans.values()) this.#giveBack(message);
-		this.#orphans.clear();
-	}
-
-	/** A page that goes into the browser's cache hangs up: nobody is to wait for its answer.
+	/** For good, or into the browser's cache: nobody is to wait for its answer.
 	 * @type {Doers["leave"]} */
-	leave(keep, cached) {
-		this.#left = true;
-		for (const claim of this.#claims.values())
-			if (!keep.includes(claim.ref)) this.#giveBack(claim);
-		if (!keep.length) this.#say({ type: "bye" });
-		if (cached) this.#hangUp();
+	leave(keep) {
+		for (const ref of keep) this.#shelve(ref);
+		this.#bye();
 	}
 
 	/** Out of the cache: the session goes on, or its places are asked for anew.
 	 * @param {boolean} anew the session is another page's by now */
 	back(anew) {
-		this.#left = false;
 		if (anew) this.#sessionId = undefined;
 		if (!this.#start) return;
-		this.#hangUp();
 		this.#tries = this.#quick = 0;
 		this.#contact = now();
 		this.#arm();
@@ -217,11 +201,15 @@ export class Session {
 
 	/** @param {number} [code] */
 	stop(code) {
-		this.#say({ type: "bye" });
+		this.#bye();
 		this.#start = undefined;
 		this.#ended.abort();
-		this.#hangUp();
 		this.post({ event: "stop", code });
+	}
+
+	#bye() {
+		this.#say({ type: "bye" });
+		this.#hangUp();
 	}
 
 	#blocked() {
@@ -287,7 +275,7 @@ export class Session {
 		this.post({ event: "close", code, late, silent });
 		if (this.#asked) this.sure();
 		if (!silent) this.#arm();
-		if (!this.#left) this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
+		this.#retry = +setTimeout(() => this.#connect(), this.#pauseMs());
 	}
 
 	#pauseMs() {
@@ -463,8 +451,8 @@ export class Session {
 		const claim = this.#claims.get(ref);
 		const holds = message.state !== "queued" && message.state !== "offered";
 		if (!claim) {
-			if (holds || !this.#orphans.has(ref)) this.#giveBack(message);
-			else this.#orphans.set(ref, message);
+			if (holds) this.#giveBack(message);
+			else this.#shelve(ref);
 		} else {
 			claim.seen = true;
 			claim.lease = message.lease;
@@ -478,9 +466,14 @@ export class Session {
 		}
 	}
 
-	/** @param {{ lease?: number }|null} message */
-	#giveBack(message) {
-		if (message?.lease) this.#say({ type: "release", lease: message.lease });
+	/** @param {{ lease?: number }} message */
+	#giveBack({ lease }) {
+		if (lease) this.#say({ type: "release", lease });
+	}
+
+	/** Of a page that is gone, or goes: it has its place once it asks again. @param {number} ref */
+	#shelve(ref) {
+		this.#say({ type: "cancel", ref, keep: true });
 	}
 
 	/** @param {SessionClaim} claim @param {FromBroker.Denied} message */
@@ -517,7 +510,6 @@ export class Session {
 		)
 			this.#lose(claim);
 		else if (message.type === "offered") {
-			if (this.#left) return;
 			claim.spokeAt = now();
 			this.#say({ type: "accept", lease: message.lease });
 		} else if (isTold(message)) {

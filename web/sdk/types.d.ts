@@ -196,8 +196,8 @@ export interface Commands {
 	/** Something of the broker. `ref`: of that claim's lease, if it has one. */
 	ask: [message: OfLease | ToBroker.Message, ref?: number];
 	about: [fields: AboutFields];
-	/** `keep`: refs of claims that go on. */
-	leave: [keep: number[], cached: boolean];
+	/** `keep`: refs of claims whose places are kept. */
+	leave: [keep: number[]];
 	/** Out of the browser's cache. `anew`: its session is another page's by now. */
 	back: [anew: boolean];
 	stop: [code?: number];
@@ -207,8 +207,6 @@ export interface Commands {
 	pong: [];
 	/** Try now. */
 	kick: [];
-	/** Give back what nobody took up. */
-	disown: [];
 	/** Tell if the worker is ended, or need not. For session_port.js. */
 	watch: [busy: boolean];
 }
@@ -231,8 +229,6 @@ export interface Start {
 	url: string;
 	hello: Pick<ToBroker.Hello, "id" | "token">;
 	resume?: string;
-	/** Refs of claims that this page may take up. */
-	adopt: number[];
 	backoff: { minMs: number; maxMs: number };
 	timeoutMs: number;
 }
@@ -393,7 +389,8 @@ export interface SavedPlaces {
 	/** The page said so when it was left; without it, it may have died, or be another tab. */
 	left: boolean;
 	owner: string;
-	places: [string, { ref: number; requestId: string }][];
+	/** By key, the request's id: whoever asks with that again has its place. */
+	places: Map<string, string>;
 }
 
 /** A file of a model; one that is known by its address alone is checked for being what its name

@@ -169,10 +169,9 @@ test("what waits goes on waiting after the cache, in its place, with a key or no
 	for (const request of [{ key: "job" }, {}]) {
 		await queue(all, request);
 		await away(all[1]);
-		await until(async () => (await attached())[0] === false, { what: "it has hung up" });
+		await untilWaiting(daemon, ["next"]);
 		await back(all[1]);
-		await until(async () => (await attached())[0] === true, { what: "it is there again" });
-		assert.deepEqual(await waiting(daemon), ["cached", "next"]);
+		await untilWaiting(daemon, ["cached", "next"]);
 		await all[0].release("turn");
 		await all[1].granted("turn");
 		assert.deepEqual(await all[1].run("() => bench.errors"), {});

@@ -330,6 +330,33 @@ test("a question that waits is asked again after a reload, in its place, and ans
 	assert.equal(await page.locator(".question").count(), 1);
 });
 
+test("a question that waits with its model loaded keeps its place over a reload", async () => {
+	await open();
+	await ask("Hello");
+	await answered(1);
+	const first = await Session.open(daemon, "Holder");
+	first.send({ type: "acquire", ref: 1, class: "normal", vram_mb: 0, slots: 1, timeout_s: 60 });
+	await first.heard("granted");
+	await ask("And again");
+	const inOrder = (order) =>
+		until(
+			async () => (await daemon.status()).waiting.map(({ id }) => id).join() === order.join(),
+			{ what: `${order} wait in this order` },
+		);
+	await inOrder(["Root-Console"]);
+	const behind = await Session.open(daemon, "Behind");
+	behind.send({ type: "acquire", ref: 1, class: "chat", vram_mb: 0, slots: 1, timeout_s: 60 });
+	await inOrder(["Root-Console", "Behind"]);
+	await page.reload();
+	await page.locator("#turn .state-waiting").waitFor();
+	await inOrder(["Root-Console", "Behind"]);
+	first.close();
+	await behind.heard("granted"); // between the load and the answer
+	behind.close();
+	await answered(2);
+	assert.deepEqual(problems(), []);
+});
+
 test("hostile text and names stay text, everywhere", async () => {
 	await open();
 	await ask(HOSTILE);

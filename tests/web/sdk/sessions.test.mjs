@@ -146,37 +146,41 @@ test("token may be a function; rights are told", async () => {
 	assert.equal(plain.rights, "token");
 });
 
-test("a page that is reloaded takes up its place by the key; the rest is given up", async () => {
+test("a page that is reloaded has its places by their keys; nobody waits for what it has not asked for", async () => {
 	const lease = await it.broker("holder").request();
+	const next = it.broker("behind");
 	const storage = new Map();
 	const page = fakePage(storage);
 	const before = it.broker("tab");
-	const lost = before.request({ key: "mine" });
-	lost.catch(() => {});
-	before.request({ key: "other" }).catch(() => {});
+	for (const key of ["mine", "other"]) before.request({ key }).catch(() => {});
 	await it.waiting(2);
-	const places = (await it.daemon.status()).waiting.map((/** @type {any} */ w) => w.lease);
+	const behind = next.request();
+	await it.waiting(3);
+	const first = (await it.daemon.status()).waiting.map((/** @type {any} */ row) => row.id);
+	const order = (/** @type {string[]} */ ...names) =>
+		until(
+			async () => {
+				const { waiting } = await it.daemon.status();
+				return waiting.map((/** @type {any} */ row) => row.id).join() === names.join();
+			},
+			{ what: `${names} wait` },
+		);
+
 	page.dispatchEvent(new Event("pagehide"));
 	assert.equal(storage.size, 1);
+	await order("behind");
 	const reloaded = it.broker("tab");
-	assert.equal(storage.size, 0);
-	const mine = reloaded.request({ key: "mine" });
 	await within(reloaded.ready());
-	const status = await until(
-		async () => {
-			const now = await it.daemon.status();
-			return now.waiting.length === 1 && now;
-		},
-		{ what: "what nobody took up is cancelled", ms: 12_000 },
-	);
-	assert.equal(status.waiting[0].lease, places[0]);
-	const late = reloaded.request({ key: "other" }); // its place was given up, so it begins anew
-	await it.waiting(2);
+	assert.equal(storage.size, 1, "they are kept until they are asked for");
+	const mine = reloaded.request({ key: "mine" });
+	await order("tab", "behind");
+	const late = reloaded.request({ key: "other", slots: "all" });
+	await order(...first);
+
 	await lease.release();
-	const turn = await within(mine);
-	assert.equal(turn.id, String(places[0]));
-	await turn.release();
-	await (await within(late)).release();
+	const turns = [mine, late, behind];
+	await Promise.all(turns.map(async (turn) => (await within(turn)).release()));
+	assert.equal(storage.size, 0);
 	page.end();
 });
 
