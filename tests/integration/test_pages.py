@@ -100,6 +100,25 @@ class SignIn(PagesTest):
             signed = self.get(link, {**BROWSER, "Cookie": cookie.split(";")[0]})
             self.assertEqual((signed.status, signed.headers["location"]), (303, "/"))
 
+    def test_typed_by_hand(self):
+        """A page's name, a slash too many and a query lead to the page, signed in or not; what is no page's
+        address is an error as before, and so is everything for programs and strangers."""
+        pages = {"dashboard": "/", "console": "/console", "mic": "/mic", "dreamer": "/dreamer", "logs": "/logs"}
+        for headers in (BROWSER, {**BROWSER, **sign_in(self.d)}):
+            for name, address in pages.items():
+                for typed in (f"/{name}/", f"/{name}/?x=1"):
+                    answer = self.get(typed, headers)
+                    self.assertEqual((answer.status, answer.headers["location"]), (303, address), typed)
+            for typed in ("/dashboard", "/dashboard?open=0"):
+                answer = self.get(typed, headers)
+                self.assertEqual((answer.status, answer.headers["location"]), (303, "/"), typed)
+                self.assertEqual(self.get(answer.headers["location"], headers).status, 200)
+            for typed in ("/dashboards", "/Dashboard", "/dash", "/nothing"):
+                self.assertIn(self.get(typed, headers).status, (401, 404), typed)
+        self.assertError(self.get("/dashboard", {"Accept": "application/json"}), 401)
+        self.assertError(self.d.http("POST", "/dashboard", {}, {"Accept": "text/html"}, token=None), 401)
+        self.assertError(self.get("/dashboard", {**BROWSER, "Host": "evil.example"}), 403)
+
     def test_sign_in_outlives_the_daemon(self):
         """A page that reloads after `kill -9` is still signed in, for what changes something, too."""
         headers = sign_in(self.d)

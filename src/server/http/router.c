@@ -19,6 +19,7 @@
 #include "server/http/site_routes.h"
 #include "server/inference/inference.h"
 #include "server/inference/worker_sockets.h"
+#include "server/pages/pages.h"
 #include "server/respond.h"
 #include "server/run_state.h"
 #include "server/session/greeting.h"
@@ -65,10 +66,22 @@ static int refusal_of(const struct router *router, const struct request_context 
 	return err;
 }
 
+/* By a person, into a browser: only an address that is nobody's, and that may be asked for. */
+static bool is_typed_wrong(const struct request_context *context)
+{
+	const struct access_verdict *verdict = &context->verdict;
+
+	return !verdict->match.route &&
+	       (verdict->err == ERR_NOT_FOUND || verdict->err == ERR_UNAUTHORIZED) &&
+	       route_wants_html(context->request->method, context->request->accept);
+}
+
 static void dispatch_request(const struct router *router, const struct request_context *context)
 {
 	const struct access_verdict *verdict = &context->verdict;
 	const struct route *route = verdict->match.route;
+	if (is_typed_wrong(context) && pages_lead(router->parts.pages, context))
+		return;
 	if (verdict->err)
 		respond_error(context, refusal_of(router, context), NULL);
 	else if (verdict->preflight)

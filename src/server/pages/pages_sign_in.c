@@ -90,6 +90,14 @@ static const char *wanted_page(const struct request_context *context)
 	return "/";
 }
 
+static void answer_redirect(struct pages *pages, const struct request_context *context,
+			    const char *address)
+{
+	const struct http_header headers[] = {{"Location", address}, {"Cache-Control", "no-store"}};
+
+	http_reply(pages->net, context->request->conn, 303, headers, 2, "", 0);
+}
+
 static void keep_keys(struct pages *pages)
 {
 	char detail[512];
@@ -130,9 +138,7 @@ static void log_in(struct pages *pages, const struct request_context *context, c
 	const char *key = page_link_spend(&pages->access->keys, hex, random, loop_now());
 	explicit_bzero(random, sizeof(random));
 	if (!key && context->verdict.signed_in) { /* spent, by this browser it seems */
-		const struct http_header headers[] = {{"Location", wanted_page(context)},
-						      {"Cache-Control", "no-store"}};
-		http_reply(pages->net, context->request->conn, 303, headers, 2, "", 0);
+		answer_redirect(pages, context, wanted_page(context));
 		return;
 	}
 
@@ -145,6 +151,22 @@ static void log_in(struct pages *pages, const struct request_context *context, c
 	access_setup_refresh(pages->access);
 	keep_keys(pages);
 	answer_key(pages, context, key);
+}
+
+bool pages_lead(struct pages *pages, const struct request_context *context)
+{
+	const char *typed = context->request->path + 1;
+	size_t length = strlen(typed);
+
+	if (length > 0 && typed[length - 1] == '/')
+		length--;
+
+	for (int i = 0; i < PAGE_COUNT; i++)
+		if (strlen(table[i].name) == length && strncmp(typed, table[i].name, length) == 0) {
+			answer_redirect(pages, context, table[i].address);
+			return true;
+		}
+	return false;
 }
 
 void pages_answer(struct pages *pages, const struct request_context *context)

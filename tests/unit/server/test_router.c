@@ -80,6 +80,14 @@ HANDLER(route_key_new, struct key_routes)
 HANDLER(route_key_revoke, struct key_routes)
 HANDLER(route_reload, struct reload)
 HANDLER(greeting_open_websocket, const struct greeting)
+
+bool pages_lead(struct pages *part, const struct request_context *context)
+{
+	if (strcmp(context->request->path, "/dashboard") != 0)
+		return false;
+	note_call("pages_lead", part, context);
+	return true;
+}
 #undef HANDLER
 
 static struct exchanges exchanges;
@@ -168,6 +176,32 @@ static void test_a_request_reaches_its_handler(void **unused)
 	assert_int_equal(fake_net.replies, 0);
 }
 
+/* Who types a page's name wants to see it, whoever it is; a program hears what it always did. */
+static void test_a_name_typed_by_hand_leads_to_its_page(void **unused)
+{
+	struct http_request typed = request_of("GET", "/dashboard", NULL);
+
+	(void)unused;
+	typed.accept = "text/html";
+	router_on_request(&router, &typed);
+	assert_called("pages_lead", &pages);
+	assert_int_equal(fake_net.replies, 0);
+	called.handler = NULL;
+
+	typed.path = "/nowhere";
+	router_on_request(&router, &typed);
+	assert_int_equal(fake_net.status, 401);
+	typed.path = "/dashboard";
+	typed.host = "evil.example";
+	router_on_request(&router, &typed);
+	assert_int_equal(fake_net.status, 403);
+	ask("GET", "/dashboard", "Bearer " TOKEN);
+	assert_int_equal(fake_net.status, 404);
+	ask("GET", "/dashboard", NULL);
+	assert_int_equal(fake_net.status, 401);
+	assert_null(called.handler);
+}
+
 static void test_an_operators_act_has_its_number(void **unused)
 {
 	(void)unused;
@@ -241,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_a_request_reaches_its_handler, set_up),
+		cmocka_unit_test_setup(test_a_name_typed_by_hand_leads_to_its_page, set_up),
 		cmocka_unit_test_setup(test_an_operators_act_has_its_number, set_up),
 		cmocka_unit_test_setup(test_who_may_not_is_told_why, set_up),
 		cmocka_unit_test_setup(test_wrong_tokens_are_counted, set_up),
