@@ -90,17 +90,24 @@ export const SERVERS = {
 	"vite 8, development": "vite8",
 };
 
-/** @param {string} name one of SERVERS @param {string} from */
-export async function developmentServer(name, from) {
+/** @param {string} name one of SERVERS @param {string} from @param {object} server how it serves */
+async function viteServer(name, from, server) {
 	const { createServer } = await vite(name);
 	return createServer({
 		root: from,
 		configFile: false,
 		logLevel: "error",
 		cacheDir: join(from, `.${name}`),
-		server: { middlewareMode: true, hmr: false, ws: false },
+		server: { middlewareMode: true, ...server },
 	});
 }
+
+/** @param {string} name one of SERVERS @param {string} from */
+export const developmentServer = (name, from) => viteServer(name, from, { hmr: false, ws: false });
+
+/** One that replaces modules in its open pages, by a socket of the page's own server.
+ * @param {string} name one of SERVERS @param {string} from @param {import("node:http").Server} server */
+export const hotServer = (name, from, server) => viteServer(name, from, { hmr: { server } });
 
 /** The page's own files. @param {string} folder */
 export function writePage(folder) {
