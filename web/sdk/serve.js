@@ -168,7 +168,8 @@ export class Serving extends EventTarget {
 	/** @type {Map<number, Work>} */ #works = new Map();
 	/** @type {ServedModel<Spoken>[]} */ #models = [];
 	/** @type {BrokerError|undefined} */ #error;
-	/** @type {(() => void)[]} */ #unwatch = [];
+	#watching = new AbortController();
+	#page = new AbortController();
 	#broker;
 	#name;
 	#concurrency;
@@ -189,6 +190,8 @@ export class Serving extends EventTarget {
 		this.#name = name;
 		this.#watch(models);
 		this.#awake(true);
+		// In the browser's cache it answers nobody, and its clients would wait for that.
+		globalThis.addEventListener?.("pagehide", () => this.#socket?.close(), this.#page);
 		void this.#connect();
 	}
 
@@ -225,14 +228,11 @@ export class Serving extends EventTarget {
 	/** Who has models of the SDK's says by itself what is loaded.
 	 * @param {ServeOptions["models"]} models */
 	#watch(models) {
-		this.#unwatch.splice(0).forEach((stop) => stop());
+		this.#watching.abort();
+		this.#watching = new AbortController();
 		this.#models = models;
 		for (const { model } of models)
-			if (model) {
-				const tell = () => this.#offer("models");
-				model.addEventListener("state", tell);
-				this.#unwatch.push(() => model.removeEventListener("state", tell));
-			}
+			model?.addEventListener("state", () => this.#offer("models"), this.#watching);
 	}
 
 	/** @param {"hello"|"models"} type */
@@ -329,7 +329,8 @@ export class Serving extends EventTarget {
 	#end(error) {
 		if (this.#state === "closed") return;
 		this.#error = error;
-		this.#unwatch.splice(0).forEach((stop) => stop());
+		this.#watching.abort();
+		this.#page.abort();
 		clearTimeout(this.#retry);
 		clearTimeout(this.#later);
 		this.#cancelAll(new BrokerError("CLOSED", "The page serves no more."));
