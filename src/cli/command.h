@@ -28,6 +28,7 @@ struct option_spec {
 	size_t offset;              /* into the command's values */
 	const char *const *choices; /* OPTION_CHOICE and _SIGNAL, NULL-terminated */
 	bool destructive;           /* never suggested after a typo, as with commands */
+	const char *not_zero;       /* OPTION_DURATION: 0 is refused, in these words; else NULL */
 };
 
 /* What follows the options, for checks and completion. */

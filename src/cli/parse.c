@@ -75,6 +75,13 @@ static const char *nearest_choice(const struct option_spec *spec, const char *te
 	return cli_nearest(text, spec->choices, count);
 }
 
+static int refuse_zero(const struct parse *parse, const struct option_spec *spec)
+{
+	snprintf(parse->error, parse->error_size, "--%s wants more than 0: %s", spec->name,
+		 spec->not_zero);
+	return -1;
+}
+
 static int take_value(struct parse *parse, const struct option_spec *spec, const char *text)
 {
 	void *value = parse->values + spec->offset;
@@ -97,6 +104,8 @@ static int take_value(struct parse *parse, const struct option_spec *spec, const
 		break;
 	case OPTION_DURATION:
 		good = units_parse_duration(text, value);
+		if (good && spec->not_zero && *(int64_t *)value == 0)
+			return refuse_zero(parse, spec);
 		break;
 	case OPTION_COUNT:
 		good = units_parse_count(text, value);

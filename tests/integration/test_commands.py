@@ -183,6 +183,10 @@ class History(Commands):
     def rows(self, *args):
         return [json.loads(line) for line in self.cli("history", "--json", *args).stdout.splitlines()]
 
+    def test_within_no_time(self):
+        """--since 0 asks for nothing that could be, and once was all."""
+        self.assertIn("--since wants more than 0", self.cli("history", "--since", "0", status=64).stderr)
+
     def test_history(self):
         """history: who ended why, with wait and hold apart, over a restart; by name, by number of rows."""
         token = self.d.lock("first").json()["token"]

@@ -371,6 +371,13 @@ class Ends(DaemonTest):
             self.assertEqual(result.returncode, 124, result)
             self.assertIn("--hold", result.stderr)
         self.assertEqual(self.status("exit 3", "--hold", "20s"), 3)
+        mark = self.d.dir / "started"
+        for command in ("run", "shell", "attach"):
+            words = {"run": ("--", "touch", str(mark)), "shell": ("/bin/true",), "attach": (str(os.getpid()),)}
+            result = self.run_cli(self.d, command, "--hold", "0", *words[command])
+            self.assertEqual(result.returncode, 64, result)
+            self.assertIn("--hold wants more than 0", result.stderr)
+        self.assertFalse(mark.exists())
         self.assertEqual(self.d.holders(), [])
 
     def test_killed_for_memory(self):
