@@ -4,6 +4,7 @@ by the tests.
 """
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import time
@@ -190,6 +191,50 @@ class Processes(MeasureTest):
             if above == pid and names[child] == name:
                 return child
         return None
+
+
+class Reserved(MeasureTest):
+    """28: what the driver reserves is its own row and no use; what is free, and so grants, are the same either way."""
+
+    def rows(self, daemon):
+        return {name: (gpu["vram_mb_used"], gpu["vram_mb_unmanaged"], gpu["measured"]["vram_mb_reserved"],
+                       gpu["measured"]["vram_mb_free"]) for name, gpu in self.gpus(daemon).items()}
+
+    def test_one_card_refuses_the_newer_call(self):
+        """Two like cards, both idle; the newer call works on one: on the other what is reserved counts as in use, and
+        on either there is room for as much, and for no MiB more."""
+        d = self.measuring(self.nvml(card("GPU-a", 1, reserved=905, used=8),
+                                     card("GPU-b", 2, "error2", reserved=905, used=8)))
+        free = 24576 - 905 - 8
+        self.assertEqual(self.rows(d), {"gpu0": (8, 8, 905, free), "gpu1": (913, 913, None, free)})
+        most = self.most_granted(d, "gpu0")
+        self.assertEqual(most, self.most_granted(d, "gpu1"))
+        self.assertEqual(most, free - 512)  # the headroom
+
+    def most_granted(self, daemon, gpu):
+        """The most MiB that are granted at once."""
+        least, beyond = 0, 24576
+        while beyond - least > 1:
+            middle = (least + beyond) // 2
+            answer = daemon.lock("probe", gpu=gpu, vram_mb=middle, wait=False)
+            if answer.status == 200:
+                daemon.unlock(answer.json()["token"])
+                least = middle
+            else:
+                beyond = middle
+        return least
+
+    def test_the_newer_call_stops_working(self):
+        """While it runs the driver begins to refuse the newer call, and takes it again: nobody is blamed for what it
+        reserves any longer than that, and who waits for memory that is free gets it all the same."""
+        nvml = self.nvml(card("GPU-a", 1, reserved=912, used=0))
+        d = self.measuring(nvml)
+        holder = d.lock("holder", vram_mb=4000).json()
+        for word, wanted in (("error2", (912, None)), ("", (0, 912))):
+            nvml.write(card("GPU-a", 1, word, reserved=912, used=0))
+            wait_until(lambda wanted=wanted: self.rows(d)["gpu0"][0:3:2] == wanted, word or "taken again")
+            self.assertEqual(self.rows(d)["gpu0"][3], 24576 - 912)
+        d.unlock(holder["token"])
 
 
 class Unknown(MeasureTest):
@@ -499,6 +544,40 @@ class Drm(MeasureTest):
         (folder / "dmem.current").unlink()
         wait_until(lambda: "baton_gpu_cgroup_vram_bytes{" not in d.http("GET", "/metrics").body.decode(),
                    "what is no longer counted is not shown")
+
+    def test_one_client_in_two_processes(self):
+        """29: a descriptor that a forked child keeps: counted once, with the lowest pid, and with the child when its
+        parent is dead; units mixed, a key told twice, a number beyond all bounds in another row."""
+        nvml = self.nvml("init 9")
+        write_amd(nvml)
+        parent, child = sorted((self.sleeper(), self.sleeper()), key=lambda process: process.pid)
+        for process in (parent, child):
+            self.client(nvml, process.pid, 5, client=76, resident_vram="614400 KiB", shared_vram="100 MiB",
+                        memory_vram="9 GiB", total_cpu="18446744073709551616")
+            self.client(nvml, process.pid, 6, client=76, resident_vram="614400 KiB", shared_vram="100 MiB")
+        d = self.measuring(nvml)
+        self.assertEqual(self.seen(d), {parent.pid: 500})
+        shutil.rmtree(nvml.procfs / str(parent.pid))
+        wait_until(lambda: self.seen(d) == {child.pid: 500}, "the child has it now")
+
+    def test_one_process_on_two_cards(self):
+        """29: a program with the same client's number on a card and on an APU, where `gtt` counts, and
+        a value without a unit is bytes; the last line has no end."""
+        nvml = self.nvml("init 9")
+        write_amd(nvml)
+        write_amd(nvml, "card1", "0000:c4:00.0", apu=True)
+        mine = self.sleeper()
+        self.client(nvml, mine.pid, 3, client=4, resident_vram="64 MiB", resident_gtt="512 MiB")
+        self.client(nvml, mine.pid, 4, pci="0000:c4:00.0", client=4, resident_vram="5348 KiB",
+                    resident_gtt=str(3 << 30))
+        config = {"gpus": [{"name": "card", "uuid": "0000:03:00.0"}, {"name": "apu", "uuid": "0000:c4:00.0"}]}
+        nvml.meminfo(32 << 20, 30 << 20)
+        d = self.measuring(nvml, config=config)
+        self.assertEqual(self.seen(d, "card"), {mine.pid: 64})
+        self.assertEqual(self.seen(d, "apu"), {mine.pid: 3072 + 5})
+
+    def seen(self, daemon, gpu="gpu0"):
+        return {row["pid"]: row["vram_mb"] for row in self.gpus(daemon)[gpu]["measured"]["processes"]}
 
     def test_apu_alone(self):
         nvml = self.nvml("init 9")

@@ -306,7 +306,7 @@ class Ends(DaemonTest):
                          {name: detail for name, (_, detail) in rows.items()})
         self.assertEqual({row["end"] for row in history}, {"released"})
 
-    def in_scope(self, path):
+    def in_scope(self, path, *options):
         """A job in a cgroup of that name, and the folder."""
         folder = own_cgroup()
         if not folder:
@@ -320,7 +320,7 @@ class Ends(DaemonTest):
         def enter():
             die_with_parent()
             (made[0] / "cgroup.procs").write_text("0", encoding="ascii")
-        job = self.start_cli(self.d, "run", "--name", "job", "--", "sh", "-c", "echo up; exec sleep 600",
+        job = self.start_cli(self.d, "run", "--name", "job", *options, "--", "sh", "-c", "echo up; exec sleep 600",
                              preexec_fn=enter)
         self.assertEqual(job.stdout.readline(), "up\n")
         return job, made[0]
@@ -328,8 +328,7 @@ class Ends(DaemonTest):
     def stopped_as_by_systemd(self, path):
         """By a program of its name, and as it does it: SIGTERM to each process in there, SIGHUP after it."""
         job, folder = self.in_scope(path)
-        procs = [file.read_text().split() for file in (folder / "cgroup.procs", *folder.glob("*/cgroup.procs"))]
-        pids = [pid for pids in procs for pid in pids]
+        pids = self.pids_of(folder)
         self.assertIn(str(job.pid), pids)
         begun = time.monotonic()
         subprocess.run([sys.executable, "-c", SYSTEMD, *pids], check=True, timeout=20)
@@ -337,8 +336,15 @@ class Ends(DaemonTest):
         took = time.monotonic() - begun
         _, said = job.communicate(timeout=20)
         self.assertEqual(job.returncode, 128 + signal.SIGTERM, said)
-        detail = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"][0]["detail"]
-        return detail, said, took
+        return self.last_end()["detail"], said, took
+
+    def last_end(self):
+        return json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"][0]
+
+    @staticmethod
+    def pids_of(folder):
+        procs = [file.read_text().split() for file in (folder / "cgroup.procs", *folder.glob("*/cgroup.procs"))]
+        return [pid for pids in procs for pid in pids]
 
     def test_session_is_over(self):
         """37: what a logout ended is named so, to the broker and in the job's own log, and its lease is over."""
@@ -354,6 +360,30 @@ class Ends(DaemonTest):
                                  "killed by SIGTERM")
         self.assertIn("linger", said)
 
+    def test_session_is_over_at_once(self):
+        """37: SIGKILL to all of the session at once, wrapper and keeper too: nobody was left who could say why. The
+        lease is over with the last of it, as that of a client that is gone, and no cause is made up."""
+        job, folder = self.in_scope("user.slice/session-5.scope")
+        pids = self.pids_of(folder)
+        self.assertGreaterEqual(len(pids), 3)
+        for pid in pids:
+            os.kill(int(pid), signal.SIGKILL)
+        job.wait(20)
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+        ended = self.last_end()
+        self.assertEqual((ended["id"], ended["end"], ended.get("detail")), ("job", "disconnected", None))
+
+    def test_session_is_over_while_it_is_frozen(self):
+        """37: what stood still when its session ended may save what it can, as at any SIGTERM, and is named."""
+        job, folder = self.in_scope("user.slice/session-6.scope", "--on-yield", "freeze", "-c", "background")
+        voice = self.d.session("voice")
+        voice.hold(**{"class": "voice"})
+        wait_until(lambda: sorted(self.d.holders()) == ["job", "voice"], "it is frozen, and keeps its memory")
+        subprocess.run([sys.executable, "-c", SYSTEMD, *self.pids_of(folder)], check=True, timeout=20)
+        job.communicate(timeout=20)
+        wait_until(lambda: self.d.holders() == ["voice"], "its lease is over")
+        self.assertIn("systemd stopped session-6.scope", self.last_end()["detail"])
+
     def test_ended_by_somebody_else(self):
         """SIGTERM from anybody else in such a session: no word of a logout."""
         job, _ = self.in_scope("user.slice/session-4.scope")
@@ -361,8 +391,7 @@ class Ends(DaemonTest):
         _, said = job.communicate(timeout=20)
         self.assertNotIn("systemd", said)
         wait_until(lambda: not self.d.holders(), "the lease is over")
-        history = json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
-        self.assertEqual(history[0]["detail"], "killed by SIGTERM")
+        self.assertEqual(self.last_end()["detail"], "killed by SIGTERM")
 
     def test_hold(self):
         """--hold: stopped when it has had the GPU for so long: 124, also if it calls that a success."""

@@ -236,6 +236,40 @@ class Foreground(OnTerminal):
         terminal.line("stty -a; echo status $?")
         self.assertRegex(terminal.wait(r"(?s)speed.*status 0")[0], r"[ ;]icanon.*[ ;]echo\b")
 
+    def test_killed_while_stopped_in_raw_mode(self):
+        """Ctrl-Z is a byte in raw mode, so it is stopped by a signal; then -9: modes and prompt are as before."""
+        terminal = self.terminal()
+        terminal.line("echo first")
+        terminal.wait("first\r")
+        self.start(terminal, f"{PYTHON} -c {shlex.quote(self.RAW)}")
+        pid = int(terminal.wait(r"raw (\d+)")[1])
+        os.kill(pid, signal.SIGTSTP)
+        terminal.wait("Stopped")
+        terminal.line("stty -a; echo status $?")
+        self.assertRegex(terminal.wait(r"(?s)speed.*status 0")[0], r"[ ;]icanon.*[ ;]echo\b")
+        os.kill(pid, signal.SIGKILL)
+        terminal.line("fg; stty -a; echo status $?")
+        self.assertRegex(terminal.wait(r"(?s)speed.*status 0")[0], r"[ ;]icanon.*[ ;]echo\b")
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+
+    def test_stopped_in_a_pipeline(self):
+        """`baton run .. | cat`, both in the foreground group of the pipeline: Ctrl-Z stops all of it, the lease stays,
+        fg lets all go on, and what it says comes out at the other end."""
+        terminal = self.terminal()
+        mark = self.d.dir / "mark"
+        script = f"echo $$ > {mark}; while [ -e {mark} ]; do sleep 0.02; done; echo done"
+        self.start(terminal, f"sh -c {shlex.quote(script)}", " | sed s/done/all-done/")
+        pid = int(wait_until(lambda: read_text(mark).strip(), "it runs"))
+        terminal.type("\x1a")
+        terminal.wait("Stopped")
+        wait_until(lambda: state_of(pid) == "T", "the command is stopped")
+        self.assertEqual(self.d.holders(), ["job"])
+        terminal.line("fg")
+        wait_until(lambda: state_of(pid) != "T", "it goes on")
+        mark.unlink()
+        terminal.wait("all-done\r")
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+
     def test_killed_wrapper_in_a_script(self):
         """kill -9 of the wrapper, the command in raw mode, no shell with job control: the caller has the terminal."""
         script = f"{BATON} run -q -- bash --norc -i -c {shlex.quote(PYTHON + ' -c ' + shlex.quote(self.RAW))}; " \
