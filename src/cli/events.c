@@ -39,6 +39,18 @@ struct reader {
 	uint64_t last_id;
 };
 
+/* "beside 7" of one that was granted with it, else whom it makes way for. */
+static void add_other(char *line, size_t size, const json_t *event)
+{
+	uint64_t other = field_u64(event, "other");
+	bool beside = strcmp(field_text(event, "what", ""), "collides") == 0;
+	size_t length = strlen(line);
+
+	if (other)
+		snprintf(line + length, size - length, "  %s %" PRIu64, beside ? "beside" : "for",
+			 other);
+}
+
 static void add_times(char *line, size_t size, const json_t *event)
 {
 	static const char *const keys[] = {"waited_s", "held_s"};
@@ -66,6 +78,7 @@ static void add_event(struct text_table *sheet, const json_t *event)
 	if (field_u64(event, "lease"))
 		snprintf(lease, sizeof(lease), "%" PRIu64, field_u64(event, "lease"));
 	add_times(times, sizeof(times), event);
+	add_other(times, sizeof(times), event);
 	char *gpu = text_table_cut(on ? on : "", sheet->columns ? NAME_LEAST : 0);
 
 	snprintf(head, sizeof(head), "%c%.12s%c  %c%-10s%c %6s  %-10s", STYLE_DIM,

@@ -69,7 +69,7 @@ class Observe(Guide):
         start, work, look, replay, other, enforce = self.follow(self.blocks, env)
         self.assertEqual((start, work.count("holding gpu0")), ("", 2), work)
         self.assertIn("observ", look.splitlines()[1])
-        self.assertIn("collides", look)
+        self.assertRegex(look, r"collides +\d+ .* on gpu0  beside \d+ ")
         self.assertRegex(look, r"sleep .*background")
         for said in (replay, other):
             for row in ("collisions", "time in collision", "switches between clients", "idle",

@@ -174,7 +174,8 @@ export function eventText(event) {
 	if (event.end && event.end !== "released") parts.push(event.end);
 	if (event.reason) parts.push(event.reason);
 	if (event.gpu && event.what !== "ended") parts.push(`on ${event.gpu}`);
-	if (event.other) parts.push(`for lease ${event.other}`);
+	const towards = event.what === "collides" ? "beside" : "for";
+	if (event.other) parts.push(`${towards} lease ${event.other}`);
 	if (event.waited_s) parts.push(`waited ${formatSeconds(event.waited_s)}`);
 	if (event.held_s) parts.push(`held ${formatSeconds(event.held_s)}`);
 	if (event.detail) parts.push(`“${event.detail}”`);
