@@ -16,7 +16,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
  * @param {{ms?: number, every?: number, what?: string}} [options]
  * @returns {Promise<T>}
  */
-export async function until(fn, { ms = 10000, every, what = fn.toString() } = {}) {
+export async function until(fn, { ms = 20000, every, what = fn.toString() } = {}) {
 	const begin = performance.now();
 	let last;
 	for (;;) {
@@ -42,7 +42,7 @@ export async function until(fn, { ms = 10000, every, what = fn.toString() } = {}
  * @param {{ms?: number, what?: string}} [options]
  * @returns {Promise<T>}
  */
-export async function within(promise, { ms = 10000, what = "an answer" } = {}) {
+export async function within(promise, { ms = 20000, what = "an answer" } = {}) {
 	/** @type {NodeJS.Timeout | undefined} */
 	let timer;
 	const late = new Promise((_, reject) => {

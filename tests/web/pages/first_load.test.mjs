@@ -261,7 +261,7 @@ test("the dashboard obeys an operator before its session is open and its lower c
 	assert.ok(!types.includes("subscribe"), `${types} and no welcome`);
 	release();
 	await page.locator("#events-title").waitFor();
-	await page.getByText("grants are paused").waitFor();
+	await page.getByText("grants are paused", { exact: true }).waitFor();
 	assert.deepEqual(page.problems, []);
 	await page.close();
 	await daemon.http("POST", "/v1/gpu/resume", { reason: "a first test" });
