@@ -169,12 +169,12 @@ static bool take_text(struct json_scan *scan, char byte)
 	scan->escaped = byte == '\\' && !scan->escaped;
 	if (key_is(scan, "model")) {
 		if (!keep_byte(&scan->model, byte))
-			return break_scan(scan, "field `model`: longer than 510 bytes");
+			return break_scan(scan, "field `model`: longer than 511 bytes");
 		if (ends)
 			scan->model_to = scan->at + 1;
 	}
 	if (key_is(scan, "previous_response_id") && !keep_byte(&scan->previous, byte))
-		return break_scan(scan, "field `previous_response_id`: longer than 510 bytes");
+		return break_scan(scan, "field `previous_response_id`: longer than 511 bytes");
 	if (key_is(scan, "encoding_format"))
 		take_format(scan, byte, ends);
 

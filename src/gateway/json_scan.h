@@ -25,9 +25,9 @@ enum json_scan_state {
 	SCAN_BROKEN,
 };
 
-/* As it stands, with quotes. */
+/* As it stands, with quotes, and without the end that a name has. */
 struct json_scan_text {
-	char bytes[JSON_SCAN_MODEL_BYTES + 2];
+	char bytes[JSON_SCAN_MODEL_BYTES - 1 + 2];
 	unsigned length;
 };
 

@@ -109,19 +109,25 @@ static void test_previous(void **state)
 	for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
 		assert_false(scan_whole(&scan, broken[i]));
 
-	(void)snprintf(body, sizeof(body), "{\"previous_response_id\":\"%0513d\"}", 0);
+	(void)snprintf(body, sizeof(body), "{\"previous_response_id\":\"%0512d\"}", 0);
 	assert_false(scan_whole(&scan, body));
 }
 
 static void test_long_model(void **state)
 {
-	char body[2048];
+	char body[2048], name[JSON_SCAN_MODEL_BYTES];
 	struct json_scan scan = {0};
 	(void)state;
 
-	snprintf(body, sizeof(body), "{\"model\":\"%0600d\"}", 1);
+	snprintf(body, sizeof(body), "{\"model\":\"%0511d\"}", 1);
+	assert_true(json_scan_take(&scan, body, strlen(body)));
+	assert_true(json_scan_model(&scan, name));
+	assert_int_equal(strlen(name), 511);
+
+	scan = (struct json_scan){0};
+	snprintf(body, sizeof(body), "{\"model\":\"%0512d\"}", 1);
 	assert_false(json_scan_take(&scan, body, strlen(body)));
-	assert_string_equal(scan.problem, "field `model`: longer than 510 bytes");
+	assert_string_equal(scan.problem, "field `model`: longer than 511 bytes");
 }
 
 static void check_choices(const char *body, unsigned choices)
