@@ -197,6 +197,7 @@ function scripted() {
 		send(text) {
 			const m = JSON.parse(text);
 			it.said.push(m);
+			if (m.type === "acquire") it.ref = m.ref;
 			if (m.type === "hello")
 				this.hear({ type: "welcome", session: "1-x", session_ttl_s: 20, ...it.welcome });
 			else if (m.type === "acquire" && !it.mute)
@@ -294,7 +295,7 @@ async function grantedMeanwhile() {
 	await until(() => script.said.some((/** @type {any} */ { type }) => type === "acquire"));
 	standStill(300);
 	const [socket] = script.sockets;
-	socket.hear({ type: "granted", ref: 1, lease: 7, fence: 1 });
+	socket.hear({ type: "granted", ref: script.ref, lease: 7, fence: 1 });
 	await until(() => script.said.at(-1).type === "events", { what: "it asks for an answer" });
 	assert.equal(seen.settled, false);
 	return { broker, asked, socket, script };
@@ -310,8 +311,8 @@ test("a grant that waited for a thread that stood still is taken once the broker
 });
 
 test("one that was over by then is none", async () => {
-	const { broker, asked, socket } = await grantedMeanwhile();
-	socket.hear({ type: "released", ref: 1, lease: 7, reason: "expired" });
+	const { broker, asked, socket, script } = await grantedMeanwhile();
+	socket.hear({ type: "released", ref: script.ref, lease: 7, reason: "expired" });
 	socket.hear({ type: "ok" });
 	await assert.rejects(within(asked), coded("EXPIRED"));
 	await broker.close();
@@ -358,7 +359,12 @@ test('run() hears what happened while its task\'s thread stood still, before it 
 		// What waits to be read on the socket is read after the task.
 		setTimeout(() =>
 			script.sockets[0].onmessage({
-				data: JSON.stringify({ type: "revoked", ref: 1, lease: 7, reason: "preempted" }),
+				data: JSON.stringify({
+					type: "revoked",
+					ref: script.ref,
+					lease: 7,
+					reason: "preempted",
+				}),
 			}),
 		);
 		setTimeout(() => script.sockets[0].onmessage({ data: '{"type":"ok"}' }), 1);
@@ -372,7 +378,9 @@ test('run() hears what happened while its task\'s thread stood still, before it 
 test("a word of the broker's is no proof that it heard one: the TTL counts from ours", async () => {
 	const { script, broker, lease } = await scriptedLease({ session_ttl_s: 0.6, linger_s: 10 });
 	standStill(400);
-	script.sockets[0].onmessage({ data: JSON.stringify({ type: "yield", ref: 1, lease: 7 }) });
+	script.sockets[0].onmessage({
+		data: JSON.stringify({ type: "yield", ref: script.ref, lease: 7 }),
+	});
 	standStill(400);
 	assert.equal(lease.signal.aborted, true);
 	await broker.close();
@@ -401,6 +409,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 	place.location = { origin: "null" };
 	place.Worker = class {
 		said = [];
+		ref = 0;
 		constructor() {
 			worker = this;
 			queueMicrotask(() => this.onmessage({ data: {} }));
@@ -409,6 +418,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 		/** @param {any} command */
 		postMessage(command) {
 			this.said.push(command[0]);
+			if (command[0] === "acquire") this.ref = command[1];
 		}
 	};
 	const now = () => performance.now();
@@ -417,7 +427,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 	const broker = new sdk.Broker({ url: "http://127.0.0.1:1", name: "busy" });
 	const turn = broker.request();
 	await until(() => worker.said.includes("acquire"));
-	const message = { type: "granted", ref: 1, lease: 7, fence: 1 };
+	const message = { type: "granted", ref: worker.ref, lease: 7, fence: 1 };
 	say({ event: "message", message });
 	const lease = await within(turn);
 	assert.equal(await within(lease.yieldIfNeeded()), false, "just heard");
@@ -426,7 +436,7 @@ test("what a session said long ago is no word of now, though it was heard just n
 	say({ event: "ping" }, now() - 1000);
 	const step = lease.yieldIfNeeded();
 	await until(() => worker.said.includes("sure"), { what: "it asks" });
-	say({ event: "message", message: { type: "lost", ref: 1 } });
+	say({ event: "message", message: { type: "lost", ref: worker.ref } });
 	say({ event: "sure" });
 	await assert.rejects(within(step), coded("LOST"));
 	say({ event: "stop" });
