@@ -17,6 +17,13 @@ static bool has_part(const struct relay *relay, uint64_t party)
 	return relay->party == party || relay->turn == party;
 }
 
+/* A response that is made in the background is work like any other. */
+static bool is_at_work(const struct relay *relay)
+{
+	return relay->stage == RELAY_FORWARDED ||
+	       (relay->stage == RELAY_SETTLING && relay->pending);
+}
+
 /* That its server works on in this turn. */
 static unsigned count_parts(const struct gateway *gateway, uint64_t party)
 {
@@ -24,7 +31,7 @@ static unsigned count_parts(const struct gateway *gateway, uint64_t party)
 
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
-		count += has_part(relay, party) && relay->stage == RELAY_FORWARDED;
+		count += has_part(relay, party) && is_at_work(relay);
 	}
 	return count;
 }
@@ -33,7 +40,7 @@ static bool is_open(const struct gateway *gateway, const struct relay *host, str
 {
 	int64_t most_ms = gateway->options.hold_ms_max[host->cls];
 
-	return host->stage == RELAY_FORWARDED && host->party && !host->outranked &&
+	return is_at_work(host) && host->party && !host->outranked &&
 	       mono_since(now, host->turn_since) < most_ms &&
 	       count_parts(gateway, host->party) < host->model->server->parallel;
 }
@@ -77,7 +84,7 @@ static const struct relay *find_turn(const struct gateway *gateway, const struct
 {
 	const struct model *model = relay->model;
 
-	if (model->server->parallel < 2 || model->residence != RESIDENCE_READY ||
+	if (model->server->parallel < 2 || model->residence != RESIDENCE_READY || model->leaves ||
 	    another_waits(gateway, model))
 		return NULL;
 

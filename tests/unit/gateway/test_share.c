@@ -179,6 +179,31 @@ static void test_joins_late(void **state)
 	assert_int_equal(seen.forwarded, 1);
 }
 
+/* Made in the background it counts as any other, whoever began the turn. */
+static void test_beside_the_background(void **state)
+{
+	struct relay *late = add_relay(3, RELAY_MODEL, 0);
+	(void)state;
+
+	relays[0].stage = RELAY_SETTLING;
+	assert_false(relay_join(&gateway, late, now)); /* it may be over at any moment */
+	relays[0].pending = true;
+	add_relay(1, RELAY_SETTLING, 0)->turn = 1;
+	relays[1].pending = true;
+	assert_true(relay_join(&gateway, late, now));
+	assert_int_equal(late->turn, 1);
+	assert_false(relay_join(&gateway, add_relay(2, RELAY_MODEL, 0), now));
+}
+
+/* What still runs ends, and nothing begins. */
+static void test_a_model_that_leaves(void **state)
+{
+	(void)state;
+
+	model.leaves = true;
+	assert_false(relay_join(&gateway, add_relay(1, RELAY_TURN, 2), now));
+}
+
 /* A server that works on one at a time is not asked. */
 static void test_one_by_one(void **state)
 {
@@ -198,6 +223,8 @@ int main(void)
 		cmocka_unit_test_setup(test_one_that_waits_no_more, set_up),
 		cmocka_unit_test_setup(test_one_that_is_on_its_way, set_up),
 		cmocka_unit_test_setup(test_joins_late, set_up),
+		cmocka_unit_test_setup(test_beside_the_background, set_up),
+		cmocka_unit_test_setup(test_a_model_that_leaves, set_up),
 		cmocka_unit_test_setup(test_one_by_one, set_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
