@@ -324,7 +324,7 @@ static void look_again(struct gateway *gateway, struct relay *relay, struct mono
 {
 	relay->look_at = MONO_NEVER;
 	if (relay->stage == RELAY_SETTLING)
-		relay_look(gateway, relay);
+		relay_look(relay);
 	else if (relay->stage == RELAY_TURN)
 		relay_join_late(gateway, relay, now);
 }

@@ -78,6 +78,7 @@ struct relay {
 	bool noted;                /* who asked for that id, and of whom */
 	bool pending;              /* the server makes that response in the background */
 	bool cut;                  /* its turn was taken back, or all ends */
+	bool stopping;             /* its server was told to stop making it */
 	struct call *busy_call;
 
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */

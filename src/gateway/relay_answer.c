@@ -257,7 +257,7 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	struct model *model = relay->model;
 	bool ran = relay->stage == RELAY_FORWARDED || relay->stage == RELAY_SETTLING;
 
-	if (relay->stage != RELAY_SETTLING || relay->cut)
+	if (relay->stage != RELAY_SETTLING || relay->stopping)
 		log_outcome(gateway, relay, outcome);
 	forget_client(gateway, relay);
 	relay_give_back(gateway, relay);
@@ -292,7 +292,7 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 	relay->pending = relay_goes_on_alone(relay);
 	if (relay->request) {
 		relay_cancel(gateway, relay);
-	} else if (relay->stage == RELAY_FORWARDED && !relay->hung_up) {
+	} else if (relay->stage == RELAY_FORWARDED && !relay->hung_up && !relay->pending) {
 		relay_end(gateway, relay, outcome); /* the server was done, or is gone */
 		return;
 	}

@@ -83,7 +83,7 @@ void relay_abandon(struct gateway *gateway, struct relay *relay, const char *out
 /* relay_settle.c: over for its client. */
 bool relay_must_settle(const struct relay *relay);
 void relay_settle(struct relay *relay, int64_t most_ms);
-void relay_look(struct gateway *gateway, struct relay *relay); /* whether the server works */
+void relay_look(struct relay *relay); /* whether the server works */
 /* Its turn is wanted, in so long; 0: not any more. */
 void relay_hurry(struct relay *relay, int64_t grace_ms);
 /* Its time is over, whatever its server does; what that makes in the background is stopped. Takes

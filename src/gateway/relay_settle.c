@@ -39,6 +39,12 @@ void relay_settle(struct relay *relay, int64_t most_ms)
 	relay->look_at = server->takes_turns ? MONO_NEVER : now; /* it says so */
 }
 
+/* It, or what stands before it, does not want to be asked now. */
+static bool says_nothing(int status)
+{
+	return status >= 500 || status == 401 || status == 403 || status == 408 || status == 429;
+}
+
 /* One that works may be slow to say so: it answers between two steps. */
 static bool may_work(struct relay *relay, const struct call_answer *answer)
 {
@@ -50,7 +56,7 @@ static bool may_work(struct relay *relay, const struct call_answer *answer)
 		return false;
 	if (!relay->pending)
 		return server->adapter->read_busy(answer->body, answer->length, NULL) == 1;
-	if (answer->status >= 500)
+	if (says_nothing(answer->status))
 		return true;
 	if (answer->status != 200 || !adapter_read_pending(answer->body, answer->length))
 		return false;
@@ -60,28 +66,31 @@ static bool may_work(struct relay *relay, const struct call_answer *answer)
 	return true;
 }
 
+static void look_later(struct relay *relay)
+{
+	relay->look_at = mono_after(loop_now(), relay->pace_ms);
+	relay->pace_ms = ms_shorter(2 * relay->pace_ms, LOOK_MS_MAX);
+}
+
 static void on_looked(void *ctx, const struct call_answer *answer)
 {
 	struct relay *relay = ctx;
 
 	relay->busy_call = NULL;
-	if (!may_work(relay, answer)) {
+	if (may_work(relay, answer))
+		look_later(relay);
+	else
 		relay_end(relay->model->server->catalog->ctx, relay, "left");
-		return;
-	}
-
-	relay->look_at = mono_after(loop_now(), relay->pace_ms);
-	relay->pace_ms = ms_shorter(2 * relay->pace_ms, LOOK_MS_MAX);
 }
 
-void relay_look(struct gateway *gateway, struct relay *relay)
+void relay_look(struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
 	const struct adapter_call *what = relay->pending ? &find_response : &server->adapter->busy;
 	const char *of = relay->pending ? relay->watch.position.response_id : relay->model->name;
 
 	if (catalog_call(server, what, of, CALL_TIME_MS, on_looked, relay, &relay->busy_call) != 0)
-		relay_end(gateway, relay, "left");
+		look_later(relay); /* as many are on their way as may be */
 }
 
 /* So that its server has heard it before the turn is taken. */
@@ -109,6 +118,8 @@ void relay_stop_settling(struct gateway *gateway, struct relay *relay)
 {
 	const struct model_server *server = relay->model->server;
 
+	if (relay->stopping)
+		return; /* it is told already */
 	if (!relay->pending) {
 		relay_end(gateway, relay, "left");
 		return;
@@ -117,7 +128,7 @@ void relay_stop_settling(struct gateway *gateway, struct relay *relay)
 	call_cancel(relay->busy_call);
 	relay->busy_call = NULL;
 	relay->pending = false;
-	relay->cut = true;
+	relay->stopping = true;
 	relay->due = relay->look_at = MONO_NEVER;
 	if (catalog_call(server, &stop_response, relay->watch.position.response_id, CALL_TIME_MS,
 			 on_stopped, relay, &relay->busy_call) != 0)

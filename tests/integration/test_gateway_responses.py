@@ -240,13 +240,33 @@ class Background(GatewayTest):
         self.assertEqual(daemon.park("voice", **{"class": "voice"}).read_answer().status, 200)
         self.assertEqual(self.state(), "cancelled")
 
+    def test_several(self):
+        """In one turn, as many as its server works on; it is over with the last of them."""
+        daemon = self.begin_one(upstream={"parallel": 2})
+        self.looked()
+        ask = {"model": "m", "input": "hi", "background": True}
+        self.plain.response_id = "resp_2"
+        self.assertEqual(daemon.http("POST", PATH, ask).status, 200)
+        self.plain.response_id = "resp_3"
+        third = self.begin(daemon, "m", path=PATH, background=True)
+        wait_until(daemon.waiting, "it waits")
+        self.assertEqual(len({row["lease"] for row in self.models(daemon)["requests"][:2]}), 1)
+        self.plain.stored["resp_1"]["status"] = "completed"
+        self.assertEqual(third.read_answer().json()["id"], "resp_3")
+        game = daemon.parked("game")
+        for id_ in ("resp_2", "resp_3"):
+            self.assertEqual(daemon.waiting(), ["game"])
+            self.plain.stored[id_]["status"] = "completed"
+        self.assertEqual(game.read_answer().status, 200)
+
     def test_a_server_that_does_not_say(self):
         """It counts as at work for as long as it may be silent, and is told to stop."""
         daemon = self.begin_one(upstream={"silence_s": 3})
         game = daemon.parked("game")
-        self.plain.stored_status = 500
-        self.looked()
-        self.assertEqual(daemon.waiting(), ["game"])
+        for status in (429, 401, 500):
+            self.plain.stored_status = status
+            self.looked()
+            self.assertEqual(daemon.waiting(), ["game"])
         self.assertEqual(game.read_answer().status, 200)
         self.assertEqual(len(self.plain.asked(f"{STORED}/cancel")), 1)
 
@@ -284,6 +304,21 @@ class Background(GatewayTest):
             answer = game.read_answer()
             self.assertEqual(answer.status, 200)
             daemon.unlock(answer.json()["token"])
+
+    def test_a_stream_that_breaks_off(self):
+        """Its server says whether it goes on without it."""
+        self.plain = plain = self.server("openai", ["m"])
+        daemon = self.behind(upstream(plain, "plain", vram_mb=1000))
+        plain.stored["resp_1"] = {"id": "resp_1", "status": "in_progress"}
+        plain.pieces = lambda pieces: [
+            pieces[0].replace(b'"object":"response"', b'"object":"response","background":true'), None]
+        answer = daemon.http("POST", PATH, {"model": "m", "input": "hi", "stream": True, "background": True})
+        self.assertIn(b"upstream_broken", answer.body)
+        game = daemon.parked("game")
+        self.looked(2)
+        self.assertEqual(daemon.waiting(), ["game"])
+        plain.stored["resp_1"]["status"] = "completed"
+        self.assertEqual(game.read_answer().status, 200)
 
     def test_a_stream_that_is_cut(self):
         """Its turn is taken back: its client hears it, and nothing goes on beside the next turn."""

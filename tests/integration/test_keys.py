@@ -301,6 +301,22 @@ class Limits(KeysTest):
         server.slots_busy = False
         self.assertEqual(waits.read_answer().status, 200)
 
+    def test_revoked_while_its_server_works(self):
+        """It ends once: the log has one line of it."""
+        server = self.server("llama-server", ["m"])
+        daemon = self.behind(upstream(server, "s", vram_mb=1000))
+        server.gate.clear()
+        server.slots_busy = True
+        cut = self.begin(daemon, "m", headers=bearer(self.new(daemon, "alice")))
+        wait_until(lambda: server.running == 1, "it runs")
+        self.assertEqual(self.run_cli(daemon, "keys", "revoke", "alice").returncode, 0)
+        self.assertError(cut.read_answer(), 401, "unauthorized")
+        server.slots_busy = False
+        wait_until(lambda: not self.models(daemon)["requests"], "it is over for its server")
+        daemon.terminate()  # all of the log is there then
+        line, = (line for line in daemon.log().splitlines() if "path=/v1/chat" in line)
+        self.assertIn("outcome=unauthorized", line)
+
     def test_what_is_no_limit(self):
         daemon = self.daemon()
         for wrong in ({"classes": []}, {"classes": ["fast"]}, {"classes": "voice"}, {"queue": 0}, {"held": 1.5},
