@@ -214,6 +214,14 @@ void gateway_drain(struct gateway *gateway)
 	proxies_drain(gateway);
 }
 
+bool gateway_is_stopping(const struct gateway *gateway)
+{
+	list_each (it, next, &gateway->relays)
+		if (container_of(it, struct relay, link)->stopping)
+			return true;
+	return false;
+}
+
 void gateway_destroy(struct gateway *gateway)
 {
 	if (!gateway)

@@ -62,6 +62,8 @@ void gateway_resume_held(struct gateway *gateway);
 /* The broker stops: all requests, those that still come too, hear ERR_DRAINING. What they hold or
  * wait for is not given back: nothing is granted any more. */
 void gateway_drain(struct gateway *gateway);
+/* A server is told to stop what it makes in the background, and has not heard it yet. */
+bool gateway_is_stopping(const struct gateway *gateway);
 void gateway_destroy(struct gateway *gateway); /* takes NULL; cuts all requests */
 
 /* Of what process_port started: all of it is gone. `status`: of its exit, 128 and more for a

@@ -46,6 +46,8 @@ static struct mono_ms shutdown_lasts(const struct shutdown *shutdown, struct mon
 	bool waited_for = false;
 	for (int kind = 0; kind < ENDPOINT_KIND_COUNT; kind++)
 		waited_for |= shutdown->endpoints->counts[kind] > 0;
+	if (inference_is_stopping(shutdown->inference))
+		return shutdown->until;
 	if (net_connection_count(shutdown->endpoints->net) == 0)
 		return now;
 	return waited_for ? shutdown->until

@@ -341,6 +341,14 @@ class Background(GatewayTest):
         daemon.terminate()
         self.assertEqual(self.state(), "cancelled")
 
+    def test_the_broker_ends_while_it_asks(self):
+        """It does not end before the server has heard it."""
+        daemon = self.begin_one()
+        self.plain.drips = [STORED]
+        self.looked()
+        daemon.terminate()
+        self.assertEqual(self.state(), "cancelled")
+
 
 class GoesOn(GatewayTest):
     """A request with `previous_response_id`: only one server knows what that was."""

@@ -439,6 +439,11 @@ void inference_drain(struct inference *inference)
 		gateway_drain(inference->gateway);
 }
 
+bool inference_is_stopping(const struct inference *inference)
+{
+	return inference->gateway && gateway_is_stopping(inference->gateway);
+}
+
 void inference_close(struct inference *inference)
 {
 	if (inference->gateway)

@@ -47,6 +47,8 @@ void inference_resume(struct inference *inference, const struct core *core,
 		      const struct gpu_board *gpus);
 /* The broker stops: requests hear of it. */
 void inference_drain(struct inference *inference);
+/* Some server has not heard yet what that means for it. */
+bool inference_is_stopping(const struct inference *inference);
 void inference_close(struct inference *inference);
 /* The settings again: first whether they can be followed, 0 or -ERR_CONFIG with `detail` and
  * nothing changed, then that they are. `ctx` is the inference. */

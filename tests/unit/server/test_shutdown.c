@@ -47,7 +47,7 @@ static struct {
 	unsigned drained, kept, sent;
 	unsigned connections, claims;
 	const char *trouble;
-	bool in_doubt;
+	bool in_doubt, gateway_stops;
 	unsigned lines;
 	enum log_level line;
 } seen;
@@ -63,6 +63,12 @@ void inference_drain(struct inference *inference)
 {
 	(void)inference;
 	seen.gateway_drained++;
+}
+
+bool inference_is_stopping(const struct inference *inference)
+{
+	(void)inference;
+	return seen.gateway_stops;
 }
 
 void notify_send(enum notify_state state, const char *status)
@@ -261,6 +267,19 @@ static void test_a_stop_waits_for_what_was_said_last(void **unused)
 	assert_true(stopping.over);
 }
 
+/* Nobody waits for anything but a server that is to hear of it. */
+static void test_a_stop_waits_for_servers(void **unused)
+{
+	struct mono_ms now = fake_net.now;
+	(void)unused;
+
+	seen.gateway_stops = true;
+	shutdown_begin(&stopping, now);
+	assert_int_equal(shutdown_step(&stopping, now).v, now.v + 2000);
+	seen.gateway_stops = false;
+	assert_int_equal(shutdown_step(&stopping, now).v, now.v + 100);
+}
+
 static void test_a_stop_does_not_wait_for_ever(void **unused)
 {
 	struct mono_ms now = fake_net.now;
@@ -398,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PART_TEST(test_a_stop_goes_before_all_that_waits),
 		PART_TEST(test_a_stop_waits_for_what_was_said_last),
+		PART_TEST(test_a_stop_waits_for_servers),
 		PART_TEST(test_a_stop_does_not_wait_for_ever),
 		PART_TEST(test_each_effect_has_its_part),
 		PART_TEST(test_streams_are_kept_open),
