@@ -108,6 +108,13 @@ static bool has_instances(const struct baton_lease *lease)
 	return false;
 }
 
+/* CUDA ends its list at the first that is none of NVIDIA's, and a container runtime refuses it. */
+static char *cuda_uuids(const struct baton_lease *lease)
+{
+	bool mixed = knows_makers(lease) && count_of(lease, "nvidia") > 0;
+	return list_gpus(lease, LIST_UUIDS, mixed ? "nvidia" : NULL);
+}
+
 /* For CUDA, without UUIDs. A number of an instance of MIG's is its card's. */
 static char *cuda_numbers(const struct baton_lease *lease, bool *ret_known)
 {
@@ -185,11 +192,13 @@ void lease_env_make(const struct baton_lease *lease, bool by_index, struct lease
 
 	/* Inside a container numbers would be counted anew, so it is the UUID where there is one.
 	 */
-	const char *devices = uuids ? uuids : numbers;
+	char *own = uuids ? cuda_uuids(lease) : NULL;
+	const char *devices = own ? own : numbers;
 	add_value(env, "CUDA_VISIBLE_DEVICES", text_dup(by_index ? numbers : devices));
 	add_value(env, "NVIDIA_VISIBLE_DEVICES", text_dup(devices));
 	add_value(env, "BATON_DOCKER_GPUS", lease_env_docker(devices));
 	add_value(env, "BATON_GPU_UUIDS", uuids);
+	free(own);
 	free(numbers);
 }
 

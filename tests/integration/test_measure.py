@@ -465,6 +465,25 @@ with baton.lease(gpu={options[1]!r}) as lease:
         self.assertEqual(self.seen(d, "--gpu", "gpu2"), ["0", "0", "0", "0"])  # the card has no UUID
         self.assertEqual(self.seen(d, "--gpu", "gpu3"), ["GPU-f1", "GPU-f1", "1", "0"])
 
+    def test_two_makers_in_one_lease(self):
+        """AMD's first, as the configuration has it: CUDA ends its list at the first that is not its own, so it is told
+        NVIDIA's alone; each runtime counts what is its own; all are told by `BATON_GPU_UUIDS`."""
+        nvml = self.nvml(card("GPU-a", 1))
+        write_amd(nvml, "card0", "0000:81:00.0", unique_id="f1")
+        d = self.measuring(nvml, config={"gpus": [{"name": "amd", "uuid": "0000:81:00.0"},
+                                                  {"name": "nv", "uuid": "GPU-a"}]})
+        names = (*self.NAMES, "BATON_DOCKER_GPUS", "BATON_GPU_UUIDS", "BATON_GPU")
+        found = run_environment(self, d, "--gpus", "2")
+        wanted = ["GPU-a", "GPU-a", "0", "0", "device=GPU-a", "GPU-f1,GPU-a", "amd,nv"]
+        self.assertEqual([found[name] for name in names], wanted)
+        self.assertEqual(self.seen(d, "--gpus", "2", "--env-ids", "index"), ["0", "GPU-a", "0", "0"])
+        program = Program(self, d, f"""
+with baton.lease(gpus=2) as lease:
+    env = lease.environment()
+    say("env", *(env[name] for name in {names!r}))
+""")
+        self.assertEqual(program.wait("env ").split()[1:], wanted)
+
 
 class Draining(MeasureTest):
     def test_granted_when_measured_free(self):

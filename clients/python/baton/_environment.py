@@ -33,10 +33,17 @@ def _other_numbers(gpus: Sequence[Gpu]) -> dict[str, str]:
             "ZE_AFFINITY_MASK": intel and _numbers(gpus, "intel") or indexes}
 
 
+def _cuda_uuids(gpus: Sequence[Gpu]) -> str:
+    """CUDA ends its list at the first that is none of NVIDIA's, and a container runtime refuses it."""
+    own = [gpu for gpu in gpus if gpu.maker == "nvidia"] if all(gpu.maker for gpu in gpus) else []
+    return _listed(gpu.uuid for gpu in own or gpus)
+
+
 def variables(lease: int, fence: int, gpus: Sequence[Gpu]) -> dict[str, str]:
     """They override whatever may name a GPU that is not of this lease."""
     uuids = _listed(gpu.uuid for gpu in gpus) if all(gpu.uuid for gpu in gpus) else ""
-    devices, quote = uuids or _cuda_numbers(gpus), '"' if len(gpus) > 1 else ""
+    devices = _cuda_uuids(gpus) if uuids else _cuda_numbers(gpus)
+    quote = '"' if "," in devices else ""
     return {"BATON_LEASE": str(lease), "BATON_FENCE": str(fence), "BATON_GPU_COUNT": str(len(gpus)),
             "BATON_GPU": _listed(gpu.name for gpu in gpus), "BATON_GPU_INDEX": _listed(gpu.index for gpu in gpus),
             "BATON_DOCKER_GPUS": f"{quote}device={devices}{quote}", "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
