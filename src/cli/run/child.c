@@ -162,7 +162,13 @@ size_t child_list(char *ret_text, size_t size)
 {
 	char file[64];
 	(void)snprintf(file, sizeof(file), "task/%ld/children", (long)getpid());
-	return proc_read(PROC_SELF, file, ret_text, size);
+	size_t length = proc_read(PROC_SELF, file, ret_text, size);
+
+	/* The first digits of a pid are the pid of somebody else. */
+	while (length > 0 && ret_text[length - 1] != ' ')
+		length--;
+	ret_text[length] = '\0';
+	return length;
 }
 
 static bool names_keeper_alone(const struct child *child, const char *list)

@@ -25,7 +25,7 @@ struct child {
 	bool status_unknown; /* somebody else has reaped it */
 };
 
-enum { CHILDREN_BYTES = 64 * 1024 };
+enum { CHILDREN_BYTES = 64 * 1024, CHILDREN_BYTES_LEFT = 16 }; /* left: of a list that is whole */
 
 /* Call first: makes us the parent of whatever the command leaves behind. */
 void child_init(struct child *child);
@@ -49,7 +49,8 @@ bool child_shares_group(const struct child *child);
 /* Records everything that has ended or stopped. */
 void child_reap(struct child *child);
 /* The pids of our children as the kernel lists them, also of the dead until they are reaped, which
- * nobody but us does: none is missed. Returns the length; 0: not known. */
+ * nobody but us does: none is missed. Each with a blank behind it, as many as fit. Returns the
+ * length; 0: not known. */
 size_t child_list(char *ret_text, size_t size);
 /* Whether we have no child but the keeper. Then nothing is left of the command: whatever is, is
  * behind a child of ours. False: that is not known. */

@@ -164,8 +164,9 @@ static bool all_stand_outside(const struct job *job)
 	(void)child_list(children_before, sizeof(children_before));
 	if (signal_outside(job, 0) > 0)
 		return false;
-	(void)child_list(children_after, sizeof(children_after));
-	return strcmp(children_before, children_after) == 0;
+	bool whole = child_list(children_after, sizeof(children_after)) <
+		     CHILDREN_BYTES - CHILDREN_BYTES_LEFT;
+	return whole && strcmp(children_before, children_after) == 0;
 }
 
 bool job_frozen(const struct job *job)
