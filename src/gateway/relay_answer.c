@@ -268,6 +268,7 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 	if (!ran)
 		return;
 	model->running--;
+	relay_look_soon(gateway, model, loop_now());
 	residence_worked(&gateway->residences, model, loop_now());
 }
 

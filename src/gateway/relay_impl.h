@@ -38,6 +38,9 @@ void relay_give_back(struct gateway *gateway, struct relay *relay);
 bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now);
 /* The same of one that waits for its turn, at its look_at. */
 void relay_join_late(struct gateway *gateway, struct relay *relay, struct mono_ms now);
+/* Somebody has joined, or there is room again: of those who wait for this model the first look at
+ * once, as many as its server works on. */
+void relay_look_soon(struct gateway *gateway, const struct model *model, struct mono_ms now);
 /* This turn has begun: those who wait for one like it come along. */
 void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms now);
 /* Its turn goes to another that has part in it; false: there is none. */

@@ -10,7 +10,11 @@
 #include "gateway/relay.h"
 #include "gateway/relay_impl.h"
 
-enum { JOIN_MS_FIRST = 50, JOIN_MS_MAX = 2000 };
+enum {
+	JOIN_MS_FIRST = 50,
+	JOIN_MS_MAX = 2000,
+	JOIN_MS_NEXT = 1, /* the queue has heard then that one less waits */
+};
 
 static bool has_part(const struct relay *relay, uint64_t party)
 {
@@ -109,13 +113,32 @@ bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now
 	return host != NULL;
 }
 
+void relay_look_soon(struct gateway *gateway, const struct model *model, struct mono_ms now)
+{
+	unsigned left = model->server->parallel;
+
+	if (left < 2)
+		return;
+	list_each (it, next, &gateway->relays) {
+		struct relay *relay = container_of(it, struct relay, link);
+		if (relay->stage != RELAY_TURN || relay->model != model)
+			continue;
+		relay->pace_ms = JOIN_MS_FIRST;
+		relay->look_at = mono_after(now, JOIN_MS_NEXT);
+		if (--left == 0)
+			return;
+	}
+}
+
 void relay_join_late(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
 	const struct relay *host = find_turn(gateway, relay, now);
+	const struct model *model = relay->model;
 
 	if (host) {
 		relay_leave_queue(gateway, relay);
 		take_part(gateway, relay, host, now);
+		relay_look_soon(gateway, model, now);
 		return;
 	}
 	relay->pace_ms = ms_shorter(2 * relay->pace_ms, JOIN_MS_MAX);

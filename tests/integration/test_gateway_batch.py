@@ -4,7 +4,7 @@ import json
 import unittest
 
 from lib.gateway import CHAT, GatewayTest, upstream
-from lib.wait import wait_until
+from lib.wait import holds_for, wait_until
 
 
 class Batch(GatewayTest):
@@ -167,18 +167,31 @@ class Parallel(GatewayTest):
 
     def test_others_leave_again(self):
         """Whoever waited for their sake alone joins the turn that runs."""
-        daemon = self.start()
+        daemon = self.start(parallel=9)
         sent = self.ask_for(daemon, 1, 1)
         game = daemon.parked("game", **{"class": "chat"})
-        sent += [self.begin(daemon, "m") for _ in range(2)]
-        wait_until(lambda: len(daemon.waiting()) == 3, "they wait behind it")
+        sent += [self.begin(daemon, "m") for _ in range(8)]
+        wait_until(lambda: len(daemon.waiting()) == 9, "they wait behind it")
+        holds_for(lambda: self.plain.running == 1, "none of them runs", 2)
         game.close()
-        wait_until(lambda: self.plain.running == 3, "they have joined")
+        wait_until(lambda: self.plain.running == 9, "they have joined", 6)
         turn, = self.turns(daemon)
-        self.assertEqual(self.shown(daemon), [("running", turn)] * 3)
+        self.assertEqual(self.shown(daemon), [("running", turn)] * 9)
         wait_until(lambda: not daemon.waiting(), "nobody waits")
         self.plain.gate.set()
-        self.assertEqual([one.read_answer().status for one in sent], [200] * 3)
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 9)
+
+    def test_room_again(self):
+        """Who waits has it at once, while the turn goes on."""
+        daemon = self.start(parallel=2)
+        self.plain.pieces = lambda pieces: [pieces[0], lambda: False]
+        self.plain.gate.set()
+        self.begin(daemon, "m", stream=True)
+        wait_until(lambda: self.plain.running == 1, "a long one runs")
+        sent = [self.begin(daemon, "m") for _ in range(20)]
+        wait_until(lambda: len(self.plain.requests) == 21, "they are asked one after the other", 10)
+        self.assertEqual([one.read_answer().status for one in sent], [200] * 20)
+        self.assertEqual(len(self.turns(daemon)), 1)
 
     def test_taken_back(self):
         """A voice takes the turn of all of them, which are asked again later."""

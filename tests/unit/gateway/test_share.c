@@ -179,6 +179,26 @@ static void test_joins_late(void **state)
 	assert_int_equal(seen.forwarded, 1);
 }
 
+/* Where several may, each waits only until the queue knows of the last one. */
+static void test_one_after_the_other(void **state)
+{
+	struct relay *second = add_relay(2, RELAY_TURN, 3);
+	(void)state;
+
+	add_relay(1, RELAY_TURN, 2);
+	second->look_at = mono_after(now, 2000);
+	seen.waits = 1u << 2 | 1u << 3;
+	seen.waiting = 2;
+	relay_join_late(&gateway, &relays[1], now);
+	assert_int_equal(second->look_at.v, now.v + 1);
+	relay_join_late(&gateway, second, now);
+	assert_int_equal(second->party, 3); /* two still wait, and one is somebody else */
+
+	seen.waiting = 1;
+	relay_join_late(&gateway, second, mono_after(now, 1));
+	assert_int_equal(second->turn, 1);
+}
+
 /* Made in the background it counts as any other, whoever began the turn. */
 static void test_beside_the_background(void **state)
 {
@@ -223,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup(test_one_that_waits_no_more, set_up),
 		cmocka_unit_test_setup(test_one_that_is_on_its_way, set_up),
 		cmocka_unit_test_setup(test_joins_late, set_up),
+		cmocka_unit_test_setup(test_one_after_the_other, set_up),
 		cmocka_unit_test_setup(test_beside_the_background, set_up),
 		cmocka_unit_test_setup(test_a_model_that_leaves, set_up),
 		cmocka_unit_test_setup(test_one_by_one, set_up),
