@@ -178,19 +178,35 @@ int batches_load(struct batches *turns, uint64_t round,
 	return 0;
 }
 
-int batches_append(struct batches *turns, uint8_t *frame, size_t length)
+static int write_at(int fd, const uint8_t *bytes, size_t length, uint64_t at)
 {
-	batches_frame(frame, length, turns->round, turns->count);
 	size_t done = 0;
+
 	while (done < length) {
-		ssize_t n = pwrite(turns->fd, frame + done, length - done,
-				   (off_t)(turns->length + done));
+		ssize_t n = pwrite(fd, bytes + done, length - done, (off_t)(at + done));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return -ERR_IO;
 		done += (size_t)n;
 	}
+	return 0;
+}
+
+/* The header last: before it is there the frame is none. Written in one go, a page with the new
+ * header could be there, or be read, before the next page with the records of this frame: those of
+ * the frame that was there in an earlier round, which are whole, would be taken for its own. */
+int batches_append(struct batches *turns, uint8_t *frame, size_t length)
+{
+	int rc;
+
+	batches_frame(frame, length, turns->round, turns->count);
+	rc = write_at(turns->fd, frame + TURNS_HEADER_BYTES, length - TURNS_HEADER_BYTES,
+		      turns->length + TURNS_HEADER_BYTES);
+	if (rc == 0)
+		rc = write_at(turns->fd, frame, TURNS_HEADER_BYTES, turns->length);
+	if (rc != 0)
+		return rc;
 
 	turns->length += length;
 	turns->count++;
@@ -211,6 +227,22 @@ void batches_end(struct batches *turns)
 	turns->length = 0;
 	turns->count = 0;
 	(void)!ftruncate(turns->fd, 0);
+}
+
+int batches_cut(int dir_fd)
+{
+	struct batches turns;
+	struct batches_found found;
+	int rc = batches_open(&turns, dir_fd, true);
+
+	if (rc == 0)
+		rc = batches_load(&turns, 0, NULL, NULL, &found);
+	if (rc == 0)
+		rc = batches_load(&turns, found.round_max, NULL, NULL, &found);
+	if (rc == 0 && ftruncate(turns.fd, (off_t)found.length) < 0)
+		rc = -ERR_IO;
+	batches_close(&turns);
+	return rc;
 }
 
 int batches_look(const struct batches *turns, const char *path)

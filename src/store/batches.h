@@ -55,5 +55,8 @@ int batches_append(struct batches *turns, uint8_t *frame, size_t length);
 void batches_begin(struct batches *turns, uint64_t round);
 /* The same on clean shutdown: an empty file means that no turn is missing. */
 void batches_end(struct batches *turns);
+/* Of a copy that was taken while the file was written: cuts what came behind the moment at which
+ * the end of its round was read. 0, -ERR_IO or -ERR_NO_MEMORY. */
+int batches_cut(int dir_fd);
 /* 1: the open file is still at that path, 0: it is gone or replaced, -1: unknown. */
 int batches_look(const struct batches *turns, const char *path);

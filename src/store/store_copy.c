@@ -4,7 +4,8 @@
  * turns are folded into the log, and the log into the database. So they are copied in that order,
  * turns first: what was folded meanwhile is in the copy twice, which its reader knows by the round,
  * never lost. If one of them began anew while it was read, which its head tells, all is copied
- * again; and of the log's copy counts what is whole, for its end was written while it was read. */
+ * again; and of the copies of turns and log counts what is whole, for their end was written while
+ * it was read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,6 +117,13 @@ static bool was_emptied(const char *dir, const uint8_t *log_head, struct timespe
 	       (same_time(before, began) || !same_time(before, changed_at(dir, database_name)));
 }
 
+static bool cut_turns(const char *to)
+{
+	cleanup_close int dir_fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir_fd >= 0 && batches_cut(dir_fd) == 0;
+}
+
 /* False with errno and the file. */
 static bool copy_once(const char *dir, const char *to, bool *ret_again, const char **ret_name)
 {
@@ -133,6 +141,8 @@ static bool copy_once(const char *dir, const char *to, bool *ret_again, const ch
 	*ret_again = !head_is(dir, turns_name, turns_head);
 	if (*ret_again)
 		return true;
+	if (!cut_turns(to))
+		return false;
 
 	*ret_name = database_name;
 	if (!copy_file(dir, to, database_name, true))
