@@ -94,6 +94,17 @@ static bool grants_are_given(const struct world *w)
 	return core_grants(w->broker.core, broker_now(w), &left_ms) == GRANTS_ALLOWED;
 }
 
+/* Under observe, and before a reload, more is let in than there is. */
+static bool fits_ever(const struct world *w, const struct need *need)
+{
+	const struct core_config *config = &w->broker.config;
+	uint32_t count = 0;
+
+	for (uint32_t gpu = 0; gpu < config->gpu_count; gpu++)
+		count += need->gpu_mask >> gpu & 1 && config->gpus[gpu].slots >= need->slots;
+	return count >= need->gpu_count;
+}
+
 /* I5: with everything free and well, a connected waiter is not left waiting past one turn. */
 static void check_no_idling(struct world *w, struct mono_ms now, const struct core_stats *stats,
 			    uint32_t holders)
@@ -102,7 +113,7 @@ static void check_no_idling(struct world *w, struct mono_ms now, const struct co
 	bool waits = false;
 	for (uint32_t at = 0; at < stats->waiting && !waits; at++)
 		waits = core_waiter_at(w->broker.core, at, now, &view) && view.conn != 0 &&
-			view.rec->host == 0;
+			view.rec->host == 0 && fits_ever(w, &view.rec->need);
 	/* After a reload somebody may need more than there is. */
 	bool free = holders == 0 && grants_are_given(w) && w->taints_open == 0 &&
 		    w->scenario.every_ms[FAULT_REGPU] == 0;

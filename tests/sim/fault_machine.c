@@ -67,7 +67,8 @@ void fault_restore_config(struct world *w)
 	if (w->scenario.every_ms[FAULT_REGPU] == 0 && w->scenario.every_ms[FAULT_OBSERVE] == 0)
 		return;
 	w->config_next = w->broker.config;
-	if (w->scenario.every_ms[FAULT_REGPU] > 0)
+	/* Whoever was let in while there was more, or under observe, is to be served. */
+	if (w->scenario.every_ms[FAULT_REGPU] > 0 || w->scenario.every_ms[FAULT_OBSERVE] > 0)
 		scenario_widen_gpus(&w->scenario, &w->config_next);
 	w->config_next.observe = w->scenario.config.observe;
 	if (w->broker.state == BROKER_DOWN)
