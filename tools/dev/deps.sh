@@ -82,7 +82,7 @@ install_nvml() {
 	[ -e $keys ] || keys=
 	echo "deb ${keys:+[signed-by=$keys]} $uri $codename non-free" >$folder/sources.list
 	apt=(-q -o "Dir::Etc::SourceList=$PWD/$folder/sources.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$PWD/$folder/lists"
-		-o "Dir::Cache=$PWD/$folder/cache" -o "APT::Sandbox::User=$(id -un)")
+		-o "Dir::Cache=$PWD/$folder/cache" -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=0 -o Acquire::http::Timeout=20)
 	(cd $folder && apt-get "${apt[@]}" update && apt-get "${apt[@]}" download libnvidia-ml1 &&
 		dpkg-deb -x libnvidia-ml1_*.deb .) >$folder/log 2>&1 ||
 		echo "deps: there is no libnvidia-ml1 to be had ($folder/log); the test with it is skipped" >&2
