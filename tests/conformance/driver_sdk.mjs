@@ -13,12 +13,15 @@ const report = (ev, fields = {}) => out.push({ ev, ...fields });
 
 // ---- time ----
 
+/** What a page reckons from its clock's large numbers is off by their last digits. */
+const wholeUs = (/** @type {number} */ ms) => Math.round(ms * 1000) / 1000;
+
 /** @type {Map<number, {at: number, fn: Function, args: any[]}>} */
 const timers = new Map();
 let timerLast = 0;
 globalThis.setTimeout = /** @type {any} */ (
 	(fn, ms = 0, ...args) => {
-		timers.set(++timerLast, { at: now + Math.max(0, +ms || 0), fn, args });
+		timers.set(++timerLast, { at: wholeUs(now + Math.max(0, +ms || 0)), fn, args });
 		return timerLast;
 	}
 );
