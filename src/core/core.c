@@ -57,6 +57,7 @@ static void free_claims(struct core *core)
 			core->claims_by_id.v[i] = claim->by_id.next;
 			free(claim->seats);
 			free(claim->house);
+			free(claim->detail);
 			free(claim);
 		}
 }
