@@ -232,11 +232,16 @@ int adapter_read_slots(const char *body, size_t length, const char *prompt)
 	return busy;
 }
 
+bool adapter_status_pending(const char *status)
+{
+	return !strcmp(status, "queued") || !strcmp(status, "in_progress");
+}
+
 bool adapter_read_pending(const char *body, size_t length)
 {
 	json_t *root = read_body(body, length);
 	const char *status = json_string_value(json_object_get(root, "status"));
-	bool pending = status && (!strcmp(status, "queued") || !strcmp(status, "in_progress"));
+	bool pending = status && adapter_status_pending(status);
 
 	json_decref(root);
 	return pending;

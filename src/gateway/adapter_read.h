@@ -36,5 +36,6 @@ bool adapter_read_history(const char *body, size_t length, const char *prompt);
 /* A1111: whether a job runs, and as above. */
 int adapter_read_progress(const char *body, size_t length, const char *prompt);
 bool adapter_read_a1111(const char *body, size_t length, adapter_found *found, void *ctx);
-/* A response of /v1/responses: whether it is still being made. */
+/* A response of /v1/responses, or its `status`: whether it is still being made. */
+bool adapter_status_pending(const char *status);
 bool adapter_read_pending(const char *body, size_t length);

@@ -42,8 +42,8 @@ struct lease_port {
 	void (*gone)(void *ctx, uint64_t party);
 	/* How many claims wait, of all; NULL: nobody does. */
 	unsigned (*waiting)(void *ctx);
-	/* Whether the claim of this party is one of them, now: what was asked may not be there yet,
-	 * and what is told may be older. */
+	/* With that, whether the claim of this party is one of them, now: what was asked may not be
+	 * there yet, and what is told may be older. */
 	bool (*waits)(void *ctx, uint64_t party);
 	/* Appends why this claim waits, in sentences for `principal`, and returns the error that it
 	 * is once that lasts too long; 0: it does not wait. NULL: nobody knows. */

@@ -62,12 +62,14 @@ static bool another_waits(const struct gateway *gateway, const struct model *mod
 	const struct lease_port *port = gateway->port;
 	unsigned own = 0;
 
+	if (!port->waiting)
+		return false;
 	list_each (it, next, &gateway->relays) {
 		const struct relay *relay = container_of(it, struct relay, link);
 		own += relay->model == model && relay->stage == RELAY_TURN &&
 		       port->waits(port->ctx, relay->party);
 	}
-	return port->waiting && port->waiting(port->ctx) > own;
+	return port->waiting(port->ctx) > own;
 }
 
 static void take_part(struct gateway *gateway, struct relay *relay, const struct relay *host,

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "gateway/adapter_read.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/model.h"
 #include "gateway/relay.h"
@@ -88,8 +89,7 @@ static void note_member(void *ctx, const struct event_member *member)
 		write_down(relay->model->server->catalog->ctx, relay, id);
 	}
 	if (is_text(member, "status"))
-		relay->pending =
-			!strcmp(member->value, "queued") || !strcmp(member->value, "in_progress");
+		relay->pending = adapter_status_pending(member->value);
 }
 
 /* Whose a response is that may be asked for later. A tab keeps none. */
