@@ -2,7 +2,9 @@
  * core finds claims and sessions by it. */
 #include "base/hash.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/contracts.h"
 #include "base/memory.h"
@@ -127,13 +129,20 @@ static void sip_round(uint64_t v[4])
 	v[2] = turn_left(v[2], 32);
 }
 
-static void sip_word(uint64_t v[4], const unsigned char *bytes, size_t size, uint64_t word)
+static void sip_word(uint64_t v[4], uint64_t word)
 {
-	for (size_t i = 0; i < size; i++)
-		word |= (uint64_t)bytes[i] << (8 * i);
 	v[3] ^= word;
 	sip_round(v);
 	v[0] ^= word;
+}
+
+/* Little-endian; fewer than eight bytes leave the upper ones 0. */
+static uint64_t word_of(const unsigned char *bytes, size_t size)
+{
+	uint64_t word = 0;
+
+	memcpy(&word, bytes, size);
+	return le64toh(word);
 }
 
 /* SipHash-1-3: without the seed nobody can choose names that collide in one bucket. */
@@ -146,8 +155,8 @@ uint64_t hash_bytes(uint64_t seed, const void *bytes, size_t size)
 	size_t whole = size - size % 8;
 
 	for (size_t i = 0; i < whole; i += 8)
-		sip_word(v, at + i, 8, 0);
-	sip_word(v, at + whole, size - whole, (uint64_t)size << 56);
+		sip_word(v, word_of(at + i, 8));
+	sip_word(v, word_of(at + whole, size - whole) | (uint64_t)size << 56);
 
 	v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)

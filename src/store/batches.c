@@ -1,20 +1,25 @@
 /* batches: see batches.h. One SQLite transaction per loop iteration would cost two log pages with
  * checksums, a run of SQLite's virtual machine and its locks: thirty times the bytes of the records
  * themselves. The guarantee is the same: what was written before the process died is there; nothing
- * waits for the disk (fence_file.c says why). On disk, little-endian: magic, length of the records
- * (4 bytes each), round (8), number of the frame in its round (4), CRC-32 of the preceding bytes
- * (4); then the records, each with its own checksum. */
+ * waits for the disk (fence_file.c says why). On disk, little-endian: magic, sum of all that
+ * follows, length of the records, number of the frame in its round (4 bytes each), round (8); then
+ * the records, each with a checksum of its own. So a frame of which any part is missing is none,
+ * whichever part a crash, a power cut or a reader beside the writer finds: what lay there in an
+ * earlier round is whole, too, but has another sum. That is no CRC: each record ends with its
+ * CRC, and over such bytes a CRC is the same whatever they are. */
 #include "store/batches.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/regular_file.h"
 #include "core/record.h"
 #include "store/codec.h"
@@ -23,30 +28,73 @@
 const char turns_name[] = "journal.db-turns";
 
 enum {
-	MAGIC = 0x6e727442, /* "Btrn" */
-	CRC_AT = TURNS_HEADER_BYTES - 4,
+	MAGIC = 0x32727442,       /* "Btr2" */
+	MAGIC_FIRST = 0x6e727442, /* "Btrn": of an earlier broker that was killed */
+	SUMMED_FROM = 8,
 	KEPT_BYTES = 1024 * 1024, /* a longer file is cut when its round is over */
 };
 
 struct header {
+	uint32_t magic, sum, length, index;
+	uint64_t round;
+};
+
+/* Its sum, at the end, was of the header alone. */
+struct header_first {
 	uint32_t magic, length;
 	uint64_t round;
 	uint32_t index, crc;
 };
 
 static_assert(sizeof(struct header) == TURNS_HEADER_BYTES, "no gaps");
+static_assert(sizeof(struct header_first) == TURNS_HEADER_BYTES, "no gaps");
+
+/* Mixes a word into a sum. Whatever the word, different sums stay different. */
+static uint64_t mix_word(uint64_t sum, uint64_t word)
+{
+	sum = (sum ^ le64toh(word)) * 0x9e3779b97f4a7c15u;
+	return sum ^ sum >> 32;
+}
+
+/* Of the words of a frame; zeros fill up the last. */
+static uint32_t sum_of(const uint8_t *frame, size_t length)
+{
+	size_t at = SUMMED_FROM;
+	uint64_t sum = 0, word;
+
+	for (; at + sizeof(word) <= length; at += sizeof(word)) {
+		memcpy(&word, frame + at, sizeof(word));
+		sum = mix_word(sum, word);
+	}
+
+	word = 0;
+	memcpy(&word, frame + at, length - at);
+	return (uint32_t)hash_u64(mix_word(sum, word));
+}
 
 void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index)
 {
 	struct header header = {.magic = htole32(MAGIC),
 				.length = htole32((uint32_t)(length - TURNS_HEADER_BYTES)),
-				.round = htole64(round),
-				.index = htole32(index)};
-	header.crc = htole32(crc32_of((const uint8_t *)&header, CRC_AT));
+				.index = htole32(index),
+				.round = htole64(round)};
+
+	memcpy(frame, &header, sizeof(header));
+	header.sum = htole32(sum_of(frame, length));
 	memcpy(frame, &header, sizeof(header));
 }
 
-/* False: no frame begins here. */
+static bool read_first(const uint8_t *bytes, struct header *ret_header)
+{
+	struct header_first h;
+
+	memcpy(&h, bytes, sizeof(h));
+	*ret_header = (struct header){
+		.length = le32toh(h.length), .index = le32toh(h.index), .round = le64toh(h.round)};
+	return le32toh(h.crc) == crc32_of(bytes, offsetof(struct header_first, crc));
+}
+
+/* False: no whole frame begins here. */
 static bool read_header(const uint8_t *bytes, size_t left, struct header *ret_header)
 {
 	struct header h;
@@ -55,12 +103,14 @@ static bool read_header(const uint8_t *bytes, size_t left, struct header *ret_he
 		return false;
 
 	memcpy(&h, bytes, sizeof(h));
-	if (le32toh(h.magic) != MAGIC || le32toh(h.crc) != crc32_of(bytes, CRC_AT))
+	if (le32toh(h.magic) == MAGIC_FIRST)
+		return read_first(bytes, ret_header) && ret_header->length <= left - sizeof(h);
+	if (le32toh(h.magic) != MAGIC || le32toh(h.length) > left - sizeof(h))
 		return false;
 
 	*ret_header = (struct header){
-		.length = le32toh(h.length), .round = le64toh(h.round), .index = le32toh(h.index)};
-	return true;
+		.length = le32toh(h.length), .index = le32toh(h.index), .round = le64toh(h.round)};
+	return le32toh(h.sum) == sum_of(bytes, sizeof(h) + ret_header->length);
 }
 
 bool batches_each_record(const uint8_t *bytes, size_t length,
@@ -103,8 +153,7 @@ struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t 
 	while (read_header(bytes + found.length, length - found.length, &h) && h.round == round &&
 	       h.index == found.count) {
 		const uint8_t *records = bytes + found.length + sizeof(h);
-		if (h.length == 0 || h.length > length - found.length - sizeof(h) ||
-		    !batches_each_record(records, h.length, NULL, NULL))
+		if (h.length == 0 || !batches_each_record(records, h.length, NULL, NULL))
 			break;
 		found.wrong = !batches_each_record(records, h.length, each, ctx);
 		if (found.wrong)
@@ -193,18 +242,12 @@ static int write_at(int fd, const uint8_t *bytes, size_t length, uint64_t at)
 	return 0;
 }
 
-/* The header last: before it is there the frame is none. Written in one go, a page with the new
- * header could be there, or be read, before the next page with the records of this frame: those of
- * the frame that was there in an earlier round, which are whole, would be taken for its own. */
 int batches_append(struct batches *turns, uint8_t *frame, size_t length)
 {
 	int rc;
 
 	batches_frame(frame, length, turns->round, turns->count);
-	rc = write_at(turns->fd, frame + TURNS_HEADER_BYTES, length - TURNS_HEADER_BYTES,
-		      turns->length + TURNS_HEADER_BYTES);
-	if (rc == 0)
-		rc = write_at(turns->fd, frame, TURNS_HEADER_BYTES, turns->length);
+	rc = write_at(turns->fd, frame, length, turns->length);
 	if (rc != 0)
 		return rc;
 

@@ -38,7 +38,7 @@ struct batches_found batches_read(const uint8_t *bytes, size_t length, uint64_t 
 /* False: these are not whole records, or `each` (NULL: none) refused one. */
 bool batches_each_record(const uint8_t *bytes, size_t length,
 			 bool (*each)(void *ctx, const struct record *record), void *ctx);
-/* Writes the frame's header into its first TURNS_HEADER_BYTES; the records follow. */
+/* Writes the frame's header into its first TURNS_HEADER_BYTES, for the records that follow. */
 void batches_frame(uint8_t *frame, size_t length, uint64_t round, uint32_t index);
 
 /* 0; 1: there is no such file; -ERR_IO. `write`: makes it if it is missing. */
