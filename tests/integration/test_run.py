@@ -96,6 +96,29 @@ class GivingWay(DaemonTest):
         out, _ = worker.communicate(timeout=20)
         self.assertEqual((worker.returncode, out.count("start")), (0, 1))
 
+    def test_it_says_why_a_turn_comes_back(self):
+        """run --requeue: with the word that it is started again, or not, stands why it had to give way."""
+        voice = self.d.session("voice")
+        for end, cause in ((lambda: voice.hold(**{"class": "voice"}), "preempted for voice"),
+                           (lambda: self.operator("noon"), "operator: noon"),
+                           (lambda: self.operator("at once", "--now"), "operator: at once")):
+            for options, words in ((["--requeue"], "sh gave way ({}); it will be started again"),
+                                   ([], "run: sh had to give the GPU back before it was done ({}) (--requeue")):
+                worker = self.start_cli(self.d, "run", "-c", "background", "-n", "train", *options, "--", "sh", "-c",
+                                        SECOND_ENDS.format(self.mark))
+                self.assertEqual(worker.stdout.readline(), "start\n")
+                end()
+                if cause.startswith("preempted"):
+                    wait_until(lambda: self.d.holders() == ["voice"], "it has given way")
+                    voice.bye()
+                    voice = self.d.session("voice")
+                self.assertEqual(worker.wait(20), 0 if options else 75)
+                self.assertIn(words.format(cause), worker.stderr.read())
+                os.rmdir(self.mark)
+
+    def operator(self, words, *options):
+        self.run_cli(self.d, "release", "train", "--yes", "--reason", words, *options)
+
     def assert_sleeps(self, worker):
         used, begun = cpu_seconds(worker.pid), time.monotonic()
         wait_until(lambda: time.monotonic() - begun > 0.5, "half a second of its life is over")

@@ -115,14 +115,14 @@ static void round_over(struct run *run)
 		if (!run->away.lost)
 			run_progress_say(
 				&run->show, true,
-				"run: %s had to give the GPU back before it was done%s",
-				run->argv[0],
+				"run: %s had to give the GPU back before it was done%s%s",
+				run->argv[0], run->cause,
 				run->options->requeue ? "" : " (--requeue would start it again)");
 		return;
 	}
 
-	run_progress_say(&run->show, false, "%s %s; it will be started again", run->argv[0],
-			 run->away.lost ? "is lost" : "gave way");
+	run_progress_say(&run->show, false, "%s %s%s; it will be started again", run->argv[0],
+			 run->away.lost ? "is lost" : "gave way", run->away.lost ? "" : run->cause);
 	run->away.lost = false;
 	run->phase = RUN_WAITING;
 	run->asked_ms = clock_now_ms();

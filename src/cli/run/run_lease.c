@@ -153,6 +153,7 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	if (!run->attached.pid)
 		run_env_set(lease, &run->show);
 	run->parked = false;
+	run->cause[0] = '\0';
 	run->taken = run->revoked = run->end_noted = run->stays_noted = false;
 
 	int error = start_command(run);
@@ -176,6 +177,15 @@ static void on_granted(struct baton_claim *claim, const struct baton_lease *leas
 	run->phase = RUN_DONE;
 }
 
+/* Said again when the job has ended, which may be long after it was asked. */
+static void note_cause(struct run *run, const char *reason, const char *for_whom)
+{
+	const char *said = baton_detail(run->baton);
+	if (*reason)
+		snprintf(run->cause, sizeof(run->cause), " (%s%s%s%s%s)", reason,
+			 *for_whom ? " for " : "", for_whom, *said ? ": " : "", said);
+}
+
 static void on_yield(struct baton_claim *claim, const struct baton_yield *yield, void *ctx)
 {
 	struct run *run = ctx;
@@ -190,6 +200,7 @@ static void on_yield(struct baton_claim *claim, const struct baton_yield *yield,
 
 	int64_t grace_ms = yield->grace_ms >= 0 ? yield->grace_ms : run_own_grace_ms(run);
 	run->taken = !run->job.child.ended;
+	note_cause(run, yield->reason, yield->for_whom);
 	const char *said = baton_detail(run->baton);
 	if (yield->grace_ms >= 0)
 		run_progress_say(
@@ -231,6 +242,8 @@ static void on_kept(struct baton_claim *claim, void *ctx)
 	run_checkpoint_kept(run);
 	if (run->phase == RUN_STOPPING && run->options->on_yield > 0 && !run->revoked)
 		run->phase = RUN_RUNNING, run->taken = false;
+	if (run->phase == RUN_RUNNING)
+		run->cause[0] = '\0';
 }
 
 static void on_noticed(struct baton_claim *claim, const char *code, const char *text, void *ctx)
@@ -257,6 +270,9 @@ static void on_revoked(struct baton_claim *claim, const char *reason, void *ctx)
 	if (run->leaving)
 		return;
 	run->revoked = true;
+	/* What was ignored is taken for the same reason, which was told with a name. */
+	if (!*run->cause || strncmp(run->cause + strlen(" ("), reason, strlen(reason)) != 0)
+		note_cause(run, reason, "");
 
 	if (run->phase == RUN_RUNNING || run_is_freezing(run) || run_is_moving(run)) {
 		run->taken = !run->job.child.ended;

@@ -57,7 +57,7 @@ struct attached {
 	size_t named_count;
 };
 
-enum { RUN_PCI_BYTES = 40, RUN_UUID_BYTES = 64 };
+enum { RUN_PCI_BYTES = 40, RUN_UUID_BYTES = 64, RUN_CAUSE_BYTES = 320 };
 
 /* Of --limit: the GPUs on which it holds. */
 struct limited {
@@ -87,7 +87,8 @@ struct run {
 	int signal_fd, status; /* status: unless the command says */
 	bool started, waited;  /* waited: it was told a place since it asked */
 	bool taken;            /* asked to yield, or revoked, before the command ended by itself */
-	bool overdue;          /* stopped at the end of --hold */
+	char cause[RUN_CAUSE_BYTES]; /* .. and why, as it is said: " (..)", or "" */
+	bool overdue;                /* stopped at the end of --hold */
 	bool leaving;   /* attach: told to leave the program alone; the broker is to hear of it */
 	bool revoked;   /* libbaton waits for baton_lease_stopped */
 	bool parked;    /* it was frozen when it was stopped: there is no turn to come back to */
