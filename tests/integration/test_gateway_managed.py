@@ -9,6 +9,7 @@ import sys
 import unittest
 from unittest import mock
 
+from lib.daemon import BATON
 from lib.gateway import CHAT
 from lib.managed import COMMAND, ManagedTest, free_port, pids_of
 from lib.model_server import ModelServer
@@ -28,6 +29,22 @@ class Ports(unittest.TestCase):
         with mock.patch("random.choice", side_effect=lambda ports: chosen.pop() if chosen else choose(ports)):
             self.assertNotIn(free_port(), [first, second])
         self.assertEqual(chosen, [])
+
+
+class Keeper(unittest.TestCase):
+    def test_continued_while_it_ends(self):
+        """A keeper gets SIGCONT, as at its broker's end, while it ends: a sanitizer's check at exit may not hang."""
+        for _ in range(10):
+            with subprocess.Popen(["baton-keeper", "true"], executable=BATON, stdin=subprocess.PIPE) as keeper:
+                def ends(keeper=keeper):
+                    for _ in range(1000):
+                        keeper.send_signal(signal.SIGCONT)
+                    return keeper.poll() is not None
+
+                try:
+                    wait_until(ends, "it ends")
+                finally:
+                    keeper.kill()
 
 
 class Managed(ManagedTest):
