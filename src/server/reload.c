@@ -162,7 +162,9 @@ void reload_gpus(void *ctx)
 	if (reload_name_gpus(reload->broker->store, &next.core, false) != 0) {
 		log_event(reload->log, LOG_WARN, "a GPU was found that only a restart can lend",
 			  log_int("gpus", next.core.gpu_count));
-		return;
+		next.core.gpu_count = active->settings.core.gpu_count; /* more is known of these */
+		if (reload_name_gpus(reload->broker->store, &next.core, false) != 0)
+			return;
 	}
 
 	active->settings = next;

@@ -47,7 +47,8 @@ int store_replay(struct store *store, void (*each)(void *ctx, const struct recor
 		 void *ctx);
 /* Says which GPU each bit of the masks means, before anything of those GPUs is appended. Where an
  * earlier start had them in another order, the live rows are changed, so call it before
- * store_replay; while the core runs `may_move` is false, and such a list is -ERR_STATE. */
+ * store_replay; while the core runs `may_move` is false, and such a list is -ERR_STATE, unless it
+ * moves only what was no GPU of this start, and no live claim means. */
 int store_gpus(struct store *store, const char *const *names, uint32_t count, bool may_move);
 int store_append(struct store *store, const struct record *record);
 /* On failure the turn's records stay queued and the next commit tries again, so nothing is lost

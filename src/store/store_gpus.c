@@ -19,6 +19,7 @@ static_assert(sizeof(struct names) == STORE_GPUS_BYTES, "a rewrite writes the sa
 
 struct move {
 	uint32_t bit[LIMIT_GPUS]; /* the new one of each old bit */
+	uint32_t from;            /* the bits that move */
 	struct record *rows;
 	size_t count, capacity;
 	bool no_memory;
@@ -36,11 +37,9 @@ static uint32_t move_bits(const struct move *move, uint32_t mask)
 }
 
 /* Each old bit moves to where its name is now. A removed name keeps a bit of its own, from the end,
- * since its holders may still run; if no bit is free, it shares the last. True: a bit moved. */
-static bool plan_moves(const struct names *old, struct names *now, struct move *move)
+ * since its holders may still run; if no bit is free, it shares the last. */
+static void plan_moves(const struct names *old, struct names *now, struct move *move)
 {
-	bool changed = false;
-
 	for (uint32_t from = 0; from < LIMIT_GPUS; from++) {
 		uint32_t to = 0;
 		move->bit[from] = from;
@@ -54,11 +53,10 @@ static bool plan_moves(const struct names *old, struct names *now, struct move *
 				to = last;
 			}
 		to = to < LIMIT_GPUS ? to : LIMIT_GPUS - 1;
-		changed |= to != from;
+		if (to != from)
+			move->from |= 1u << from;
 		move->bit[from] = to;
 	}
-
-	return changed;
 }
 
 static void keep_row(void *ctx, uint64_t id, const struct record *record)
@@ -78,14 +76,36 @@ static void keep_row(void *ctx, uint64_t id, const struct record *record)
 	move->rows[move->count++] = *record;
 }
 
-/* Within a transaction. A SQLite result code, or SQLITE_NOMEM. */
-static int move_rows(struct store *store, struct move *move)
+static int read_rows(struct store *store, struct move *move)
+{
+	int rc = checkpoint(store, false); /* only then the tables hold all live claims */
+	if (rc == 0 && database_each(&store->db, STMT_CLAIMS, keep_row, move) != 0)
+		rc = -ERR_IO;
+	return rc == 0 && move->no_memory ? -ERR_NO_MEMORY : rc;
+}
+
+/* While the core runs only what it does not have may move: the bits of GPUs that were removed
+ * before it started, where no live claim has one of them. */
+static bool is_unknown_to_core(const struct names *old, const struct move *move)
+{
+	uint32_t known = 0, held = 0;
+
+	while (known < LIMIT_GPUS && old->v[known][0])
+		held |= 1u << known++;
+	for (size_t i = 0; i < move->count; i++) {
+		const struct claim_record *claim = &move->rows[i].claim;
+		held |= claim->granted_mask;
+		if (claim->need.gpu_mask != UINT32_MAX)
+			held |= claim->need.gpu_mask;
+	}
+	return (move->from & held) == 0;
+}
+
+/* Within a transaction. A SQLite result code. */
+static int move_rows(struct store *store, const struct move *move)
 {
 	uint8_t bytes[CODEC_BYTES_MAX];
-
-	int rc = database_each(&store->db, STMT_CLAIMS, keep_row, move);
-	if (rc || move->no_memory)
-		return rc && !move->no_memory ? SQLITE_CORRUPT : SQLITE_NOMEM;
+	int rc = SQLITE_OK;
 
 	for (size_t i = 0; i < move->count && !rc; i++) {
 		struct claim_record *claim = &move->rows[i].claim;
@@ -99,7 +119,7 @@ static int move_rows(struct store *store, struct move *move)
 }
 
 /* `rows`: NULL where no claim changes. */
-static int write_names(struct store *store, const struct names *now, struct move *rows)
+static int write_names(struct store *store, const struct names *now, const struct move *rows)
 {
 	struct database *db = &store->db;
 
@@ -112,7 +132,7 @@ static int write_names(struct store *store, const struct names *now, struct move
 		rc = database_run(db, STMT_COMMIT);
 	if (rc) {
 		(void)database_run(db, STMT_ROLLBACK);
-		return rc == SQLITE_NOMEM ? -ERR_NO_MEMORY : -ERR_IO;
+		return -ERR_IO;
 	}
 
 	return 0;
@@ -136,18 +156,18 @@ int store_gpus(struct store *store, const char *const *names, uint32_t count, bo
 	for (uint32_t i = 0; i < LIMIT_GPUS; i++)
 		old.v[i][LIMIT_GPU_NAME_BYTES] = '\0';
 	written = old;
-	bool changed = plan_moves(&old, &now, &move);
-	memcpy(store->gpus, &now, sizeof(store->gpus));
-	if (memcmp(&written, &now, sizeof(now)) == 0)
-		return 0;
-	if (changed && !may_move)
-		return -ERR_STATE;
-	if (store->away) /* the rewrite will write the names; bits must not move meanwhile */
-		return changed ? -ERR_JOURNAL : 0;
+	plan_moves(&old, &now, &move);
+	bool moves = move.from != 0 && memcmp(&written, &now, sizeof(now)) != 0;
+	if (moves && store->away) /* the rewrite will write the names; no bit moves meanwhile */
+		return may_move ? -ERR_JOURNAL : -ERR_STATE;
 
-	if (changed)
-		rc = checkpoint(store, false); /* only then the tables hold all live claims */
-	rc = rc < 0 ? rc : write_names(store, &now, changed ? &move : NULL);
+	rc = moves ? read_rows(store, &move) : 0;
+	if (rc == 0 && moves && !may_move && !is_unknown_to_core(&old, &move))
+		rc = -ERR_STATE;
+	if (rc == 0 && !store->away && memcmp(&written, &now, sizeof(now)) != 0)
+		rc = write_names(store, &now, moves ? &move : NULL);
+	if (rc == 0)
+		memcpy(store->gpus, &now, sizeof(store->gpus));
 	free(move.rows);
 	return rc;
 }

@@ -91,6 +91,49 @@ class Found(MeasureTest):
         self.assertEqual(d.unlock(held["token"]).status, 200)
 
 
+    def found_while_it_runs(self, *before, release=False):
+        """Two cards are known; the broker starts anew with what NVML then has of them, and the rest comes."""
+        nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2))
+        d = self.measuring(nvml, timing={"restart_linger_s": 10})
+        held = d.lock("who", gpu="gpu1").json()
+        if release:
+            d.unlock(held["token"])
+        d.kill()
+        nvml.write(*before)
+        d.start()
+        nvml.write(card("GPU-a", 1), card("GPU-b", 2))
+        self.run_cli(d, "reload")  # so that the driver is asked at once
+        return d, held
+
+    def test_one_of_before_is_plugged_in(self):
+        """It is lent without a restart, by the name that it had; a lease on the other keeps its GPU."""
+        d, held = self.found_while_it_runs(card("GPU-b", 2))
+        wait_until(lambda: list(self.gpus(d)) == ["gpu1", "gpu0"], "it is found")
+        self.assertEqual(d.lock("other", gpu="gpu0").json()["gpu"], "gpu0")
+        self.assertEqual({gpu["name"]: gpu["slots_used"] for gpu in d.status()["gpus"]}, {"gpu1": 1, "gpu0": 1})
+        d.kill()
+        d.start()
+        self.assertEqual({gpu["name"]: gpu["slots_used"] for gpu in d.status()["gpus"]}, {"gpu0": 1, "gpu1": 1})
+        self.assertEqual(d.unlock(held["token"]).status, 200)
+
+    def test_its_lease_was_there_before_it(self):
+        """The same where a lease is still on the one that was away: that takes a restart, and nothing is mixed up."""
+        d, held = self.found_while_it_runs("init 9")
+        wait_until(lambda: "only a restart can lend" in d.log(), "it is found")
+        wait_until(lambda: self.gpus(d)["gpu0"]["vram_mb_total"] == 24576, "the other one is measured")
+        d.lock("asks", gpu="gpu0")
+        self.assertEqual([(gpu["name"], gpu["slots_used"]) for gpu in d.status()["gpus"]], [("gpu0", 1)])
+        d.kill()
+        d.start()
+        self.assertEqual([(gpu["name"], gpu["slots_used"]) for gpu in d.status()["gpus"]], [("gpu0", 1), ("gpu1", 1)])
+        self.assertEqual(d.unlock(held["token"]).status, 200)
+
+    def test_the_driver_is_loaded_after_the_start(self):
+        """Two cards that were known, and a start before their driver: both are lent once it is there."""
+        d, _ = self.found_while_it_runs("init 9", release=True)
+        wait_until(lambda: list(self.gpus(d)) == ["gpu0", "gpu1"], "they are found")
+
+
 def real_library():
     """NVIDIA's own, of Debian's libnvidia-ml1: as tools/dev/deps.sh has unpacked it, or as it is installed."""
     unpacked = pathlib.Path(__file__).resolve().parents[2] / "build-nvml"
