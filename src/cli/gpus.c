@@ -58,7 +58,12 @@ static void state_cell(struct table *table, const json_t *gpu, const json_t *mea
 	double idle_s = field_number(measured, "idle_s", 0);
 	char age[UNITS_BYTES];
 
-	if (!state)
+	const char *wanted = field_text(gpu, "uuid", NULL);
+
+	if (!state && wanted)
+		table_cell(table, STYLE_WARN,
+			   "not measured: no card is %s; what is declared counts", wanted);
+	else if (!state)
 		table_cell(table, STYLE_DIM, "not measured: what is declared counts");
 	else if (strcmp(state, "ok") == 0 && idle_s >= IDLE_SHOWN_S && field_u64(gpu, "slots_used"))
 		table_cell(table, STYLE_WARN, "held, and idle for %s", units_duration(age, idle_s));
@@ -146,6 +151,11 @@ static void process_row(struct table *table, const char *gpu, const json_t *proc
 	table_cell(table, style, "%s", whose);
 }
 
+static const json_t *processes_of(const json_t *gpu)
+{
+	return json_object_get(json_object_get(gpu, "measured"), "processes");
+}
+
 static void view_processes(const json_t *gpus, struct text_table *sheet)
 {
 	static const char *const titles[] = {"~GPU",  ">PID",  "~COMMAND", "USE",
@@ -154,19 +164,18 @@ static void view_processes(const json_t *gpus, struct text_table *sheet)
 	size_t i, j, rows = 0;
 	json_t *gpu, *process;
 
+	json_array_foreach (gpus, i, gpu)
+		rows += json_array_size(processes_of(gpu));
+	if (rows == 0)
+		return;
+
+	text_table_add(sheet, "%s", "");
 	for (i = 0; i < sizeof(titles) / sizeof(*titles); i++)
 		table_column(&table, titles[i]);
-
 	json_array_foreach (gpus, i, gpu) {
-		const json_t *measured = json_object_get(gpu, "measured");
-		json_array_foreach (json_object_get(measured, "processes"), j, process) {
+		json_array_foreach (processes_of(gpu), j, process)
 			process_row(&table, field_text(gpu, "name", "?"), process);
-			rows++;
-		}
 	}
-
-	if (rows > 0)
-		text_table_add(sheet, "%s", "");
 	table_end(&table, sheet);
 }
 

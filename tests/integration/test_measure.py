@@ -78,6 +78,14 @@ class Found(MeasureTest):
         self.assertNotIn("measured", gpu)
         self.assertEqual(d.lock("a", vram_mb=100).status, 200)
 
+    def test_no_such_card(self):
+        """The configuration names one that is not there: `baton gpus` says which, not only that nothing is measured."""
+        nvml = self.nvml(card("GPU-a", 1))
+        d = self.measuring(nvml, config={"gpus": [{"name": "big", "uuid": "GPU-b"}, {"name": "next"}]})
+        said = self.run_cli(d, "gpus").stdout
+        self.assertIn("not measured: no card is GPU-b; what is declared counts", said)
+        self.assertNotIn("HOLDER", said, "nobody is on them: there is no table of processes")
+
     def test_names_stay_over_a_restart(self):
         """Card 0 is gone at the next start: the other keeps its name, and its lease."""
         nvml = self.nvml(card("GPU-a", 1), card("GPU-b", 2))
