@@ -181,6 +181,9 @@ class System(DoctorTest):
         self.expect("cgroup", "note", "/user.slice/mine is not delegated", "Delegate=yes")
         self.machine.remove("sys/fs/cgroup/cgroup.controllers")
         self.expect("cgroup", "warn", "no cgroup v2", "unified_cgroup_hierarchy")
+        self.machine.write("sys/fs/cgroup/unified/cgroup.controllers", "")  # beside v1
+        self.machine.write("sys/fs/cgroup/unified/user.slice/mine/cgroup.procs", "1\n")
+        self.expect("cgroup", "ok", "cgroup v2, and /user.slice/mine may be divided")
 
     def test_logout(self):
         """Lingering, KillUserProcesses in the file and in a drop-in over it, and no systemd at all."""

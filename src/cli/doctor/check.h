@@ -47,6 +47,8 @@ bool check_read(const struct doctor *doctor, const char *path, char *ret_text, s
 void check_path(const struct doctor *doctor, const char *path, char *ret_path, size_t size);
 bool check_exists(const struct doctor *doctor, const char *path);
 bool check_may_write(const struct doctor *doctor, const char *folder);
+/* Where the unified hierarchy is, alone or beside cgroup v1, and its controllers; NULL: nowhere. */
+const char *check_cgroup_root(const struct doctor *doctor, char *ret_controllers, size_t size);
 /* This process's cgroup v2, "/a/b"; false: there is none. */
 bool check_own_cgroup(const struct doctor *doctor, char *ret_path, size_t size);
 

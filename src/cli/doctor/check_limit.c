@@ -10,19 +10,6 @@
 
 enum { NVIDIA_LIMITS_SINCE = 615 };
 
-/* Where the unified hierarchy is: alone, or beside cgroup v1; NULL: nowhere. */
-static const char *find_root(const struct doctor *doctor, char *ret_controllers, size_t size)
-{
-	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	char path[CHECK_PATH_BYTES];
-	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
-		(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", roots[i]);
-		if (check_read(doctor, path, ret_controllers, size))
-			return roots[i];
-	}
-	return NULL;
-}
-
 /* Regions of VRAM: DRM's drivers and NVIDIA's name them unlike. */
 static unsigned count_regions(const char *text)
 {
@@ -82,7 +69,7 @@ static void judge_nvml(const struct doctor *doctor, const char *own, const char 
 void check_limit(const struct doctor *doctor, struct finding *finding)
 {
 	char text[4096], own[256], path[CHECK_PATH_BYTES];
-	const char *root = find_root(doctor, text, sizeof(text));
+	const char *root = check_cgroup_root(doctor, text, sizeof(text));
 	if (!root || !check_own_cgroup(doctor, own, sizeof(own))) {
 		check_say(finding, CHECK_NOTE, "baton run --limit cannot hold: no cgroup v2");
 		return;

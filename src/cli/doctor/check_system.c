@@ -73,6 +73,18 @@ void check_clock(const struct doctor *doctor, struct finding *finding)
 
 /* ---- cgroups ---- */
 
+const char *check_cgroup_root(const struct doctor *doctor, char *ret_controllers, size_t size)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	char path[CHECK_PATH_BYTES];
+	for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
+		(void)snprintf(path, sizeof(path), "%s/cgroup.controllers", roots[i]);
+		if (check_read(doctor, path, ret_controllers, size))
+			return roots[i];
+	}
+	return NULL;
+}
+
 /* The line "0::/path" of /proc/self/cgroup. */
 bool check_own_cgroup(const struct doctor *doctor, char *ret_path, size_t size)
 {
@@ -94,9 +106,8 @@ void check_cgroup(const struct doctor *doctor, struct finding *finding)
 				  "baton run --scope ..";
 	char controllers[256], own[256], path[CHECK_PATH_BYTES], full[CHECK_PATH_BYTES];
 
-	if (!check_read(doctor, "/sys/fs/cgroup/cgroup.controllers", controllers,
-			sizeof(controllers)) ||
-	    !check_own_cgroup(doctor, own, sizeof(own))) {
+	const char *root = check_cgroup_root(doctor, controllers, sizeof(controllers));
+	if (!root || !check_own_cgroup(doctor, own, sizeof(own))) {
 		check_say(finding, CHECK_WARN,
 			  "no cgroup v2 hierarchy: jobs that hide from their parent are found by "
 			  "their environment only; fix: boot with "
@@ -104,11 +115,10 @@ void check_cgroup(const struct doctor *doctor, struct finding *finding)
 		return;
 	}
 
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s", strcmp(own, "/") == 0 ? "" : own);
+	snprintf(path, sizeof(path), "%s%s", root, strcmp(own, "/") == 0 ? "" : own);
 	check_path(doctor, path, full, sizeof(full));
 	bool may_make = access(full, W_OK | X_OK) == 0;
-	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cgroup.procs",
-		 strcmp(own, "/") == 0 ? "" : own);
+	snprintf(path, sizeof(path), "%s%s/cgroup.procs", root, strcmp(own, "/") == 0 ? "" : own);
 	check_path(doctor, path, full, sizeof(full));
 	bool may_move = access(full, W_OK) == 0;
 
