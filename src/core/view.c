@@ -161,6 +161,7 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 		.vram_bytes_unmanaged = ledger_vram_unmanaged(core, gpu),
 		.vram_bytes_used = state->vram_used,
 		.used_known = state->sampled && state->used_known && ledger_vram_known(core, gpu),
+		.used_until = mono_after(state->measured, core->config.sample_ms_max),
 		.healthy = state->healthy,
 		.left_by = state->left_by,
 	};

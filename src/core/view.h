@@ -166,6 +166,8 @@ struct gpu_view {
 	uint64_t vram_bytes_draining;  /* of granted: by leases that are over, but not free yet */
 	const char *left_by; /* the client that left some of what is unmanaged; "": unknown */
 	bool used_known, healthy;
+	struct mono_ms used_until; /* it is too old to be shown then: between its steps, as while
+				      nobody needs figures, the core does not notice */
 };
 bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view);
 

@@ -399,6 +399,16 @@ class AtRest(MeasureTest):
         d.lock("a", vram_mb=100)
         wait_until(lambda: nvml.calls("init") == 3, "a claim needs it")
 
+    def test_what_was_in_use_is_not_shown_for_long(self):
+        """/metrics at rest: what was measured last is unknown by then, as is what is free."""
+        d = self.measuring(self.nvml(card("GPU-a", 1, used=2000)), timing={"sample_max_s": 1})
+        figures = ("\nbaton_gpu_vram_used_bytes{", "\nbaton_gpu_vram_unmanaged_bytes{")
+        shown = lambda: [name in d.http("GET", "/metrics").body.decode() for name in figures]
+        self.assertEqual(shown(), [True, True])
+        wait_until(lambda: shown() == [False, False], "they are too old")
+        self.assertEqual(self.gpus(d)["gpu0"]["vram_mb_used"], 2000)  # one look
+        self.assertEqual(shown(), [True, True])
+
     def test_sleeping_card(self):
         """Not woken by a look; woken by a claim, which learns its size."""
         nvml = self.nvml(card("GPU-a", 1, total=8192))

@@ -59,17 +59,18 @@ void metrics_write(const struct monitor *monitor, struct text *out)
 {
 	struct gpu_view gpus[LIMIT_GPUS];
 	struct core_stats stats;
+	struct mono_ms now = monitor->broker->now;
 	uint32_t count = 0;
 
 	core_stats(monitor->broker->core, &stats);
 	metrics_encode(out, &stats);
 
 	int64_t left_ms;
-	enum grants grants = core_grants(monitor->broker->core, monitor->broker->now, &left_ms);
+	enum grants grants = core_grants(monitor->broker->core, now, &left_ms);
 	metrics_encode_grants(out, grants, left_ms);
 
-	while (count < LIMIT_GPUS && core_gpu(monitor->broker->core, count, &gpus[count]))
-		count++;
+	for (; count < LIMIT_GPUS && core_gpu(monitor->broker->core, count, &gpus[count]); count++)
+		gpus[count].used_known &= mono_before(now, gpus[count].used_until);
 	metrics_encode_gpus(out, gpus, count);
 	add_measured(monitor, out, gpus, count);
 

@@ -15,7 +15,7 @@ static uint32_t whole_mb(uint64_t bytes)
 	return mb < SAMPLE_UNKNOWN ? (uint32_t)mb : SAMPLE_UNKNOWN - 1;
 }
 
-static void put_sample(struct vram_history *history, const struct core *core)
+static void put_sample(struct vram_history *history, const struct core *core, struct mono_ms now)
 {
 	struct gpu_view gpu;
 	unsigned at = history->next;
@@ -23,8 +23,8 @@ static void put_sample(struct vram_history *history, const struct core *core)
 		bool here = core && core_gpu(core, i, &gpu);
 		history->granted_mb[i][at] =
 			here ? whole_mb(gpu.vram_bytes_granted) : SAMPLE_UNKNOWN;
-		history->used_mb[i][at] =
-			here && gpu.used_known ? whole_mb(gpu.vram_bytes_used) : SAMPLE_UNKNOWN;
+		bool known = here && gpu.used_known && mono_before(now, gpu.used_until);
+		history->used_mb[i][at] = known ? whole_mb(gpu.vram_bytes_used) : SAMPLE_UNKNOWN;
 	}
 	history->next = (at + 1) % VRAM_HISTORY_COUNT;
 	history->count += history->count < VRAM_HISTORY_COUNT;
@@ -37,10 +37,10 @@ struct mono_ms vram_history_step(struct vram_history *history, const struct core
 	int64_t steps = history->count ? (at_ms - history->newest_ms) / VRAM_HISTORY_STEP_MS : 1;
 	if (steps > 0) {
 		for (int64_t gap = 1; gap < steps && gap <= VRAM_HISTORY_COUNT; gap++)
-			put_sample(history, NULL);
+			put_sample(history, NULL, now);
 		history->newest_ms =
 			history->count ? history->newest_ms + steps * VRAM_HISTORY_STEP_MS : at_ms;
-		put_sample(history, core);
+		put_sample(history, core, now);
 	}
 	return mono_after(now, history->newest_ms + VRAM_HISTORY_STEP_MS - at_ms);
 }

@@ -25,7 +25,8 @@ bool core_gpu(const struct core *core, uint32_t gpu, struct gpu_view *ret_view)
 	*ret_view = (struct gpu_view){.config = &config,
 				      .vram_bytes_granted = granted_bytes + gpu,
 				      .vram_bytes_used = used_bytes,
-				      .used_known = used_known};
+				      .used_known = used_known,
+				      .used_until = MONO_NEVER};
 	return true;
 }
 
