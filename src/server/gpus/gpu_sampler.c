@@ -164,6 +164,14 @@ static void take_reading(struct gpu_sampler *sampler, struct gpu_report *report,
 	show_row(sampler, gpu, before, now);
 }
 
+static bool has_rows(const struct gpu_rows *rows, const char *source)
+{
+	for (uint32_t i = 0; i < rows->count; i++)
+		if (rows->v[i].bound && strcmp(rows->v[i].source, source) == 0)
+			return true;
+	return false;
+}
+
 static void log_fault(struct gpu_sampler *sampler, unsigned probe)
 {
 	if (sampler->faults[probe] == 0)
@@ -176,7 +184,9 @@ static void log_fault(struct gpu_sampler *sampler, unsigned probe)
 		return;
 	}
 	log_event(sampler->log, LOG_WARN,
-		  "GPUs cannot be measured: claims that state VRAM wait, others go on",
+		  has_rows(&sampler->rows, sources[probe]->name)
+			  ? "GPUs cannot be measured: claims that state VRAM wait, others go on"
+			  : "GPUs cannot be measured: what is declared counts",
 		  log_str("source", sources[probe]->name), log_str("why", sampler->why[probe]));
 }
 
