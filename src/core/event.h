@@ -129,7 +129,7 @@ struct event {
 		} acquire;
 		struct {
 			uint64_t ref;
-			bool keep; /* its place, as if its connection had ended */
+			bool keep; /* its place (lost_waiters.h); it ends what is held, too */
 		} cancel;
 		struct {
 			uint64_t lease;            /* of the session it is from; 0: by token */
@@ -138,6 +138,7 @@ struct event {
 				*id;  /* --compat bridge: by id where just one plain lease has it */
 			bool requeue; /* come back with the old key */
 			bool moved;   /* .. and what ran under it is off the GPU and stands still */
+			bool keep;    /* its place (lost_waiters.h) */
 			const char *detail; /* not requeue: how its work ended; may be NULL */
 		} release;
 		struct {

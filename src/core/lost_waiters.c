@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/contracts.h"
+#include "core/claim.h"
 #include "core/emit.h"
 #include "core/state.h"
 
@@ -13,18 +14,53 @@ static bool is_remembered(const struct claim_record *rec)
 	return rec->request_id[0] && binding_of(rec->binding)->remembered;
 }
 
+/* Who has a turn for as long as an offer may be left unanswered has missed it, whatever it did with
+ * it: it could have had as much by saying nothing. */
+static bool has_missed(const struct core *core, const struct claim *claim)
+{
+	return claim_has_room(claim) && claim->rec.state != CLAIM_YIELDING &&
+	       mono_since(core->now, claim->offered_since) < core->config.ack_ms;
+}
+
+static bool may_come_back(const struct core *core, const struct claim *claim)
+{
+	if (claim->rec.state == CLAIM_QUEUED)
+		return true;
+	return has_missed(core, claim) && claim->rec.acks_missed + 1 < ACKS_MISSED_MAX;
+}
+
+/* Its turn so far: nobody has more of it by leaving. */
+static void note_use(const struct core *core, const struct claim *claim, struct lost_waiter *waiter)
+{
+	const struct claim_record *rec = &claim->rec;
+	bool runs = claim_has_room(claim);
+
+	PRE(!runs || rec->fence != 0);
+
+	waiter->used_ms = rec->used_ms;
+	if (runs && rec->need.slots > 0)
+		waiter->used_ms += mono_since(core->now, rec->turn_since);
+
+	waiter->loaded_ms = rec->loaded_ms;
+	if (runs && rec->loading)
+		waiter->loaded_ms += mono_since(core->now, rec->held_since);
+
+	waiter->acks_missed = (uint8_t)(rec->acks_missed + runs);
+}
+
 void lost_waiter_keep(struct core *core, const struct claim *claim)
 {
 	struct lost_waiter *waiter = &core->lost[core->lost_next];
 
-	PRE(claim->rec.state == CLAIM_QUEUED);
+	PRE(!claim_over(claim));
 
-	if (!is_remembered(&claim->rec))
+	if (!is_remembered(&claim->rec) || !may_come_back(core, claim))
 		return;
 
+	note_use(core, claim, waiter);
 	waiter->until = mono_after(core->now, core->config.place_memory_ms);
 	waiter->arrival = claim->rec.arrival;
-	waiter->tag = claim->rec.tag;
+	waiter->tag = mono_max(claim->rec.tag, claim->rec.arrival);
 	waiter->cls = claim->rec.cls;
 	waiter->loads = claim->rec.loads;
 
@@ -59,6 +95,9 @@ void lost_waiter_take(struct core *core, struct claim_record *rec)
 		INVARIANT(!mono_before(rec->arrival, waiter->arrival));
 		rec->arrival = waiter->arrival;
 		rec->tag = waiter->tag;
+		rec->used_ms = waiter->used_ms;
+		rec->loaded_ms = waiter->loaded_ms;
+		rec->acks_missed = waiter->acks_missed;
 		waiter->request_id[0] = '\0';
 		return;
 	}

@@ -9,8 +9,12 @@ struct claim_record;
 struct core;
 struct lost_waiter;
 
+/* Of who waits; of who was offered its turn no longer ago than it may be left unanswered, which
+ * counts as an offer that was missed. Nothing is kept of others, and of who has missed as many as
+ * end a claim. */
 void lost_waiter_keep(struct core *core, const struct claim *claim);
-/* Moves the remembered arrival into rec; leaves rec alone if there is none. */
+/* Moves the remembered place, and what was used of its turn, into rec; leaves rec alone if there is
+ * none. */
 void lost_waiter_take(struct core *core, struct claim_record *rec);
 bool lost_waiter_alive(const struct core *core,
 		       const struct lost_waiter *place); /* can be reclaimed */

@@ -32,16 +32,18 @@ void on_accept(struct core *core, const struct event *event)
 	}
 }
 
-/* An offer that is cancelled goes to the next one, and its place is kept like any other. */
-static void cancel_claim(struct core *core, struct claim *claim, bool keep)
+static bool is_waiting(const struct claim *claim)
 {
-	if (keep && claim->rec.state == CLAIM_OFFERED)
-		claim_move(core, claim, CLAIM_QUEUED);
+	return claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
+}
+
+static void give_up(struct core *core, struct claim *claim, bool keep)
+{
+	enum end_reason end = claim->rec.revoked ? claim->rec.end_as : END_RELEASED;
+
 	if (keep)
 		lost_waiter_keep(core, claim);
-
-	claim_end(core, claim, END_CANCELLED);
-	emit_claim(core, claim, SEND_RELEASED);
+	claim_end(core, claim, is_waiting(claim) ? END_CANCELLED : end);
 }
 
 void on_cancel(struct core *core, const struct event *event)
@@ -54,10 +56,12 @@ void on_cancel(struct core *core, const struct event *event)
 			struct claim *claim = container_of(it, struct claim, in_session);
 			if (claim->rec.ref != ref || claim_over(claim))
 				continue;
-			if (claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED)
-				cancel_claim(core, claim, event->cancel.keep);
-			else
+			if (!is_waiting(claim) && !event->cancel.keep) {
 				emit_denied(core, event->from, ref, claim->rec.id, ERR_STATE, NULL);
+				return;
+			}
+			give_up(core, claim, event->cancel.keep);
+			emit_claim(core, claim, SEND_RELEASED);
 			return;
 		}
 	emit_denied(core, event->from, ref, 0, ERR_STALE, NULL);
@@ -110,6 +114,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 		claim->made_room_on = claim->rec.granted_mask;
 
 	claim->yield_for = 0;
+	claim->rec.acks_missed = 0;
 	claim_set_token(core, claim, &event->random);
 
 	emit_at(core, event->from, claim, SEND_RELEASED);
@@ -119,12 +124,10 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 
 static void release_claim(struct core *core, const struct event *event, struct claim *claim)
 {
-	bool waits = claim->rec.state == CLAIM_QUEUED || claim->rec.state == CLAIM_OFFERED;
 	bool plain = claim->session == NULL;
 	bool revoked = claim->rec.revoked;
-	enum end_reason end = revoked ? claim->rec.end_as : END_RELEASED;
 
-	if (event->release.requeue && !waits && !revoked &&
+	if (event->release.requeue && !is_waiting(claim) && !revoked &&
 	    binding_of(claim->rec.binding)->requeue && claim_conn(claim) != 0) {
 		/* It cannot give its capacity away while guests run in it. */
 		if (claim->rec.guests > 0 && claim_guests(claim) > 0)
@@ -136,7 +139,7 @@ static void release_claim(struct core *core, const struct event *event, struct c
 	}
 
 	claim_explain(claim, event->release.detail);
-	claim_end(core, claim, waits ? END_CANCELLED : end);
+	give_up(core, claim, event->release.keep);
 	/* A late release frees the capacity, but the holder must learn that it was too late. */
 	if (plain && revoked)
 		emit_denied(core, event->from, claim->rec.ref, claim->rec.id, ERR_REVOKED, NULL);

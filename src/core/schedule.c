@@ -48,7 +48,6 @@ void schedule_hold(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.state == CLAIM_OFFERED);
 
-	claim->rec.acks_missed = 0;
 	claim_move(core, claim, claim->rec.loads ? CLAIM_LOADING : CLAIM_HELD);
 	core->stats.granted[claim->rec.cls]++;
 	core->stats.would_wait[claim->rec.cls] += claim->rec.would_wait;

@@ -182,6 +182,8 @@ struct gpu {
 
 struct lost_waiter {
 	struct mono_ms until, arrival, tag;
+	int64_t used_ms, loaded_ms;
+	uint8_t acks_missed;
 	enum lease_class cls;
 	bool loads;
 	char name[LIMIT_ID_BYTES + 1];

@@ -116,9 +116,17 @@ static const struct field_table gpu_fields = FIELD_TABLE(gpu_rows);
 
 #define T struct lost_waiter
 static const struct field place_rows[] = {
-	ROW_TIME(T, 1, until), ROW_TIME(T, 2, arrival),    ROW_LESS(T, 3, cls, LEASE_CLASS_COUNT),
-	ROW_TEXT(T, 4, name),  ROW_TEXT(T, 5, request_id), ROW_TEXT(T, 6, principal),
-	ROW_TIME(T, 7, tag),   ROW_LESS(T, 8, loads, 2),
+	ROW_TIME(T, 1, until),
+	ROW_TIME(T, 2, arrival),
+	ROW_LESS(T, 3, cls, LEASE_CLASS_COUNT),
+	ROW_TEXT(T, 4, name),
+	ROW_TEXT(T, 5, request_id),
+	ROW_TEXT(T, 6, principal),
+	ROW_TIME(T, 7, tag),
+	ROW_LESS(T, 8, loads, 2),
+	ROW_INT(T, 9, used_ms),
+	ROW_INT(T, 10, loaded_ms),
+	ROW_MARK(T, 11, acks_missed, SENSE_NOISE),
 };
 static const struct field_table place_fields = FIELD_TABLE(place_rows);
 #undef T

@@ -356,18 +356,21 @@ int http_decode_unlock(const char *body, size_t length, struct parsed *ret_parse
 		return err;
 
 	const char *id = NULL;
-	bool given = false;
+	bool given = false, keep = false;
 	err = json_name(ret_parsed, ret_parsed->root, "id", LIMIT_ID_BYTES, &id);
 	if (err == 0)
 		err = json_token(ret_parsed, ret_parsed->root, "token", &given);
+	if (err == 0)
+		err = json_bool(ret_parsed, ret_parsed->root, "keep", &keep);
 	if (err < 0)
 		return err;
 
 	if (!given && !id)
 		return json_missing(ret_parsed, "token");
-	*ret_event = (struct event){
-		.type = EVENT_RELEASE,
-		.release = {.token = given ? &ret_parsed->token : NULL, .id = given ? NULL : id}};
+	*ret_event = (struct event){.type = EVENT_RELEASE,
+				    .release = {.token = given ? &ret_parsed->token : NULL,
+						.id = given ? NULL : id,
+						.keep = keep}};
 	return 0;
 }
 

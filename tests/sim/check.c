@@ -298,7 +298,8 @@ static void observe_claim(struct world *w, const struct record *record)
 	if (job->lease != rec->id) {
 		job_bind_lease(w, job, rec->id);
 		job->lease = rec->id;
-		job->load = (struct job_load){0}; /* a lease of its own, with all its time */
+		/* A lease of its own; with an earlier one's place comes what that has loaded. */
+		job->load = (struct job_load){.spent_ms = rec->loaded_ms};
 		job->arrival_ms = rec->arrival.v;
 	}
 	bool ends = record->type == RECORD_CLAIM_END, drains = rec->state == CLAIM_DRAINING;

@@ -125,6 +125,8 @@ void client_timer(struct world *w, const struct item *item)
 		fall_silent(w, client);
 	else if (what == TIMER_THINK)
 		client_ask_new(w, client);
+	else if (what == TIMER_RETURN)
+		client_ask_again(w, client, item->subject);
 	else if (what >= TIMER_ACCEPT) {
 		struct job *job = job_of(w, item->subject);
 		if (job->stage != JOB_OVER)

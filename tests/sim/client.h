@@ -37,6 +37,7 @@ enum timer {
 	TIMER_STOPPED, /* the work has stopped: now it may be said */
 	TIMER_PARK,
 	TIMER_PARKED, /* does somebody still wait for its turn? */
+	TIMER_RETURN, /* a job that was left: asks for its place */
 };
 
 struct client {
@@ -102,6 +103,7 @@ struct envelope *client_act(struct world *w, struct client *client, struct job *
 
 /* Under a new request, or the same again; false: not now. */
 bool client_ask_for(struct world *w, struct client *client, struct job *job);
+void client_ask_again(struct world *w, struct client *client, uint64_t left); /* its place */
 void client_cancel(struct world *w, struct client *client, struct job *job);
 
 /* client_park.c: jobs that can be frozen. */

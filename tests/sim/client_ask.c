@@ -174,7 +174,7 @@ static void send_acquire(struct world *w, struct client *client, struct job *job
 		acquire->principal = client->scenario->principal;
 	if (job->has_request_id) {
 		snprintf(envelope->request_id, sizeof envelope->request_id, "request-%llu",
-			 (unsigned long long)job->uid);
+			 (unsigned long long)(job->request ? job->request : job->uid));
 		acquire->request_id = envelope->request_id;
 	}
 	net_up(w, envelope);
@@ -242,6 +242,27 @@ void client_ask_one(struct world *w, struct client *client)
 		job_over(w, job);
 }
 
+/* A page that was loaded anew: it wants the place of its predecessor, whatever it asks for. */
+void client_ask_again(struct world *w, struct client *client, uint64_t left)
+{
+	const struct job *before = job_of(w, left);
+	uint64_t request = before->request ? before->request : left;
+	enum lease_class cls = before->cls;
+	struct job *job;
+
+	if (w->healed || client->state != CLIENT_READY || before->life != client->life)
+		return;
+	job = job_new(w, (int)client->index); /* moves the jobs */
+	draw_job(w, client, job);
+	job->cls = cls;
+	job->request = request;
+	job->has_request_id = job->retried = true;
+	client->claim_count++;
+	w->tally.claims++;
+	if (!client_ask_for(w, client, job))
+		job_over(w, job);
+}
+
 /* One act on the lease, over the session or by an exchange with the token. */
 struct envelope *client_act(struct world *w, struct client *client, struct job *job,
 			    enum event_type type)
@@ -294,15 +315,28 @@ void client_release(struct world *w, struct job *job, bool requeue)
 		job_over(w, job);
 }
 
+/* As a page does that goes: whatever it is told now, it is not there any more. */
+static void leave(struct world *w, struct job *job)
+{
+	if (job->stage == JOB_OVER)
+		return;
+	job_stop(w, job);
+	job_over(w, job);
+	job->left = job->done = true;
+}
+
 void client_cancel(struct world *w, struct client *client, struct job *job)
 {
 	if (job->binding <= BIND_TAB) {
 		struct envelope *envelope = client_act(w, client, job, EVENT_CANCEL);
+		bool keep = job->uid % 2 != 0 && job->resumes == 0 && job->parked_slots == 0;
 		if (!envelope)
 			return;
 		envelope->event.cancel.ref = job->uid;
-		envelope->event.cancel.keep = job->uid % 2 != 0;
+		envelope->event.cancel.keep = keep;
 		net_up(w, envelope);
+		if (keep)
+			leave(w, job);
 		return;
 	}
 	struct conn *conn = net_conn(w, job->conn);

@@ -327,6 +327,11 @@ static void hear_unwanted(struct world *w, struct client *client, struct job *jo
 			  const struct effect *fx)
 {
 	enum send_kind msg = fx->send.msg;
+	if (msg == SEND_RELEASED && job->left && job->has_request_id) {
+		job->left = false;
+		job_timer(w, client, TIMER_RETURN, job, rng_between(&w->inside_rng, 0, 3000));
+		return;
+	}
 	if (msg != SEND_QUEUED && msg != SEND_OFFERED && msg != SEND_GRANTED && msg != SEND_CLAIM)
 		return;
 	job_stop(w, job);

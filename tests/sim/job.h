@@ -91,6 +91,8 @@ struct job {
 	bool ignores;              /* a fault: it goes on whatever it is told */
 	bool changed;              /* it asked for a change, whose answer may be lost */
 	bool retried;              /* under the same request id: limits may count from the first */
+	bool left;                 /* its place was to be kept */
+	uint64_t request;          /* whose place it asks for; 0: a new one */
 	bool observed, would_wait; /* by the newest record */
 	bool by_operator;          /* one made it leave once */
 	bool live;      /* by the newest record; a crash takes back what was not committed */

@@ -615,16 +615,17 @@ export namespace ToBroker {
 		type: "bye";
 	}
 
-	/** Answer: `released`. If the claim is held already, `denied` with `wrong_state`: `release`
-	 * it. */
+	/** Answer: `released`. If the claim is held already, `denied` with `wrong_state`, unless it
+	 * says `keep`: `release` it. */
 	export interface Cancel {
 		type: "cancel";
-		/** A claim that waits or is offered */
+		/** A claim that waits or is offered; with `keep` also one that is held */
 		ref: number;
 		/** Keep its place for `place_memory_s`, as if the connection had ended: an `acquire`
 		 * with its `request_id`, of the same class, has it again, whatever else it asks for. A
-		 * page that is loaded anew says so of what its predecessor waited for: nobody is to
-		 * wait for it until it asks */
+		 * page that is loaded anew says so of what its predecessor waited for or held: nobody
+		 * is to wait for it until it asks. A lease ends like by `release`; its place is kept
+		 * only within `ack_s` of its offer, which counts as an offer that was missed */
 		keep?: boolean;
 	}
 
@@ -1486,6 +1487,8 @@ export namespace Http {
 	export interface Unlock {
 		/** What `lock` answered */
 		token?: string;
+		/** Keep its place, as `cancel` does with `keep`: the `lock` had a `request_id` */
+		keep?: boolean;
 		/** Optional beside the token; alone only under `--compat bridge` */
 		id?: string;
 	}

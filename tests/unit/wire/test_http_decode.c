@@ -382,6 +382,23 @@ static void test_unlock(void **state)
 	}
 }
 
+/* A page that goes says with the token that its place is to be kept. */
+static void test_unlock_keeps(void **state)
+{
+	(void)state;
+	struct parsed parsed;
+	struct event event;
+	static const char keeps[] =
+		"{\"token\":\"00112233445566778899aabbccddeeff\",\"keep\":true}";
+	static const char wrong[] = "{\"token\":\"00112233445566778899aabbccddeeff\",\"keep\":1}";
+	assert_int_equal(http_decode_unlock(keeps, sizeof(keeps) - 1, &parsed, &event), 0);
+	assert_true(event.release.keep);
+	parsed_finish(&parsed);
+	assert_int_equal(http_decode_unlock(wrong, sizeof(wrong) - 1, &parsed, &event),
+			 -ERR_BAD_FIELD);
+	parsed_finish(&parsed);
+}
+
 /* A session's sign of life shows the text of its welcome, and nothing else will do. */
 static void test_alive(void **state)
 {
@@ -488,6 +505,7 @@ int main(void)
 		cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_long_id),
 		cmocka_unit_test(test_unlock),
+		cmocka_unit_test(test_unlock_keeps),
 		cmocka_unit_test(test_renew),
 		cmocka_unit_test(test_alive),
 		cmocka_unit_test(test_admin),
