@@ -167,10 +167,6 @@ export class Broker extends EventTarget {
 		this.#places = kept.places;
 		this.#met = { session: kept.session };
 		this.#own(kept.owner);
-		setTimeout(() => {
-			this.#places.clear();
-			this.#keep();
-		}, KEPT_MS);
 	}
 
 	/** @param {string} owner */
@@ -179,6 +175,10 @@ export class Broker extends EventTarget {
 		this.#owner = owner;
 		this.#awakeLock = page.awakeLock(owner);
 		this.#keep();
+		setTimeout(() => {
+			this.#places.clear();
+			this.#keep();
+		}, KEPT_MS);
 	}
 
 	async #start() {
@@ -388,31 +388,32 @@ export class Broker extends EventTarget {
 	#leave(cached) {
 		/** @type {number[]} */
 		const keep = [];
-		for (const claim of this.#claims.values())
-			if (claim.state === "held") {
-				this.#unlock(claim.grant.token);
-				claim.fail(new BrokerError("CLOSED", "The page was left."));
-			} else if (claim.state === "waiting" && (cached || claim.options.key))
-				keep.push(claim.ref);
+		for (const claim of this.#claims.values()) {
+			const { key } = claim.options;
+			if (key || (cached && claim.state === "waiting")) keep.push(claim.ref);
+			if (claim.state !== "held") continue;
+			this.#unlock(claim.grant.token, Boolean(key));
+			if (key) this.#places.set(key, claim.requestId);
+			claim.fail(new BrokerError("CLOSED", "The page was left."));
+		}
 		this.#send("leave", keep);
 		this.#left = true;
 		this.#keep();
 		if (!cached) page.freeName(this.#storage);
 	}
 
-	/** @param {string} [token] of a lease */
-	#unlock(token) {
+	/** @param {string|undefined} token of a lease @param {boolean} keep its place */
+	#unlock(token, keep) {
 		const own = this.door.token && { Authorization: `Bearer ${this.door.token}` };
-		if (token)
-			postJson(`${this.#base}/v1/gpu/unlock`, { token }, { keepalive: true }, own).catch(
-				() => {},
-			);
+		const url = `${this.#base}/v1/gpu/unlock`;
+		if (token) postJson(url, { token, keep }, { keepalive: true }, own).catch(() => {});
 	}
 
 	/** Out of the cache. Its places may be another page's by now, with all that comes of them. */
 	async #back() {
 		this.#left = false;
-		const anew = this.#claims.size > 0 && (await page.isAwake(this.#owner, false));
+		const anew = await page.isAwake(this.#owner, false);
+		if (anew) this.#places.clear();
 		this.#own(anew ? page.randomId() : this.#owner);
 		if (this.#adopting) this.#set("connecting");
 		this.#send("back", anew);

@@ -450,10 +450,8 @@ export class Session {
 		const { ref = 0, fence = 0 } = message;
 		const claim = this.#claims.get(ref);
 		const holds = message.state !== "queued" && message.state !== "offered";
-		if (!claim) {
-			if (holds) this.#giveBack(message);
-			else this.#shelve(ref);
-		} else {
+		if (!claim) this.#shelve(ref);
+		else {
 			claim.seen = true;
 			claim.lease = message.lease;
 			if (claim.state === "dropped" || (holds && claim.requeue))
@@ -466,12 +464,8 @@ export class Session {
 		}
 	}
 
-	/** @param {{ lease?: number }} message */
-	#giveBack({ lease }) {
-		if (lease) this.#say({ type: "release", lease });
-	}
-
-	/** Of a page that is gone, or goes: it has its place once it asks again. @param {number} ref */
+	/** Of a page that is gone, or goes: it has its place once it asks again, and what it had of its
+	 * turn is over. @param {number} ref */
 	#shelve(ref) {
 		this.#say({ type: "cancel", ref, keep: true });
 	}
@@ -494,7 +488,7 @@ export class Session {
 			this.#askAnew(claim);
 		else if (message.type === "released" || message.type === "timeout")
 			this.#end(claim, message);
-		else if (claim.state === "dropped") this.#giveBack(message);
+		else if (claim.state === "dropped") this.#say({ type: "release", lease: claim.lease });
 		else if (claim.state !== "lost") this.#follow(claim, message);
 	}
 
