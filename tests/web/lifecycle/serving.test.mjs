@@ -47,16 +47,12 @@ async function install(options, tag) {
 		["/sdk/index.js", "/sdk/serve.js"].map((path) => import(path)),
 	);
 	const finish = new Promise((resolve) => Object.assign(globalThis, { finish: resolve }));
-	/** As engines do, it looks now and then whether anybody wants it still.
-	 * @param {unknown} _ @param {{signal: AbortSignal}} context */
+	/** @param {unknown} _ @param {{signal: AbortSignal}} context */
 	async function* chat(_, { signal }) {
 		yield tag;
-		let over = false;
-		void finish.then(() => (over = true));
-		while (!over) {
-			await Promise.race([finish, new Promise((resolve) => setTimeout(resolve, 100))]);
-			signal.throwIfAborted();
-		}
+		const unwanted = new Promise((resolve) => signal.addEventListener("abort", resolve));
+		await Promise.race([finish, unwanted]);
+		signal.throwIfAborted();
 		yield " END";
 	}
 	const models = [{ id: "m", loaded: true, chat }];
@@ -77,8 +73,8 @@ async function open(tag) {
 const serves = (tab) =>
 	until(() => tab.run("() => all.every(({ state }) => state === 'open')"), { what: "it serves" });
 
-/** What a program gets. @param {Daemon} daemon */
-async function ask(daemon) {
+/** What a program gets. @param {Daemon} daemon @param {() => void} [heard] its first words came */
+async function ask(daemon, heard) {
 	const answer = await fetch(`${daemon.base}/v1/chat/completions`, {
 		method: "POST",
 		headers: { Authorization: `Bearer ${daemon.token}`, "Content-Type": "application/json" },
@@ -88,7 +84,12 @@ async function ask(daemon) {
 			messages: [{ role: "user", content: "" }],
 		}),
 	});
-	const text = await answer.text();
+	let text = "";
+	const decoder = new TextDecoder();
+	for await (const part of answer.body ?? []) {
+		text += decoder.decode(part, { stream: true });
+		if (text.includes('"content":"')) heard?.();
+	}
 	const said = [...text.matchAll(/"content":"([^"]*)"/g)].map(([, words]) => words).join("");
 	return { at: performance.now(), said, code: /"code":\s*"(\w+)"/.exec(text)?.[1] };
 }
@@ -130,8 +131,9 @@ const absences = [
 for (const [what, go] of absences)
 	test(`a tab that ${what} while it answers: both clients are told, nothing stays`, async () => {
 		const tab = await open("a");
-		const answers = daemons.map(ask);
-		await computes();
+		const heard = new Set();
+		const answers = daemons.map((daemon) => ask(daemon, () => heard.add(daemon)));
+		await until(() => heard.size === daemons.length, { what: "it answers" });
 		await go(tab);
 		const goneAt = performance.now();
 		for (const { at, said, code } of await Promise.all(answers)) {
@@ -146,7 +148,7 @@ for (const [what, go] of absences)
 	test(`a tab that ${what} before its turn: another one answers, once`, async () => {
 		const tab = await open("a");
 		const holders = await Promise.all(daemons.map(hold));
-		const answers = daemons.map(ask);
+		const answers = daemons.map((daemon) => ask(daemon));
 		for (const daemon of daemons) await untilWaiting(daemon, ["page"]);
 		const other = await open("b");
 		await go(tab);
@@ -163,7 +165,7 @@ for (const [what, go] of absences)
 
 test("out of the cache a tab serves again, and a client's next try is answered", async () => {
 	const tab = await open("a");
-	const lost = daemons.map(ask);
+	const lost = daemons.map((daemon) => ask(daemon));
 	await computes();
 	await away(tab);
 	await Promise.all(lost);
@@ -174,7 +176,8 @@ test("out of the cache a tab serves again, and a client's next try is answered",
 	});
 	await serves(tab);
 	await tab.run("() => finish()");
-	for (const answer of daemons.map(ask)) assert.equal((await answer).said, "a END");
+	for (const answer of daemons.map((daemon) => ask(daemon)))
+		assert.equal((await answer).said, "a END");
 	await tab.close();
 	await nothing();
 });
