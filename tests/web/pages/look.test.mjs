@@ -337,6 +337,30 @@ test("forced colours take the ground away: each button has a border", async () =
 	assert.deepEqual(bare, []);
 });
 
+test("forced colours take shadows away: the field that has the focus is told", async () => {
+	const page = await look({ viewport: DESK, forcedColors: "active" });
+	const untold = [];
+	for (const path of ["/", "/console", "/mic", "/dreamer", "/models", "/logs"]) {
+		await page.goto(daemon.base + path);
+		await page.locator("#frame-connection.state-open").waitFor();
+		untold.push(
+			...(await page
+				.locator("textarea:visible, input:visible, select:visible")
+				.evaluateAll((all) =>
+					all
+						.filter((one) => {
+							/** @type {HTMLElement} */ (one).focus({ focusVisible: true });
+							return ![one, one.parentElement].some(
+								(it) => it && getComputedStyle(it).outlineStyle !== "none",
+							);
+						})
+						.map((one) => `${location.pathname}: ${one.id} ${one.tagName}`),
+				)),
+		);
+	}
+	assert.deepEqual(untold, []);
+});
+
 test("on the narrowest phone no choice is cut", async () => {
 	const page = await look({ viewport: { width: 320, height: 700 } });
 	const cut = [];
