@@ -68,10 +68,10 @@ static char *list_gpus(const struct baton_lease *lease, enum list_of what, const
 	return list;
 }
 
-static bool knows_uuids(const struct baton_lease *lease)
+static bool knows_uuids(const struct baton_lease *lease, const char *maker)
 {
 	for (size_t i = 0; i < baton_lease_gpu_count(lease); i++)
-		if (!*baton_lease_gpu_uuid(lease, i))
+		if (is_of(lease, i, maker) && !*baton_lease_gpu_uuid(lease, i))
 			return false;
 	return true;
 }
@@ -108,19 +108,25 @@ static bool has_instances(const struct baton_lease *lease)
 	return false;
 }
 
-/* CUDA ends its list at the first that is none of NVIDIA's, and a container runtime refuses it. */
+/* Whose GPUs CUDA is told of, NULL: all. It ends its list at the first that is none of NVIDIA's,
+ * and a container runtime refuses such a list. */
+static const char *cuda_maker(const struct baton_lease *lease)
+{
+	return knows_makers(lease) && count_of(lease, "nvidia") > 0 ? "nvidia" : NULL;
+}
+
 static char *cuda_uuids(const struct baton_lease *lease)
 {
-	bool mixed = knows_makers(lease) && count_of(lease, "nvidia") > 0;
-	return list_gpus(lease, LIST_UUIDS, mixed ? "nvidia" : NULL);
+	const char *maker = cuda_maker(lease);
+	return knows_uuids(lease, maker) ? list_gpus(lease, LIST_UUIDS, maker) : NULL;
 }
 
 /* For CUDA, without UUIDs. A number of an instance of MIG's is its card's. */
 static char *cuda_numbers(const struct baton_lease *lease, bool *ret_known)
 {
 	*ret_known = true;
-	if (has_instances(lease) && knows_uuids(lease))
-		return list_gpus(lease, LIST_UUIDS, NULL);
+	if (has_instances(lease) && knows_uuids(lease, cuda_maker(lease)))
+		return cuda_uuids(lease);
 
 	*ret_known = knows_makers(lease) && knows_numbers(lease, "nvidia");
 	if (!*ret_known)
@@ -175,7 +181,7 @@ char *lease_env_docker(const char *devices)
 void lease_env_make(const struct baton_lease *lease, bool by_index, struct lease_env *ret_env)
 {
 	struct lease_env *env = ret_env;
-	*env = (struct lease_env){.uuids_known = knows_uuids(lease)};
+	*env = (struct lease_env){.uuids_known = knows_uuids(lease, NULL)};
 	char *uuids = env->uuids_known ? list_gpus(lease, LIST_UUIDS, NULL) : NULL;
 	char *numbers = cuda_numbers(lease, &env->numbers_known);
 
@@ -192,7 +198,7 @@ void lease_env_make(const struct baton_lease *lease, bool by_index, struct lease
 
 	/* Inside a container numbers would be counted anew, so it is the UUID where there is one.
 	 */
-	char *own = uuids ? cuda_uuids(lease) : NULL;
+	char *own = cuda_uuids(lease);
 	const char *devices = own ? own : numbers;
 	add_value(env, "CUDA_VISIBLE_DEVICES", text_dup(by_index ? numbers : devices));
 	add_value(env, "NVIDIA_VISIBLE_DEVICES", text_dup(devices));

@@ -87,6 +87,32 @@ void process_tree_read_known(struct process_tree *tree, const struct process_tre
 	tree->count = found;
 }
 
+static bool is_child_of_any(const struct process *dropped, size_t count, pid_t parent)
+{
+	for (size_t i = 0; i < count; i++)
+		if (dropped[i].pid == parent)
+			return true;
+	return false;
+}
+
+void process_tree_leave_out(struct process_tree *tree, const struct process_tree *others)
+{
+	struct process *dropped = calloc(tree->count + 1, sizeof(*dropped));
+	size_t left = 0, count = 0;
+	if (!dropped)
+		abort();
+
+	for (size_t i = 0; i < tree->count; i++) {
+		struct process process = tree->v[i];
+		if (is_known(others, &process) || is_child_of_any(dropped, count, process.parent))
+			dropped[count++] = process;
+		else
+			tree->v[left++] = process;
+	}
+	tree->count = left;
+	free(dropped);
+}
+
 int process_signal(const struct process *process, int signo)
 {
 	cleanup_close int pidfd = -1;

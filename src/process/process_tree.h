@@ -23,6 +23,8 @@ struct process_tree {
 void process_tree_read(struct process_tree *tree, pid_t root, pid_t except);
 /* Those of `known` that live still, and all descendants of these. */
 void process_tree_read_known(struct process_tree *tree, const struct process_tree *known);
+/* Drops those of `others`, with all their descendants. */
+void process_tree_leave_out(struct process_tree *tree, const struct process_tree *others);
 /* Signals exactly these processes, parents first. */
 void process_tree_signal(const struct process_tree *tree, int signo);
 /* One of them. 0, or a negative errno: -ESRCH if it is gone, -EPERM if we may not. */

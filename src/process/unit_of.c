@@ -16,6 +16,13 @@ static bool ends_with(const char *at, size_t length, const char *word)
 	       strncmp(at + length - strlen(word), word, strlen(word)) == 0;
 }
 
+/* Whoever may make a folder there may call it anything; systemd escapes all but these. */
+static bool is_unit_name(const char *at, size_t length)
+{
+	return strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+			  ":-_.\\@") >= length;
+}
+
 enum unit_kind unit_of_cgroup(const char *path, char *ret_unit, size_t size)
 {
 	enum unit_kind kind = UNIT_NONE;
@@ -27,7 +34,7 @@ enum unit_kind unit_of_cgroup(const char *path, char *ret_unit, size_t size)
 		bool service = ends_with(at, length, ".service"),
 		     scope = ends_with(at, length, ".scope");
 
-		if ((service || scope) && length < size) {
+		if ((service || scope) && is_unit_name(at, length)) {
 			(void)snprintf(ret_unit, size, "%.*s", (int)length, at);
 			kind = of_user                                        ? UNIT_USER
 			       : scope && begins_with(at, length, "session-") ? UNIT_SESSION

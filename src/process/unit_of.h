@@ -10,5 +10,5 @@ enum unit_kind {
 };
 
 /* Of a path of the cgroup2 hierarchy, by the names that systemd gives: the deepest service or scope
- * of it. "" with UNIT_NONE, and where the name does not fit. */
+ * of it, cut off where it does not fit. "" with UNIT_NONE. */
 enum unit_kind unit_of_cgroup(const char *path, char *ret_unit, size_t size);

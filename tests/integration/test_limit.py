@@ -245,6 +245,33 @@ class Killed(MeasureTest):
         wait_until(lambda: "sh" in [row["id"] for row in self.history()], "the broker has written it down")
         return job.returncode, said
 
+    def test_another_turn_of_the_same_lease(self):
+        """One of it was killed for want of memory as it gave way: that is not told of its next turn, which the broker
+        takes from it."""
+        if not own_cgroup():
+            self.skipTest("this user may make no cgroup v2 here")
+        holder = self.d.session("holder")
+        lease = holder.hold()["lease"]
+        script = "trap 'exit 1' TERM; echo up; read line"
+        job = self.start_cli(self.d, "run", "-q", "--strict", "--requeue", "-c", "background", "--", "sh", "-c", script,
+                             stdin=-1)
+        wait_until(self.d.waiting, "it waits")
+        folder = self.root / str(own_cgroup() / f"baton-run-{job.pid}").removeprefix("/sys/fs/cgroup/")
+        folder.mkdir(parents=True)
+        (folder / "memory.events").write_text("oom_kill 0\n", encoding="ascii")
+        holder.release(lease)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        (folder / "memory.events").write_text("oom_kill 1\n", encoding="ascii")
+        holder.release(holder.hold(**{"class": "voice"})["lease"])
+        self.assertEqual(job.stdout.readline(), "up\n")
+        self.assertEqual(self.run_cli(self.d, "force-release", "--lease", "sh", "--yes").returncode, 0)
+        ended = wait_until(lambda: [row for row in self.history() if row.get("id") == "sh"],
+                           "the broker has it written down")
+        self.assertEqual([row.get("detail") for row in ended], [None])
+        job.kill()
+        _, said = job.communicate(timeout=20)
+        self.assertIn("the kernel killed 1 process of sh", said)
+
     def history(self):
         return json.loads(self.d.http("GET", "/v1/gpu/history").body)["history"]
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 import unittest
 
-from lib.daemon import BATON, DaemonTest, die_with_parent
+from lib.daemon import BATON, DaemonTest, die_with_parent, end_process
 from lib.native import keeper_of, own_cgroup, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import wait_until
@@ -76,13 +76,22 @@ time.sleep(0.1)
 SYSTEMD = """
 import os, pathlib, signal, sys
 pathlib.Path("/proc/self/comm").write_text("systemd")
-for signo in (signal.SIGTERM, signal.SIGCONT, signal.SIGHUP):
-    for pid in sys.argv[1:]:
+for signo in [int(signo) for signo in sys.argv[1].split()]:
+    for pid in sys.argv[2:]:
         try:
             os.kill(int(pid), signo)
         except ProcessLookupError:
             pass
 """
+
+
+ENDS_A_UNIT = f"{int(signal.SIGTERM)} {int(signal.SIGCONT)} {int(signal.SIGHUP)}"
+
+
+def job_of(wrapper):
+    """Its children that live, but for the keeper."""
+    children = pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
+    return [pid for pid in map(int, children) if pid != keeper_of(wrapper) and is_alive(pid)]
 
 
 def removed(folder):
@@ -175,6 +184,24 @@ class Tree(DaemonTest):
             self.assertEqual(job.wait(20), 0)
         print(f"34: a chain of forks is gone after {sorted(round(1000 * t) for t in took)} ms, grace {GRACE_MS} ms")
         self.assertLess(sorted(took)[TRIES // 2], (GRACE_MS + 2 * MARGIN_MS) / 1000)
+
+    def test_what_was_there_before(self):
+        """A shell executes `baton run` in its place and has children already, as `exec > >(tee log)` makes one: they
+        are no part of the job, which is over without them, and all of its own is gone nevertheless."""
+        job = "sleep 601 & echo \\$!; exit 3"
+        script = f'sleep 600 >&- 2>&- & echo $!; exec {BATON} run --grace 300ms -- sh -c "{job}"'
+        for before_exec in (die_with_parent, without_cgroups):
+            with self.subTest(before_exec=before_exec.__name__):
+                shell = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                         text=True, preexec_fn=before_exec,
+                                         env={**self.d.environment(), "BATON_SOCKET": self.d.socket})
+                self.addCleanup(end_process, shell)
+                before, left = int(shell.stdout.readline()), int(shell.stdout.readline())
+                self.addCleanup(os.kill, before, signal.SIGKILL)
+                _, said = shell.communicate(timeout=20)
+                self.assertEqual(shell.returncode, 3, said)
+                self.assertIn("has ended and left 1 process;", said)
+                self.assertEqual((is_alive(before), is_alive(left)), (True, False))
 
     def test_a_broker_is_no_part_of_it(self):
         """One that `baton up` starts in a job outlives a wrapper that is killed, as it outlives terminals."""
@@ -306,7 +333,7 @@ class Ends(DaemonTest):
                          {name: detail for name, (_, detail) in rows.items()})
         self.assertEqual({row["end"] for row in history}, {"released"})
 
-    def in_scope(self, path, *options):
+    def in_scope(self, path, *options, script="echo up; exec sleep 600", **others):
         """A job in a cgroup of that name, and the folder."""
         folder = own_cgroup()
         if not folder:
@@ -320,8 +347,8 @@ class Ends(DaemonTest):
         def enter():
             die_with_parent()
             (made[0] / "cgroup.procs").write_text("0", encoding="ascii")
-        job = self.start_cli(self.d, "run", "--name", "job", *options, "--", "sh", "-c", "echo up; exec sleep 600",
-                             preexec_fn=enter)
+        job = self.start_cli(self.d, "run", "--name", "job", *options, "--", "sh", "-c", script, preexec_fn=enter,
+                             **others)
         self.assertEqual(job.stdout.readline(), "up\n")
         return job, made[0]
 
@@ -331,7 +358,7 @@ class Ends(DaemonTest):
         pids = self.pids_of(folder)
         self.assertIn(str(job.pid), pids)
         begun = time.monotonic()
-        subprocess.run([sys.executable, "-c", SYSTEMD, *pids], check=True, timeout=20)
+        subprocess.run([sys.executable, "-c", SYSTEMD, ENDS_A_UNIT, *pids], check=True, timeout=20)
         wait_until(lambda: not self.d.holders(), "the lease is over")
         took = time.monotonic() - begun
         _, said = job.communicate(timeout=20)
@@ -379,10 +406,66 @@ class Ends(DaemonTest):
         voice = self.d.session("voice")
         voice.hold(**{"class": "voice"})
         wait_until(lambda: sorted(self.d.holders()) == ["job", "voice"], "it is frozen, and keeps its memory")
-        subprocess.run([sys.executable, "-c", SYSTEMD, *self.pids_of(folder)], check=True, timeout=20)
+        subprocess.run([sys.executable, "-c", SYSTEMD, ENDS_A_UNIT, *self.pids_of(folder)], check=True, timeout=20)
         job.communicate(timeout=20)
         wait_until(lambda: self.d.holders() == ["voice"], "its lease is over")
         self.assertIn("systemd stopped session-6.scope", self.last_end()["detail"])
+
+    def test_asked_to_read_its_configuration(self):
+        """SIGHUP alone, as `systemctl kill -s HUP` sends it, ends no unit: of a job that goes on and is done nothing
+        is said."""
+        job, _ = self.in_scope("train.service", script="trap 'echo heard' HUP; echo up; read line; read line; exit 0",
+                               stdin=subprocess.PIPE)
+        subprocess.run([sys.executable, "-c", SYSTEMD, str(int(signal.SIGHUP)), str(job.pid)], check=True, timeout=20)
+        self.assertEqual(job.stdout.readline(), "heard\n")
+        _, said = job.communicate("\n\n", timeout=20)
+        self.assertEqual(job.returncode, 0, said)
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+        self.assertIsNone(self.last_end().get("detail"))
+
+    def in_namespace(self, *options):
+        """`baton run` as the first process of a container, and its number outside."""
+        user = ["--user", "--map-root-user"] if os.getuid() else []
+        spaces = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *user]
+        if subprocess.run([*spaces, "true"], capture_output=True, check=False).returncode:
+            self.skipTest("this user may make no PID namespace here")
+        outer = subprocess.Popen([*spaces, BATON, "run", "--requeue", *options, "--", "sh", "-c",
+                                  "echo up; exec sleep 600"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 preexec_fn=die_with_parent,
+                                 env={**self.d.environment(), "BATON_SOCKET": self.d.socket})
+        self.addCleanup(end_process, outer)
+        children = pathlib.Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
+        return outer, lambda: [pid for pid in map(int, children.read_text().split())
+                               if pathlib.Path(f"/proc/{pid}/comm").read_text() == "baton\n"]
+
+    def test_ended_from_outside_its_container(self):
+        """SIGTERM as `docker stop` sends it, from where no sender can be seen: it is the user's, not the broker's, for
+        the broker has said nothing; the job is not started again."""
+        outer, first = self.in_namespace()
+        self.assertEqual(outer.stdout.readline(), "up\n")
+        os.kill(first()[0], signal.SIGTERM)
+        self.assertEqual(outer.wait(20), 128 + signal.SIGTERM)
+        wait_until(lambda: not self.d.holders(), "the lease is over")
+        self.assertEqual(self.last_end()["detail"], "killed by SIGTERM")
+
+    def test_told_to_end_while_it_waits_in_a_container(self):
+        """The same before its turn: it does not go on waiting, and says that it was ended."""
+        self.d.lock("a")
+        outer, first = self.in_namespace()
+        wait_until(self.d.waiting, "it waits")
+        os.kill(first()[0], signal.SIGTERM)
+        self.assertEqual(outer.wait(20), 128 + signal.SIGTERM)
+        self.assertEqual(self.d.waiting(), [])
+
+    def test_taken_back_in_a_container(self):
+        """And what the broker does there is the broker's: the job gives way, and is started again."""
+        self.d.kill()
+        self.d = self.daemon(config={"classes": {"background": {"hold_max_s": 0.3}}})
+        outer, _ = self.in_namespace("-c", "background", "--on-yield", "ignore", "--grace", "300ms")
+        self.assertEqual(outer.stdout.readline(), "up\n")
+        voice = self.d.session("voice")
+        voice.release(voice.hold(**{"class": "voice"})["lease"])
+        self.assertEqual(outer.stdout.readline(), "up\n")
 
     def test_ended_by_somebody_else(self):
         """SIGTERM from anybody else in such a session: no word of a logout."""
@@ -393,6 +476,22 @@ class Ends(DaemonTest):
         wait_until(lambda: not self.d.holders(), "the lease is over")
         self.assertEqual(self.last_end()["detail"], "killed by SIGTERM")
 
+    def ends_as_its_limit_comes(self):
+        """By itself, at the very moment: nobody stops it, or says so."""
+        job = self.start_cli(self.d, "run", "--hold", "200ms", "--", "sh", "-c", "echo up; read line; exit 3",
+                             stdin=subprocess.PIPE)
+        self.assertEqual(job.stdout.readline(), "up\n")
+        limit = time.monotonic() + 0.2
+        job.send_signal(signal.SIGSTOP)
+        job.stdin.write("\n")
+        job.stdin.flush()
+        wait_until(lambda: time.monotonic() > limit, "its limit")
+        wait_until(lambda: not job_of(job.pid), "it has ended")
+        job.send_signal(signal.SIGCONT)
+        _, said = job.communicate(timeout=20)
+        self.assertEqual(job.returncode, 3)
+        self.assertNotIn("--hold", said)
+
     def test_hold(self):
         """--hold: stopped when it has had the GPU for so long: 124, also if it calls that a success."""
         for script in ("exec sleep 600", "trap 'exit 0' TERM; while :; do sleep 0.02; done"):
@@ -400,6 +499,7 @@ class Ends(DaemonTest):
             self.assertEqual(result.returncode, 124, result)
             self.assertIn("--hold", result.stderr)
         self.assertEqual(self.status("exit 3", "--hold", "20s"), 3)
+        self.ends_as_its_limit_comes()
         mark = self.d.dir / "started"
         for command in ("run", "shell", "attach"):
             words = {"run": ("--", "touch", str(mark)), "shell": ("/bin/true",), "attach": (str(os.getpid()),)}

@@ -34,15 +34,15 @@ def _other_numbers(gpus: Sequence[Gpu]) -> dict[str, str]:
 
 
 def _cuda_uuids(gpus: Sequence[Gpu]) -> str:
-    """CUDA ends its list at the first that is none of NVIDIA's, and a container runtime refuses it."""
+    """CUDA ends its list at the first that is none of NVIDIA's, and a container runtime refuses it. "": not known."""
     own = [gpu for gpu in gpus if gpu.maker == "nvidia"] if all(gpu.maker for gpu in gpus) else []
-    return _listed(gpu.uuid for gpu in own or gpus)
+    return _listed(gpu.uuid for gpu in own or gpus) if all(gpu.uuid for gpu in own or gpus) else ""
 
 
 def variables(lease: int, fence: int, gpus: Sequence[Gpu]) -> dict[str, str]:
     """They override whatever may name a GPU that is not of this lease."""
     uuids = _listed(gpu.uuid for gpu in gpus) if all(gpu.uuid for gpu in gpus) else ""
-    devices = _cuda_uuids(gpus) if uuids else _cuda_numbers(gpus)
+    devices = _cuda_uuids(gpus) or _cuda_numbers(gpus)
     quote = '"' if "," in devices else ""
     return {"BATON_LEASE": str(lease), "BATON_FENCE": str(fence), "BATON_GPU_COUNT": str(len(gpus)),
             "BATON_GPU": _listed(gpu.name for gpu in gpus), "BATON_GPU_INDEX": _listed(gpu.index for gpu in gpus),

@@ -18,14 +18,36 @@
 #include "process/process_tree.h"
 #include "process/spawn.h"
 
-enum { KILL_TRIES = 20 };
+enum { KILL_TRIES = 20, LIST_BYTES = 256 };
+
+static struct process_tree *new_tree(void)
+{
+	struct process_tree *tree = calloc(1, sizeof(*tree));
+	if (!tree)
+		abort();
+	return tree;
+}
+
+static struct process_tree *free_tree(struct process_tree *tree)
+{
+	if (tree)
+		process_tree_finish(tree);
+	free(tree);
+	return NULL;
+}
 
 void child_init(struct child *child)
 {
 	struct sigaction pipe;
+	char list[LIST_BYTES];
 	*child = (struct child){.pidfd = -1};
 	child->pipe_ignored = sigaction(SIGPIPE, NULL, &pipe) == 0 && pipe.sa_handler == SIG_IGN;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+
+	if (child_list(list, sizeof(list)) == 0)
+		return;
+	child->before = new_tree();
+	process_tree_read(child->before, getpid(), 0);
 }
 
 void child_finish(struct child *child)
@@ -33,10 +55,8 @@ void child_finish(struct child *child)
 	if (child->pidfd >= 0)
 		close(child->pidfd);
 	child->pidfd = -1;
-	if (child->known)
-		process_tree_finish(child->known);
-	free(child->known);
-	child->known = NULL;
+	child->known = free_tree(child->known);
+	child->before = free_tree(child->before);
 }
 
 void child_forget(struct child *child)
@@ -134,9 +154,7 @@ void child_attach(struct child *child, pid_t pid, uint64_t start, int pidfd)
 	child_forget(child);
 	child->pid = pid;
 	child->pidfd = pidfd;
-	child->known = calloc(1, sizeof(*child->known));
-	if (!child->known)
-		abort();
+	child->known = new_tree();
 	remember_all(child->known,
 		     &(struct process_tree){.v = &(struct process){.pid = pid, .start = start},
 					    .count = 1});
@@ -152,10 +170,14 @@ static void read_attached(const struct child *child, struct process_tree *ret_tr
 
 void child_tree(const struct child *child, struct process_tree *ret_tree)
 {
-	if (child->known)
+	if (child->known) {
 		read_attached(child, ret_tree);
-	else
-		process_tree_read(ret_tree, getpid(), child->keeper_pid);
+		return;
+	}
+
+	process_tree_read(ret_tree, getpid(), child->keeper_pid);
+	if (child->before)
+		process_tree_leave_out(ret_tree, child->before);
 }
 
 size_t child_list(char *ret_text, size_t size)
@@ -171,29 +193,42 @@ size_t child_list(char *ret_text, size_t size)
 	return length;
 }
 
-static bool names_keeper_alone(const struct child *child, const char *list)
+static bool is_of_others(const struct child *child, pid_t pid)
 {
-	char keeper[32];
-	(void)snprintf(keeper, sizeof(keeper), "%ld ", (long)child->keeper_pid);
-	return strcmp(list, keeper) == 0;
+	if (pid == child->keeper_pid)
+		return true;
+	for (size_t i = 0; child->before && i < child->before->count; i++)
+		if (child->before->v[i].pid == pid)
+			return child->before->v[i].start == proc_start(pid);
+	return false;
+}
+
+static bool names_others_alone(const struct child *child, const char *list)
+{
+	char *end;
+	for (long pid; (pid = strtol(list, &end, 10)) > 0; list = end)
+		if (!is_of_others(child, (pid_t)pid))
+			return false;
+	return true;
 }
 
 bool child_is_alone(const struct child *child, bool *ret_alone)
 {
-	char text[64];
-	if (child->known || child_list(text, sizeof(text)) == 0)
+	char text[LIST_BYTES];
+	size_t length = child->known ? 0 : child_list(text, sizeof(text));
+	if (length == 0)
 		return false;
 
-	*ret_alone = names_keeper_alone(child, text);
-	return true;
+	*ret_alone = names_others_alone(child, text);
+	return !*ret_alone || length < sizeof(text) - CHILDREN_BYTES_LEFT;
 }
 
 /* A pid is not used again before it is reaped, which only we do. */
 static void kill_listed(const struct child *child, const char *list)
 {
 	char *end;
-	for (long pid; (pid = strtol(list, &end, 10)) > 0 && end != list; list = end)
-		if (pid != child->keeper_pid)
+	for (long pid; (pid = strtol(list, &end, 10)) > 0; list = end)
+		if (!is_of_others(child, (pid_t)pid))
 			(void)kill((pid_t)pid, SIGKILL);
 }
 
@@ -202,7 +237,7 @@ void child_kill_orphans(const struct child *child)
 	static char own_children[CHILDREN_BYTES];
 	for (int i = 0; i < KILL_TRIES && !child->known; i++) {
 		if (child_list(own_children, sizeof(own_children)) == 0 ||
-		    names_keeper_alone(child, own_children))
+		    names_others_alone(child, own_children))
 			return;
 		kill_listed(child, own_children);
 	}

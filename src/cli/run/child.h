@@ -16,8 +16,10 @@ struct child {
 	bool pipe_ignored; /* SIGPIPE, by whoever started us: the command inherits that */
 	bool own_group;    /* leads a process group of its own */
 	struct process_tree
-		*known;   /* not started by us: all that was seen of it; else NULL; owned */
-	uint64_t mark;    /* of what it starts: run_mark_limit; 0: none */
+		*known; /* not started by us: all that was seen of it; else NULL; owned */
+	struct process_tree *before; /* not of the command: our descendants when we began, since a
+					shell may execute us with children; NULL: none; owned */
+	uint64_t mark;               /* of what it starts: run_mark_limit; 0: none */
 	pid_t keeper_pid; /* the watchdog, which is not part of the command; 0: none, or reaped */
 	bool ended;
 	int stopped;         /* the signal that has stopped it; 0: it goes on */
@@ -52,11 +54,11 @@ void child_reap(struct child *child);
  * nobody but us does: none is missed. Each with a blank behind it, as many as fit. Returns the
  * length; 0: not known. */
 size_t child_list(char *ret_text, size_t size);
-/* Whether we have no child but the keeper. Then nothing is left of the command: whatever is, is
- * behind a child of ours. False: that is not known. */
+/* Whether we have no child but the keeper, and those that we had before. Then nothing is left of
+ * the command: whatever is, is behind a child of ours. False: that is not known. */
 bool child_is_alone(const struct child *child, bool *ret_alone);
-/* SIGKILL to all children but the keeper, several times: one that forks and is gone before a look
- * at /proc is over is caught here. Not of an attached program, whose orphans are not ours. */
+/* SIGKILL to all children but those, several times: one that forks and is gone before a look at
+ * /proc is over is caught here. Not of an attached program, whose orphans are not ours. */
 void child_kill_orphans(const struct child *child);
 /* Sends a signal to everything that stems from the command, however it hid: other groups, sessions,
  * double forks. Returns how many there are. 0 as signal only counts. */

@@ -62,7 +62,8 @@ static bool comes_again(const struct run *run)
 	return run->taken && run->options->requeue && !run->told_signal && !run->overdue;
 }
 
-/* For whoever asks later why it ended. */
+/* For whoever asks later why it ended. Of a turn that is followed by another under the same lease
+ * nothing is said, nor kept for its end. */
 static void explain_end(struct run *run)
 {
 	char words[LIMIT_REASON_BYTES + 1];
@@ -71,10 +72,12 @@ static void explain_end(struct run *run)
 	run->end.stopped = run->taken;
 	run->end.held_out = run->overdue;
 
+	if (!run->revoked && comes_again(run))
+		return;
 	run_end_words(&run->end, words, sizeof(words));
 	if (!*words || baton_claim_explain(run->claim, words) < 0)
 		return;
-	if (!run->revoked && !comes_again(run)) /* a goodbye alone would not say it */
+	if (!run->revoked) /* a goodbye alone would not say it */
 		(void)baton_release(run->claim, false);
 }
 
@@ -363,6 +366,8 @@ int run_hold(struct run *run)
 	run_containers_say(run, run->job_start);
 	desktop_notice_end(&run->notice);
 	die_of_signal(run->die_of);
+	if (run->die_of) /* process 1 of a container does not */
+		rc = RUN_SIGNALLED + run->die_of;
 	if (checkpoint_thread_hangs()) {
 		(void)fflush(NULL);
 		_exit(rc);

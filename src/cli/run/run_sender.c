@@ -42,9 +42,9 @@ bool run_sender_is_broker(const struct signalfd_siginfo *info)
 void run_sender_note_unit(const struct signalfd_siginfo *info, struct run_end *end)
 {
 	char name[32], path[LIMIT_CGROUP_BYTES + 1];
-	bool to_end = info->ssi_signo == SIGTERM || info->ssi_signo == SIGHUP;
 
-	if (!to_end || info->ssi_code == SI_KERNEL || info->ssi_pid == 0)
+	/* SIGHUP comes with it; alone it asks a service to read its configuration. */
+	if (info->ssi_signo != SIGTERM || info->ssi_code == SI_KERNEL || info->ssi_pid == 0)
 		return;
 	if (info->ssi_uid != 0 && info->ssi_uid != getuid())
 		return;

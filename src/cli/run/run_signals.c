@@ -100,11 +100,18 @@ void run_signals_stopped(struct run *run)
 
 /* ---- taking signals ---- */
 
+/* A sender that cannot be seen may be anybody outside our container. While we are connected the
+ * broker says what its signal is for, and says it first. */
+static bool is_explained(const struct run *run, const struct signalfd_siginfo *info)
+{
+	return info->ssi_pid != 0 || run->revoked || baton_link_state(run->baton) != BATON_LINK_UP;
+}
+
 /* The broker ends leases, not waits: what it sends now was for a lease that is over already. */
 static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
-	if (run_sender_is_broker(info))
+	if (run_sender_is_broker(info) && is_explained(run, info))
 		return;
 	if (signo == SIGTSTP) {
 		if (info->ssi_code != SI_KERNEL || !terminal_orphaned())
@@ -126,7 +133,6 @@ static void hear_broker(struct run *run)
 
 static void taken_by_broker(struct run *run)
 {
-	hear_broker(run);
 	if (run->phase != RUN_RUNNING && !run_is_freezing(run) && !run_is_moving(run))
 		return;
 	if (run->phase == RUN_AWAY)
@@ -216,11 +222,19 @@ static void while_attached(struct run *run, int signo)
 									       : "is away");
 }
 
+static bool is_of_broker(struct run *run, const struct signalfd_siginfo *info)
+{
+	if (run->leaving || !run_sender_is_broker(info))
+		return false;
+	hear_broker(run);
+	return is_explained(run, info);
+}
+
 static void while_running(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
 	struct child *child = &run->job.child;
-	if (run_sender_is_broker(info) && !run->leaving) {
+	if (is_of_broker(run, info)) {
 		taken_by_broker(run);
 		return;
 	}

@@ -78,7 +78,7 @@ static void end_hold(struct run *run)
 	char held[UNITS_BYTES];
 	run->hold_until_ms = INT64_MAX;
 
-	run->overdue = !run->job.child.ended;
+	run->overdue = true;
 	run_progress_say(&run->show, true, "run: %s has had the GPU for %s (--hold); stopping it",
 			 run->argv[0], units_duration(held, (double)run->options->hold_ms / 1000));
 	run_stop(run, run_own_grace_ms(run));
@@ -98,7 +98,8 @@ void run_stop_due(struct run *run)
 		name_what_stays(run);
 	if (stopping && clock_now_ms() >= run->kill_at_ms)
 		run_kill(run);
-	if (run->phase == RUN_RUNNING && clock_now_ms() >= run->hold_until_ms)
+	if (run->phase == RUN_RUNNING && !run->job.child.ended &&
+	    clock_now_ms() >= run->hold_until_ms)
 		end_hold(run);
 }
 

@@ -190,6 +190,12 @@ static void environment_by_number(void **state)
 		{"{'index':0,'name':'c','uuid':'GPU-c','maker':'nvidia','maker_index':2},"
 		 "{'index':3,'name':'r','uuid':'GPU-r','maker':'amd','maker_index':1}",
 		 "0,3 2 1 0 GPU-c"},
+		{"{'index':3,'name':'r','uuid':'GPU-r','maker':'amd','maker_index':1},"
+		 "{'index':0,'name':'i','uuid':'MIG-1','maker':'nvidia'}",
+		 "3,0 MIG-1 1 0 MIG-1"},
+		{"{'index':3,'name':'r','maker':'amd','maker_index':1},"
+		 "{'index':0,'name':'i','uuid':'MIG-1','maker':'nvidia'}",
+		 "3,0 MIG-1 1 0 MIG-1"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		struct scene *scene = *state;

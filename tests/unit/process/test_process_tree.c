@@ -116,6 +116,29 @@ static void test_orphan(void **state)
 	end(pids[2]);
 }
 
+/* Those of before, and what they have started since; not a later one of the same number. */
+static void test_leave_out(void **state)
+{
+	struct process_tree tree, before;
+	pid_t pids[GENERATIONS];
+	(void)state;
+	start_line(pids);
+	before = (struct process_tree){
+		.v = &(struct process){.pid = pids[1], .start = proc_start(pids[1])}, .count = 1};
+	process_tree_read(&tree, getpid(), 0);
+	process_tree_leave_out(&tree, &before);
+	assert_int_equal(tree.count, 1);
+	assert_true(holds(&tree, pids[0]));
+	process_tree_finish(&tree);
+
+	before.v[0].start++;
+	process_tree_read(&tree, getpid(), 0);
+	process_tree_leave_out(&tree, &before);
+	assert_int_equal(tree.count, GENERATIONS);
+	process_tree_finish(&tree);
+	end_line(pids);
+}
+
 static void test_except(void **state)
 {
 	struct process_tree tree;
@@ -152,9 +175,8 @@ static void test_signal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_line),
-		cmocka_unit_test(test_orphan),
-		cmocka_unit_test(test_except),
+		cmocka_unit_test(test_line),   cmocka_unit_test(test_orphan),
+		cmocka_unit_test(test_except), cmocka_unit_test(test_leave_out),
 		cmocka_unit_test(test_signal),
 	};
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

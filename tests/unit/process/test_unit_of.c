@@ -31,7 +31,13 @@ static void test_paths(void **state)
 		{"/.scope", "", UNIT_NONE},
 		{"/docker/0a1b", "", UNIT_NONE},
 		{"/user.slice", "", UNIT_NONE},
-		{"/system.slice/name-that-is-longer-than-the-room-there-is.service", "", UNIT_NONE},
+		{"/system.slice/name-that-is-longer-than-the-room-there-is.service",
+		 "name-that-is-longer-than-the-room-there", UNIT_SYSTEM},
+		{"/user@1000.service/app.slice/app-gnome-com.jetbrains.pycharm\\x2d1-77.scope",
+		 "app-gnome-com.jetbrains.pycharm\\x2d1-77",
+		 UNIT_USER}, /* and not the manager around it */
+		{"/system.slice/train.service/\033[31m.scope", "train.service", UNIT_SYSTEM},
+		{"/system.slice/train.service/a b.scope", "train.service", UNIT_SYSTEM},
 	};
 	char unit[40];
 	(void)state;
