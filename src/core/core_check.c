@@ -6,6 +6,7 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/observe.h"
+#include "core/park.h"
 #include "core/placement.h"
 #include "core/principal.h"
 #include "core/queue.h"
@@ -155,11 +156,17 @@ static void check_guest_waits(const struct core *core, const struct claim *claim
 	INVARIANT(host_gpus(core, host, claim) == 0);
 }
 
-/* A resource of this GPU that the need asks for is kept for somebody other than `id`. */
-static bool kept_from(const struct core *core, const struct need *need, uint32_t gpu, uint64_t id)
+/* A resource of this GPU that it asks for is kept for somebody else, or the memory of the lease
+ * whose turn it is may be wanted. */
+static bool kept_from(const struct core *core, const struct claim *claim, uint32_t gpu)
 {
 	const struct gpu *state = &core->gpus[gpu];
+	const struct claim *lease = claim_by_id(core, claim->rec.resumes);
+	const struct need *need = &claim->rec.need;
+	uint64_t id = claim->rec.id;
 
+	if (lease && claim_parked(lease) && state->memory_head != 0)
+		return true;
 	return (need->slots > 0 && state->turn_head != 0 && state->turn_head != id) ||
 	       (need->vram_bytes > 0 && state->memory_head != 0 && state->memory_head != id);
 }
@@ -183,7 +190,7 @@ static void check_turned_down(const struct core *core, const struct claim *claim
 			continue;
 
 		possible++;
-		if (!kept_from(core, &claim->rec.need, gpu, claim->rec.id))
+		if (!kept_from(core, claim, gpu))
 			free |= 1u << gpu;
 	}
 
@@ -244,7 +251,7 @@ static void check_head(const struct core *core, const struct claim *head)
 	INVARIANT(head->rec.state == CLAIM_QUEUED);
 
 	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++)
-		if (!kept_from(core, &head->rec.need, gpu, head->rec.id))
+		if (!kept_from(core, head, gpu))
 			kept |= 1u << gpu;
 
 	kept &= ~queue_held_back(core, head);

@@ -164,3 +164,22 @@ struct mono_ms park_keeps_until(const struct claim *claim, const struct claim *h
 		return MONO_PAST;
 	return claim->rec.parked_until;
 }
+
+uint32_t park_wanted_on(const struct core *core, const struct claim *turn)
+{
+	const struct claim *lease = claim_by_id(core, turn->rec.resumes);
+	uint32_t wanted = 0;
+
+	if (!lease || !claim_parked(lease) || lease->vram_charged == 0)
+		return 0;
+
+	INVARIANT(lease->rec.resumes == 0);
+	mask_each (gpu, lease->rec.granted_mask) {
+		const struct claim *head = claim_by_id(core, core->gpus[gpu].memory_head);
+		if (head && mono_due(park_keeps_until(lease, head), core->now))
+			wanted |= 1u << gpu;
+	}
+
+	POST((wanted & ~lease->rec.granted_mask) == 0);
+	return wanted;
+}

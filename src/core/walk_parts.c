@@ -6,6 +6,7 @@
 #include "base/contracts.h"
 #include "core/claim.h"
 #include "core/ledger.h"
+#include "core/park.h"
 #include "core/placement.h"
 #include "core/queue.h"
 
@@ -55,6 +56,8 @@ uint32_t walk_open(const struct core *core, const struct walk *walk, const struc
 		open &= open_turns(core, walk, claim);
 	if (group->need.vram_bytes > 0)
 		open &= open_memory(core, walk, claim);
+	if (claim->rec.resumes)
+		open &= ~park_wanted_on(core, claim);
 
 	return claim->made_room_for ? open & ~queue_held_back(core, claim) : open;
 }
@@ -95,6 +98,12 @@ static struct mono_ms oldest_of(const struct group *group)
 	return oldest;
 }
 
+/* For what it is, and not for what its group asks for: others behind it are not. */
+static bool is_held_back(const struct core *core, const struct claim *claim)
+{
+	return queue_held_back(core, claim) || park_wanted_on(core, claim);
+}
+
 /* What is kept from the first of a group may be open to one behind it that arrived before the head,
  * or that is not held back: that one is visited instead. */
 static void pass_over_kept(const struct core *core, const struct walk *walk, struct group *group)
@@ -102,7 +111,7 @@ static void pass_over_kept(const struct core *core, const struct walk *walk, str
 	struct rank_node *node = group->cursor;
 
 	if (!node || walk_open(core, walk, claim_of_turn(node)) ||
-	    (!queue_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
+	    (!is_held_back(core, claim_of_turn(node)) && !has_elder(core, walk, group)))
 		return;
 
 	while (node && !walk_open(core, walk, claim_of_turn(node)))

@@ -145,6 +145,22 @@ class TheEndOfIt(Freeze):
         self.assertEqual(wrapper.wait(20), 75)
         voice.bye()
 
+    def test_its_memory_is_wanted_at_once(self):
+        """By who comes first: a voice that wants memory as well as the turn. It is not frozen and let go on by turns:
+        it ends, and the voice speaks; also where another like it waits for its turn."""
+        for others in (0, 1):
+            with self.subTest(others=others):
+                self.setUp()
+                wrapper = self.start_job("half")
+                waiting = [self.d.parked("other", vram_mb=16 * GIB, **{"class": "background"}) for _ in range(others)]
+                voice = self.d.session("voice")
+                voice.hold(vram_mb=12 * GIB, **{"class": "voice"})
+                self.assertEqual(wrapper.wait(20), 75)
+                self.assertLessEqual(self.d.log().count("yield lease=1 "), 2)
+                voice.bye()
+                for each in waiting:
+                    each.close()
+
     def test_comes_back_by_requeue(self):
         """.. and with --requeue it is started again when its memory is there."""
         wrapper = self.start_job("half", options=("--requeue",))

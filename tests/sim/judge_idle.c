@@ -45,6 +45,18 @@ static bool may_keep(const struct outside *outside, const struct claim_record *o
 	return row->need.vram_bytes > 0 || (lacks & named_mask(&row->need));
 }
 
+/* `row` is the turn of a lease that keeps its memory, and `other` may have that: it would be asked
+ * for it as soon as it computes. */
+static bool may_have_its_memory(const struct world *w, const struct claim_record *other,
+				const struct claim_record *row)
+{
+	const struct journal_claim *lease =
+		row->resumes ? journal_claim(&w->journal, row->resumes) : NULL;
+
+	return lease && lease->live && lease->rec.need.vram_bytes > 0 &&
+	       other->need.vram_bytes > 0 && (named_mask(&other->need) & lease->rec.granted_mask);
+}
+
 /* It waits, or died just now and the broker may not have heard of it. */
 static bool may_wait(struct world *w, const struct job *job)
 {
@@ -63,7 +75,8 @@ static bool is_kept_by_lack(struct world *w, const struct outside *outside,
 		const struct job *other = job_of(w, w->jobs.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
 		if (rec && rec != row && may_wait(w, other) && is_possible(outside, &rec->need) &&
-		    !fits_now(w, outside, &rec->need) && may_keep(outside, rec, row))
+		    !fits_now(w, outside, &rec->need) &&
+		    (may_keep(outside, rec, row) || may_have_its_memory(w, rec, row)))
 			return true;
 	}
 	return false;

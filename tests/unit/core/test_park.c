@@ -184,6 +184,40 @@ static void test_memory_for_a_higher_class(void **state)
 	assert_int_equal(fixture_state(fixture, voice), CLAIM_OFFERED);
 }
 
+/* Who comes first and wants turn and memory: the turn does not go back and forth meanwhile, the
+ * frozen lease is asked for its memory in the step in which it gives its turn back. */
+static void test_turn_without_memory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pair = start_job(fixture, 16 * GIB);
+	uint64_t voice, turn;
+
+	fixture_pass(fixture, 1000);
+	voice = fixture_ask(fixture, pair.voice, fixture_need(LEASE_VOICE, 1, 12 * GIB));
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_YIELDING);
+	turn = park(fixture, &pair, 70);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_QUEUED);
+	assert_int_equal(fixture_state(fixture, pair.lease), CLAIM_YIELDING);
+	assert_int_equal(fixture_row(fixture, pair.lease)->yield_reason, YIELD_EVICTED);
+	fixture_release(fixture, pair.trainer, pair.lease, false);
+	assert_int_equal(fixture_state(fixture, voice), CLAIM_OFFERED);
+}
+
+/* Should that one leave, the turn comes back. */
+static void test_turn_when_it_left(void **state)
+{
+	struct fixture *fixture = *state;
+	struct pair pair = start_job(fixture, 16 * GIB);
+	uint64_t voice, turn;
+
+	fixture_pass(fixture, 1000);
+	voice = fixture_ask(fixture, pair.voice, fixture_need(LEASE_VOICE, 1, 12 * GIB));
+	turn = park(fixture, &pair, 70);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_QUEUED);
+	fixture_release(fixture, pair.voice, voice, false);
+	assert_int_equal(fixture_state(fixture, turn), CLAIM_OFFERED);
+}
+
 /* Its own class gets it once the turn would have been over; then it does not stay for ever. */
 static void test_memory_for_its_own_class(void **state)
 {
@@ -349,6 +383,8 @@ int main(void)
 		on_fixture(test_comes_back_whole),
 		on_fixture(test_memory_is_kept),
 		on_fixture(test_memory_for_a_higher_class),
+		on_fixture(test_turn_without_memory),
+		on_fixture(test_turn_when_it_left),
 		on_fixture(test_memory_for_its_own_class),
 		on_fixture(test_whole_turn),
 		on_fixture(test_without_memory),
