@@ -55,6 +55,17 @@ class Claims(unittest.TestCase):
         claim.broke(baton.BatonError("unreachable"), 1.0)
         self.assertEqual((claim.state, claim.owes, claim.error), ("over", True, None))
 
+    def test_detail_is_said_by_the_release_alone(self):
+        """How it ended is said by the last release, not by one that comes back."""
+        claim = self.held()
+        claim.detail = "exit status 1"
+        claim.stopped(True, 1.0)
+        self.assertEqual(claim.out.pop(), {"type": "release", "lease": 7, "requeue": True})
+        claim = self.held()
+        claim.detail = "exit status 1"
+        claim.stopped(False, 1.0)
+        self.assertEqual(claim.out.pop(), {"type": "release", "lease": 7, "detail": "exit status 1"})
+
     def test_revoke_that_crosses_the_release(self):
         """The broker had taken it before it heard the release: not done."""
         claim = self.held()

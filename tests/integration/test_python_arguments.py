@@ -30,6 +30,50 @@ for case in json.loads(hear()):
             self.assertEqual(program.wait(""), words, case)
         self.assertEqual(program.result(), 0, program.errors)
 
+    def test_how_it_ended_is_told(self):
+        """History has what release() says, and of an exception its type alone, never its words; an end as planned, and
+        a lease that was lost, say nothing. Blocks and tasks alike."""
+        daemon = self.daemon()
+        program = Program(self, daemon, """
+class Leaks(Exception): pass
+kinds = {"Leaks": Leaks, "KeyboardInterrupt": KeyboardInterrupt, "SystemExit": SystemExit,
+         "exit": lambda _: SystemExit(0), "lost": lambda _: baton.LeaseLost("stale")}
+def block(error):
+    with baton.lease(name=f"with-{error}"):
+        if error: raise kinds[error]("the prompt")
+async def task(error):
+    async with baton.lease_async(name=f"task-{error}"):
+        raise asyncio.CancelledError("the prompt") if error == "CancelledError" else Leaks("the prompt")
+for error in ("", "Leaks", "KeyboardInterrupt", "SystemExit", "exit", "lost"):
+    try: block(error)
+    except BaseException: pass
+for error in ("Leaks", "CancelledError"):
+    try: asyncio.run(task(error))
+    except BaseException: pass
+lease = baton.lease(name="by-word").acquire()
+for words in ("", "x" * 121, chr(0xe4) * 61, chr(10), chr(0x202e) + "x", chr(0x3164), chr(0xdcff), 7):
+    try: lease.release(words)
+    except baton.BadRequest: say("refused")
+say("held", lease.held)
+lease.release(detail="exit status 1")
+baton.lease(name="cancelled").acquire().cancel(detail="not needed")
+async def words():
+    lease = await baton.lease_async(name="async-word").acquire()
+    await lease.release(detail=chr(0xe4) * 60)
+asyncio.run(words())
+say("done")
+""")
+        program.wait("done")
+        self.assertEqual((program.result(), program.over.count("refused"), program.said("held True")), (0, 8, True))
+        rows = daemon.http("GET", "/v1/gpu/history").json()["history"]
+        self.assertNotIn("prompt", json.dumps(rows) + daemon.log())
+        self.assertEqual({row["id"]: row.get("detail") for row in rows},
+                         {"with-": None, "with-Leaks": "ended by Leaks", "with-exit": None, "with-lost": None,
+                          "with-KeyboardInterrupt": "ended by KeyboardInterrupt",
+                          "with-SystemExit": "ended by SystemExit",
+                          "task-Leaks": "ended by Leaks", "task-CancelledError": "ended by CancelledError",
+                          "by-word": "exit status 1", "cancelled": "not needed", "async-word": chr(0xe4) * 60})
+
     def test_what_cannot_be_said(self):
         """An argument that JSON has no words for is refused where it is given: nobody waits, no lease is lost by it."""
         daemon = self.daemon()

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 from ._claim import Yield
 from ._errors import LeaseLost
-from ._lease import Base, Steps
+from ._lease import Base, Steps, ended_by
 from ._units import mib, milliseconds
 
 
@@ -39,8 +39,8 @@ class AsyncLease(Base):
         await self._do(self._acquiring())
         return self
 
-    async def release(self) -> None:
-        await self._do(self._releasing())
+    async def release(self, detail: str | None = None) -> None:
+        await self._do(self._releasing(detail))
 
     async def give_way(self) -> None:
         await self._do(self._giving_way())
@@ -92,7 +92,7 @@ class AsyncLease(Base):
         if self._was_cancelled and task and sys.version_info >= (3, 11):
             ours = task.uncancel() == 0 and ours
         try:
-            await self.release()
+            await self.release(ended_by(error))
         except LeaseLost as lost:
             if error is None or ours:
                 raise lost from None

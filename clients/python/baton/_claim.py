@@ -97,6 +97,7 @@ class Claim:
         self.notes: list[tuple[str, Any]] = []
         self.error: BatonError | None = None
         self.session: str | None = None
+        self.detail = ""  # of the release: how the work ended
         self.was_up = self.requeued = self.is_ready = self.owes = False
         self.ref, self.lease, self.fence = 1, 0, 0
         self.gpus: tuple[Gpu, ...] = ()
@@ -187,14 +188,17 @@ class Claim:
             self.state, self.requeued, self.asked_to_yield = "waiting", True, None
             self.due, self.deadline = NEVER, self.wait_end(now)
         elif self.state == "held":
-            self.say(type="release", lease=self.lease)
+            self.say(**self.release())
             self.state, self.owes = ("releasing", False) if self.link == "up" else ("over", True)
         elif self.state == "stopping":
-            self.say(type="release", lease=self.lease)
+            self.say(**self.release())
             self.state, self.owes = "over", self.link in ("down", "hello")
         elif self.state in ("waiting", "accepted"):
             self.say(type="cancel", ref=self.ref)
             self.state, self.error = "over", LeaseDenied("cancelled")
+
+    def release(self) -> Message:
+        return {"type": "release", "lease": self.lease, **({"detail": self.detail} if self.detail else {})}
 
     def hold(self, message: Message) -> None:
         fence, gpus = int(message["fence"]), gpus_of(message)

@@ -13,7 +13,7 @@ from ._claim import CONNECT_S, NEVER, Claim, Gpu, Message, Notice, Place, Questi
 from ._environment import variables
 from ._errors import BatonError, LeaseLost, refusal
 from ._session import Session
-from ._units import mib, milliseconds, parse_duration, plain
+from ._units import mib, milliseconds, parse_duration, plain, words
 
 Steps = Generator[Callable[[], bool], None, None]  # each gives the condition that it waits for
 
@@ -22,6 +22,17 @@ def _own_name() -> str:
     """The program's, as far as it can be a name."""
     name = "".join(filter(str.isprintable, os.path.basename(sys.argv[0])))
     return f"{name.encode()[:100].decode(errors='ignore') or 'python'}-{os.getpid()}"
+
+
+def ended_by(error: BaseException | None) -> str | None:
+    """How a block ended, by the exception's type alone: its message may hold what nobody else is to read. None: well,
+    or by what the broker knows."""
+    if error is None or isinstance(error, (LeaseLost, GeneratorExit)):
+        return None
+    if isinstance(error, SystemExit) and not error.code:
+        return None
+    name = type(error).__name__
+    return f"ended by {name}" if name.isascii() and name.isidentifier() and len(name) <= 80 else "ended by an exception"
 
 
 class Base:
@@ -124,9 +135,11 @@ class Base:
         before = {name: value for name, value in os.environ.items() if name != "BATON_GPU_UUIDS"}
         return {**before, **variables(self.id, self.fence, self.gpus)}
 
-    def cancel(self) -> None:
-        """Ends the wait, or gives the lease back. From any thread; whoever waits gets LeaseDenied (cancelled)."""
+    def cancel(self, detail: str | None = None) -> None:
+        """Ends the wait, or gives the lease back (`detail`: as release). From any thread; whoever waits gets
+        LeaseDenied (cancelled)."""
         if self._session:
+            self._explain(self._session, detail)
             self._stop(self._session, False)
 
     # -- what both do: each step gives the condition that it waits for
@@ -147,6 +160,13 @@ class Base:
     @staticmethod
     def _why_not(claim: Claim) -> BatonError:
         return claim.error or BatonError("wrong_state", "the lease was given back")
+
+    @staticmethod
+    def _explain(session: Session, detail: str | None) -> None:
+        if detail is not None:
+            said = words(detail)
+            with session.changed:
+                session.claim.detail = said
 
     def _stop(self, session: Session, requeue: bool) -> None:
         """The work has stopped. What came in meanwhile counts first."""
@@ -179,8 +199,9 @@ class Base:
         self._stop(session, True)
         yield from self._waiting(session)
 
-    def _releasing(self) -> Steps:
+    def _releasing(self, detail: str | None) -> Steps:
         session, late = self._owned(), time.monotonic() + CONNECT_S
+        self._explain(session, detail)
         self._stop(session, False)
         yield lambda: session.claim.state == "over" or time.monotonic() > late
         if isinstance(session.claim.error, LeaseLost) and session.claim.error.code != "forked":
@@ -226,9 +247,10 @@ class Lease(Base):
         self._do(self._acquiring())
         return self
 
-    def release(self) -> None:
-        """The work has stopped: gives the GPU back. Raises LeaseLost if it was not ours to the end."""
-        self._do(self._releasing())
+    def release(self, detail: str | None = None) -> None:
+        """The work has stopped: gives the GPU back. Raises LeaseLost if it was not ours to the end. `detail`: how it
+        ended, for history and events ("exit status 1"), 120 bytes at most."""
+        self._do(self._releasing(detail))
 
     def give_way(self) -> None:
         """The work is saved and has stopped: gives the GPU back, keeps the place, and returns when it is ours again,
@@ -257,7 +279,7 @@ class Lease(Base):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _tb: object) -> None:
         try:
-            self.release()
+            self.release(ended_by(error))
         except LeaseLost:
             if error is None:
                 raise

@@ -151,7 +151,7 @@ class Session:
             return False
         if claim.link == "up" and self.leave_at == NEVER:
             if claim.owes:
-                claim.say(type="release", lease=claim.lease)
+                claim.say(**claim.release())
             claim.say(type="bye")
             self.flush()
             self.leave_at = now + CONNECT_S

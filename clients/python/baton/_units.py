@@ -8,6 +8,9 @@ from typing import Any
 
 from ._errors import BadRequest
 
+_DETAIL_BYTES = 120
+_UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\U000e0000-\U000e0fff]")
+
 
 def parse_size(value: int | str) -> int:
     """Bytes of "8G", "512MiB", "1.5T" as `baton run --vram` reads them; a number is bytes."""
@@ -43,6 +46,15 @@ def mib(size: int | str) -> int:
 
 def milliseconds(value: float | str | None) -> int | None:
     return None if value is None else round(1000 * parse_duration(value))
+
+
+def words(detail: str) -> str:
+    """What the broker takes as `detail`: 1 to 120 bytes that can be seen. Else the release would be refused, and the
+    lease would stay."""
+    if isinstance(detail, str) and detail.isprintable() and not _UNSEEN.search(detail):
+        if 1 <= len(detail.encode()) <= _DETAIL_BYTES:
+            return detail
+    raise BadRequest("bad_field", f"detail: 1 to {_DETAIL_BYTES} printable bytes, not {detail!r:.60}")
 
 
 def plain(fields: dict[str, Any]) -> dict[str, Any]:
