@@ -134,13 +134,23 @@ static bool is_kept_by_users(struct world *w, const struct job *head)
 	return used;
 }
 
+/* The probe names nobody, and something that went as something else came is taken for a stranger's:
+ * nobody can tell, and who waits is told of a stranger. */
+static bool is_taken_for_strangers(const struct world *w)
+{
+	struct gpu_view view;
+
+	return (w->unnamed_mask & 1) && core_gpu(w->broker.core, 0, &view) &&
+	       view.vram_bytes_unmanaged > 0;
+}
+
 /* Who jobs a turn as well may wait for that. */
 static bool waits_for_users(struct world *w, const struct outside *outside, const struct job *head)
 {
 	const struct claim_record *row = outside_row(w, head);
 	return w->well && outside_waits(w, head) && row->need.slots == 0 && w->scenario.switches &&
 	       head->evicted_for == 0 && row->need.gpu_count == 1 && outside->count == 1 &&
-	       w->leftover_count == 0 && w->unmanaged_bytes[0] == 0 &&
+	       w->leftover_count == 0 && w->unmanaged_bytes[0] == 0 && !is_taken_for_strangers(w) &&
 	       outside_possible(outside, &row->need) && !outside_fits_vram(outside, &row->need) &&
 	       is_kept_by_users(w, head);
 }
