@@ -310,6 +310,17 @@ void fault_settle_later(struct world *w, enum fault fault)
 	fault_heal_later(w, fault, SETTLED, 2 * SAMPLE_EVERY_MS, 2 * SAMPLE_EVERY_MS);
 }
 
+/* While the disk is full a broker is paused that has not written it down. */
+static bool is_paused(const struct world *w)
+{
+	struct core_stats stats;
+
+	if (!w->broker.core)
+		return w->journal.paused;
+	core_stats(w->broker.core, &stats);
+	return stats.paused;
+}
+
 /* This operator does not know better than a broker in doubt. */
 static void resume_grants(struct world *w)
 {
@@ -335,8 +346,8 @@ static void heal_flag(struct world *w, bool *flag)
 void fault_heal(struct world *w, enum fault fault, uint64_t subject)
 {
 	trace_line(&w->trace, "%s passes", fault_name(fault));
-	if (subject == SETTLED && fault == FAULT_ADMIN && w->journal.paused) {
-		resume_grants(w); /* the operator's word was lost on the way */
+	if (subject == SETTLED && fault == FAULT_ADMIN && is_paused(w)) {
+		resume_grants(w); /* the operator's word was lost on the way, or overtaken */
 	} else if (subject == SETTLED) {
 		fault_condition(w, false);
 	} else if (fault == FAULT_CRASH && subject == w->boots && w->broker.state == BROKER_DOWN) {
