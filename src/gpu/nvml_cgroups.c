@@ -28,11 +28,13 @@ static bool is_of_another(const struct nvml_api *api, nvml_device device, const 
 	       other.hard == limits->hard;
 }
 
+/* All ones say that there is no such figure (NVML_VALUE_NOT_AVAILABLE), or no limit. */
 bool nvml_cgroup_read(const struct nvml_api *api, nvml_device device, struct gpu_cgroup *asked)
 {
 	struct nvml_limits limits;
 	if (!api->limits || !read_limits(api, device, asked->path, &limits) ||
-	    limits.hard == UINT64_MAX || is_of_another(api, device, asked->path, &limits))
+	    limits.used == UINT64_MAX || limits.hard == UINT64_MAX ||
+	    is_of_another(api, device, asked->path, &limits))
 		return false;
 
 	asked->vram_bytes = limits.used;

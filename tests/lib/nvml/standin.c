@@ -9,7 +9,7 @@
  *                                 lost reset hang mig; name=TEXT, "_" for a blank
  *   mig UUID [KEY=N]..            an instance of the last card
  *   process PID MIB|na USE        of the last card or instance; USE: compute graphics mps
- *   cgroup PATH MIB               what it uses of the last card
+ *   cgroup PATH MIB               what it uses of the last card; -: not available
  * BATON_NVML_LIMITS names the file that has the limits of cgroups, a line each; without it there
  * are none, as before r615. */
 #include <stdint.h>
@@ -137,7 +137,7 @@ static void add_cgroup(char *save)
 
 	struct cgroup_use *use = &gpu->cgroups[gpu->cgroup_count++];
 	snprintf(use->path, sizeof(use->path), "%s", path);
-	use->bytes = strtoull(mib, NULL, 10) << 20;
+	use->bytes = strcmp(mib, "-") == 0 ? UINT64_MAX : strtoull(mib, NULL, 10) << 20;
 }
 
 static void read_line(char *line)

@@ -303,21 +303,24 @@ static void test_plugged_in(void **state)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, tree_setup, tree_teardown)
 
 /* A cgroup with a limit of its own; one that is told that of the cgroup around it, with what all in
- * there use; one without; a driver that knows of none. */
+ * there use; one without; one whose use is not available; a driver that knows of none. */
 static void test_cgroups(void **state)
 {
 	char path[96], text[256];
 	struct gpu_cgroup job = {.path = "/sys/fs/cgroup/user/job"},
 			  other = {.path = "/sys/fs/cgroup/user/other"},
-			  free = {.path = "/sys/fs/cgroup/free"};
+			  free = {.path = "/sys/fs/cgroup/free"},
+			  unread = {.path = "/sys/fs/cgroup/unread"};
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/limits.txt", tree_root);
-	snprintf(text, sizeof(text), "GPU-a /sys/fs/cgroup/user 0 9000\nGPU-a %s 0 7000\n",
-		 job.path);
+	snprintf(text, sizeof(text),
+		 "GPU-a /sys/fs/cgroup/user 0 9000\nGPU-a %s 0 7000\nGPU-a %s 0 5000\n", job.path,
+		 unread.path);
 	tree_put("limits.txt", text);
-	snprintf(text, sizeof(text), "gpu GPU-a 0:1:0 total=100\ncgroup %s 3\ncgroup %s 5\n",
-		 job.path, other.path);
+	snprintf(text, sizeof(text),
+		 "gpu GPU-a 0:1:0 total=100\ncgroup %s 3\ncgroup %s 5\ncgroup %s -\n", job.path,
+		 other.path, unread.path);
 	put_scenario(text);
 	assert_int_equal(setenv("BATON_NVML_LIMITS", path, 1), 0);
 	assert_int_equal(open_library("NVML_STANDIN"), 0);
@@ -328,6 +331,7 @@ static void test_cgroups(void **state)
 	assert_int_equal(job.vram_bytes_max, 7000);
 	assert_false(gpu_nvml.cgroup(source, &devices[0], &other));
 	assert_false(gpu_nvml.cgroup(source, &devices[0], &free));
+	assert_false(gpu_nvml.cgroup(source, &devices[0], &unread));
 
 	assert_int_equal(unsetenv("BATON_NVML_LIMITS"), 0);
 	assert_false(gpu_nvml.cgroup(source, &devices[0], &job));
