@@ -110,7 +110,7 @@ static int64_t idle_ms_max(struct world *w, const struct outside *outside, const
 		const struct job *other = job_of(w, w->jobs.active[i]);
 		const struct claim_record *rec = outside_row(w, other);
 		measured |= rec && rec != row && rec->need.vram_bytes > 0 && may_wait(w, other) &&
-			    may_keep(outside, rec, row);
+			    (may_keep(outside, rec, row) || may_have_its_memory(w, rec, row));
 	}
 	return measured ? IDLE_MS_MAX + 2 * SAMPLE_EVERY_MS : IDLE_MS_MAX;
 }
