@@ -10,6 +10,7 @@
 #include "core/owner.h"
 #include "core/preempt.h"
 #include "core/queue.h"
+#include "core/resident.h"
 #include "core/yield.h"
 
 static bool has_turn_claim(const struct claim *lease)
@@ -176,7 +177,8 @@ uint32_t park_wanted_on(const struct core *core, const struct claim *turn)
 	INVARIANT(lease->rec.resumes == 0);
 	mask_each (gpu, lease->rec.granted_mask) {
 		const struct claim *head = claim_by_id(core, core->gpus[gpu].memory_head);
-		if (head && mono_due(park_keeps_until(lease, head), core->now))
+		if (head && mono_due(park_keeps_until(lease, head), core->now) &&
+		    resident_goes_at(core, head, lease).v != MONO_NEVER.v)
 			wanted |= 1u << gpu;
 	}
 

@@ -23,5 +23,6 @@ void park_end(struct core *core, struct claim *turn);
  * have it at once, others when its turn would have been over. */
 struct mono_ms park_keeps_until(const struct claim *claim, const struct claim *head);
 /* Of the GPUs of the lease that this claim resumes: where a head may have that lease's memory now.
- * The turn alone is worth nothing then: the lease would be asked for it as soon as it computes. */
+ * The turn alone is worth nothing then: the lease would be asked for it as soon as it computes. Not
+ * where nobody may ask the lease, as beside another turn of its session. */
 uint32_t park_wanted_on(const struct core *core, const struct claim *turn);
