@@ -141,7 +141,8 @@ static uint64_t word_of(const unsigned char *bytes, size_t size)
 {
 	uint64_t word = 0;
 
-	memcpy(&word, bytes, size);
+	if (size > 0) /* of none there may be no address */
+		memcpy(&word, bytes, size);
 	return le64toh(word);
 }
 

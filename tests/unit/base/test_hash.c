@@ -70,6 +70,7 @@ static void test_bytes(void **state)
 	assert_true(hash_bytes(0, "abc", 3) != hash_bytes(0, "abd", 3));
 	assert_true(hash_bytes(0, "abc", 3) != hash_bytes(1, "abc", 3));
 	assert_true(hash_bytes(0, "", 0) == hash_bytes(0, "x", 0));
+	assert_true(hash_bytes(0, "", 0) == hash_bytes(0, NULL, 0));
 	for (size_t size = 0; size < 20; size++)
 		assert_true(hash_bytes(7, "abcdefghijklmnopqrstuvw", size) !=
 			    hash_bytes(7, "abcdefghijklmnopqrstuvw", size + 1));
