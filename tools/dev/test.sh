@@ -6,8 +6,6 @@
 set -eu
 werror=${WERROR:-false}
 failed=0
-# What runs beside the tests ends with them, also by Ctrl-C.
-trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 
 configure() { # folder, then options
 	local folder=$1
@@ -35,16 +33,10 @@ run_suites() { # folder, log, tests at a time, then suites; builds first what th
 
 configure build "-Dwerror=$werror"
 ninja -C build
+run_suites build make-test 2 lint unit conformance kernel web || failed=1
 # Sanitizers make gcc warn of what cannot be; the plain build is the one that must be clean.
 configure build-asan -Db_sanitize=address,undefined -Db_lundef=false
-# Beside the first tests, where these leave the processor idle.
-chrt --idle 0 ninja -C build-asan >build-asan/meson-logs/build.out 2>&1 &
-sanitized=$!
-run_suites build make-test 2 lint unit conformance kernel web || failed=1
-wait "$sanitized" || {
-	cat build-asan/meson-logs/build.out
-	exit 1
-}
+ninja -C build-asan
 run_suites build make-sim 2 sim >build/meson-logs/make-sim.out 2>&1 &
 sim=$!
 run_suites build-asan make-test 3 unit fuzz integration || failed=1
