@@ -139,6 +139,25 @@ class Managed(ManagedTest):
         self.assertEqual((len(self.runs("other")), len(pids_of("left-behind-" + ports[1]))), (1, 1))
         wait_until(lambda: "was killed; what it kept is killed" in daemon.log(), "the log says so")
 
+    def test_what_was_there_before(self):
+        """A shell that has a child may execute the broker: that child is none of what a keeper kept."""
+        mark = f"there-before-{os.getpid()}"
+
+        def has_child():
+            if os.fork() == 0:
+                os.setsid()
+                os.execvp("sleep", [mark, "600"])
+
+        self.addCleanup(lambda: [os.kill(pid, signal.SIGKILL) for pid in pids_of(mark)])
+        daemon = self.behind(self.row("it", "child", "deaf"), preexec=has_child)
+        self.assertEqual(self.ask(daemon, "m").status, 200)
+        before, = pids_of(mark)
+        keeper, = pids_of("baton-keeper", self.ports["it"])
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: not daemon.status()["leases"], "its memory is free")
+        self.assertEqual(self.runs("it") + pids_of("left-behind-" + self.ports["it"]), [])
+        self.assertEqual(pids_of(mark), [before])
+
     def test_its_keeper_is_stopped(self):
         """It goes on when it is to end what it keeps, or the broker is gone."""
         daemon = self.behind(self.row("one", model="a"), self.row("two", "child", model="b"))

@@ -16,42 +16,26 @@ void orphans_begin(struct orphans *orphans)
 	process_tree_read(&orphans->before, getpid(), 0);
 }
 
-static bool was_before(const struct orphans *orphans, const struct process *process)
-{
-	for (size_t i = 0; i < orphans->before.count; i++) {
-		const struct process *known = &orphans->before.v[i];
-		if (known->pid == process->pid && known->start == process->start)
-			return true;
-	}
-	return false;
-}
-
-static bool is_kept(const struct orphans *orphans, const struct process *process)
-{
-	return orphans->is_keeper(orphans->ctx, process->pid) || was_before(orphans, process);
-}
-
-/* Drops what is kept, with its descendants; parents stand before their children. */
+/* Drops what is kept, with its descendants, and what is of our own session. */
 static void drop_kept(const struct orphans *orphans, struct process_tree *tree)
 {
-	pid_t *kept = calloc(tree->count + 1, sizeof(*kept)), session = getsid(0);
-	size_t kept_count = 0, left = 0;
+	struct process_tree keepers = {.v = calloc(tree->count + 1, sizeof(*keepers.v))};
+	pid_t session = getsid(0);
+	size_t left = 0;
 
-	if (!kept)
+	if (!keepers.v)
 		abort();
-	for (size_t i = 0; i < tree->count; i++) {
-		struct process process = tree->v[i];
-		bool keep = is_kept(orphans, &process);
+	for (size_t i = 0; i < tree->count; i++)
+		if (orphans->is_keeper(orphans->ctx, tree->v[i].pid))
+			keepers.v[keepers.count++] = tree->v[i];
 
-		for (size_t k = 0; k < kept_count && !keep; k++)
-			keep = kept[k] == process.parent;
-		if (keep)
-			kept[kept_count++] = process.pid;
-		else if (getsid(process.pid) != session)
-			tree->v[left++] = process;
-	}
+	process_tree_leave_out(tree, &orphans->before);
+	process_tree_leave_out(tree, &keepers);
+	for (size_t i = 0; i < tree->count; i++)
+		if (getsid(tree->v[i].pid) != session)
+			tree->v[left++] = tree->v[i];
 	tree->count = left;
-	free(kept);
+	process_tree_finish(&keepers);
 }
 
 /* A keeper that has died is waited for by whoever watches it. */
