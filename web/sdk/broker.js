@@ -27,7 +27,7 @@ const KEPT_MS = 30_000;
 /** Events: "state", "queue", "yield", "kept", "ended", "reload". */
 export class Broker extends EventTarget {
 	/** @type {State} */ #state = "idle";
-	/** @type {BrokerError|undefined} */ #error;
+	/** @type {BrokerError|null|undefined} */ #error;
 	/** @type {Map<number, Claim>} */ #claims = new Map();
 	/** @type {Waiter<unknown>[]} */ #ready = [];
 	/** @type {Waiter<Status>[]} */ #asking = [];
@@ -91,11 +91,8 @@ export class Broker extends EventTarget {
 			thaw: () => void this.#thaw(),
 			visible: (visible) => this.about({ visible }),
 		});
-		const own = this.#base === location?.origin;
-		if (
-			(options.connect ?? (own || page.savedPlaces(this.#storage) ? "now" : "lazy")) === "now"
-		)
-			this.#begin();
+		const soon = this.#base === location?.origin || page.savedPlaces(this.#storage);
+		if (options.connect ? options.connect === "now" : soon) this.#begin();
 	}
 
 	get state() {
@@ -339,23 +336,25 @@ export class Broker extends EventTarget {
 
 	/** A broker that was there may be restarting, until it was silent for a TTL. @param {Down} event */
 	async #down(event) {
-		const again = this.#state === "reconnecting" || event.code === 4429 || event.code === 4503;
+		const restarts = this.#state === "reconnecting" || Number(event.code) > 4000;
 		const wanted =
 			this.#state !== "offline"
 			|| this.#ready.length
 			|| [...this.#claims.values()].some(
 				(claim) => claim.state === "waiting" && !claim.local,
 			);
-		if (this.#diagnosing || !wanted || (again && !event.silent)) return;
+		if (this.#diagnosing || !wanted || (restarts && !event.silent)) return;
 		this.#diagnosing = true;
+		event.again = this.#error === null;
 		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs);
 		this.#diagnosing = false;
 		if (this.#state !== "open" && this.#state !== "closed") this.#offline(error);
 	}
 
-	/** @param {BrokerError} error */
+	/** @param {BrokerError|null} error not known yet: null */
 	#offline(error) {
 		this.#error = error;
+		if (!error) return;
 		this.#set("offline");
 		const { fallback = "error" } = this.#options;
 		for (const claim of [...this.#claims.values()])
@@ -459,7 +458,7 @@ export class Broker extends EventTarget {
 	#set(state) {
 		const was = this.#state;
 		this.#state = state;
-		const error = this.#error;
+		const error = /** @type {BrokerError|undefined} */ (this.#error); // null between tries alone
 		refuse(this.#asking, error ?? new BrokerError("UNREACHABLE", "Disconnected; try again."));
 		if (error) refuse(this.#ready, error);
 		for (const claim of this.#claims.values()) claim.settle(null);

@@ -7,7 +7,7 @@ import { BrokerError, ORIGIN, onRefused, postJson } from "./errors.js";
 
 export async function loopbackPermission() {
 	const host = globalThis.location?.hostname ?? "localhost";
-	if (/^(.*\.)?localhost$|^127\.|^\[::1]$/.test(host)) return null;
+	if (/(^|\.)localhost$|^127\.|^\[::1]$/.test(host)) return null;
 	try {
 		const name = /** @type {PermissionName} */ (/** @type {string} */ ("loopback-network"));
 		return (await navigator.permissions.query({ name })).state;
@@ -24,20 +24,21 @@ function noPrompt() {
 	return (
 		policy?.features().includes(name)
 		&& !policy.allowsFeature(name)
-		&& `Give this page's iframe the attribute allow="${name}".`
+		&& `Give this page's iframe allow="${name}".`
 	);
 }
 
 /** An extension may be let read every answer, and says who asks only where it writes.
  * @param {string} base */
 async function isRefusedExtension(base) {
-	if (/^(https?:)?$/.test(globalThis.location?.protocol ?? "")) return false;
+	if (globalThis.location?.origin.startsWith("http") ?? true) return false;
 	const answer = await postJson(`${base}/v1/gpu/session/alive`, {}).catch(() => null);
 	return answer?.status === 403;
 }
 
-/** @type {(base: string, down?: Partial<Down>, timeoutMs?: number) => Promise<BrokerError>} */
-export async function diagnose(base, { code = 0, late, blocked } = {}, timeoutMs = 4_000) {
+/** Null: it answers, and may have come up after it was tried, so the next try tells.
+ * @type {(base: string, down?: Partial<Down>, timeoutMs?: number) => Promise<BrokerError|null>} */
+export async function diagnose(base, { code = 0, late, blocked, again } = {}, timeoutMs = 4_000) {
 	const denied = (/** @type {string} */ text) => new BrokerError("DENIED", text);
 	const unreachable = (/** @type {string} */ text, listening = true) =>
 		new BrokerError("UNREACHABLE", text, { listening });
@@ -52,24 +53,26 @@ export async function diagnose(base, { code = 0, late, blocked } = {}, timeoutMs
 			cache: "no-store",
 			signal: AbortSignal.timeout(timeoutMs),
 		}).catch((error) => void (late ||= error.name === "TimeoutError"));
-	let read = await probe("cors");
-	const heard = read ?? (late ? null : await probe("no-cors")); // unreadable is an answer, too
-	if (heard)
-		read ??= await probe("cors"); // it may have come up in between
-	else await new Promise((resolve) => setTimeout(resolve, 100)); // what is forbidden is told late
+	// Unreadable is an answer, too.
+	const heard = (await probe("cors")) ?? (late ? null : await probe("no-cors"));
+	// What is forbidden is told late.
+	if (!heard) await new Promise((resolve) => setTimeout(resolve, 100));
 	stop.abort();
 	if (blocked) return policy;
-	const permission = heard ? null : await loopbackPermission();
+	const mute = unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
+	if (heard) {
+		if (!again) return null;
+		const read = await probe("cors");
+		return late || (read && !(await isRefusedExtension(base))) ? mute : denied(ORIGIN);
+	}
+	const permission = await loopbackPermission();
 	if (permission && permission !== "granted")
 		return denied(
 			noPrompt()
-				|| "Allow this site to reach apps on this device, when asked "
-					+ `or in the site's settings (loopback-network: ${permission}).`,
+				|| "Let this site reach apps on this device, when asked "
+					+ `or in its settings (loopback-network: ${permission}).`,
 		);
-	if (read && (await isRefusedExtension(base))) return denied(ORIGIN);
-	if (late || read)
-		return unreachable(`What listens at ${base} opens no session; try again, or restart it.`);
-	if (heard) return denied(ORIGIN);
+	if (late) return mute;
 	return unreachable(
 		`No broker answers at ${base}; start it with: baton serve (or an extension blocks it)`,
 		Boolean(globalThis.crossOriginIsolated) && location.origin !== base,

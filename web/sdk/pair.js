@@ -12,7 +12,7 @@ import * as page from "./page_lifecycle.js";
 async function post(base, body, signal) {
 	const answer = await postJson(`${base}/v1/pair`, body, { signal }).catch(async () => {
 		signal?.throwIfAborted();
-		throw await diagnose(base);
+		throw await diagnose(base, { again: true });
 	});
 	const said = await answer.json().catch(() => ({}));
 	if (answer.ok) return said;

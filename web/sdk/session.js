@@ -70,9 +70,7 @@ export class Session {
 	/** @template {keyof Commands} K @param {[op: K, ...how: Commands[K]]} command */
 	do([op, ...how]) {
 		this.#judge();
-		/** @type {Doers} */
-		const doers = this;
-		doers[op](...how);
+		/** @type {Doers} */ (this)[op](...how);
 	}
 
 	/** Answers once it is known whether what is held is still ours. */
@@ -228,13 +226,14 @@ export class Session {
 			this.#blocked();
 			return;
 		}
-		const resume = this.#sessionId;
 		const timer = setTimeout(
 			() => this.#closed(socket, 1006, true),
 			Math.min(timeoutMs, this.#quick ? this.#spanMs / 2 : Infinity),
 		);
 		socket.onopen = () =>
-			socket.send(JSON.stringify({ type: "hello", version: 1, ...hello, resume }));
+			socket.send(
+				JSON.stringify({ type: "hello", version: 1, ...hello, resume: this.#sessionId }),
+			);
 		socket.onmessage = ({ data }) => {
 			clearTimeout(timer);
 			if (this.#socket !== socket) return;

@@ -69,7 +69,7 @@ export function openPort({ on, here, onHere, onGone }) {
 		if (send) return;
 		warnOnce(
 			`Baton: no worker starts (${why?.message ?? "not loaded"}), so this thread loses its `
-				+ "turn where it stands still: allow worker-src blob:, or serve worker.js.",
+				+ "turn when it is busy: allow worker-src blob:, or serve worker.js.",
 		);
 		onThisThread();
 	};

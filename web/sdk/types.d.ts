@@ -286,6 +286,8 @@ export interface Down {
 	late?: boolean;
 	/** The page's own policy forbids the connection. */
 	blocked?: boolean;
+	/** So did the connection before, and something answered after it. */
+	again?: boolean;
 	/** The broker was not heard for a TTL. */
 	silent: boolean;
 }

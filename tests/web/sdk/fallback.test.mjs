@@ -117,6 +117,42 @@ test("what answers but refuses never gives the GPU, whatever the fallback", asyn
 	refusing.closeAllConnections?.();
 });
 
+/** When it comes up, and how many looks find nobody before. @type {[string, number][]} */
+const COMES_UP = [
+	["before it is looked for", 0],
+	["while it is looked for", 1],
+];
+for (const [when, looks] of COMES_UP)
+	test(`a broker that comes up ${when} has refused nobody`, async (t) => {
+		const { WebSocket } = await import("../lib/packages.mjs");
+		let silent = looks;
+		let isUp = false;
+		const server = createServer((request, response) => {
+			if (silent-- > 0) request.socket.destroy();
+			else response.writeHead(200, { "Access-Control-Allow-Origin": "*" }).end("{}");
+		});
+		const sockets = new WebSocket.Server({ noServer: true });
+		server.on("upgrade", (request, socket, head) => {
+			if (!isUp) socket.destroy();
+			else
+				sockets.handleUpgrade(request, socket, head, (/** @type {any} */ opened) =>
+					opened.send('{"type":"welcome","session":"1-a","session_ttl_s":20}'),
+				);
+			isUp = true;
+		});
+		// Mostly tried again after the looks, which is when they would count.
+		const backoff = { minMs: 300, maxMs: 300 };
+		const broker = it.broker("early", { url: await listening(server), backoff });
+		const asked = broker.request();
+		t.after(async () => {
+			asked.catch(() => {});
+			await broker.close();
+			server.close();
+			server.closeAllConnections?.();
+		});
+		await Promise.race([asked, until(() => broker.state === "open")]);
+	});
+
 test("a wrong token and a close with 4403 are final, under every fallback", async () => {
 	const { WebSocket } = await import("../lib/packages.mjs");
 	const server = createServer();
