@@ -29,6 +29,9 @@ export class Tab {
 		this.sessionId = sessionId;
 		this.loads = 0;
 		this.crashed = false;
+		/** Why the page that was navigated to was not taken from the back/forward cache.
+		 * @type {{type: string, reason: string}[] | undefined} */
+		this.notCached = undefined;
 		/** @type {string[]} what the page wrote to its console, and what it threw uncaught */
 		this.console = [];
 	}
@@ -44,6 +47,8 @@ export class Tab {
 	/** @param {{method: string, params: any}} message */
 	hear({ method, params }) {
 		if (method === "Page.loadEventFired") this.loads++;
+		else if (method === "Page.backForwardCacheNotUsed")
+			this.notCached = params.notRestoredExplanations;
 		else if (method === "Runtime.consoleAPICalled")
 			this.console.push(
 				params.args.map((/** @type {any} */ a) => a.value ?? a.description).join(" "),
@@ -116,6 +121,7 @@ export class Tab {
 
 	async close() {
 		await this.browser.send("Target.closeTarget", { targetId: this.targetId });
+		this.browser.tabs.delete(this.sessionId);
 		this.browser.forget(this.sessionId, "the tab was closed");
 	}
 }
@@ -167,6 +173,10 @@ export class Chromium extends Remote {
 	/** A profile of its own, without the cookies of others; its id. */
 	async createContext() {
 		return (await this.send("Target.createBrowserContext")).browserContextId;
+	}
+
+	async closeAll() {
+		await Promise.all([...this.tabs.values()].map((tab) => tab.close()));
 	}
 
 	/** Kills the GPU process that all tabs share. */

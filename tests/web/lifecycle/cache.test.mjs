@@ -4,6 +4,7 @@
 // on when it comes back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { back, cacheTest } from "../lib/back.mjs";
 import { Tab, launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { discard, wake } from "../lib/discards.mjs";
@@ -48,10 +49,13 @@ const open = (...names) =>
 		),
 	);
 
+const nobody = () =>
+	until(async () => (await daemon.status()).sessions === 0, { what: "no session is left" });
+
 /** @param {Bench[]} benches */
 async function close(...benches) {
 	await Promise.all(benches.map(({ tab }) => tab.close()));
-	await until(async () => (await daemon.status()).sessions === 0, { what: "no session is left" });
+	await nobody();
 }
 
 /** One holds, the others wait in this order. @param {Bench[]} benches @param {object} [request] */
@@ -67,13 +71,9 @@ async function queue([holder, ...others], request = {}) {
 /** Elsewhere in the same tab, and back. @param {Bench} bench */
 const away = (bench) => bench.tab.goto(`${site.base}/elsewhere`);
 
-/** @param {Bench} bench */
-async function back(bench) {
-	const { currentIndex, entries } = await bench.tab.send("Page.getNavigationHistory");
-	await bench.tab.send("Page.navigateToHistoryEntry", { entryId: entries[currentIndex - 1].id });
-	await until(() => bench.run("() => location.pathname === '/'"), { what: "it is back" });
-	assert.ok(await bench.run("() => Boolean(globalThis.bench)"), "it came out of the cache");
-}
+/** A test whose page comes out of the cache. @param {string} name
+ * @param {(t: import("node:test").TestContext) => Promise<void>} fn */
+const andBack = (name, fn) => cacheTest(name, fn, () => browser.closeAll().then(nobody));
 
 /** The tab that the page of another one opens, which gets a copy of its sessionStorage.
  * @param {Bench} bench @param {string} url */
@@ -146,31 +146,34 @@ test("a copy of a tab that was left takes nothing from who was back before it", 
 	await close(holder, first, copy);
 });
 
-test("out of the cache, after a copy took up its place: each has a turn of its own", async () => {
-	const [holder, first] = await open("holder", "first");
-	await queue([holder, first], { key: "job" });
-	await away(first);
-	const copy = await opened(first, `${site.base}/?copy`);
-	await copy.install(broker("first"));
-	await copy.ask("turn", { key: "job" });
-	await until(async () => (await attached())[0], { what: "the copy has the place" });
-	await holder.release("turn");
-	await copy.granted("turn");
-	await back(first);
-	await until(async () => (await waiting(daemon)).length === 1, { what: "it waits again" });
-	assert.deepEqual(await copy.run("() => [bench.over, bench.states.length]"), [{}, 1]);
-	await copy.release("turn");
-	await first.granted("turn");
-	await close(holder, first, copy);
-});
+andBack(
+	"out of the cache, after a copy took up its place: each has a turn of its own",
+	async () => {
+		const [holder, first] = await open("holder", "first");
+		await queue([holder, first], { key: "job" });
+		await away(first);
+		const copy = await opened(first, `${site.base}/?copy`);
+		await copy.install(broker("first"));
+		await copy.ask("turn", { key: "job" });
+		await until(async () => (await attached())[0], { what: "the copy has the place" });
+		await holder.release("turn");
+		await copy.granted("turn");
+		await back(first.tab);
+		await until(async () => (await waiting(daemon)).length === 1, { what: "it waits again" });
+		assert.deepEqual(await copy.run("() => [bench.over, bench.states.length]"), [{}, 1]);
+		await copy.release("turn");
+		await first.granted("turn");
+		await close(holder, first, copy);
+	},
+);
 
-test("what waits goes on waiting after the cache, in its place, with a key or not", async () => {
+andBack("what waits goes on waiting after the cache, in its place, with a key or not", async () => {
 	const all = await open("holder", "cached", "next");
 	for (const request of [{ key: "job" }, {}]) {
 		await queue(all, request);
 		await away(all[1]);
 		await untilWaiting(daemon, ["next"]);
-		await back(all[1]);
+		await back(all[1].tab);
 		await untilWaiting(daemon, ["cached", "next"]);
 		await all[0].release("turn");
 		await all[1].granted("turn");
@@ -182,32 +185,35 @@ test("what waits goes on waiting after the cache, in its place, with a key or no
 	await close(...all);
 });
 
-test("longer in the cache than the broker keeps a place: it has its place by its request's id", async () => {
-	const all = await open("holder", "cached", "next");
-	await queue(all);
-	await away(all[1]);
-	await untilWaiting(daemon, ["next"]);
-	await back(all[1]);
-	await untilWaiting(daemon, ["cached", "next"]);
-	await all[0].release("turn");
-	await all[1].granted("turn");
-	await close(...all);
-});
+andBack(
+	"longer in the cache than the broker keeps a place: it has its place by its request's id",
+	async () => {
+		const all = await open("holder", "cached", "next");
+		await queue(all);
+		await away(all[1]);
+		await untilWaiting(daemon, ["next"]);
+		await back(all[1].tab);
+		await untilWaiting(daemon, ["cached", "next"]);
+		await all[0].release("turn");
+		await all[1].granted("turn");
+		await close(...all);
+	},
+);
 
-test("a Broker that has not connected yet comes out of the cache as it was", async () => {
+andBack("a Broker that has not connected yet comes out of the cache as it was", async () => {
 	const lazy = await new Bench(await browser.page(`${site.base}/`)).install({
 		...broker("lazy"),
 		ready: false,
 	});
 	await away(lazy);
-	await back(lazy);
+	await back(lazy.tab);
 	assert.deepEqual(await lazy.run("() => [bench.broker.state, bench.states]"), ["idle", []]);
 	await lazy.ask("turn");
 	await lazy.granted("turn");
 	await close(lazy);
 });
 
-test("a holder that goes into the cache has stopped, the next is granted at once", async (t) => {
+andBack("a holder that goes into the cache has stopped, the next is granted at once", async (t) => {
 	const ms = await bestOf(COST_MS * 2, async () => {
 		const all = await open("holder", "next");
 		await queue(all);
@@ -215,7 +221,7 @@ test("a holder that goes into the cache has stopped, the next is granted at once
 		await away(all[0]);
 		const granted = await all[1].granted("turn");
 		assert.deepEqual(await holding(daemon), ["next"]);
-		await back(all[0]);
+		await back(all[0].tab);
 		assert.equal((await all[0].over("turn")).code, "CLOSED");
 		await all[0].ask("again");
 		await all[1].release("turn");

@@ -4,6 +4,7 @@
 // page that comes back serves again.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { back, cacheTest } from "../lib/back.mjs";
 import { launch } from "../lib/cdp.mjs";
 import { startDaemon } from "../lib/daemon.mjs";
 import { discard } from "../lib/discards.mjs";
@@ -163,21 +164,21 @@ for (const [what, go] of absences)
 		await nothing();
 	});
 
-test("out of the cache a tab serves again, and a client's next try is answered", async () => {
-	const tab = await open("a");
-	const lost = daemons.map((daemon) => ask(daemon));
-	await computes();
-	await away(tab);
-	await Promise.all(lost);
-	const { currentIndex, entries } = await tab.send("Page.getNavigationHistory");
-	await tab.send("Page.navigateToHistoryEntry", { entryId: entries[currentIndex - 1].id });
-	await until(() => tab.run("() => Boolean(globalThis.all)"), {
-		what: "it came out of the cache",
-	});
-	await serves(tab);
-	await tab.run("() => finish()");
-	for (const answer of daemons.map((daemon) => ask(daemon)))
-		assert.equal((await answer).said, "a END");
-	await tab.close();
-	await nothing();
-});
+cacheTest(
+	"out of the cache a tab serves again, and a client's next try is answered",
+	async () => {
+		const tab = await open("a");
+		const lost = daemons.map((daemon) => ask(daemon));
+		await computes();
+		await away(tab);
+		await Promise.all(lost);
+		await back(tab);
+		await serves(tab);
+		await tab.run("() => finish()");
+		for (const answer of daemons.map((daemon) => ask(daemon)))
+			assert.equal((await answer).said, "a END");
+		await tab.close();
+		await nothing();
+	},
+	() => browser.closeAll().then(nothing),
+);
