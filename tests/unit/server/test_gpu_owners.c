@@ -282,17 +282,17 @@ static void test_serves(void **state)
 
 static void test_container(void **state)
 {
-	static const char id[] = "3f2a9c1b77d0e15c8f6a4b2d9e0c7a1b3f2a9c1b77d0e15c8f6a4b2d9e0c7a1b";
 	static const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
-	char folder[256], path[300];
+	char id[65], folder[256], path[300];
 	FILE *file = NULL;
 
 	(void)state;
+	snprintf(id, sizeof(id), "3f2a9c1b77d0e15c%048x", (unsigned)getpid());
 	for (size_t i = 0; i < 2 && !file; i++) {
 		snprintf(folder, sizeof(folder), "%s/docker-%s.scope", roots[i], id);
 		snprintf(path, sizeof(path), "%s/cgroup.procs", folder);
 		if (mkdir(folder, 0755) == 0)
-			file = fopen(path, "w");
+			file = fopen(path, "r+"); /* the kernel's: of a tmpfs it is not made */
 		if (!file)
 			rmdir(folder);
 	}
