@@ -2,7 +2,7 @@
 // model: one model of a page: its files fetched outside any lease, then its memory, then a turn to
 // load it, then the turns in which it computes. Loads again by itself whatever was taken.
 import { BrokerError, report } from "./errors.js";
-import { filesModule } from "./home.js";
+import { filesModule } from "./later.js";
 import { whenShown } from "./page_lifecycle.js";
 
 /** @import { Broker } from "./broker.js" */

@@ -22,9 +22,13 @@ function workerScript() {
 // A bundle is not where the broker is, and has no file beside it.
 writeFileSync(
 	"dist/home.js",
-	`import * as files from "./files.js";
-export const HOME = "";
+	`export const HOME = "";
 export const WORKER = ${JSON.stringify(workerScript())};
+`,
+);
+writeFileSync(
+	"dist/later.js",
+	`import * as files from "./files.js";
 export const filesModule = async () => files;
 `,
 );

@@ -50,6 +50,9 @@ const rollup = async (from, out) => {
 	const sdk = join(from, "node_modules/@baton/sdk/dist/index.js");
 	const bundle = await roll({
 		input: join(from, "page.js"),
+		onwarn({ message }) {
+			throw new Error(message);
+		},
 		plugins: [
 			{
 				name: "resolve",
