@@ -209,6 +209,7 @@ async function perform(ask) {
 	}
 }
 
+write({ ready: true });
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
 	const order = JSON.parse(line);
 	if (order.do === "abort") running.get(order.id).abort();

@@ -190,6 +190,7 @@ async def perform(ask):
 
 async def main():
     running = {}
+    write({"ready": True})
     while line := await asyncio.to_thread(sys.stdin.readline):
         order = json.loads(line)
         if order["do"] == "abort":

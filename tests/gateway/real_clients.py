@@ -4,6 +4,7 @@ hand behind it.
 
 Usage: real_clients.py COMMAND.. where COMMAND starts the driver; BATON_BIN names the daemon.
 """
+import functools
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ from lib.model_server import ModelServer  # noqa: E402
 from lib.wait import wait_until  # noqa: E402
 
 COMMAND = []
+START_S = 120  # the clients alone take 10 s to be read on a busy machine
 GPU = [{"name": "gpu0", "vram_mb": 8000}]
 # Who says what, by language: `final` is the helper of Anthropic's that puts a stream together.
 TEXTS = {
@@ -84,9 +86,12 @@ class Driver:
 
     def __init__(self):
         self.calls = {}
+        self.ready = threading.Event()
         self.process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         preexec_fn=die_with_parent)
         threading.Thread(target=self.read, daemon=True).start()
+        if not self.ready.wait(START_S) or self.process.poll() is not None:
+            raise AssertionError(f"{COMMAND} has not started")
 
     def write(self, order):
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -95,6 +100,9 @@ class Driver:
     def read(self):
         for line in self.process.stdout:
             row = json.loads(line)
+            if "ready" in row:
+                self.ready.set()
+                continue
             call = self.calls[row["id"]]
             if "piece" in row:
                 call.pieces.append(row["piece"])
@@ -102,6 +110,7 @@ class Driver:
                 call.ends.put(row)
         for call in self.calls.values():
             call.ends.put({"died": True})
+        self.ready.set()
 
     def ask(self, daemon, client, call, model="m", stream=False, retries=0, **fields):
         number = len(self.calls) + 1
@@ -111,11 +120,17 @@ class Driver:
         return self.calls[number]
 
 
+@functools.cache
+def the_driver():
+    driver = Driver()
+    unittest.addModuleCleanup(end_process, driver.process)
+    return driver
+
+
 class RealClients(DaemonTest):
     @classmethod
     def setUpClass(cls):
-        cls.driver = Driver()
-        cls.addClassCleanup(end_process, cls.driver.process)
+        cls.driver = the_driver()
         cls.language = COMMAND[-1].rpartition(".")[2]
         cls.texts = TEXTS[cls.language]
 
