@@ -162,7 +162,7 @@ test("a public page without the permission: DENIED; with it, granted", async () 
 		(await navigator.permissions.query({ name: "loopback-network" })).state`),
 		"granted",
 	);
-	await refusedWith(without, "DENIED", /allow/i);
+	await refusedWith(without, "DENIED", /reach apps on this device/);
 
 	await browser.send("Browser.grantPermissions", { origin, permissions: ["loopbackNetwork"] });
 	const allowed = await ask(origin, { url: daemon.base, token: daemon.token });
