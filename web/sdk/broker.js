@@ -346,9 +346,11 @@ export class Broker extends EventTarget {
 		if (this.#diagnosing || !wanted || (restarts && !event.silent)) return;
 		this.#diagnosing = true;
 		event.again = this.#error === null;
+		const met = this.#met;
 		const error = await diagnose(this.#base, event, this.#options.connectTimeoutMs);
 		this.#diagnosing = false;
-		if (this.#state !== "open" && this.#state !== "closed") this.#offline(error);
+		// What was found is out of date where a session was open meanwhile.
+		if (this.#met === met && this.#state !== "closed") this.#offline(error);
 	}
 
 	/** @param {BrokerError|null} error not known yet: null */
@@ -435,7 +437,7 @@ export class Broker extends EventTarget {
 	#thaw() {
 		return [...this.#claims.values()]
 			.filter((claim) => claim.state === "held" && claim.managed && now() >= this.#limit)
-			.map((claim) => claim.fail(new BrokerError("LOST", "Silent for too long; ask again.")));
+			.map((claim) => claim.fail(new BrokerError("LOST", "The broker lost it; ask again.")));
 	}
 
 	/** Where this thread is the one that listens, a stand-still of it was silence. */

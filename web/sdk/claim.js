@@ -164,7 +164,9 @@ export class Claim {
 		this.id = message ? `${message.lease}` : `local-${this.ref}`;
 		this.grant = message ?? {};
 		this.#stopWaiting();
-		this.#resolve((this.#lease ??= new Lease(this)).stillMine());
+		const lease = (this.#lease ??= new Lease(this));
+		lease.kept(); // at once: it may be asked to give way before its page hears of the turn
+		this.#resolve(lease.stillMine());
 	}
 
 	/** @param {{ reason: string, for?: string|null, grace_ms: number }} message */
@@ -235,9 +237,9 @@ export class Claim {
 				error: /** @type {BrokerError} */ (error),
 			});
 		await done;
+		const settled = new Promise((resolve) => (this.settle = resolve));
 		this.context.send("release", this.ref);
-		if (!taken && this.managed && this.context.open())
-			await new Promise((resolve) => (this.settle = resolve));
+		if (!taken && this.managed && this.context.open()) await settled;
 		this.context.forget(this);
 	}
 

@@ -93,7 +93,6 @@ export class Lease {
 		this.#claim.stepMs = graceMs;
 		if (!this.yieldSignal.aborted) return false;
 		await this.#claim.comeBack();
-		this.kept();
 		return true;
 	}
 

@@ -130,7 +130,11 @@ export class Session {
 	/** @type {Doers["release"]} */
 	release(ref, requeue = false, until = null) {
 		const claim = this.#claims.get(ref);
-		if (!claim) return;
+		if (!claim) {
+			// Over before the page said so: it may wait to hear that.
+			this.#end(/** @type {SessionClaim} */ ({ ref }));
+			return;
+		}
 		claim.state = requeue ? "asked" : "dropped";
 		claim.requeue = requeue;
 		claim.until = until;

@@ -2,6 +2,7 @@
 // What a page asks for and gets: turns, queue places, giving way, revocation, waits that end.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { Claim } from "../../../web/sdk/claim.js";
 import { until, within } from "../lib/until.mjs";
 import { bench, coded, next } from "./in_node.mjs";
 
@@ -63,6 +64,65 @@ test("two that ask at once whether to give way wait for the same turn", async ()
 	assert.equal(lease.signal.aborted, false);
 	assert.equal(lease.yieldSignal.aborted, false);
 	await lease.release();
+});
+
+test("asked to give way before the page hears that it has its turn again: it is told so", async () => {
+	let heard = Promise.resolve();
+	const context = /** @type {any} */ ({
+		send() {},
+		emit() {},
+		judge() {},
+		sure: () => heard, // a page that was busy asks what else was said
+	});
+	const claim = new Claim(context, 1, "1234567", {});
+	const turn = claim.ask();
+	const grant = (/** @type {number} */ fence) =>
+		claim.hear(/** @type {any} */ ({ type: "granted", lease: 1, fence }));
+	const ask = () =>
+		claim.hear(/** @type {any} */ ({ type: "yield", reason: "preempted", grace_ms: 500 }));
+	grant(1);
+	const lease = await turn;
+	assert.ok(lease);
+	ask();
+	const back = lease.yieldIfNeeded();
+	await until(() => claim.state === "waiting", { every: 1 });
+	let tell = () => {};
+	heard = new Promise((resolve) => (tell = resolve));
+	grant(2);
+	ask();
+	tell();
+	assert.equal(await within(back), true);
+	assert.equal(lease.yieldSignal.aborted, true);
+});
+
+test("a release whose lease is forgotten meanwhile by the broker resolves", async (t) => {
+	const { WebSocket } = await import("../lib/packages.mjs");
+	const server = new WebSocket.Server({ port: 0, host: "127.0.0.1" });
+	await new Promise((resolve) => server.on("listening", resolve));
+	let sessions = 0;
+	server.on("connection", (/** @type {any} */ socket) => {
+		const say = (/** @type {object} */ message) => socket.send(JSON.stringify(message));
+		const session = `${++sessions}-${"a".repeat(32)}`;
+		socket.on("message", (/** @type {any} */ data) => {
+			const { type, ref } = JSON.parse(data);
+			if (type === "hello") say({ type: "welcome", session, session_ttl_s: 20 });
+			else if (type === "acquire") say({ type: "granted", ref, lease: 1, fence: 1 });
+		});
+	});
+	const broker = it.broker("slow to end", { url: `http://127.0.0.1:${server.address().port}` });
+	t.after(async () => {
+		await broker.close();
+		for (const socket of server.clients) socket.terminate();
+		server.close();
+	});
+	const lease = await broker.request();
+	let end = () => {};
+	lease.guard({ terminate: () => new Promise((resolve) => (end = () => resolve(0))) }, true);
+	const released = lease.release();
+	for (const socket of server.clients) socket.terminate();
+	await until(() => sessions === 2 && broker.state === "open", { every: 2 });
+	end();
+	await within(released, { ms: 5000, what: "the release" });
 });
 
 test("revocation aborts the signal, then ends what is guarded, then run rejects", async () => {

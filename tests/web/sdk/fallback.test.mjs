@@ -153,6 +153,49 @@ for (const [when, looks] of COMES_UP)
 		await Promise.race([asked, until(() => broker.state === "open")]);
 	});
 
+test("what was found before a session was open counts no more once it broke", async (t) => {
+	const { WebSocket } = await import("../lib/packages.mjs");
+	/** @type {import("node:net").Socket[]} */
+	const looks = [];
+	let isSilent = false;
+	const server = createServer((request) => {
+		if (isSilent) request.socket.destroy();
+		else looks.push(request.socket);
+	});
+	const sockets = new WebSocket.Server({ noServer: true });
+	/** @type {any} */
+	let session;
+	let tries = 0;
+	server.on("upgrade", (request, socket, head) => {
+		tries++;
+		if (tries === 1) socket.destroy();
+		else if (tries === 2)
+			// and later ones hang
+			sockets.handleUpgrade(request, socket, head, (/** @type {any} */ opened) => {
+				session = opened;
+				opened.send('{"type":"welcome","session":"1-a","session_ttl_s":20}');
+			});
+	});
+	const broker = it.broker("late look", { url: await listening(server), fallback: "unmanaged" });
+	let isOver = false;
+	const asked = broker.request().finally(() => (isOver = true));
+	t.after(async () => {
+		asked.catch(() => {});
+		await broker.close();
+		server.close();
+		server.closeAllConnections?.();
+		for (const socket of looks) socket.destroy();
+	});
+	await until(() => looks.length && broker.state === "open", { every: 2 });
+	session.terminate();
+	await until(() => broker.state === "reconnecting", { every: 2 });
+	isSilent = true;
+	for (const socket of looks) socket.destroy();
+	const toldAt = performance.now();
+	await until(() => performance.now() - toldAt > 500, { what: "it would have been judged" });
+	assert.deepEqual([broker.state, isOver], ["reconnecting", false]);
+});
+
 test("a wrong token and a close with 4403 are final, under every fallback", async () => {
 	const { WebSocket } = await import("../lib/packages.mjs");
 	const server = createServer();
