@@ -19,7 +19,8 @@ let site;
 
 before(async () => {
 	site = await startForeignSite();
-	daemon = await startDaemon({ config: { origins: [site.base] } });
+	// Long: how soon it is back depends on the machine, and tabs stop at half of it.
+	daemon = await startDaemon({ config: { origins: [site.base], timing: { tab_linger_s: 15 } } });
 	browser = await launch();
 });
 after(async () => {

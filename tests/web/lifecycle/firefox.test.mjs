@@ -167,12 +167,16 @@ for (const [what, end] of ends)
 		assert.ok(ms <= limit, `${ms} ms`);
 	});
 
-/** Runs in the page: its thread stands still under a lease. @param {number} ms */
+/** Runs in the page: its thread stands still under a lease, once it is told to. @param {number} ms */
 async function standStill(ms) {
 	const { bench } = /** @type {any} */ (globalThis);
 	let end = 0;
 	const result = await bench.broker
 		.run({}, async () => {
+			await new Promise((resolve) => {
+				bench.still = resolve;
+			});
+			bench.still = null;
 			const from = bench.now();
 			while ((end = bench.now()) - from < ms);
 			return "done";
@@ -181,11 +185,20 @@ async function standStill(ms) {
 	return { result, end };
 }
 
+/** A thread that stands still under a lease by now; what became of it.
+ * @param {number} ms */
+async function holdStill(ms) {
+	const told = holder.run(standStill, ms);
+	await until(() => holder.run("() => Boolean(bench.still && setTimeout(bench.still))"), {
+		what: "it holds",
+	});
+	return { told };
+}
+
 // The worker's WebSocket carries nothing then, in either direction; its requests do.
 test("a thread that stands still keeps its lease", async (t) => {
 	for (const ms of [TTL_S * 400, TTL_S * 2600]) {
-		const told = holder.run(standStill, ms);
-		await until(async () => (await holding(daemon))[0] === "holder", { what: "it holds" });
+		const { told } = await holdStill(ms);
 		await next.ask(`still ${ms}`);
 		const granted = await next.granted(`still ${ms}`);
 		const { result, end } = await told;
@@ -197,8 +210,7 @@ test("a thread that stands still keeps its lease", async (t) => {
 });
 
 test("who stands still and was taken the lease meanwhile is told so, and not that it is done", async () => {
-	const told = holder.run(standStill, TTL_S * 1500);
-	await until(async () => (await holding(daemon))[0] === "holder", { what: "it holds" });
+	const { told } = await holdStill(TTL_S * 1500);
 	const [{ lease }] = (await daemon.status()).leases;
 	await daemon.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "test" });
 	await next.ask("after it");

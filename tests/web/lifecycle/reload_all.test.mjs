@@ -59,7 +59,11 @@ test("six tabs loaded anew at once, the holder among them", async (t) => {
 	const all = await Promise.all(NAMES.map(async () => new Bench(await browser.page(site.base))));
 	for (const [at, bench] of all.entries()) {
 		await begin(bench, NAMES[at]);
-		await until(async () => (await waiting(daemon)).length === at, { what: "it waits" });
+		await until(
+			async () =>
+				(await holding(daemon)).length === 1 && (await waiting(daemon)).length === at,
+			{ what: "it holds, or waits" },
+		);
 	}
 	assert.deepEqual([await holding(daemon), await waiting(daemon)], [["tab0"], NAMES.slice(1)]);
 

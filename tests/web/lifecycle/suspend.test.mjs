@@ -70,7 +70,10 @@ function work() {
 	bench.work = bench.broker
 		.run({}, async (/** @type {any} */ lease) => {
 			bench.lease = lease;
-			await new Promise((resolve) => setTimeout(resolve, 1000));
+			// The test is to have stopped it by the time that it is over, so it says when to begin.
+			await new Promise((resolve) => {
+				bench.compute = () => void setTimeout(resolve, 1000);
+			});
 			const step = await lease.yieldIfNeeded().catch((/** @type {any} */ error) => error);
 			bench.step = [step?.code ?? step, lease.signal.aborted];
 			return "done";
@@ -81,7 +84,7 @@ function work() {
 /** @param {Bench} bench */
 async function begin(bench) {
 	await bench.run(work);
-	await until(() => bench.run("() => Boolean(bench.lease)"), { what: "it computes" });
+	await until(() => bench.run("() => Boolean(bench.compute)"), { what: "it computes" });
 	return bench.run("() => Number(bench.lease.fence)");
 }
 
@@ -115,6 +118,7 @@ for (const [what, find, heartbeat] of stops)
 		await untilWaiting(daemon, ["waiter"]);
 		const other = await outsider();
 		const send = await find();
+		await holder.run("() => bench.compute()");
 		await send("SIGSTOP");
 		t.after(() => send("SIGCONT"));
 		const { give } = await other.turn();
@@ -141,6 +145,7 @@ for (const [what, find, heartbeat] of stops)
 		const row = async () => (await patient.status()).leases[0];
 		const { held_s: before } = await row();
 		const send = await find();
+		await holder.run("() => bench.compute()");
 		await send("SIGSTOP");
 		try {
 			await until(async () => (await row()).held_s >= before + 2, {
@@ -237,19 +242,30 @@ test("what a page gives up as it wakes is not asked for again", async () => {
 });
 
 test("the broker is killed and started while a waiter is suspended: it waits in its place", async () => {
-	const first = await openBench(browser, daemon, "first");
-	const second = await openBench(browser, daemon, "second");
-	const holder = await outside(daemon);
+	// It keeps what its holder had for long: none of the two is to be served before both are back.
+	const first = await openBench(browser, patient, "first");
+	const second = await openBench(browser, patient, "second");
+	const holder = await outside(patient);
 	await first.ask("turn");
-	await untilWaiting(daemon, ["first"]);
+	await untilWaiting(patient, ["first"]);
 	await second.ask("turn");
-	await untilWaiting(daemon, ["first", "second"]);
+	await untilWaiting(patient, ["first", "second"]);
 	await meanwhile(async () => {
-		await daemon.kill();
-		await daemon.restart();
+		await patient.kill();
+		await patient.restart();
 	});
+	const rows = async () => (await patient.status()).waiting;
+	await until(
+		async () => {
+			const all = await rows();
+			return all.length === 2 && all.every((/** @type {any} */ row) => row.attached);
+		},
+		{ what: "both are back" },
+	);
+	const [{ lease }] = (await patient.status()).leases;
+	await patient.http("POST", `/v1/gpu/leases/${lease}/revoke`, { reason: "its holder is gone" });
 	await first.granted("turn");
-	await untilWaiting(daemon, ["second"]);
+	await untilWaiting(patient, ["second"]);
 	await first.release("turn");
 	await second.granted("turn");
 	for (const bench of [first, second]) {

@@ -150,9 +150,9 @@ test("an iframe that may not ask for the permission: the attribute is named", as
 	);
 	const { targetId } = targetInfos.find((/** @type {any} */ i) => i.url.startsWith(origin(2)));
 	const { sessionId } = await browser.send("Target.attachToTarget", { targetId, flatten: true });
-	const { result } = await until(
-		() =>
-			browser.send(
+	const result = await until(
+		async () => {
+			const answer = await browser.send(
 				"Runtime.evaluate",
 				{
 					awaitPromise: true,
@@ -166,12 +166,15 @@ test("an iframe that may not ask for the permission: the attribute is named", as
 				},
 				sessionId,
 				60000,
-			),
+			);
+			// It may not be the iframe's own document yet.
+			return answer.result.value ?? Promise.reject(new Error(answer.exceptionDetails?.text));
+		},
 		{ what: "it is refused", ms: 60000 },
 	);
-	assert.equal(result.value.code, "DENIED", result.value.message);
-	assert.match(result.value.message, /allow="loopback-network"/);
-	assert.deepEqual(result.value.pair, { code: "DENIED", message: result.value.message });
+	assert.equal(result.code, "DENIED", result.message);
+	assert.match(result.message, /allow="loopback-network"/);
+	assert.deepEqual(result.pair, { code: "DENIED", message: result.message });
 	await tab.close();
 });
 
@@ -198,7 +201,9 @@ test("an extension that is not listed is told to list itself, and works once it 
 	});
 	const listing = await startDaemon({ config: { origins: [`chrome-extension://${id}`] } });
 	try {
-		const tab = await own.page(`chrome-extension://${id}/page.html`);
+		const tab = await own.page();
+		// The browser may answer before it has loaded the extension.
+		await until(() => tab.goto(`chrome-extension://${id}/page.html`).then(() => true));
 		const ask = (/** @type {import("../lib/daemon.mjs").Daemon} */ { base: url, token }) =>
 			tab.run(refusal, "/sdk/index.js", { name: "helper", url, token });
 		const refused = await ask(daemon);
