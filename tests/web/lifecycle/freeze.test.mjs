@@ -9,7 +9,7 @@ import { startDaemon } from "../lib/daemon.mjs";
 import { holding, openBench, signIn, untilWaiting } from "../lib/tabs.mjs";
 import { until } from "../lib/until.mjs";
 
-const LOCK_DELAY_S = 1;
+const LOCK_DELAY_S = 2;
 /** @type {import("../lib/daemon.mjs").Daemon} */
 let daemon;
 /** @type {import("../lib/cdp.mjs").Chromium} */

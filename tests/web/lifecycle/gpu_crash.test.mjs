@@ -68,6 +68,23 @@ async function compute() {
 	});
 }
 
+/** A busy machine may take longer to start the GPU process anew than the SDK waits for an adapter; its
+ * error says to wait. @param {import("../lib/tabs.mjs").Bench} bench */
+async function computeAtLast(bench) {
+	const { turn, error } = await until(
+		async () => {
+			const outcome = await bench.run(compute).then(
+				(/** @type {any} */ turn) => ({ turn, error: null }),
+				(/** @type {any} */ error) => ({ turn: null, error }),
+			);
+			return !/offers no GPU/.test(outcome.error?.message) && outcome;
+		},
+		{ what: "there is a GPU again" },
+	);
+	if (error) throw error;
+	return turn;
+}
+
 test("after the GPU process died both tabs lose their device, ask again and compute, one at a time", async () => {
 	const [holder, other] = [
 		await openBench(browser, daemon, "holder"),
@@ -107,7 +124,7 @@ test("after the GPU process died both tabs lose their device, ask again and comp
 	assert.equal((await daemon.status()).held, 1);
 	await other.release("turn");
 
-	const turns = await Promise.all([holder, other].map((bench) => bench.run(compute)));
+	const turns = await Promise.all([holder, other].map(computeAtLast));
 	for (const turn of turns) assert.deepEqual(turn.result, [2, 4, 6, 8]);
 	turns.sort((a, b) => a.fence - b.fence);
 	assert.ok(turns[0].to <= turns[1].from + 2, `the two turns overlap: ${JSON.stringify(turns)}`);

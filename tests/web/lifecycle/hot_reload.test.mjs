@@ -89,10 +89,15 @@ for (const [name, which] of Object.entries(SERVERS)) {
 			await until(() => tab.run("(v) => globalThis.holds === v", version), {
 				what: `version ${version} holds`,
 			});
-			await until(async () => (await daemon.status()).sessions === 1, {
-				what: "one session is left",
-			});
-			assert.deepEqual([await holding(daemon), await waiting(daemon)], [["page"], []]);
+			// A slow watcher may have it replaced twice, by the same version.
+			await until(
+				async () => {
+					const { sessions, leases, waiting } = await daemon.status();
+					const [row] = leases;
+					return sessions === 1 && row?.id === "page" && waiting.length === 0;
+				},
+				{ what: "one session is left, and holds" },
+			);
 		}));
 
 	test(`${name}: one that nobody closes keeps its turn, and the page is told that it waits for itself`, () =>
@@ -101,8 +106,9 @@ for (const [name, which] of Object.entries(SERVERS)) {
 				await until(async () => (await holding(daemon)).length === 1);
 				return;
 			}
-			await until(async () => (await waiting(daemon)).length === 1, { what: "it waits" });
-			assert.equal((await daemon.status()).waiting[0].id, "page");
+			// Twice, if it was replaced twice.
+			await until(async () => (await waiting(daemon)).length >= 1, { what: "it waits" });
+			assert.deepEqual([...new Set(await waiting(daemon))], ["page"]);
 			assert.equal(await tab.run("() => globalThis.holds"), 1);
 		}));
 }

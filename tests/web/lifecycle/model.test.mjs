@@ -38,6 +38,7 @@ after(async () => {
 beforeEach(async () => {
 	fetched = 0;
 	await page?.close();
+	await until(async () => (await daemon.status()).sessions === 0, { what: "nothing is left" });
 	page = await browser.page();
 	await page.goto(site.base);
 	await page.evaluate(

@@ -22,7 +22,7 @@ let site;
 const routes = {};
 /** What the pages said. @type {string[]} */
 let told = [];
-/** Where a page goes that waits for that. @type {(path: string) => void} */
+/** Where a page goes that waits for that. @type {((path: string) => void)|undefined} */
 let go;
 /** @type {string[]} targets of the test's tabs */
 let tabs = [];
@@ -56,6 +56,7 @@ after(async () => {
 afterEach(async () => {
 	for (const targetId of tabs) await browser.send("Target.closeTarget", { targetId });
 	[tabs, told] = [[], []];
+	go = undefined;
 });
 
 const RULES = { prerender: [{ urls: ["/next"], eagerness: "immediate" }] };
@@ -136,7 +137,7 @@ test("a page that nobody has seen yet asks for nothing, and goes on when it is s
 	assert.deepEqual([await waiting(daemon), await holding(daemon)], [[], []]);
 	assert.doesNotMatch(daemon.log(), /"?next/);
 
-	go("/next");
+	(await until(() => go))("/next");
 	await hears("next granted worker");
 	assert.deepEqual(await holding(daemon), ["page"]);
 	await until(isSeen, { what: "it says that it is seen" });
@@ -148,7 +149,7 @@ test("one that nobody will see leaves nothing, and takes no place of the page be
 	await untilWaiting(daemon, ["page"]);
 	await hears("next later 0 connecting");
 	assert.equal(await isSeen(), true);
-	go("/elsewhere?");
+	(await until(() => go))("/elsewhere?");
 	await until(async () => (await daemon.status()).sessions === 1, { what: "the holder alone" });
 	await release();
 	assert.ok(!told.includes("next granted worker"));
@@ -163,7 +164,7 @@ test("seen, it is in the place of the page that it replaces", async () => {
 	other.send({ type: "acquire", ref: 1, timeout_s: null });
 	await untilWaiting(daemon, ["page", "other"]);
 
-	go("/next");
+	(await until(() => go))("/next");
 	await hears("next open");
 	await untilWaiting(daemon, ["page", "other"]);
 	await release();

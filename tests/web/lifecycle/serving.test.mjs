@@ -17,7 +17,7 @@ import { until } from "../lib/until.mjs";
 /** @typedef {import("../lib/daemon.mjs").Daemon} Daemon */
 
 /** The broker's own patience with a worker that says nothing is over 20 s. */
-const TOLD_MS = 5_000;
+const TOLD_MS = 10_000;
 /** @type {Daemon[]} */
 let daemons;
 /** @type {import("../lib/cdp.mjs").Chromium} */
@@ -73,6 +73,12 @@ async function open(tag) {
 /** @param {Tab} tab */
 const serves = (tab) =>
 	until(() => tab.run("() => all.every(({ state }) => state === 'open')"), { what: "it serves" });
+
+/** Whether its clients may ask for the page's model. @param {Daemon} daemon */
+async function offers(daemon) {
+	const { data } = await daemon.http("GET", "/v1/models");
+	return data.some((/** @type {any} */ { id }) => id === "m");
+}
 
 /** What a program gets. @param {Daemon} daemon @param {() => void} [heard] its first words came */
 async function ask(daemon, heard) {
@@ -173,7 +179,10 @@ cacheTest(
 		await away(tab);
 		await Promise.all(lost);
 		await back(tab);
-		await serves(tab);
+		// By the daemons: the page may not know yet that its connections are gone.
+		await until(async () => (await Promise.all(daemons.map(offers))).every(Boolean), {
+			what: "both offer its model",
+		});
 		await tab.run("() => finish()");
 		for (const answer of daemons.map((daemon) => ask(daemon)))
 			assert.equal((await answer).said, "a END");
