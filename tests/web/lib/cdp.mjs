@@ -28,6 +28,9 @@ export class Tab {
 		this.targetId = targetId;
 		this.sessionId = sessionId;
 		this.loads = 0;
+		/** How many loads were over when each document came, by its loader.
+		 * @type {Map<string, number>} */
+		this.documents = new Map();
 		this.crashed = false;
 		/** Why the page that was navigated to was not taken from the back/forward cache.
 		 * @type {{type: string, reason: string}[] | undefined} */
@@ -47,6 +50,8 @@ export class Tab {
 	/** @param {{method: string, params: any}} message */
 	hear({ method, params }) {
 		if (method === "Page.loadEventFired") this.loads++;
+		else if (method === "Page.frameNavigated" && !params.frame.parentId)
+			this.documents.set(params.frame.loaderId, this.loads);
 		else if (method === "Page.backForwardCacheNotUsed")
 			this.notCached = params.notRestoredExplanations;
 		else if (method === "Runtime.consoleAPICalled")
@@ -86,12 +91,19 @@ export class Tab {
 		return answer.result.value;
 	}
 
-	/** Goes there and waits for the page to be loaded. @param {string} url */
+	/**
+	 * Goes there and waits for the page to be loaded, or one to which it leads on: what was there
+	 * before may be told late to have been loaded.
+	 * @param {string} url
+	 */
 	async goto(url) {
-		const loads = this.loads;
-		const { errorText } = await this.send("Page.navigate", { url });
+		const { errorText, loaderId } = await this.send("Page.navigate", { url });
 		if (errorText) throw new Error(`${url}: ${errorText}`);
-		await until(() => this.loads > loads, { what: `${url} loads`, ms: 30000, every: 5 });
+		await until(() => this.loads > (this.documents.get(loaderId) ?? Infinity), {
+			what: `${url} loads`,
+			ms: 30000,
+			every: 5,
+		});
 	}
 
 	async reload() {
