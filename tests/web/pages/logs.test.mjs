@@ -154,8 +154,9 @@ test("copies the lines that are shown", async () => {
 	await post([entry("to be copied", "warn"), entry("not this one")]);
 	await page.getByLabel("Text").fill("to be copied");
 	await until(async () => (await count()) === 1);
+	const told = page.getByRole("button", { name: "Copied" }).waitFor(); // which it says for 2 s
 	await page.getByRole("button", { name: "Copy" }).click();
-	await until(() => page.getByRole("button", { name: "Copied" }).isVisible());
+	await told;
 	const text = await page.evaluate(() => navigator.clipboard.readText());
 	assert.match(text, /^\d{4}-\d\d-\d\dT[\d:.]+Z WARN Root Mic: to be copied\n$/);
 });
@@ -186,6 +187,41 @@ test("clears the view only", async () => {
 	await post([entry("after the clearing")]);
 	await until(async () => (await count()) === 1);
 	assert.ok((await daemon.http("GET", "/logs")).logs.length > 0);
+});
+
+test("what happens while the past is asked for is told once, in its place", async () => {
+	const looking = await browser.page();
+	let release = () => {};
+	const held = new Promise((resolve) => (release = () => resolve(0)));
+	let [asked, told] = [false, false];
+	await looking.routeWebSocket(/session/, (socket) => {
+		const broker = socket.connectToServer();
+		socket.onMessage(async (text) => {
+			asked ||= JSON.parse(`${text}`).type === "logs";
+			if (asked) await held;
+			broker.send(text);
+		});
+		broker.onMessage((text) => {
+			told ||= /attached[^]*meanwhile/.test(`${text}`);
+			socket.send(text);
+		});
+	});
+	await looking.goto(`${daemon.base}/logs`);
+	await until(() => asked, { what: "it asks for the past" });
+	const session = await connect(daemon, "meanwhile");
+	await until(() => told, { what: "it is told what happens" });
+	release();
+	const all = await until(async () => {
+		const shown = await looking.locator(".line").allInnerTexts();
+		return shown.length > 1 && shown;
+	});
+	const at = all.flatMap((text, i) => (/attached[^]*meanwhile/.test(text) ? [i] : []));
+	assert.equal(at.length, 1, all.join("\n"));
+	const older = all.findIndex((text) => /attached[^]*Log viewer/.test(text));
+	assert.ok(older >= 0 && older < at[0], all.join("\n"));
+	session.close();
+	await looking.close();
+	await page.bringToFront();
 });
 
 test("comes back after a restart and tells nothing twice", async () => {

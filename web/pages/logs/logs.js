@@ -192,11 +192,17 @@ function fromBroker(text) {
 /** @type {string[]|null} */
 let past = null;
 
-/** The past on connecting, without what was shown before the connection was lost. */
+/** @param {string} text the broker's line, which begins with its time */
+const timeIn = (text) => text.slice(0, text.indexOf(" "));
+
+/** The past on connecting, without what was shown before the connection was lost. What happened
+ * after the broker was asked for it came before it, and is in it, too. */
 function takePast() {
 	const known = new Set(lastTold);
-	for (const text of past ?? []) if (!known.has(text)) fromBroker(text);
+	const told = [...new Set(past)].filter((text) => !known.has(text));
 	past = null;
+	told.sort((a, b) => Number(timeIn(a) > timeIn(b)) - Number(timeIn(a) < timeIn(b)));
+	for (const text of told) fromBroker(text);
 }
 
 async function start() {
