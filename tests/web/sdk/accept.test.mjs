@@ -19,7 +19,7 @@ let wires = [];
 let onRequest = () => {};
 
 before(async () => {
-	it = await bench();
+	it = await bench({ timing: { tab_linger_s: 4 } }); // a thread that stands still for half asks
 });
 after(() => it.end());
 beforeEach(() => {
