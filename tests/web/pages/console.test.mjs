@@ -187,7 +187,7 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 	assert.equal(await said(), QUEUE_ANSWER);
 	const footer = await answers().first().locator("footer").innerText();
 	assert.match(footer, /Demo model\s+Tiny LM · \d+ tokens/);
-	assert.match(await page.locator("#say").textContent(), /^Answer: Waiting is fair/);
+	await untilText(page.locator("#say"), /^Answer: Waiting is fair/);
 	await untilText(page.locator("#model .state"), "loaded");
 	const { leases } = await daemon.status();
 	assert.deepEqual(
@@ -205,6 +205,30 @@ test("it answers with the demo model on WebGPU, and keeps what was said", async 
 	assert.match(await said(), /^The broker grants one lease at a time\./);
 	assert.deepEqual(problems(), []);
 	console.log(`# first token, model not loaded: ${Math.round(firstMs)} ms`);
+});
+
+test("what is asked before the page has looked around is answered where it belongs", async () => {
+	await open();
+	await ask("hello");
+	await answered(1);
+	await page.addInitScript(() => {
+		const { requestAdapter } = GPU.prototype;
+		GPU.prototype.requestAdapter = async function (...how) {
+			await new Promise((done) => {
+				window.lookAtGpu = done;
+			});
+			return requestAdapter.apply(this, how);
+		};
+	});
+	await page.goto(`${daemon.base}/console`);
+	await page.locator(".queue-panel").waitFor();
+	await ask("the queue");
+	await page.evaluate(() => window.lookAtGpu());
+	await answered(2);
+	assert.equal(await said(), QUEUE_ANSWER);
+	assert.equal(await page.locator(".stopped").count(), 0);
+	assert.equal(await page.locator(".conversations .pick").count(), 1);
+	assert.deepEqual(problems(), []);
 });
 
 test("it streams, Stop and Esc keep what is there, and Continue goes on with it", async () => {

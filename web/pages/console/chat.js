@@ -21,6 +21,8 @@ import { newId } from "../../storage/storage.js";
 /** The one name of this page's turns: after a reload the place in the queue is taken up by it. */
 const KEY = "answer";
 const PENDING = "baton.console.pending";
+/** Of an answer that is made: that is all it says after a reload. */
+const LEFT = "the page was left";
 const TITLE_CHARS_MAX = 48;
 const SAVE_MS = 1000;
 /** What the page asks to let a token or two be finished. */
@@ -64,7 +66,7 @@ export class Chat extends EventTarget {
 	async #goOnAfterReload() {
 		const last = this.messages[this.messages.length - 1];
 		if (last.role === "user") await this.#answer(null);
-		else if (last.stopped) await this.#answer(last);
+		else if (last.stopped === LEFT) await this.#answer(last);
 	}
 
 	/** @param {string} id */
@@ -176,7 +178,7 @@ export class Chat extends EventTarget {
 			at: Date.now(),
 		};
 		Object.assign(message, { model: host.spec.name, demo: host.spec.demo === true });
-		message.stopped = "the page was left";
+		message.stopped = LEFT;
 		this.#abort = new AbortController();
 		/** @type {Turn} */
 		const turn = { phase: "waiting", message, progress: null, queued: null, giveWayTo: null };
@@ -190,10 +192,14 @@ export class Chat extends EventTarget {
 		} catch (error) {
 			this.#explain(error, turn);
 		}
-		sessionStorage.removeItem(PENDING);
-		this.turn = null;
-		this.#abort = null;
-		if (message.text !== "") await this.#keep(message);
+		try {
+			// Until it is kept it may still be cut off: a reload goes on with it.
+			if (message.text !== "") await this.#keep(message);
+		} finally {
+			sessionStorage.removeItem(PENDING);
+			this.turn = null;
+			this.#abort = null;
+		}
 		this.#changed();
 		if (message.text !== "") this.dispatchEvent(new CustomEvent("done", { detail: message }));
 	}

@@ -44,6 +44,10 @@ let host = null;
  * @type {import("./serving.js").HostServing | null} */
 let serving = null;
 let drawing = false;
+/** Called when it is known which model answers, and what was said before. */
+let begun = () => {};
+/** @type {Promise<void>} what is asked earlier waits for that */
+const ready = new Promise((resolve) => (begun = resolve));
 
 /** @type {import("./model_view.js").ModelState} */
 const model = {
@@ -110,7 +114,7 @@ async function setServing(on) {
 	if (!on) return;
 	try {
 		const { HostServing } = await import("./serving.js");
-		if (model.serves === "off") return;
+		if (serving || model.serves === "off") return; // it was switched again meanwhile
 		const made = new HostServing(broker, currentHost());
 		serving = made;
 		made.addEventListener("change", () => {
@@ -218,6 +222,7 @@ const chatActions = {
 
 /** Whatever begins an answer: what it throws is shown. @param {() => Promise<void>} begin */
 async function answering(begin) {
+	await ready;
 	if (chat.turn) return;
 	scrollToEnd(true);
 	try {
@@ -229,6 +234,7 @@ async function answering(begin) {
 }
 
 async function send() {
+	await ready;
 	const text = question.value.trim();
 	if (text === "" || chat.turn) return;
 	question.value = "";
@@ -343,6 +349,8 @@ function listen() {
 		if (event.key === "Escape" && !document.querySelector("dialog[open]")) void chat.stop();
 	});
 	broker.addEventListener("state", draw);
+	// It may be hidden while it waits for a frame.
+	document.addEventListener("visibilitychange", () => drawing && drawNow());
 	chat.addEventListener("change", draw);
 	chat.addEventListener("done", (event) => {
 		const { text, stopped, tokens } = /** @type {CustomEvent} */ (event).detail;
@@ -374,8 +382,10 @@ async function start() {
 	} catch (error) {
 		showError(error, { retry: () => location.reload() });
 	}
-	if (localStorage.getItem(KEPT.serve) && model.chosen) void setServing(true);
-	await chat.restore();
+	// Unless somebody switched it while the GPU was looked at.
+	const serves = model.serves === "off" && localStorage.getItem(KEPT.serve) && model.chosen;
+	if (serves) void setServing(true);
+	await chat.restore().finally(begun);
 	drawNow();
 	scrollToEnd(true);
 	question.focus();
