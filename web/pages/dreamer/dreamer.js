@@ -44,6 +44,8 @@ let scheduler;
 let memories = [];
 /** @type {import("./dream_round.js").Thought[]} Newest first. */
 let thoughts = [];
+/** How many came by the scheduler; what was read meanwhile may lack them. */
+let heard = 0;
 let drawing = false;
 
 /** @type {import("./dream_view.js").Actions} */
@@ -145,12 +147,19 @@ function follow() {
 
 /** Reads what is kept anew, and rouses the dreamer when there is something new. */
 async function look() {
+	const before = heard;
+	let read;
 	try {
-		[memories, thoughts] = await Promise.all([store.memories(), store.thoughts()]);
+		read = await Promise.all([store.memories(), store.thoughts()]);
 	} catch (error) {
 		showError(error, { retry: look });
 		return;
 	}
+	if (heard !== before) {
+		await look();
+		return;
+	}
+	[memories, thoughts] = read;
 	thoughts.sort((a, b) => b.at - a.at || (a.id < b.id ? 1 : -1));
 	const { done } = count(memories, thoughts, own.state.round);
 	if (done < memories.length && scheduler.phase === "done") scheduler.rouse();
@@ -159,7 +168,8 @@ async function look() {
 
 /** @param {import("./dream_round.js").Thought} thought */
 function onThought(thought) {
-	thoughts.unshift(thought);
+	heard++;
+	if (!thoughts.some(({ id }) => id === thought.id)) thoughts.unshift(thought);
 	say(`A new thought, ${thought.links.length} links.`);
 	logger.info(`thought ${thought.id}, ${thought.links.length} links`);
 	host?.memory().then(({ vramBytes }) => broker.about({ vramBytes }));
