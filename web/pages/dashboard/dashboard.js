@@ -28,7 +28,7 @@ const ANNOUNCE_MS = 5000;
 const PAST_EVENTS = 2000;
 const WAITERS_MAX = 1000;
 const SITES_EVERY_MS = 5000;
-const PAINT_MS = 200; // a page that is hidden is not painted
+const PAINT_MS = 2000; // a page that is hidden meanwhile is not painted
 const BLANK_MS = 100;
 
 mountFrame({ page: "dashboard", title: "Dashboard" });
@@ -58,6 +58,7 @@ let lower = null;
 let past = null;
 let askedAt = -Infinity;
 let asking = false;
+let missed = false; // something changed while the broker was asked
 let wanted = 0;
 let frame = 0;
 let sitesFollowed = false;
@@ -82,7 +83,11 @@ function soon() {
 async function ask() {
 	clearTimeout(wanted);
 	wanted = 0;
-	if (asking || session.state !== "open") return;
+	if (session.state !== "open") return;
+	if (asking) {
+		missed = true;
+		return;
+	}
 	asking = true;
 	askedAt = performance.now();
 	try {
@@ -100,6 +105,8 @@ async function ask() {
 		if (session.state === "open") showError(error, { retry: soon });
 	} finally {
 		asking = false;
+		if (missed) soon();
+		missed = false;
 		draw();
 	}
 }
@@ -250,7 +257,7 @@ function blankFirst() {
 const painted = () =>
 	new Promise((resolve) => {
 		requestAnimationFrame(() => setTimeout(resolve));
-		setTimeout(resolve, PAINT_MS);
+		setTimeout(resolve, document.hidden ? 0 : PAINT_MS);
 	});
 
 async function loadLower() {
