@@ -44,17 +44,17 @@ export class Capture {
 
 	async start() {
 		if (this.phase !== "idle") return;
-		this.#asking = new AbortController();
+		const { signal } = (this.#asking = new AbortController());
 		this.#set("asking");
 		try {
-			const recording = await Recording.start(this.#asking.signal);
+			const recording = await Recording.start(signal);
 			this.#recording = recording;
 			this.#meter = new LevelMeter(recording.stream, (heard) => this.#hear(heard));
 			recording.lost.then(() => this.stop());
 			this.#set("recording");
 		} catch (error) {
-			const dropped = this.#asking?.signal.aborted;
-			this.#set("idle", dropped ? "" : message(error));
+			// One that was dropped is over, and another may be asked for by now.
+			if (!signal.aborted) this.#set("idle", message(error));
 		}
 	}
 

@@ -28,7 +28,7 @@ export class TalkControl {
 		this.#talk = talk;
 		button.addEventListener("pointerdown", (event) => this.#onPointer(event));
 		for (const type of ["pointerup", "pointercancel"]) {
-			button.addEventListener(type, () => this.#up());
+			button.addEventListener(type, (event) => this.#up(event));
 		}
 		// A long press on a phone would open a menu under the finger.
 		button.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -36,21 +36,24 @@ export class TalkControl {
 		document.addEventListener("keydown", (event) => this.#onKeyDown(event));
 		document.addEventListener("keyup", (event) => this.#onKeyUp(event));
 		// A key that is let go in another window is never heard of.
-		addEventListener("blur", () => this.#up());
+		addEventListener("blur", (event) => this.#up(event));
 	}
 
-	#down() {
+	/** By the events' own times: a thread that was busy hears them late.
+	 * @param {Event} event */
+	#down({ timeStamp }) {
 		if (this.#talk.active()) {
 			this.#talk.stop();
 			return;
 		}
-		this.#downMs = performance.now();
+		this.#downMs = timeStamp;
 		this.#talk.start();
 	}
 
-	#up() {
+	/** @param {Event} event */
+	#up({ timeStamp }) {
 		if (this.#downMs === null) return;
-		const held = performance.now() - this.#downMs >= HOLD_MS_MIN;
+		const held = timeStamp - this.#downMs >= HOLD_MS_MIN;
 		this.#downMs = null;
 		if (held) this.#talk.stop();
 	}
@@ -60,7 +63,7 @@ export class TalkControl {
 		if (event.button !== 0) return;
 		// The finger may slide off the button while it talks.
 		this.#button.setPointerCapture(event.pointerId);
-		this.#down();
+		this.#down(event);
 	}
 
 	/**
@@ -90,14 +93,14 @@ export class TalkControl {
 		}
 		if (!this.#wanted(event)) return;
 		event.preventDefault(); // neither scrolls nor clicks
-		if (!event.repeat) this.#down();
+		if (!event.repeat) this.#down(event);
 	}
 
 	/** @param {KeyboardEvent} event */
 	#onKeyUp(event) {
 		if (!this.#wanted(event)) return;
 		event.preventDefault(); // the click of a button comes with the key's release
-		this.#up();
+		this.#up(event);
 	}
 }
 
