@@ -42,12 +42,13 @@ afterEach(async () => {
 
 const served = async () => (await openai.models.list()).data.map((one) => one.owned_by);
 
-/** A console that serves. */
-async function console_(first = true) {
+/** A console that serves. `prepare`: what is done to its page before it is opened. */
+async function console_(first = true, prepare = async (_page) => {}) {
 	const page = first
-		? await browser.signedInPage(daemon, "/console")
+		? await browser.signedInPage(daemon, "/health")
 		: await browser.context.newPage();
-	if (!first) await page.goto(`${daemon.base}/console`);
+	await prepare(page);
+	await page.goto(`${daemon.base}/console`);
 	await page.locator("#choose option").first().waitFor({ state: "attached" });
 	if (first) await page.locator("#serve").check();
 	await page.locator("#served").waitFor();
@@ -98,7 +99,9 @@ test("the switch outlives a reload, and both tabs serve", async () => {
 	await one.reload();
 	await one.locator("#served").waitFor();
 	const two = await console_(false);
-	assert.equal((await daemon.cli("models")).match(/tab:/g).length, 2);
+	await until(async () => (await daemon.cli("models")).match(/tab:/g)?.length === 2, {
+		what: "both are offered, and the page that was reloaded is not any more",
+	});
 	const answers = await Promise.all([1, 2].map(() => openai.chat.completions.create(ask)));
 	for (const { choices } of answers)
 		assert.equal(choices[0].message.content.trim(), QUEUE_ANSWER);
@@ -135,7 +138,8 @@ test("a voice waits for a word of an answer, which goes on where it was", async 
 });
 
 test("a tab that goes away before it answered is an error that its client throws", async () => {
-	const page = await console_();
+	// Its model never comes.
+	const page = await console_(true, (one) => one.route("**/models/tiny-lm/onnx/**", () => {}));
 	const asked = openai.chat.completions.create({ ...ask, stream: true });
 	asked.catch(() => {});
 	await page.locator("#served", { hasText: "1 on the way" }).waitFor();

@@ -89,7 +89,12 @@ beforeEach(async () => {
 		const key = localStorage.getItem("baton-key") ?? "";
 		localStorage.clear();
 		localStorage.setItem("baton-key", key); // it stays signed in
-		for (const { name } of await indexedDB.databases()) indexedDB.deleteDatabase(name);
+		for (const { name } of await indexedDB.databases())
+			await new Promise((done, fail) => {
+				const request = indexedDB.deleteDatabase(name);
+				request.onsuccess = done;
+				request.onerror = fail;
+			});
 	});
 	await page.close();
 });
@@ -253,16 +258,10 @@ async function addNote(page, text) {
 test("Dreamer thinks with the Console's model, and a voice waits for a word", async () => {
 	const serving = await console_();
 	const page = await dreamer();
-	await page.getByRole("button", { name: "Wake" }).click();
-	await untilThoughts(page, 1);
-	assert.equal(
-		(await page.locator("#source").innerText()).replace(/\s+/g, " "),
-		"The words come from the Console's tab.",
-	);
-	assert.deepEqual(await loaded(), ["Root-Console: Tiny LM"]);
 	const voice = await Session.open(daemon, "Node voice");
+	await page.getByRole("button", { name: "Wake" }).click();
+	await page.locator(".stream-text", { hasText: /\w/ }).waitFor({ timeout: LOADED_MS });
 	try {
-		await page.locator(".stream-text", { hasText: /\w/ }).waitFor({ timeout: LOADED_MS });
 		const askedMs = performance.now();
 		voice.send({ type: "acquire", ref: 1, class: "voice", timeout_s: null });
 		const { lease } = await voice.heard("granted");
@@ -277,6 +276,11 @@ test("Dreamer thinks with the Console's model, and a voice waits for a word", as
 	} finally {
 		voice.close();
 	}
+	assert.equal(
+		(await page.locator("#source").innerText()).replace(/\s+/g, " "),
+		"The words come from the Console's tab.",
+	);
+	assert.deepEqual(await loaded(), ["Root-Console: Tiny LM"]);
 	assert.deepEqual(problems(page), []);
 	assert.deepEqual(problems(serving), []);
 });
