@@ -468,9 +468,13 @@ class Streams(PagesTest):
             with daemon.connect() as connection:
                 connection.send(daemon.request("GET", "/models/big.onnx", token=None))
                 connection.read_head()
-        wait_until(lambda: not any("big.onnx" in os.readlink(f"{descriptors}/{fd}")
-                                   for fd in os.listdir(descriptors) if os.path.islink(f"{descriptors}/{fd}")),
-                   "the file is closed")
+
+        def is_of_it(fd):
+            try:
+                return "big.onnx" in os.readlink(f"{descriptors}/{fd}")
+            except FileNotFoundError:  # closed meanwhile
+                return False
+        wait_until(lambda: not any(map(is_of_it, os.listdir(descriptors))), "the file is closed")
 
     def test_with_many_sockets(self):
         """Pages and files are there while 300 connections are open, without a token."""
