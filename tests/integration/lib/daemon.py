@@ -189,6 +189,12 @@ class Daemon:
     def holders(self):
         return [row["id"] for row in self.status()["leases"]]
 
+    def names(self):
+        """Who holds and who waits, by one look: between two, one may go from where it is not seen yet to where it was
+        looked for before."""
+        status = self.status()
+        return [row["id"] for row in status["leases"] + status["waiting"]]
+
     # -- ends
 
     def kill(self):
