@@ -42,10 +42,12 @@ class Program:
     def wait(self, beginning):
         """The first line that begins so, which is then over with those before it."""
         def found():
+            # Asked before the look: what it says last, and ends, would else come between the two.
+            over = self.process.poll() is not None and not self.readers[0].is_alive()
             for at, line in enumerate(self.lines):
                 if line.startswith(beginning):
                     return at + 1
-            assert self.process.poll() is None or self.readers[0].is_alive(), (self.lines, self.errors)
+            assert not over, (self.lines, self.errors)
             return 0
 
         at = wait_until(found, lambda: f"it says {beginning!r}; it said {self.over + self.lines} {self.errors}")
