@@ -2,6 +2,7 @@
 nothing is granted twice. Method: the real daemon under SIGKILL, SIGSTOP and SIGTERM, and journals that
 were damaged by hand.
 """
+import contextlib
 import os
 import pathlib
 import signal
@@ -12,6 +13,9 @@ import unittest
 
 from lib.daemon import DaemonTest
 from lib.wait import DEADLINE_S, holds_for, wait_until
+
+
+TRIES = 5
 
 
 def journal_of(daemon):
@@ -81,6 +85,13 @@ class Restart(DaemonTest):
 
     def test_unlock_while_stopping_grants_nobody(self):
         """A release that comes while the daemon stops makes no lease that nobody was told of."""
+        for _ in range(TRIES):
+            if self.unlocked_while_stopping():
+                return
+        self.fail("it had stopped each time before the release came")
+
+    def unlocked_while_stopping(self):
+        """Whether the release came in time: there is a tenth of a second for it."""
         daemon = self.daemon()
         holder = daemon.connect()
         self.addCleanup(holder.close)
@@ -91,12 +102,17 @@ class Restart(DaemonTest):
         self.addCleanup(unread.close)
         os.kill(daemon.process.pid, signal.SIGTERM)
         wait_until(lambda: "stopping" in daemon.log(), "it stops")
-        holder.send(daemon.request("POST", "/v1/gpu/unlock", {"token": token}))
-        self.assertEqual(holder.read_answer().status, 200)
+        with contextlib.suppress(ConnectionError):
+            holder.send(daemon.request("POST", "/v1/gpu/unlock", {"token": token}))
+        answer = holder.read_answer()
+        if answer.status is None:
+            return False
+        self.assertEqual(answer.status, 200)
         self.assertEqual(daemon.process.wait(DEADLINE_S), 0)
         daemon.start()
         self.assertEqual(daemon.holders(), [])
         self.assertEqual(daemon.lock("later", wait=False).status, 200)
+        return True
 
     def test_gpus_in_another_order(self):
         """A lease stays on its GPU by name when the configuration names the GPUs in another order."""
@@ -121,7 +137,7 @@ class Restart(DaemonTest):
 
     def test_s10_holder_that_does_not_come_back(self):
         """S10: no grant before the old holder's process is known to be gone; then the next one has it."""
-        daemon = self.daemon(timing={"restart_linger_s": 1, "session_ttl_s": 2, "heartbeat_s": 0.5})
+        daemon = self.daemon(timing={"restart_linger_s": 3, "session_ttl_s": 2, "heartbeat_s": 0.5})
         holder = daemon.websocket("gone")
         fence = holder.hold()["fence"]
         waiter = daemon.session("next")
@@ -135,7 +151,7 @@ class Restart(DaemonTest):
 
     def test_s10_place_that_does_not_come_back(self):
         """S10, I4: a waiter that stays away loses its place when the re-attach timer ends."""
-        daemon = self.daemon(timing={"restart_linger_s": 0.5, "session_ttl_s": 30})
+        daemon = self.daemon(timing={"restart_linger_s": 3, "session_ttl_s": 30})
         holder = daemon.session("holder")
         holder.hold()
         daemon.websocket("away").queue()
