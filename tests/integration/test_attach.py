@@ -142,7 +142,7 @@ class Attach(DaemonTest):
 
     def is_let_go(self, program, attached, longer_s):
         self.assertEqual(attached.wait(20), -signal.SIGINT)
-        wait_until(lambda: "train" not in self.d.holders() + self.d.waiting(), "there is no lease")
+        wait_until(lambda: "train" not in self.d.names(), "there is no lease")
         before = self.signs()[program.pid]
         wait_until(lambda: self.signs()[program.pid] > before + longer_s, "it works")
         program.kill()
@@ -254,7 +254,7 @@ class Attach(DaemonTest):
     def end_attach(self, attached):
         attached.send_signal(signal.SIGINT)
         attached.wait(20)
-        wait_until(lambda: not {"train", "later"} & {*self.d.holders(), *self.d.waiting()}, "it is let go")
+        wait_until(lambda: not {"train", "later"} & {*self.d.names()}, "it is let go")
 
     def test_two_at_once(self):
         """Of two that come in the same moment one has the program at most."""
@@ -266,7 +266,7 @@ class Attach(DaemonTest):
             for attached in both:
                 attached.send_signal(signal.SIGINT)
                 attached.wait(20)
-            wait_until(lambda: self.d.holders() + self.d.waiting() == [], "it is let go")
+            wait_until(lambda: self.d.names() == [], "it is let go")
             self.assertIn(64, [a.returncode for a in both])
 
     def test_batons_own(self):
@@ -288,8 +288,9 @@ class Attach(DaemonTest):
         self.refused(64, f"has started process {broker} (baton), which is Baton's own", str(shell.pid))
         self.end_attach(attached)
         self.end_attach(run)
-        run = self.start_cli(self.d, "run", "-n", "train", "--", "sleep", "600")
-        wait_until(self.is_held, "it runs")
+        run = self.start_cli(self.d, "run", "-n", "train", "--", "sh", "-c", "echo up; exec sleep 600")
+        self.assertEqual(run.stdout.readline(), "up\n", "the lease is held a moment before")
+        wait_until(lambda: sorted(map(self.name_of, self.children_of(run.pid))) == ["baton-keeper", "sleep"], "it runs")
         for pid in self.children_of(run.pid):
             self.refused(64, "was started under lease" if self.name_of(pid) == "sleep" else "is Baton's own", str(pid))
 
