@@ -118,6 +118,7 @@ class Run(DaemonTest):
 
     def test_voice_overtakes_and_background_gives_way(self):
         """The issue's scene: background runs, voice asks, background is stopped and voice has the GPU."""
+        self.d = self.daemon(timing={"grace_s": 10})  # it ends by itself, however late a busy machine lets it
         worker = self.start_cli(self.d, "run", "--class", "background", "--name", "train", "--",
                                 "bash", "-c", "trap 'echo stopped; exit 0' TERM; echo ready;"
                                               "while :; do sleep 0.05; done")
@@ -300,8 +301,14 @@ class Look(DaemonTest):
         process = self.start_cli(self.d, "events", "--follow", "--json")
         folder = f"/proc/{process.pid}/fd"
 
+        def is_socket(fd):
+            try:
+                return os.readlink(f"{folder}/{fd}").startswith("socket:")
+            except FileNotFoundError:  # it was a file that is read at the start, and closed meanwhile
+                return False
+
         def connected():
-            return any(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
+            return any(map(is_socket, os.listdir(folder)))
         wait_until(connected, "it is connected")
         holds_for(lambda: process.poll() is None, "and heard", 0.3)
         self.d.kill()
