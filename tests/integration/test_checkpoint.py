@@ -17,7 +17,7 @@ import unittest
 
 from lib.daemon import BATON, DaemonTest, die_with_parent, end_process
 from lib.gpus import Nvml, card
-from lib.native import own_cgroup, without_cgroups
+from lib.native import is_pending, own_cgroup, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import holds_for, wait_until
 
@@ -290,7 +290,7 @@ class TheEndOfIt(Checkpoint):
                 wait_until(lambda call=call: call in self.names(), "it hangs there")
                 self.wrapper.kill()
                 wait_until(lambda: not [pid for pid in self.signs() if is_alive(pid)], "all of it is gone")
-                wait_until(lambda: not {"train"} & {*self.d.holders(), *self.d.waiting()}, "and its lease")
+                wait_until(lambda: "train" not in self.d.names(), "and its lease")
 
     def test_it_is_killed(self):
         """kill -9 of the command: what it had started does not stay."""
@@ -306,6 +306,7 @@ class TheEndOfIt(Checkpoint):
         self.session("voice").acquire(**{"class": "voice"})
         wait_until(lambda: "checkpoint" in self.names(), "it is on its way")
         self.wrapper.send_signal(signal.SIGINT)
+        wait_until(lambda: not is_pending(self.wrapper.pid, signal.SIGINT), "it has been read")
         self.scenario()
         self.assert_goes_on()
         there_and_back = ["lock", "checkpoint", "restore", "unlock"]
@@ -365,7 +366,7 @@ class TheEndOfIt(Checkpoint):
         voice, held = self.go_away()
         self.wrapper.send_signal(signal.SIGSTOP)
         voice.release(held)
-        wait_until(lambda: not {"train"} & {*self.d.waiting(), *self.d.holders()}, "it missed all its offers")
+        wait_until(lambda: "train" not in self.d.names(), "it missed all its offers")
         self.assertEqual(set(self.states().values()), {"checkpointed"})
         self.wrapper.send_signal(signal.SIGCONT)
         self.assert_goes_on()
