@@ -32,7 +32,7 @@ class Clocks(DaemonTest):
 
     def test_s13_suspend_of_eight_hours(self):
         """S13, C43: one round of heartbeats after a suspend; who answers keeps all, the dead one goes."""
-        daemon = self.shifting(timing={"session_ttl_s": 2, "heartbeat_s": 1, "settle_s": 1},
+        daemon = self.shifting(timing={"session_ttl_s": 6, "heartbeat_s": 3, "settle_s": 1},
                                config={"gpus": [{"name": "a"}, {"name": "b"}]})
         alive = daemon.session("alive")
         alive.hold(gpu="a")
@@ -48,7 +48,7 @@ class Clocks(DaemonTest):
         jumped_at = time.monotonic()
         self.assertEqual(daemon.waiting(), order)  # a turn, in which it notices
         wait_until(lambda: len(alive.messages("heartbeat")) > asked, "asked at once")
-        self.assertLess(time.monotonic() - jumped_at, 0.8)
+        self.assertLess(time.monotonic() - jumped_at, 2.5, "not with the next round")
         wait_until(lambda: "clock-jump" in daemon.log(), "it says so")
         mute.wait("revoked", lease=lease)
         holds_for(lambda: "alive" in daemon.holders() and daemon.waiting() == order, "the others stay", 1)
