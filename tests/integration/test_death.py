@@ -160,7 +160,7 @@ class Death(DaemonTest):
     def test_alive_by_requests(self):
         """A tab whose WebSocket stands still, as in Firefox with its page's thread, shows by requests that it lives: it
         keeps its lease and its place for as long as it does. The secret of its session counts, and nothing else."""
-        daemon = self.daemon(timing={"heartbeat_s": 0.3, "session_ttl_s": 1})
+        daemon = self.daemon(timing={"heartbeat_s": 0.3, "session_ttl_s": 3})
         tab, waits = (daemon.websocket(name, alive=False) for name in ("tab", "waits"))
         lease = tab.hold()["lease"]
         waits.queue()
@@ -168,11 +168,11 @@ class Death(DaemonTest):
         def show(text):
             return daemon.http("POST", "/v1/gpu/session/alive", {"session": text}, token=None)
 
-        until = time.monotonic() + 2.5
+        until = time.monotonic() + 4.5
         while time.monotonic() < until:
             for client in (tab, waits):
                 answer = show(client.welcome["session"])
-                self.assertEqual((answer.status, answer.json()), (200, {"status": "renewed", "expires_in_s": 1}))
+                self.assertEqual((answer.status, answer.json()), (200, {"status": "renewed", "expires_in_s": 3}))
             tab.wait("heartbeat", count=len(tab.messages("heartbeat")) + 1)
         self.assertEqual((daemon.holders(), daemon.waiting()), (["tab"], ["waits"]))
 
@@ -199,6 +199,7 @@ class Death(DaemonTest):
         again = deaf.wait("offered", ref=deaf_ref, count=2)
         self.assertGreaterEqual(again["at"] - offer["at"], 0.4)
         self.assertGreater(again["fence"], offer["fence"])
+        deaf.accept = True  # a third one, should this come too late
         deaf.send(type="accept", lease=again["lease"])
         deaf.wait("granted", ref=deaf_ref)
         self.assertEqual(daemon.holders(), ["deaf"])
