@@ -89,9 +89,13 @@ class FirstMinute(DaemonTest):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        hanging = self.tree / "hanging"
-        if hanging.exists() and alive(int(hanging.read_text(encoding="utf-8"))):
-            os.kill(int(hanging.read_text(encoding="utf-8")), signal.SIGKILL)
+        if self.hanging() and alive(int(self.hanging())):
+            os.kill(int(self.hanging()), signal.SIGKILL)
+
+    def hanging(self):
+        """The number of the download that hangs, once it is written."""
+        path = self.tree / "hanging"
+        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
 
     def pages(self):
         return subprocess.run([self.tree / "tools/dev/pages.sh", "build"], capture_output=True, text=True,
@@ -114,10 +118,9 @@ class FirstMinute(DaemonTest):
         for target in ("group", "broker"):
             (self.tree / "hanging").unlink(missing_ok=True)
             process = self.start()
-            wait_until((self.tree / "hanging").exists, "it fetches")
+            pid = int(wait_until(self.hanging, "it fetches"))
             wait_until(lambda: self.state()["text"] == "one 1.0", "a page can see it")
             self.assertFalse(self.state()["ready"])
-            pid = int((self.tree / "hanging").read_text(encoding="utf-8"))
             if target == "group":
                 os.killpg(process.pid, signal.SIGINT)
             else:
