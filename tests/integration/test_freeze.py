@@ -125,9 +125,9 @@ class GivingTheTurn(Freeze):
 
     def test_limit_of_its_own(self):
         """--hold does not run while it is frozen."""
-        self.start_job(options=("--hold", "600ms"))
+        self.start_job(options=("--hold", "3s"))
         voice, held, _ = self.freeze()
-        holds_for(lambda: self.wrapper.poll() is None and "parked" in self.lease(), "it is frozen", 0.7)
+        holds_for(lambda: self.wrapper.poll() is None and "parked" in self.lease(), "it is frozen", 3.1)
         voice.release(held)
         self.assertEqual(self.wrapper.wait(20), 124)
 
