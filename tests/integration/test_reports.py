@@ -3,6 +3,7 @@
 Method: their sequence of steps, with the real daemon and the real commands. What belongs to a subject with a file of
 its own is there; docs/cases.md has the list.
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import subprocess
 import unittest
 
 from lib.daemon import BATON, DaemonTest
+from lib.overlap import is_alive
 from lib.wait import wait_until
 
 THREE = ["--fake-gpu", "a:24576", "--fake-gpu", "b:16384", "--fake-gpu", "c:8192"]
@@ -46,8 +48,9 @@ class Surroundings(DaemonTest):
         """umask 000: what is secret is private all the same."""
         daemon = self.daemon(preexec=lambda: os.umask(0))
         for path in (daemon.state, *daemon.state.iterdir(), *(daemon.dir / "run").iterdir()):
-            mode = stat.S_IMODE(path.lstat().st_mode)
-            self.assertEqual(mode & 0o077, 0, (path, oct(mode)))
+            with contextlib.suppress(FileNotFoundError):  # what stands beside the journal comes and goes
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                self.assertEqual(mode & 0o077, 0, (path, oct(mode)))
 
     def test_ignored_and_blocked_signals(self):
         """nohup, cron and supervisors ignore or block signals: run ends, and its command inherits what it would."""
@@ -84,7 +87,8 @@ class Surroundings(DaemonTest):
                                  "sh -c 'sleep 600 & echo $!; wait' & wait")
         grandchild = int(process.stdout.readline())
         daemon.http("POST", "/v1/gpu/force-release-all", unix=True)
-        wait_until(lambda: not pathlib.Path(f"/proc/{grandchild}").exists(), "the grandchild is gone")
+        # Dead: whether it is also collected is the affair of the machine's first process.
+        wait_until(lambda: not is_alive(grandchild), "the grandchild is gone")
         process.communicate(timeout=20)
         self.assertEqual(process.returncode, 75)
 
@@ -108,7 +112,7 @@ class SeveralGpus(DaemonTest):
     """24, 16 and 8 GiB."""
 
     def setUp(self):
-        self.d = self.daemon(args=THREE)
+        self.d = self.daemon(args=THREE, timing={"grace_s": 10})  # nobody gives way before it is looked at
 
     def held(self, name, **fields):
         return [gpu["name"] for gpu in self.d.websocket(name).hold(**fields)["gpus"]]
