@@ -17,7 +17,8 @@ from lib.python_client import Program
 from lib.wait import DEADLINE_S, wait_until
 from test_measure import MeasureTest
 
-ID = "3f2a9c1b77d0e15c8f6a4b2d9e0c7a1b3f2a9c1b77d0e15c8f6a4b2d9e0c7a1b"
+# Of this process: else what a killed test left, or the same one beside, would be in its way.
+ID, BEFORE, LATER = (first + f"{os.getpid():048x}" for first in ("3f2a9c1b77d0e15c", "a" * 16, "b" * 16))
 
 
 class HoldersTest(MeasureTest):
@@ -57,8 +58,9 @@ class HoldersTest(MeasureTest):
     def child_of(self, pid):
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                if pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n":
-                    return int(child)
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+                    if pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n":
+                        return int(child)
         return None
 
     def shown(self, *command):
@@ -230,12 +232,12 @@ class Containers(HoldersTest):
     def test_of_others(self):
         """One that was there before is not the job's; nor is one that is on no GPU, unless it has the job's mark."""
         before, later, marked = self.sleeper(), None, None
-        (self.container("a" * 64) / "cgroup.procs").write_text(str(before.pid))
+        (self.container(BEFORE) / "cgroup.procs").write_text(str(before.pid))
         self.lists(before.pid)
         self.row(before.pid, "container")
         job, mark = self.job()
         later = self.sleeper()
-        (self.container("b" * 64) / "cgroup.procs").write_text(str(later.pid))
+        (self.container(LATER) / "cgroup.procs").write_text(str(later.pid))
         marked = subprocess.Popen(["sleep", "600"], env={"BATON_RUN": f"outer,{mark}"})
         self.addCleanup(marked.wait)
         self.addCleanup(marked.kill)
