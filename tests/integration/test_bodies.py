@@ -121,9 +121,12 @@ class Bodies(DaemonTest):
         holder = self.d.session("holder")
         holder.hold()
         keep = self.d.park("twin", timeout_s=60)
-        self.d.park("twin", timeout_s=0.3)
-        wait_until(lambda: len(self.d.status()["waiting"]) == 2, "both wait")
-        status = self.d.status()
+        self.d.park("twin", timeout_s=2)
+
+        def both_wait():
+            status = self.d.status()
+            return status if len(status["waiting"]) == 2 else None
+        status = wait_until(both_wait, "both wait")
         self.assertEqual(status["queue_depth"], 2)
         self.assertEqual(status["queued"], ["twin", "twin"])
         self.assertEqual(len(status["request_start_times"]), 2)

@@ -157,6 +157,37 @@ static bool add_gpu(const struct monitor *monitor, struct status_stream *stream)
 	return true;
 }
 
+/* Right before the first row, and not as soon as it is asked: what else was read in the same turn,
+ * or while figures were awaited, would be in the rows and not in the counts. */
+static void add_head(const struct monitor *monitor, struct status_stream *stream)
+{
+	struct core_stats stats;
+	struct claim_view holder;
+
+	core_stats(monitor->broker->core, &stats);
+	struct status_head head = {
+		.stats = &stats,
+		.version = BATON_VERSION,
+		.paused_reason = monitor->state->paused_reason,
+		.uptime_ms = mono_since(monitor->broker->now, monitor->state->started),
+		.wall = monitor->broker->wall,
+		.draining = monitor->state->draining,
+	};
+
+	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
+		core_waits(monitor->broker->core, (enum lease_class)cls, &head.waits[cls]);
+	head.grants =
+		core_grants(monitor->broker->core, monitor->broker->now, &head.grants_left_ms);
+	head.grants_detail =
+		message_context_grants_detail(monitor->broker->store, monitor->state, head.grants);
+	if (!stream->own &&
+	    core_holder_after(monitor->broker->core, 0, monitor->broker->now, &holder))
+		head.owner = holder.rec->name;
+
+	status_encode_begin(&stream->render, &stream->text, &head, stream->as_message);
+	stream->render.sight = &stream->sight;
+}
+
 /* One row; false: the whole status is written. */
 static bool add_row(const struct monitor *monitor, struct status_stream *stream)
 {
@@ -175,6 +206,7 @@ static bool add_row(const struct monitor *monitor, struct status_stream *stream)
 		added = add_waiter(monitor, stream);
 		break;
 	case STATUS_PART_HEAD:
+		add_head(monitor, stream);
 		break;
 	case STATUS_PART_END:
 		return false;
@@ -265,7 +297,6 @@ static void look_as(struct status_stream *stream, const struct endpoint *endpoin
 	if (principal)
 		snprintf(stream->principal, sizeof(stream->principal), "%s", principal);
 	stream->sight = sight_of(principal ? stream->principal : NULL);
-	stream->render.sight = &stream->sight;
 }
 
 bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_message,
@@ -274,33 +305,12 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	const struct monitor *monitor = streams->monitor;
 	const struct endpoint *endpoint = endpoint_of(monitor->endpoints, conn);
 	bool own = endpoint && endpoint->session && endpoint->session->rights == ACCESS_QUEUE;
-	struct core_stats stats;
-	struct claim_view holder;
 
 	if (status_stream_of(streams, conn))
 		return false;
 	struct status_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		abort();
-
-	core_stats(monitor->broker->core, &stats);
-	struct status_head head = {
-		.stats = &stats,
-		.version = BATON_VERSION,
-		.paused_reason = monitor->state->paused_reason,
-		.uptime_ms = mono_since(monitor->broker->now, monitor->state->started),
-		.wall = monitor->broker->wall,
-		.draining = monitor->state->draining,
-	};
-
-	for (int cls = 0; cls < LEASE_CLASS_COUNT; cls++)
-		core_waits(monitor->broker->core, (enum lease_class)cls, &head.waits[cls]);
-	head.grants =
-		core_grants(monitor->broker->core, monitor->broker->now, &head.grants_left_ms);
-	head.grants_detail =
-		message_context_grants_detail(monitor->broker->store, monitor->state, head.grants);
-	if (!own && core_holder_after(monitor->broker->core, 0, monitor->broker->now, &holder))
-		head.owner = holder.rec->name;
 
 	if (monitor->gpus)
 		gpu_board_ask(monitor->gpus, loop_now());
@@ -311,7 +321,6 @@ bool status_stream_begin(struct status_streams *streams, uint64_t conn, bool as_
 	stream->own = own;
 	stream->session = own ? endpoint->session->id : 0;
 	text_init(&stream->text);
-	status_encode_begin(&stream->render, &stream->text, &head, as_message);
 	look_as(stream, endpoint);
 
 	list_init(&stream->link);

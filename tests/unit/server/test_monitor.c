@@ -173,10 +173,10 @@ static void open_session(uint64_t conn, uint64_t id)
 static void test_status_answer(void **unused)
 {
 	(void)unused;
-	state.draining = true;
 	endpoint_open(&endpoints, 7, ENDPOINT_STATUS, NULL);
 	assert_true(status_stream_begin(&streams, 7, false, 10));
 	assert_false(status_stream_begin(&streams, 7, false, 10));
+	state.draining = true; /* all of it is of the moment in which it is written */
 
 	assert_int_equal(status_streams_step(&streams).v, MONO_NEVER.v);
 	assert_int_equal(sent.answers, 1);
