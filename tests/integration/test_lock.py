@@ -7,6 +7,7 @@ import time
 import unittest
 
 from lib.daemon import DaemonTest, in_thread
+from lib.managed import free_port
 from lib.wait import holds_for, wait_until
 
 
@@ -259,11 +260,8 @@ class Lock(DaemonTest):
 
     def test_unlock_by_id_only_in_compat(self):
         """--compat bridge: unlock by id where just one plain lease carries it; never otherwise."""
-        free = socket.create_server(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
         daemon = self.daemon(args=["--compat", "bridge"],
-                             env={"BRIDGE_PORT": str(port), "BRIDGE_TOKEN": "sovereign-secret-of-a-test"})
+                             env={"BRIDGE_PORT": str(free_port()), "BRIDGE_TOKEN": "sovereign-secret-of-a-test"})
         bearer = {"Authorization": "Bearer sovereign-secret-of-a-test"}
 
         def post(path, body):

@@ -401,7 +401,7 @@ class AtRest(MeasureTest):
 
     def test_what_was_in_use_is_not_shown_for_long(self):
         """/metrics at rest: what was measured last is unknown by then, as is what is free."""
-        d = self.measuring(self.nvml(card("GPU-a", 1, used=2000)), timing={"sample_max_s": 1})
+        d = self.measuring(self.nvml(card("GPU-a", 1, used=2000)), timing={"sample_max_s": 3})
         figures = ("\nbaton_gpu_vram_used_bytes{", "\nbaton_gpu_vram_unmanaged_bytes{")
         shown = lambda: [name in d.http("GET", "/metrics").body.decode() for name in figures]
         self.assertEqual(shown(), [True, True])

@@ -100,6 +100,7 @@ class ReleaseAll(DaemonTest):
         asked = one.wait("yield", lease=lease_one)
         self.assertEqual((asked["reason"], asked["detail"]), ("operator", "please"))
         one.release(lease_one)
+        one.wait("released", lease=lease_one)
         self.assertEqual(daemon.holders(), ["two"])
         self.assertEqual(admin(daemon, f"/v1/gpu/leases/{lease_two}/revoke").status, 200)
         two.wait("revoked", lease=lease_two)
