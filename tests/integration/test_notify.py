@@ -117,7 +117,7 @@ class Notify(DaemonTest):
     def test_killed_while_it_waits(self):
         """The helper ends with the wrapper, however that ends."""
         process, _ = self.waiting_run("--", "true")
-        self.assertEqual(len(self.helpers()), 2)
+        wait_until(lambda: len(self.helpers()) == 2, "the wrapper and its helper")
         process.kill()
         process.wait()
         wait_until(lambda: not self.helpers(), "the helper ends")

@@ -61,10 +61,10 @@ class TopTest(DaemonTest):
         seen = screen.text
         screen.screen.reset()
         screen.process.send_signal(signal.SIGCONT)
-        screen.wait("baton ", "it is drawn")
-        holds_for(screen.read, "and whole", 0.1)
-        self.d.process.send_signal(signal.SIGCONT)
-        self.assertEqual(seen, screen.text)
+        try:
+            screen.wait(lambda text: text == seen, f"it is drawn, and as it was:\n{seen}\n")
+        finally:
+            self.d.process.send_signal(signal.SIGCONT)
 
 
 class Shows(TopTest):
