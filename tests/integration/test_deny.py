@@ -18,6 +18,7 @@ import sys
 import unittest
 
 from lib.daemon import BATON, DaemonTest
+from lib.native import without_rights
 from test_doctor import DoctorTest
 
 GPU_EXEC = os.environ.get("GPU_EXEC_TEST", "build/tests/integration/baton-gpu-exec-test")
@@ -159,6 +160,8 @@ class LettingIn(DaemonTest):
         given = subprocess.run(["setcap", "cap_setgid=ep", self.helper], capture_output=True, check=False)
         if given.returncode:
             self.skipTest(f"no capabilities of files here: {given.stderr}")
+        if without_rights(self.d.dir):
+            self.skipTest(without_rights(self.d.dir))
 
     def as_nobody(self, *words, **env):
         return subprocess.run([str(word) for word in words], user=NOBODY, group=NOBODY, extra_groups=[], env=env,

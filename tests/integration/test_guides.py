@@ -97,7 +97,7 @@ class Native(Guide):
                "BATON_CUDA_STANDIN": str(self.home)}
         own, *_ = re.findall(r"^    (baton gpus)$", (DOCS / self.NAME).read_text(encoding="utf-8"), re.M)
         serve = f"baton serve {' '.join(self.card.args)}\n"
-        run = run.replace(" PID ", " $(sh -c 'sleep 1 >/dev/null & echo $!') ")
+        run = run.replace(" PID ", " $(sh -c 'sleep 3 >/dev/null & echo $!') ")
         found, said, looked = self.follow([serve + own + "\n", run, "baton doctor --checkpoint $$\n"], env)
         self.assertRegex(found, "gpu0 +NVIDIA Stand-in")
         self.assertEqual(said.count("training on gpu0"), 3, said)
