@@ -57,7 +57,7 @@ class TopTest(DaemonTest):
     def assert_no_rests(self, screen):
         """What is seen is what a screen that is drawn anew shows. Nothing new comes meanwhile."""
         self.d.process.send_signal(signal.SIGSTOP)
-        holds_for(screen.read, "the last of it", 0.1)
+        holds_for(screen.read, "the last of it", 0.3)
         seen = screen.text
         screen.screen.reset()
         screen.process.send_signal(signal.SIGCONT)
