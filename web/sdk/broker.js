@@ -395,7 +395,7 @@ export class Broker extends EventTarget {
 			if (claim.state !== "held") continue;
 			this.#unlock(claim.grant.token, Boolean(key));
 			if (key) this.#places.set(key, claim.requestId);
-			claim.fail(new BrokerError("CLOSED", "The page left."));
+			claim.fail(new BrokerError("CLOSED", "The page was left."));
 		}
 		this.#send("leave", keep);
 		this.#left = true;

@@ -164,9 +164,9 @@ export class Claim {
 		this.id = message ? `${message.lease}` : `local-${this.ref}`;
 		this.grant = message ?? {};
 		this.#stopWaiting();
-		const lease = (this.#lease ??= new Lease(this));
-		lease.kept(); // at once: it may be asked to give way before its page hears of the turn
-		this.#resolve(lease.stillMine());
+		this.#lease ??= new Lease(this);
+		this.#lease.kept(); // at once: it may be asked to give way before its page hears of the turn
+		this.#resolve(this.#lease.stillMine());
 	}
 
 	/** @param {{ reason: string, for?: string|null, grace_ms: number }} message */
