@@ -190,7 +190,7 @@ andBack("what waits goes on waiting after the cache, in its place, with a key or
 	for (const request of [{ key: "job" }, {}]) {
 		await queue(all, request);
 		await away(all[1]);
-		await untilWaiting(daemon, ["next"]);
+		await untilWaiting(daemon, ["next"]); // its place is gone, but for its request's id
 		await back(all[1].tab);
 		await untilWaiting(daemon, ["cached", "next"]);
 		await all[0].release("turn");
@@ -202,21 +202,6 @@ andBack("what waits goes on waiting after the cache, in its place, with a key or
 	}
 	await close(...all);
 });
-
-andBack(
-	"longer in the cache than the broker keeps a place: it has its place by its request's id",
-	async () => {
-		const all = await open("holder", "cached", "next");
-		await queue(all);
-		await away(all[1]);
-		await untilWaiting(daemon, ["next"]);
-		await back(all[1].tab);
-		await untilWaiting(daemon, ["cached", "next"]);
-		await all[0].release("turn");
-		await all[1].granted("turn");
-		await close(...all);
-	},
-);
 
 andBack("a Broker that has not connected yet comes out of the cache as it was", async () => {
 	const lazy = await new Bench(await browser.page(`${site.base}/`)).install({
