@@ -15,7 +15,7 @@ from lib.daemon import BATON, die_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent
 KERNEL = shutil.which("linux.uml")
-DEADLINE_S = 150
+DEADLINE_S = 300
 
 
 def boot(folder, words=()):

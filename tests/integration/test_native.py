@@ -17,7 +17,7 @@ import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest, die_with_parent, end_process, in_thread
-from lib.native import keeper_of, own_cgroup, removed, without_cgroups
+from lib.native import keeper_now, keeper_of, own_cgroup, removed, without_cgroups
 from lib.overlap import is_alive
 from lib.wait import wait_until
 
@@ -91,7 +91,7 @@ ENDS_A_UNIT = f"{int(signal.SIGTERM)} {int(signal.SIGCONT)} {int(signal.SIGHUP)}
 def job_of(wrapper):
     """Its children that live, but for the keeper."""
     children = pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
-    return [pid for pid in map(int, children) if pid != keeper_of(wrapper) and is_alive(pid)]
+    return [pid for pid in map(int, children) if pid != keeper_now(wrapper) and is_alive(pid)]
 
 
 class Tree(DaemonTest):
@@ -205,7 +205,7 @@ class Tree(DaemonTest):
                              preexec_fn=without_cgroups)
         self.addCleanup(subprocess.run, [BATON, "--socket", socket, "down"], capture_output=True, check=False)
         self.assertEqual(job.stdout.readline(), "up\n")
-        keeper = wait_until(lambda: keeper_of(job.pid), "it has a keeper")
+        keeper = keeper_of(job.pid)
         fd = os.pidfd_open(keeper)
         self.addCleanup(os.close, fd)
         job.kill()
@@ -218,7 +218,7 @@ class Tree(DaemonTest):
         for confined in (True, False) if own_cgroup() else (False,):
             with self.subTest(confined=confined):
                 wrapper, pids = self.start_tree("stay", confined)
-                keeper = wait_until(lambda wrapper=wrapper: keeper_of(wrapper.pid), "it has a keeper")
+                keeper = keeper_of(wrapper.pid)
                 folder = own_cgroup() / f"baton-run-{wrapper.pid}" if confined else None
                 self.assertTrue(not confined or folder.exists())
                 os.kill(wrapper.pid, signal.SIGSTOP)  # neither sees the other's end

@@ -9,7 +9,7 @@ import time
 import unittest
 
 from lib.daemon import BATON, DaemonTest
-from lib.native import is_pending, keeper_of, without_cgroups
+from lib.native import is_pending, keeper_now, keeper_of, without_cgroups
 from lib.overlap import JOB, is_alive
 from lib.wait import wait_until
 
@@ -321,7 +321,7 @@ class Death(DaemonTest):
                 wait_until(lambda wrapper=wrapper: "holding" in wrapper.stderr.readline(), "it has named the command")
                 daemon.status()  # answered after that was read
                 wrapper.send_signal(signal.SIGSTOP)  # else it makes another keeper
-                os.kill(wait_until(lambda wrapper=wrapper: keeper_of(wrapper.pid), "it has a keeper"), signal.SIGKILL)
+                os.kill(keeper_of(wrapper.pid), signal.SIGKILL)
                 if broker:
                     daemon.kill()
                 wrapper.kill()
@@ -336,9 +336,9 @@ class Death(DaemonTest):
         daemon = self.daemon()
         wrapper = self.start_cli(daemon, "run", "-q", "--", "sh", "-c", "setsid sleep 600 & echo $!; wait")
         pid = int(wrapper.stdout.readline())
-        first = wait_until(lambda: keeper_of(wrapper.pid), "it has a keeper")
+        first = keeper_of(wrapper.pid)
         os.kill(first, signal.SIGKILL)
-        second = wait_until(lambda: (keeper := keeper_of(wrapper.pid)) != first and keeper, "it has another")
+        second = wait_until(lambda: (keeper := keeper_now(wrapper.pid)) != first and keeper, "it has another")
         wrapper.kill()
         wait_until(lambda: not is_alive(second), "the other one is done")
         self.assertFalse(is_alive(pid))

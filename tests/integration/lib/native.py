@@ -6,6 +6,7 @@ import pathlib
 import re
 
 from .daemon import die_with_parent
+from .wait import wait_until
 
 CGROUP_ROOTS = ("/sys/fs/cgroup", "/sys/fs/cgroup/unified")
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
@@ -23,13 +24,18 @@ def own_cgroup():
     return None
 
 
-def keeper_of(wrapper):
-    """The process beside a wrapper that outlives it; None while there is none."""
+def keeper_now(wrapper):
+    """The process beside a wrapper that outlives it; None while there is none, or before it has taken its name."""
     for child in pathlib.Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
             if pathlib.Path(f"/proc/{child}/comm").read_text() == "baton-keeper\n":
                 return int(child)
     return None
+
+
+def keeper_of(wrapper):
+    """Its keeper, once there is one: a job may be up before its keeper has taken its name."""
+    return wait_until(lambda: keeper_now(wrapper), f"wrapper {wrapper} has a keeper")
 
 
 def removed(folder):
