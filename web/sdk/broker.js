@@ -393,9 +393,9 @@ export class Broker extends EventTarget {
 			const { key } = claim.options;
 			if (key || (cached && claim.state === "waiting")) keep.push(claim.ref);
 			if (claim.state !== "held") continue;
-			this.#unlock(claim.grant.token, Boolean(key));
 			if (key) this.#places.set(key, claim.requestId);
 			claim.fail(new BrokerError("CLOSED", "The page was left."));
+			this.#unlock(claim.grant.token, Boolean(key)); // what hears of the end has ended what it does
 		}
 		this.#send("leave", keep);
 		this.#left = true;

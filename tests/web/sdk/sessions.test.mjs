@@ -188,11 +188,19 @@ test("a page that is left gives back what it holds, and knows that it is over", 
 	const page = fakePage(new Map());
 	const broker = it.broker("left");
 	const lease = await broker.request();
-	let ended = 0;
-	lease.guard({ destroy: () => ended++ });
+	/** @type {string[]} */
+	const order = [];
+	lease.guard({ destroy: () => order.push("destroyed") });
+	lease.signal.addEventListener("abort", () => order.push("told"));
+	const { fetch } = globalThis;
+	globalThis.fetch = (url, ...rest) => {
+		if (`${url}`.endsWith("/unlock")) order.push("given back");
+		return fetch(url, ...rest);
+	};
 	page.dispatchEvent(new Event("pagehide"));
+	globalThis.fetch = fetch;
 	assert.equal(lease.signal.reason.code, "CLOSED");
-	await until(() => ended === 1);
+	assert.deepEqual(order, ["told", "destroyed", "given back"], "nobody is let in before it ends");
 	await until(async () => (await it.daemon.status()).leases.length === 0);
 	page.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
 	const again = await within(broker.request());
