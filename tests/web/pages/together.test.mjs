@@ -102,11 +102,11 @@ async function thinksAll(page) {
 }
 
 /** An answer that a voice cut off, even before its first word, says so, and goes on when the user
- * wants it to. */
+ * wants it to. A click by pointer would wait for frames, which the GPU that is emulated paints late. */
 async function answered(page) {
 	const goOn = page.getByRole("button", { name: /^(Continue|Try again)$/ });
 	await whileItMoves(async () => {
-		if (await goOn.count()) await goOn.click({ timeout: 1000 });
+		if (await goOn.count()) await goOn.dispatchEvent("click", {}, { timeout: 1000 });
 		const whole = page.locator(".answer:not(.writing):not(:has(.stopped))");
 		return (await whole.count()) === 1 && (await whole.innerText()).length > 10;
 	}, "the answer is whole");
