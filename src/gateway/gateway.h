@@ -27,7 +27,7 @@ struct gateway_options {
 	int64_t whole_wait_ms;  /* of a request that is answered in one piece */
 	int64_t stream_wait_ms; /* of one that is streamed */
 	int64_t finish_ms;      /* what runs may go on when others need the GPU */
-	int64_t hold_ms_max[LEASE_CLASS_COUNT]; /* of a turn that others join */
+	int64_t hold_ms_max[LEASE_CLASS_COUNT]; /* of a turn */
 	int64_t load_ms_max, unload_ms_max, settle_ms_max;
 	uint64_t body_bytes_max, body_bytes_total; /* held in memory, or on the disk: of one, of
 						      all */

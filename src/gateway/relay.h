@@ -54,7 +54,7 @@ struct relay {
 	uint64_t party, lease, fence;           /* of its turn; 0: none */
 	uint64_t claim;                         /* in the queue for that; 0: not yet */
 	uint64_t turn; /* another relay's party, in whose turn it has part; 0: in none */
-	struct mono_ms turn_since;
+	struct mono_ms turn_since; /* of it, whoever began it; `granted` is its own part */
 	struct token token;
 	bool outranked;  /* was asked to give way, in this turn */
 	bool taken_back; /* gave way before, in an earlier one */
@@ -79,6 +79,7 @@ struct relay {
 	bool pending;              /* the server makes that response in the background */
 	bool cut;                  /* its turn was taken back, or all ends */
 	bool stopping;             /* its server was told to stop making it */
+	bool too_long;             /* what its server says of that; the log has it */
 	struct call *busy_call;
 
 	struct mono_ms since, granted, first_byte; /* MONO_NEVER: not yet */

@@ -1,8 +1,9 @@
 /* relay_share: several requests for one model in one turn, where its server works on several at
  * once. The turn is the claim of one of them, the others have part in it; it goes to one of these
  * when that one ends. Only those of one class are together, that may be cut short alike; who comes
- * later joins them while nobody else waits, and not once the turn has lasted as long as one may.
- * Whoever could not join at once looks again: the queue may be behind what was asked of it. */
+ * later joins them while nobody else waits, however long the turn has lasted: it costs nobody
+ * anything, and to wait instead would end the turn of those who are in it. Whoever could not join
+ * at once looks again: the queue may be behind what was asked of it. */
 #include "base/err.h"
 #include "gateway/gateway_impl.h"
 #include "gateway/lease_port.h"
@@ -40,12 +41,9 @@ static unsigned count_parts(const struct gateway *gateway, uint64_t party)
 	return count;
 }
 
-static bool is_open(const struct gateway *gateway, const struct relay *host, struct mono_ms now)
+static bool is_open(const struct gateway *gateway, const struct relay *host)
 {
-	int64_t most_ms = gateway->options.hold_ms_max[host->cls];
-
 	return is_at_work(host) && host->party && !host->outranked &&
-	       mono_since(now, host->turn_since) < most_ms &&
 	       count_parts(gateway, host->party) < host->model->server->parallel;
 }
 
@@ -85,8 +83,7 @@ static void take_part(struct gateway *gateway, struct relay *relay, const struct
 }
 
 /* That it may join; NULL: there is none. */
-static const struct relay *find_turn(const struct gateway *gateway, const struct relay *relay,
-				     struct mono_ms now)
+static const struct relay *find_turn(const struct gateway *gateway, const struct relay *relay)
 {
 	const struct model *model = relay->model;
 
@@ -96,7 +93,7 @@ static const struct relay *find_turn(const struct gateway *gateway, const struct
 
 	list_each (it, next, &gateway->relays) {
 		const struct relay *host = container_of(it, struct relay, link);
-		if (may_be_together(relay, host) && is_open(gateway, host, now))
+		if (may_be_together(relay, host) && is_open(gateway, host))
 			return host;
 	}
 	return NULL;
@@ -104,7 +101,7 @@ static const struct relay *find_turn(const struct gateway *gateway, const struct
 
 bool relay_join(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
-	const struct relay *host = find_turn(gateway, relay, now);
+	const struct relay *host = find_turn(gateway, relay);
 
 	relay->look_at = MONO_NEVER;
 	relay->pace_ms = JOIN_MS_FIRST;
@@ -134,7 +131,7 @@ void relay_look_soon(struct gateway *gateway, const struct model *model, struct 
 
 void relay_join_late(struct gateway *gateway, struct relay *relay, struct mono_ms now)
 {
-	const struct relay *host = find_turn(gateway, relay, now);
+	const struct relay *host = find_turn(gateway, relay);
 	const struct model *model = relay->model;
 
 	if (host) {
@@ -153,7 +150,7 @@ void relay_take_along(struct gateway *gateway, uint64_t party, struct mono_ms no
 
 	list_each (it, next, &gateway->relays) {
 		struct relay *relay = container_of(it, struct relay, link);
-		if (!host || !is_open(gateway, host, now))
+		if (!host || !is_open(gateway, host))
 			return;
 		if (relay->stage != RELAY_TURN || !may_be_together(relay, host) ||
 		    host->model->residence != RESIDENCE_READY)

@@ -19,7 +19,9 @@ struct mono_ms relay_patience(const struct gateway *gateway, const struct relay 
 						       : gateway->options.whole_wait_ms);
 }
 
-static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+/* `waited_ms` before, for the same: its place in the queue. */
+static void want_turn_at(struct gateway *gateway, struct relay *relay, int64_t waited_ms,
+			 struct mono_ms now)
 {
 	struct lease_ask ask = {
 		.party = gateway->party_next,
@@ -32,7 +34,7 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 		.gpu_mask = relay->model->gpus,
 		.preemptible = !relay->route->whole,
 		.uninterruptible_ms = gateway->options.finish_ms,
-		.waited_ms = mono_since(now, relay->since),
+		.waited_ms = waited_ms,
 		.timeout_ms = -1, /* relay.due is its own */
 	};
 
@@ -43,6 +45,11 @@ static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_
 	relay->claim = 0;
 	relay->stage = RELAY_TURN;
 	gateway->port->acquire(gateway->port->ctx, &ask);
+}
+
+static void want_turn(struct gateway *gateway, struct relay *relay, struct mono_ms now)
+{
+	want_turn_at(gateway, relay, mono_since(now, relay->since), now);
 }
 
 static void refuse_failed(struct gateway *gateway, struct relay *relay, struct mono_ms now)
@@ -250,8 +257,19 @@ static void begin_turn(struct gateway *gateway, struct relay *relay, const struc
 	relay_want_model(gateway, relay, now);
 }
 
-/* One that has not answered yet can be asked again later, in its old place; one that has goes on
- * for as long as its grace lets it. */
+/* At its hold limit a turn is over for those who had all of it; whoever joined it later had not. */
+static bool is_cut_short(const struct gateway *gateway, const struct relay *relay,
+			 enum yield_reason reason, struct mono_ms now)
+{
+	int64_t most_ms = gateway->options.hold_ms_max[relay->cls];
+
+	return reason == YIELD_PREEMPTED ||
+	       (reason == YIELD_HOLD_MAX && mono_before(relay->turn_since, relay->granted) &&
+		mono_since(now, relay->granted) < most_ms);
+}
+
+/* One that has not answered yet can be asked again later, in its old place, or behind who waited
+ * for the end of the turn; one that has goes on for as long as its grace lets it. */
 static void give_way(struct gateway *gateway, struct relay *relay, const struct send_effect *send)
 {
 	bool first = !relay->outranked;
@@ -263,7 +281,7 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	if (relay->stage == RELAY_SETTLING)
 		relay_hurry(relay, send->grace_ms);
 	if (relay->stage != RELAY_FORWARDED || relay->answered || !first || !whole || !stops ||
-	    send->reason != YIELD_PREEMPTED)
+	    !is_cut_short(gateway, relay, send->reason, now))
 		return;
 
 	/* Not to and fro: asked again at once it rather goes on for its grace. */
@@ -277,7 +295,10 @@ static void give_way(struct gateway *gateway, struct relay *relay, const struct 
 	relay->due = relay_patience(gateway, relay);
 	if (relay->turn || relay_hand_on(gateway, relay)) { /* that one goes on without it */
 		relay->turn = relay->lease = 0;
-		want_turn(gateway, relay, now);
+		if (send->reason == YIELD_PREEMPTED)
+			want_turn(gateway, relay, now);
+		else
+			want_turn_at(gateway, relay, 0, now);
 		return;
 	}
 	relay->stage = RELAY_TURN;

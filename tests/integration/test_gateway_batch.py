@@ -1,6 +1,7 @@
 """Two models on a card for one: who waits for the one in memory is served before it leaves for another, for a quantum
 at most; nobody of a higher class waits for that."""
 import json
+import threading
 import unittest
 
 from lib.gateway import CHAT, GatewayTest, upstream
@@ -192,6 +193,40 @@ class Parallel(GatewayTest):
         wait_until(lambda: len(self.plain.requests) == 21, "they are asked one after the other", 10)
         self.assertEqual([one.read_answer().status for one in sent], [200] * 20)
         self.assertEqual(len(self.turns(daemon)), 1)
+
+    def test_an_old_turn(self):
+        """Whoever comes to it joins, and nothing that runs is cut short: nobody else waits."""
+        daemon = self.start(config={"classes": {"chat": {"hold_max_s": 1}}}, gateway={"finish_s": 0.2})
+        go_on = threading.Event()
+        self.plain.pieces = lambda pieces: [pieces[0], go_on.is_set, *pieces[1:]]
+        self.plain.gate.set()
+        long = self.begin(daemon, "m", stream=True)
+        self.assertEqual(long.read_head()[0], 200)
+        self.plain.gate.clear()
+        turn, = self.turns(daemon)
+        holds_for(lambda: self.turns(daemon) == [turn], "it goes on", 1.2)
+        later = self.ask_for(daemon, 2, 3)
+        holds_for(lambda: self.plain.running == 3 and not daemon.waiting(), "they run together", 0.5)
+        self.plain.gate.set()
+        self.assertEqual([one.read_answer().status for one in later], [200] * 2)
+        go_on.set()
+        self.assertTrue(b"".join(long.chunks()).endswith(b"data: [DONE]\n\n"))
+
+    def test_the_end_of_an_old_turn(self):
+        """At its hold limit it ends for the one that had all of it; who joined later is asked again, behind others."""
+        daemon = self.start(config={"classes": {"chat": {"hold_max_s": 5}}}, gateway={"finish_s": 0.2})
+        first, = self.ask_for(daemon, 1, 1)
+        holds_for(lambda: self.plain.running == 1, "it has all of its turn", 5)
+        later, = self.ask_for(daemon, 1, 2)
+        game = daemon.park("game", **{"class": "chat"})
+        self.assertError(first.read_answer(), 503, "outranked")
+        token = game.read_answer().json()["token"]
+        wait_until(lambda: self.plain.running == 0, "none of them runs")
+        self.assertEqual(len(daemon.waiting()), 1)
+        daemon.unlock(token)
+        wait_until(lambda: self.plain.running == 1, "it is asked again")
+        self.plain.gate.set()
+        self.assertEqual(later.read_answer().status, 200)
 
     def test_taken_back(self):
         """A voice takes the turn of all of them, which are asked again later."""

@@ -118,6 +118,19 @@ static void test_joins(void **state)
 	assert_int_equal(seen.forwarded, 1);
 }
 
+/* However old the turn is: nobody waits for its end. */
+static void test_joins_an_old_turn(void **state)
+{
+	const struct mono_ms later = mono_after(now, 24 * 3600 * 1000);
+	struct relay *late = add_relay(1, RELAY_MODEL, 0);
+	(void)state;
+
+	assert_true(relay_join(&gateway, late, later));
+	assert_int_equal(late->turn_since.v, now.v);
+	seen.waiting = 1; /* a game */
+	assert_false(relay_join(&gateway, add_relay(2, RELAY_MODEL, 0), later));
+}
+
 /* One that is in the queue and was not told so yet is nobody else. */
 static void test_one_that_has_just_queued(void **state)
 {
@@ -239,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_joins, set_up),
+		cmocka_unit_test_setup(test_joins_an_old_turn, set_up),
 		cmocka_unit_test_setup(test_one_that_has_just_queued, set_up),
 		cmocka_unit_test_setup(test_one_that_waits_no_more, set_up),
 		cmocka_unit_test_setup(test_one_that_is_on_its_way, set_up),
