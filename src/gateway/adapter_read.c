@@ -5,6 +5,8 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "gateway/event_scan.h"
+
 static json_t *read_body(const char *body, size_t length)
 {
 	return json_loadb(body, length, JSON_REJECT_DUPLICATES, NULL);
@@ -244,6 +246,23 @@ bool adapter_read_pending(const char *body, size_t length)
 	bool pending = status && adapter_status_pending(status);
 
 	json_decref(root);
+	return pending;
+}
+
+static void note_status(void *ctx, const struct event_member *member)
+{
+	int *pending = ctx;
+
+	if (*pending < 0 && member->type == EVENT_TEXT && !strcmp(member->path, "status"))
+		*pending = adapter_status_pending(member->value);
+}
+
+int adapter_read_pending_part(const char *body, size_t length)
+{
+	struct event_scan scan = {.state = EVENT_BETWEEN};
+	int pending = -1;
+
+	event_scan_take(&scan, body, length, note_status, &pending);
 	return pending;
 }
 

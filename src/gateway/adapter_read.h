@@ -39,3 +39,5 @@ bool adapter_read_a1111(const char *body, size_t length, adapter_found *found, v
 /* A response of /v1/responses, or its `status`: whether it is still being made. */
 bool adapter_status_pending(const char *status);
 bool adapter_read_pending(const char *body, size_t length);
+/* The same of its beginning; -1: that does not say. */
+int adapter_read_pending_part(const char *body, size_t length);

@@ -17,7 +17,7 @@ struct call {
 	uint64_t request;
 	call_done *done;
 	void *ctx;
-	int status, err;
+	int status;
 	struct buf body;
 };
 
@@ -34,33 +34,43 @@ static void on_head(void *ctx, uint64_t request, int status, struct http_field_i
 	call->status = status;
 }
 
+static void end_call(struct call *call, const struct upstream_end *end)
+{
+	const struct call_answer answer = {.err = end->err,
+					   .status = call->status,
+					   .body = call->body.length ? buf_data(&call->body) : "",
+					   .length = call->body.length,
+					   .what = end->what,
+					   .nobody = end->nobody};
+
+	call->done(call->ctx, &answer);
+	free_call(call);
+}
+
+/* The rest would be read for nothing. */
+static void break_off(struct call *call, int err)
+{
+	const struct upstream_end end = {.err = err, .what = err_text(err)};
+
+	upstream_cancel(call->upstream, call->request);
+	end_call(call, &end);
+}
+
 static void on_body(void *ctx, uint64_t request, const char *bytes, size_t length)
 {
 	struct call *call = ctx;
 	(void)request;
 
-	if (call->err)
-		return;
 	if (call->body.length + length > CALL_ANSWER_BYTES)
-		call->err = ERR_TOO_LARGE;
+		break_off(call, ERR_TOO_LARGE);
 	else if (buf_append(&call->body, bytes, length) != 0)
-		call->err = ERR_NO_MEMORY;
+		break_off(call, ERR_NO_MEMORY);
 }
 
 static void on_end(void *ctx, uint64_t request, const struct upstream_end *end)
 {
-	struct call *call = ctx;
-	int err = end->err ? end->err : call->err;
-	const struct call_answer answer = {.err = err,
-					   .status = call->status,
-					   .body = call->body.length ? buf_data(&call->body) : "",
-					   .length = call->body.length,
-					   .what = end->err ? end->what : err_text(err),
-					   .nobody = end->nobody};
 	(void)request;
-
-	call->done(call->ctx, &answer);
-	free_call(call);
+	end_call(ctx, end);
 }
 
 int call_start(struct upstream *upstream, const struct call_question *question, call_done *done,

@@ -10,7 +10,7 @@ enum { CALL_ANSWER_BYTES = 4 * 1024 * 1024 };
 struct call_answer {
 	int err; /* 0, or of base/err.h: no answer, or one that is too long */
 	int status;
-	const char *body; /* borrowed for the callback */
+	const char *body; /* borrowed for the callback; of what is too long the beginning */
 	size_t length;
 	const char *what; /* of an error, in words */
 	bool nobody;      /* listens there: the connection was refused */

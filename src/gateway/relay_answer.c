@@ -229,6 +229,18 @@ static void log_outcome(const struct gateway *gateway, const struct relay *relay
 		  log_str("principal", relay->principal));
 }
 
+void relay_note_too_long(struct relay *relay)
+{
+	const struct model_server *server = relay->model->server;
+	const struct gateway *gateway = server->catalog->ctx;
+
+	if (!relay->too_long)
+		log_event(gateway->log, LOG_WARN, "what a server says of its work is too long",
+			  log_str("server", server->name), log_str("model", relay->model->name),
+			  log_int("bytes_max", CALL_ANSWER_BYTES));
+	relay->too_long = true;
+}
+
 static void forget_client(struct gateway *gateway, struct relay *relay)
 {
 	if (relay->conn == 0)

@@ -83,6 +83,10 @@ void relay_end(struct gateway *gateway, struct relay *relay, const char *outcome
 /* Its client has left, or is not to get more; the server may still work. Takes it. */
 void relay_abandon(struct gateway *gateway, struct relay *relay, const char *outcome);
 
+/* What its server says of its work is too long to be read, and it is asked again: the log has it,
+ * once. */
+void relay_note_too_long(struct relay *relay);
+
 /* relay_settle.c: over for its client. */
 bool relay_must_settle(const struct relay *relay);
 void relay_settle(struct relay *relay, int64_t most_ms);

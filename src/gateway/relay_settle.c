@@ -45,25 +45,55 @@ static bool says_nothing(int status)
 	return status >= 500 || status == 401 || status == 403 || status == 408 || status == 429;
 }
 
+enum work { WORK_OVER, WORK_GOES_ON, WORK_UNKNOWN };
+
+/* A response with pictures may be too long to be read, and yet say first how it stands. */
+static enum work read_response(struct relay *relay, const struct call_answer *answer)
+{
+	int pending = answer->err ? adapter_read_pending_part(answer->body, answer->length)
+				  : adapter_read_pending(answer->body, answer->length);
+
+	if (says_nothing(answer->status))
+		return WORK_UNKNOWN;
+	if (answer->status != 200)
+		return WORK_OVER;
+	if (pending < 0) {
+		relay_note_too_long(relay);
+		return WORK_UNKNOWN;
+	}
+	return pending == 1 ? WORK_GOES_ON : WORK_OVER;
+}
+
+static enum work read_slots(struct relay *relay, const struct call_answer *answer)
+{
+	const struct adapter *adapter = relay->model->server->adapter;
+
+	if (answer->err) {
+		relay_note_too_long(relay);
+		return WORK_UNKNOWN;
+	}
+	return adapter->read_busy(answer->body, answer->length, NULL) == 1 ? WORK_GOES_ON
+									   : WORK_OVER;
+}
+
 /* One that works may be slow to say so: it answers between two steps. */
+static enum work read_work(struct relay *relay, const struct call_answer *answer)
+{
+	if (answer->err == ERR_UPSTREAM_SLOW || answer->err == ERR_NO_MEMORY)
+		return WORK_UNKNOWN;
+	if (answer->err && answer->err != ERR_TOO_LARGE)
+		return WORK_OVER;
+	return relay->pending ? read_response(relay, answer) : read_slots(relay, answer);
+}
+
+/* What says nothing leaves the limit where it is. */
 static bool may_work(struct relay *relay, const struct call_answer *answer)
 {
-	const struct model_server *server = relay->model->server;
+	enum work work = read_work(relay, answer);
 
-	if (answer->err == ERR_UPSTREAM_SLOW)
-		return true;
-	if (answer->err)
-		return false;
-	if (!relay->pending)
-		return server->adapter->read_busy(answer->body, answer->length, NULL) == 1;
-	if (says_nothing(answer->status))
-		return true;
-	if (answer->status != 200 || !adapter_read_pending(answer->body, answer->length))
-		return false;
-
-	if (!relay->outranked)
-		relay->due = mono_after(loop_now(), server->silence_ms);
-	return true;
+	if (work == WORK_GOES_ON && relay->pending && !relay->outranked)
+		relay->due = mono_after(loop_now(), relay->model->server->silence_ms);
+	return work != WORK_OVER;
 }
 
 static void look_later(struct relay *relay)

@@ -261,12 +261,35 @@ class Background(GatewayTest):
 
     def test_a_server_that_does_not_say(self):
         """It counts as at work for as long as it may be silent, and is told to stop."""
-        daemon = self.begin_one(upstream={"silence_s": 3})
+        daemon = self.begin_one(upstream={"silence_s": 5})
         game = daemon.parked("game")
         for status in (429, 401, 500):
             self.plain.stored_status = status
             self.looked()
             self.assertEqual(daemon.waiting(), ["game"])
+        self.assertEqual(game.read_answer().status, 200)
+        self.assertEqual(len(self.plain.asked(f"{STORED}/cancel")), 1)
+
+    def test_too_long_to_be_read(self):
+        """It may say first how it stands, and counts as that; else it is asked again, and the log says why."""
+        daemon = self.begin_one(upstream={"silence_s": 5})
+        self.plain.stored["resp_1"] = {"id": "resp_1", "status": "in_progress", "output": "x" * (5 << 20)}
+        game = daemon.parked("game")
+        self.looked(3)
+        self.assertEqual(daemon.waiting(), ["game"])
+        self.assertNotIn("too long", daemon.log())
+        self.plain.stored["resp_1"]["status"] = "completed"
+        token = game.read_answer().json()["token"]
+        self.assertEqual(self.plain.asked(f"{STORED}/cancel"), [])
+        daemon.unlock(token)
+        self.plain.response_id = "resp_1"
+        answer = daemon.http("POST", PATH, {"model": "m", "input": "hi", "background": True})
+        self.assertEqual(answer.status, 200)
+        self.plain.stored["resp_1"] = {"output": "x" * (5 << 20), "status": "completed"}
+        game = daemon.parked("game")
+        self.looked(2)
+        self.assertEqual(daemon.waiting(), ["game"])
+        wait_until(lambda: daemon.log().count("what a server says of its work is too long") == 1, "the log says so")
         self.assertEqual(game.read_answer().status, 200)
         self.assertEqual(len(self.plain.asked(f"{STORED}/cancel")), 1)
 

@@ -215,6 +215,26 @@ static void test_pending(void **state)
 		assert_false(adapter_read_pending(over[i], strlen(over[i])));
 }
 
+/* Of one that is too long for the memory there is for it. */
+static void test_pending_by_its_beginning(void **state)
+{
+	static const struct {
+		const char *body;
+		int pending;
+	} rows[] = {{"{\"id\":\"r\",\"status\":\"queued\",\"output\":[{\"result\":\"iVBOR", 1},
+		    {"{\"status\":\"completed\",\"output\":[{\"status\":\"in_progress\",", 0},
+		    {"{\"output\":[{\"status\":\"completed\",\"result\":\"iVBOR", -1},
+		    {"{\"text\":\"\\\"status\\\":\\\"queued\\\",", -1},
+		    {"{\"status\":7,", -1},
+		    {"{\"status\":\"queu", -1},
+		    {"", -1}};
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(adapter_read_pending_part(rows[i].body, strlen(rows[i].body)),
+				 rows[i].pending);
+}
+
 static void test_prompts(void **state)
 {
 	static const char queue[] = "{\"queue_running\":[[4,\"a\",{},{},[]]],"
@@ -278,11 +298,17 @@ static void test_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_kinds),    cmocka_unit_test(test_fill),
-		cmocka_unit_test(test_reads),    cmocka_unit_test(test_loaded_is_read_whole),
-		cmocka_unit_test(test_names),    cmocka_unit_test(test_busy),
-		cmocka_unit_test(test_prompts),  cmocka_unit_test(test_pages),
-		cmocka_unit_test(test_verdicts), cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_reads),
+		cmocka_unit_test(test_loaded_is_read_whole),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_prompts),
+		cmocka_unit_test(test_pages),
+		cmocka_unit_test(test_verdicts),
+		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_pending_by_its_beginning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

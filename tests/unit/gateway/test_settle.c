@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "gateway/adapter.h"
+#include "gateway/adapter_read.h"
 #include "gateway/call.h"
 #include "gateway/catalog.h"
 #include "gateway/model.h"
@@ -20,7 +21,7 @@
 
 static struct {
 	int rc; /* of the next call */
-	unsigned calls, ended;
+	unsigned calls, ended, too_long;
 	const char *path;
 	call_done *done;
 } seen;
@@ -52,6 +53,12 @@ int catalog_call(const struct model_server *of, const struct adapter_call *what,
 	return seen.rc;
 }
 
+void relay_note_too_long(struct relay *which)
+{
+	(void)which;
+	seen.too_long++;
+}
+
 void relay_end(struct gateway *gateway, struct relay *which, const char *outcome)
 {
 	(void)gateway, (void)which, (void)outcome;
@@ -63,6 +70,7 @@ static int set_up(void **state)
 	(void)state;
 
 	memset(&seen, 0, sizeof(seen));
+	adapter.read_busy = adapter_read_slots;
 	server = (struct model_server){
 		.catalog = &catalog, .adapter = &adapter, .silence_ms = 600 * 1000};
 	model = (struct model){.server = &server};
@@ -121,6 +129,42 @@ static void test_not_made(void **state)
 	assert_false(ends_by(&(struct call_answer){.err = ERR_UPSTREAM_SLOW}));
 }
 
+static bool ends_by_the_beginning(int status, const char *body)
+{
+	return ends_by(&(struct call_answer){.err = ERR_TOO_LARGE,
+					     .status = status,
+					     .body = body,
+					     .length = strlen(body),
+					     .what = err_text(ERR_TOO_LARGE)});
+}
+
+/* One that is too long to be read may say first how it stands; else nobody knows, and the log hears
+ * of it. */
+static void test_too_long(void **state)
+{
+	(void)state;
+
+	assert_true(ends_by_the_beginning(200, "{\"status\":\"completed\",\"output\":[\"iVBOR"));
+	assert_true(ends_by_the_beginning(404, "<html>"));
+	assert_false(ends_by_the_beginning(200, "{\"status\":\"queued\",\"input\":[\"iVBOR"));
+	assert_int_equal(seen.too_long, 0);
+	assert_false(ends_by_the_beginning(200, "{\"output\":[\"iVBOR"));
+	assert_int_equal(seen.too_long, 1);
+}
+
+/* The same of one whose client left, where its server says whether it works. */
+static void test_too_long_a_list(void **state)
+{
+	const struct mono_ms limit = relay.due;
+	(void)state;
+
+	relay.pending = false;
+	assert_false(ends_by_the_beginning(200, "[{\"prompt\":\"long"));
+	assert_int_equal(seen.too_long, 1);
+	assert_int_equal(relay.due.v, limit.v);
+	assert_true(ends_by_status(200, "[]"));
+}
+
 /* What says nothing leaves the limit where it is. */
 static void test_for_how_long(void **state)
 {
@@ -129,6 +173,7 @@ static void test_for_how_long(void **state)
 
 	relay.due.v -= 1000;
 	(void)ends_by_status(500, "");
+	(void)ends_by_the_beginning(200, "{\"output\":[");
 	assert_int_equal(relay.due.v, limit.v - 1000);
 	(void)ends_by_status(200, "{\"status\":\"queued\"}");
 	assert_int_equal(relay.due.v, limit.v);
@@ -167,6 +212,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_made, set_up),
 		cmocka_unit_test_setup(test_not_made, set_up),
+		cmocka_unit_test_setup(test_too_long, set_up),
+		cmocka_unit_test_setup(test_too_long_a_list, set_up),
 		cmocka_unit_test_setup(test_for_how_long, set_up),
 		cmocka_unit_test_setup(test_cannot_be_asked, set_up),
 		cmocka_unit_test_setup(test_is_stopped_once, set_up),
