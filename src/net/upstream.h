@@ -1,8 +1,9 @@
 /* upstream: HTTP/1.1 requests to given servers, on the loop, through libcurl. Follows no redirects,
  * uses no proxy from the environment, keeps no cookies, decompresses nothing. Connections are
  * reused, by one owner each, but not for streamed bodies, nor where bytes came after the last
- * answer; a request that finds its connection dead is sent again, once and within a second, unless
- * its server may have read it; one that may be done twice (GET), unless it is known to have.
+ * answer, or may have (over TLS, where that had a length); a request that finds its connection dead
+ * is sent again, once and within a second, unless its server may have read it; one that may be done
+ * twice (GET), unless it is known to have.
  *
  * A request has a number, never reused within a run; calls are no-ops once it is over. Callbacks
  * come in this order: on_head once, on_body any number of times, on_end once and last; on_writable

@@ -115,6 +115,8 @@ static bool begin_head(struct transfer *transfer, const char *line, size_t lengt
 	return transfer->status >= 100 && transfer->status != 101;
 }
 
+/* Of an answer with a length libcurl reads no more than that, and what came behind it in the same
+ * record waits decrypted where nobody can look: such a connection is not used again. */
 static void end_head(struct transfer *transfer)
 {
 	transfer->in_head = false;
@@ -122,6 +124,8 @@ static void end_head(struct transfer *transfer)
 		return; /* an interim response: the final one follows */
 
 	const char *fields = buf_data(&transfer->head);
+	if (transfer->tls && transfer->has_length)
+		(void)curl_easy_setopt(transfer->easy, CURLOPT_FORBID_REUSE, 1L);
 	enter_phase(transfer, UPSTREAM_BODY);
 	transfer->handlers->on_head(
 		transfer->ctx, transfer->id, transfer->status,
@@ -359,15 +363,17 @@ static int set_url(struct transfer *transfer, const char *url)
 {
 	char *user = NULL, *fragment = NULL;
 	CURLU *parts = curl_url();
+	bool is_tls = strncasecmp(url, "https://", 8) == 0;
 	bool fine = parts &&
 		    curl_url_set(parts, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK &&
 		    curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_NO_USER &&
 		    curl_url_get(parts, CURLUPART_FRAGMENT, &fragment, 0) == CURLUE_NO_FRAGMENT &&
-		    (strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0);
+		    (is_tls || strncasecmp(url, "http://", 7) == 0);
 
 	for (const char *at = url; *at; at++)
 		fine = fine && *at > 0x20 && *at < 0x7f;
 
+	transfer->tls = is_tls;
 	curl_free(user);
 	curl_free(fragment);
 	curl_url_cleanup(parts);

@@ -53,6 +53,7 @@ struct transfer {
 	struct list changed; /* upstream.changed */
 	char owner[LIMIT_PRINCIPAL_BYTES + 1];
 	CURL *easy;
+	bool tls;
 	struct curl_slist *fields;
 	enum upstream_phase phase;
 	bool added;          /* libcurl has it */

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import socketserver
+import ssl
 import struct
 import threading
 import time
@@ -43,7 +44,7 @@ SINGLE = {"koboldcpp": ("/api/admin/reload_config", "/api/admin/reload_config"),
 class ModelServer:
     """Answers on a free port of the loopback until it is closed. What it was asked is in `requests`."""
 
-    def __init__(self, kind="openai", models=("m",), size_mb=1000, port=0):
+    def __init__(self, kind="openai", models=("m",), size_mb=1000, port=0, tls=None):
         self.kind, self.models, self.size = kind, list(models), size_mb << 20
         self.loaded = set()
         self.requests = []      # (method, path, headers, body)
@@ -92,7 +93,9 @@ class ModelServer:
             allow_reuse_address = True
 
         self.server = Server(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.server.server_address[1]}"
+        if tls:  # by whoever serves it: one that hangs keeps nobody else out
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def hang_up(self):
@@ -126,7 +129,7 @@ class ModelServer:
     def serve_one(self, handler):
         try:
             line = handler.rfile.readline()
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             return False
         if not line:
             return False
