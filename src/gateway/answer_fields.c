@@ -70,11 +70,12 @@ static bool is_kept_back(const struct http_field *field)
 
 void answer_fields_begin(struct answer_fields *fields, struct http_field_iterator from)
 {
+	const struct http_hop_names hops = http_hop_names(from);
 	struct http_field field;
 
 	fields->count = fields->used = 0;
 	while (http_field_next(&from, &field))
-		if (!is_kept_back(&field))
+		if (!is_kept_back(&field) && !http_is_hop(&hops, &field))
 			add_field(fields, field.name, field.name_length, field.value,
 				  field.value_length);
 }

@@ -94,6 +94,7 @@ static void add_location(struct headers *headers, const struct proxied *p,
 static void gather_headers(struct headers *headers, const struct proxied *p,
 			   struct http_field_iterator fields, int64_t *ret_length)
 {
+	const struct http_hop_names hops = http_hop_names(fields);
 	struct http_field field;
 	uint64_t length;
 
@@ -104,7 +105,7 @@ static void gather_headers(struct headers *headers, const struct proxied *p,
 			*ret_length = (int64_t)length;
 		if (http_field_is(&field, "location"))
 			add_location(headers, p, &field);
-		else if (!is_kept_back(&field))
+		else if (!is_kept_back(&field) && !http_is_hop(&hops, &field))
 			add_header(headers, field.name, field.name_length, "", field.value,
 				   field.value_length);
 	}

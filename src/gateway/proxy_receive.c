@@ -20,41 +20,25 @@
 #include "net/tunnel.h"
 #include "net/upstream.h"
 
-/* What `Connection` names is about this connection, too. */
-static bool is_named(const struct http_request *request, const struct http_field *name)
-{
-	struct http_field_iterator all = request->fields;
-	struct http_field field;
-	char token[64];
-
-	if (name->name_length >= sizeof(token))
-		return false;
-	snprintf(token, sizeof(token), "%.*s", (int)name->name_length, name->name);
-	while (http_field_next(&all, &field))
-		if (http_field_is(&field, "connection") &&
-		    http_list_has(field.value, field.value_length, token))
-			return true;
-	return false;
-}
-
-static bool field_goes_on(const struct http_request *request, const struct http_field *field)
+static bool field_goes_on(const struct http_hop_names *hops, const struct http_field *field)
 {
 	static const char *const kept_back[] = {"connection", "keep-alive", "proxy-connection",
 						"te",         "trailer",    "transfer-encoding",
 						"upgrade",    "host",       "content-length",
 						"expect",     NULL};
 
-	return !http_field_is_any(field, kept_back) && !is_named(request, field);
+	return !http_field_is_any(field, kept_back) && !http_is_hop(hops, field);
 }
 
 static void keep_fields(struct proxied *p, const struct http_request *request)
 {
+	const struct http_hop_names hops = http_hop_names(request->fields);
 	struct http_field_iterator all = request->fields;
 	struct http_field field;
 	struct buf kept = {0};
 
 	while (http_field_next(&all, &field)) {
-		if (!field_goes_on(request, &field))
+		if (!field_goes_on(&hops, &field))
 			continue;
 		if (buf_append(&kept, field.name, field.name_length) || buf_append(&kept, "", 1) ||
 		    buf_append(&kept, field.value, field.value_length) || buf_append(&kept, "", 1))

@@ -46,21 +46,23 @@ static bool field_goes_on(const struct http_field *field)
 						"forwarded",
 						"via",
 						"proxy-authorization",
-						"x-forwarded-for",
+						"x-real-ip",
 						NULL};
 
 	return !http_field_is_any(field, kept_back) && strncasecmp(field->name, "sec-", 4) != 0 &&
+	       strncasecmp(field->name, "x-forwarded-", 12) != 0 &&
 	       strncasecmp(field->name, "x-baton-", 8) != 0 &&
 	       strncasecmp(field->name, "access-control-", 15) != 0;
 }
 
 char *relay_keep_fields(struct http_field_iterator all, size_t *ret_size)
 {
+	const struct http_hop_names hops = http_hop_names(all);
 	struct http_field field;
 	struct buf kept = {0};
 
 	while (http_field_next(&all, &field)) {
-		if (!field_goes_on(&field))
+		if (!field_goes_on(&field) || http_is_hop(&hops, &field))
 			continue;
 		if (buf_append(&kept, field.name, field.name_length) || buf_append(&kept, "", 1) ||
 		    buf_append(&kept, field.value, field.value_length) || buf_append(&kept, "", 1))

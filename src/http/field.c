@@ -112,6 +112,33 @@ bool http_list_has(const char *list, size_t length, const char *token)
 	return false;
 }
 
+struct http_hop_names http_hop_names(struct http_field_iterator fields)
+{
+	struct http_hop_names names = {.length = 0};
+	struct http_field field;
+
+	while (http_field_next(&fields, &field)) {
+		if (!http_field_is(&field, "connection") ||
+		    names.length + 1 + field.value_length > sizeof(names.list))
+			continue;
+		names.list[names.length++] = ',';
+		memcpy(names.list + names.length, field.value, field.value_length);
+		names.length += field.value_length;
+	}
+	return names;
+}
+
+bool http_is_hop(const struct http_hop_names *names, const struct http_field *field)
+{
+	char name[sizeof(names->list)];
+
+	if (names->length == 0 || field->name_length >= sizeof(name))
+		return false;
+	memcpy(name, field->name, field->name_length);
+	name[field->name_length] = '\0';
+	return http_list_has(names->list, names->length, name);
+}
+
 bool http_read_length(const char *value, size_t length, uint64_t *ret_length)
 {
 	uint64_t number = 0;

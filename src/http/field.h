@@ -31,5 +31,13 @@ bool http_field_text(struct http_field_iterator fields, const char *name, char *
 
 /* Whether the comma-separated list contains the token; ignores case. */
 bool http_list_has(const char *list, size_t length, const char *token);
+/* The names in the Connection fields: those fields are about that connection alone, and go no
+ * further (RFC 9110, 7.6.1). What is longer than this is left out. */
+struct http_hop_names {
+	char list[256];
+	size_t length;
+};
+struct http_hop_names http_hop_names(struct http_field_iterator fields);
+bool http_is_hop(const struct http_hop_names *names, const struct http_field *field);
 /* A Content-Length: only digits, at most 63 bits. */
 bool http_read_length(const char *value, size_t length, uint64_t *ret_length);

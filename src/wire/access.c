@@ -203,25 +203,26 @@ enum access_right access_token_rights(const struct access_policy *policy, const 
 }
 
 /* What is shown must be right: a wrong token is refused even where the socket would do, so that a
- * client learns of it. */
+ * client learns of it; and so are two different ones, of which nobody knows which is meant. */
 static void find_rights(const struct access_policy *policy, const struct request_facts *facts,
 			struct access_verdict *verdict)
 {
 	static const char scheme[] = "Bearer ";
 	bool reads = strcmp(facts->method, "GET") == 0;
-	const char *token = facts->authorization;
+	const char *token = facts->authorization, *key = facts->api_key;
 
-	if (!token && !facts->api_key) {
+	if (!token && !key) {
 		verdict->rights = access_token_rights(policy, NULL, &verdict->who);
 		return;
 	}
 
 	if (!token) {
-		verdict->rights = shown_rights(policy, facts->api_key, reads, &verdict->who);
+		verdict->rights = shown_rights(policy, key, reads, &verdict->who);
 	} else if (strncasecmp(token, scheme, sizeof(scheme) - 1) == 0) {
 		token += sizeof(scheme) - 1;
 		token += strspn(token, " ");
-		verdict->rights = shown_rights(policy, token, reads, &verdict->who);
+		if (!key || !key[0] || secret_equal(token, key, strlen(key)))
+			verdict->rights = shown_rights(policy, token, reads, &verdict->who);
 	}
 	verdict->bad_token = verdict->rights == ACCESS_NONE;
 }

@@ -10,7 +10,7 @@
 struct request_facts {
 	const char *method, *path;
 	const char *host, *origin, *authorization, *accept, *content_type, *cookie, *sec_fetch_site;
-	const char *api_key;       /* x-api-key: shown where there is no Authorization */
+	const char *api_key; /* x-api-key: shown in place of Authorization, or beside the same */
 	const char *asked_headers; /* of a preflight: Access-Control-Request-Headers */
 	size_t body_length;
 	bool is_unix; /* came over a Unix socket .. */

@@ -88,12 +88,39 @@ static void test_values(void **state)
 	assert_int_equal(length, 123456789012345678);
 }
 
+/* Fields that a Connection field names, wherever it stands. */
+static void test_hops(void **state)
+{
+	static const char block[] = "X-One: 1\r\nConnection: keep-alive, x-one\r\nX-On: 1\r\n"
+				    "connection:X-TWO,,\tx-three \r\nx-two: 2\r\nX-Three: 3\r\n"
+				    "X-Four: 4\r\n";
+	static const bool hops[] = {true, false, false, false, true, true, false};
+	char flood[2048];
+	struct http_field_iterator fields = {block, block + sizeof(block) - 1};
+	struct http_hop_names names = http_hop_names(fields);
+	struct http_field field;
+	(void)state;
+
+	for (size_t i = 0; http_field_next(&fields, &field); i++)
+		assert_int_equal(http_is_hop(&names, &field), hops[i]);
+
+	int length = snprintf(flood, sizeof(flood),
+			      "Connection: %01000d\r\nConnection: x\r\nX: y\r\n", 0);
+	fields = (struct http_field_iterator){flood, flood + length};
+	names = http_hop_names(fields);
+	for (bool hop = false; http_field_next(&fields, &field); hop = http_is_hop(&names, &field))
+		assert_false(hop);
+	assert_true(http_is_hop(&names, &field));
+	assert_int_equal(http_hop_names((struct http_field_iterator){flood, flood}).length, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_block),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_hops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -200,6 +200,28 @@ static void test_preflight(void **state)
 	assert_null(header(&verdict, "Access-Control-Allow-Methods"));
 }
 
+/* Shown twice it is one; of two different ones nobody knows which is meant. */
+static void test_two_keys(void **state)
+{
+	static const struct {
+		const char *authorization, *api_key;
+		int err;
+	} rows[] = {{"Bearer " TOKEN, TOKEN, 0},
+		    {NULL, TOKEN, 0},
+		    {"Bearer " TOKEN, "", 0},
+		    {"Bearer " TOKEN, ADMIN, ERR_UNAUTHORIZED},
+		    {"Bearer " ADMIN, TOKEN, ERR_UNAUTHORIZED},
+		    {"Bearer wrong", TOKEN, ERR_UNAUTHORIZED}};
+	struct request_facts facts = lock_request();
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		facts.authorization = rows[i].authorization;
+		facts.api_key = rows[i].api_key;
+		assert_int_equal(check(&facts), rows[i].err);
+	}
+}
+
 /* C6: JSON as text/plain is a form of another site; refused whether or not a token is shown. */
 static void test_media_types(void **state)
 {
@@ -604,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_listed_origin_reads_errors),
 		cmocka_unit_test(test_preflight),
 		cmocka_unit_test(test_media_types),
+		cmocka_unit_test(test_two_keys),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_fetch_site),
 		cmocka_unit_test(test_tokens),
