@@ -263,7 +263,7 @@ class Loads(GatewayTest):
 class Silence(GatewayTest):
     """A server that takes a request and says nothing is not waited for without limit."""
 
-    def silent(self, kind="openai", silence_s=0.5, **options):
+    def silent(self, kind="openai", silence_s=1, **options):
         server = self.server(kind, ["m"])
         return server, self.behind(upstream(server, "it", vram_mb=1000, silence_s=silence_s), **options)
 
@@ -300,14 +300,14 @@ class Silence(GatewayTest):
 
     def test_slow_is_not_silent(self):
         """Every byte counts, and a client that does not read is not the server's silence."""
-        server, daemon = self.silent(silence_s=2)
+        server, daemon = self.silent(silence_s=3)
         go_on = threading.Event()
-        server.pieces = [*[b"data: {}\n\n", lambda: go_on.wait(0.8) or True] * 3, b"data: [DONE]\n\n"]
+        server.pieces = [*[b"data: {}\n\n", lambda: go_on.wait(0.8) or True] * 5, b"data: [DONE]\n\n"]
         self.assertTrue(self.ask(daemon, "m", stream=True).body.endswith(b"data: [DONE]\n\n"))
         server.pieces = [b"data: " + b"x" * 65530 + b"\n\n"] * 300 + [b"data: [DONE]\n\n"]
         slow = self.begin(daemon, "m", stream=True)
         self.assertEqual(slow.read_head()[0], 200)
-        holds_for(lambda: self.turns(daemon), "it waits for its client", 2.5)
+        holds_for(lambda: self.turns(daemon), "it waits for its client", 3.5)
         self.assertEqual(sum(len(chunk) for chunk in slow.chunks()), 300 * 65538 + 14)
 
     def test_one_that_still_works(self):
