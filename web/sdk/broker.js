@@ -132,6 +132,7 @@ export class Broker extends EventTarget {
 	/** The Session's worker was ended, as by a page that ends all it can find: what is held is lost,
 	 * what waits goes on in another one. */
 	async #goOn() {
+		this.#stopped();
 		if (this.#state === "closed") return;
 		this.#limit = 0;
 		const ends = this.#thaw();
@@ -291,6 +292,7 @@ export class Broker extends EventTarget {
 		if (this.#state === "closed") return;
 		const stopped = new Promise((resolve) => (this.#stopped = resolve));
 		await this.#end(new BrokerError("CLOSED", "Closed; make a new one."));
+		this.#send("watch", true); // it may have been ended while nothing was at stake
 		this.#send("stop");
 		if (this.#hello) await stopped;
 	}

@@ -135,8 +135,8 @@ export class Claim {
 		this.id = `${message.lease}`;
 		if (why?.code === "self")
 			warnOnce(
-				`Baton: this page waits for itself until it releases lease ${why.holder}. `
-					+ "Pass a `signal` with what may become unwanted.",
+				`Baton: this page waits for itself until it releases lease ${why.holder}: `
+					+ "pass a `signal`.",
 			);
 		/** @type {QueueInfo} */
 		const info = {

@@ -6,14 +6,12 @@ import { Session } from "./session.js";
 
 /** @import { Command, FromWorker, PortUser, ScriptPolicy, Send } from "./types.js" */
 
-const START_MS = 4_000;
 /** @type {ScriptPolicy|undefined} */
 let policy;
 
 /** The file where it is the page's own; else a script that carries or fetches it.
  * @returns {string} */
 function workerUrl() {
-	if (!HOME && !WORKER) throw new Error("bundle the package");
 	const file = WORKER ? null : new URL("worker.js", HOME);
 	const text = WORKER || `import "${file}"`;
 	const url =
@@ -28,25 +26,39 @@ function workerUrl() {
 	return policy?.createScriptURL(url) ?? url;
 }
 
+/** Much later, in two steps: after a stand-still of this thread what was said meanwhile comes first.
+ * @param {(nothing?: undefined) => void} fn */
+const inTheEnd = (fn) => setTimeout(() => setTimeout(fn, 1_000), 4_000);
+
 /** While something is at stake the worker holds a lock, and this thread waits for it: it has it
  * when the worker was ended. @param {Worker} worker @param {() => void} onGone */
 function watchWorker(worker, onGone) {
 	/** @type {string|null} */ let lock = null;
 	/** @type {AbortController|null} */ let wait = null;
+	const locked = (/** @type {string} */ name) => {
+		if (name !== lock) return;
+		lock = "";
+		globalThis.navigator?.locks
+			?.request(name, /** @type {AbortController} */ (wait), () => {
+				worker.terminate(); // if it was only late
+				onGone();
+			})
+			.catch(() => {});
+	};
 	return {
 		/** @param {boolean} busy */
 		set(busy) {
 			if (busy === Boolean(wait)) return;
 			wait?.abort();
-			wait = busy ? new AbortController() : null;
-			lock = busy ? `baton-worker ${Math.random()}` : null;
+			wait = lock = null;
+			if (busy) {
+				const name = (lock = `baton ${Math.random()}`);
+				wait = new AbortController();
+				inTheEnd(() => locked(name)); // it may have ended before it could say so
+			}
 			worker.postMessage(["hold", lock]);
 		},
-		/** @param {string} name */
-		locked(name) {
-			if (wait && name === lock)
-				navigator.locks.request(name, wait, () => onGone()).catch(() => {});
-		},
+		locked,
 	};
 }
 
@@ -66,10 +78,9 @@ export function openPort({ on, here, onHere, onGone }) {
 		ready((...command) => session.do(command));
 	};
 	const fail = (/** @type {{ message?: string }|undefined} */ why) => {
-		if (send) return;
 		warnOnce(
-			`Baton: no worker starts (${why?.message ?? "not loaded"}), so this thread loses its `
-				+ "turn when it is busy: allow worker-src blob:, or serve worker.js.",
+			`Baton: no worker starts (${why?.message ?? "not loaded"}), so a busy thread loses its `
+				+ "turn: allow worker-src blob:, serve worker.js, or bundle the package.",
 		);
 		onThisThread();
 	};
@@ -78,7 +89,8 @@ export function openPort({ on, here, onHere, onGone }) {
 		try {
 			const worker = new Worker(workerUrl(), { type: "module", name: `${now()}` });
 			const stop = (/** @type {ErrorEvent|undefined} */ why) => {
-				if (!send) worker.terminate();
+				if (send) return;
+				worker.terminate();
 				fail(why);
 			};
 			worker.onerror = stop;
@@ -93,8 +105,7 @@ export function openPort({ on, here, onHere, onGone }) {
 							: worker.postMessage(command),
 					);
 			};
-			// In two steps: after a stand-still of this thread it may have spoken by now.
-			setTimeout(() => setTimeout(stop, START_MS / 4), START_MS);
+			inTheEnd(stop);
 		} catch (error) {
 			fail(/** @type {Error} */ (error));
 		}

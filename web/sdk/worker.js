@@ -8,20 +8,18 @@ const session = new Session((event) => {
 	postMessage(event);
 	if (event.event === "stop") close();
 }, true);
-/** @type {string|null} */ let lock = null;
-/** @type {(value?: unknown) => void} */ let unlock = () => {};
+/** @type {(nothing: null) => void} */ let unlock = () => {};
 
 /** Held while something is at stake: the page gets it when this thread was ended.
  * @param {string|null} name */
 function hold(name) {
-	unlock();
-	lock = name;
+	unlock(null);
+	const over = new Promise((resolve) => (unlock = resolve));
 	if (name)
 		navigator.locks
 			?.request(name, () => {
-				if (lock !== name) return null;
 				postMessage({ locked: name });
-				return new Promise((resolve) => (unlock = resolve));
+				return over;
 			})
 			.catch(() => {}); // as in a sandboxed frame
 }

@@ -112,6 +112,22 @@ test("a page that ends the session's worker has lost its turn, and waits on in i
 	await killer.tab.close();
 });
 
+test("a page that ends an idle Broker's worker: who asks then has a turn, and close() ends", async () => {
+	const killer = new Bench(await browser.page(`${daemon.base}/health`));
+	await killer.run(noteWorkers);
+	await killer.install({ broker: { name: "killer" } });
+	const kill = () => killer.run("() => workers.splice(0).forEach((one) => one.terminate())");
+	// Ended before it hears of the request: it never says that it can be waited for.
+	await kill();
+	await killer.ask("turn");
+	await killer.granted("turn");
+	await killer.release("turn");
+	await kill();
+	await killer.run("() => bench.broker.close()");
+	assert.equal(await killer.run("() => bench.broker.state"), "closed");
+	await killer.tab.close();
+});
+
 test("a waiting tab that reloads and asks with the same key has its old place", async () => {
 	const [holder, first, second] = await Promise.all(
 		["holder", "first", "second"].map((name) => openBench(browser, daemon, name)),
