@@ -115,8 +115,9 @@ export function fileProblem(model, error) {
 /** @param {string} model @param {string} address */
 function blockedText(model, address) {
 	return (
-		`The model "${model}" lies at ${address}, which this page may not ask. Add that origin `
-		+ "to model_origins in the daemon's configuration, or put the files in a local folder."
+		`The model "${model}" lies at ${address}, which this page may not ask, or which sends on `
+		+ "to a host that it may not ask. Add both to model_origins in the daemon's configuration, "
+		+ "or put the files in a local folder."
 	);
 }
 

@@ -72,6 +72,7 @@ class Parts {
 	/** @param {number} at */
 	#key(at) {
 		const key = new URL(this.url);
+		key.hash = ""; // storage knows none
 		key.searchParams.set(PARTS, `${at}`);
 		return key.href;
 	}
@@ -132,8 +133,8 @@ async function flawOf(file, blob, type) {
 	return "";
 }
 
-/** @param {KnownFile} file */
-const marks = (file) => `${file.bytes ?? ""} ${file.sha256 ?? ""}`;
+/** Not a space at either end, which a header would lose. @param {KnownFile} file */
+const marks = (file) => `${file.bytes}/${file.sha256}`;
 
 /** What a cache holds of a file, if that is sound: others may have put it there. A damaged entry
  * is deleted. @param {KnownFile} file @returns {Promise<Response | undefined>} */
@@ -176,7 +177,7 @@ async function unreachable(url, error) {
 	return new BrokerError(
 		"FETCH_FAILED",
 		blocked
-			? `This page's Content-Security-Policy does not allow ${origin}.`
+			? `This page's Content-Security-Policy does not allow ${origin}, or where it redirects.`
 			: `${url} cannot be reached, or does not allow this page `
 					+ `(${/** @type {Error} */ (error).message}); try again.`,
 		{ url, blocked },
@@ -341,7 +342,7 @@ async function bringNow(file, options) {
 			if (tries === TRIES)
 				throw new BrokerError(
 					"FETCH_FAILED",
-					`${file.url} breaks off, ${TRIES} times in a row, at `
+					`${file.url} breaks off, ${TRIES} times, at `
 						+ `${parts.size} bytes. They are kept: try again to go on.`,
 					{ url: file.url },
 				);

@@ -25,8 +25,7 @@ const taken = () =>
 		GONE,
 	);
 
-const unloaded = () =>
-	new BrokerError("CLOSED", "The page unloaded the model under this run; run again.");
+const unloaded = () => new BrokerError("CLOSED", "The page unloaded the model; run again.");
 
 /** What a damaged file makes of a load, as far as its words tell. @param {unknown} error */
 function looksDamaged(error) {

@@ -478,3 +478,50 @@ test("what is stopped leaves at once and keeps what came", async () => {
 	assert.equal((await bring({ url: "/model.bin", sha256: SHA256 })).error, null);
 	assert.deepEqual(asked, ["bytes=100000-"]);
 });
+
+test("an address with a fragment: one file, gone on from, and nothing of it is left", async () => {
+	routes["/model.bin"] = serveWhole({ cuts: [100_000, 50_000] });
+	const { error, size } = await bring({ url: "/model.bin#main", sha256: SHA256 });
+	assert.deepEqual([error, size], [null, BODY.length]);
+	assert.deepEqual(asked, ["", "bytes=100000-", "bytes=150000-"]);
+	assert.equal((await entries()).length, 1, "no part is left");
+});
+
+test("a file is judged when it comes, and not anew each time that it is wanted", async () => {
+	routes["/model.bin"] = serveWhole();
+	for (const known of [{}, { bytes: BODY.length }, { sha256: SHA256 }]) {
+		await page.evaluate(() => caches.delete("baton-models"));
+		const file = { url: "/model.bin", ...known };
+		assert.equal((await bring(file)).error, null);
+		const read = await page.evaluate(async (again) => {
+			const { blob } = Response.prototype;
+			let count = 0;
+			Response.prototype.blob = function () {
+				count++;
+				return blob.call(this);
+			};
+			const { Files } = await import("/sdk/files.js");
+			const files = new Files();
+			files.add([again]);
+			await files.complete();
+			Response.prototype.blob = blob;
+			return count;
+		}, file);
+		assert.equal(read, 0, JSON.stringify(known));
+	}
+});
+
+test("a redirect to where the page's policy does not let it go is no fault of its address", async () => {
+	const far = await startForeignSite(
+		{ "/store.bin": serveWhole() },
+		{ "Access-Control-Allow-Origin": "*" },
+	);
+	routes["/model.bin"] = (_, answer) =>
+		answer.writeHead(302, { Location: `${far.base}/store.bin` }).end();
+	await page.setContent(
+		`<meta http-equiv="Content-Security-Policy" content="connect-src 'self'">`,
+	);
+	const { error } = await bring("/model.bin");
+	await far.stop();
+	assert.match(error.message, /Content-Security-Policy does not allow .*, or where it redirects/);
+});
