@@ -34,13 +34,24 @@ export function toldView({ estimate, guaranteedBy, boundText }) {
 		}`;
 }
 
-/** The limit that the broker told a waiter of a holder, in seconds, rounded up as in its sentence;
- * null: none.
+/** The limit that the broker told a waiter of a holder, as its sentence has it; "": none is known.
  * @param {number} lease @param {{why?: {holder?: number, gives_way_in_s?: number}}[]} waiting */
-export function limitOf(lease, waiting) {
+export function limitText(lease, waiting) {
 	const told = waiting.find(
 		({ why }) => why?.holder === lease && why.gives_way_in_s !== undefined,
 	)?.why?.gives_way_in_s;
-	if (told === undefined) return null;
-	return told < 10 ? Math.ceil(told * 10) / 10 : Math.ceil(told);
+	if (told === undefined) return "";
+	return told > 0
+		? `must give way in ${formatLimit(told)}, now that others wait`
+		: "must give way now";
+}
+
+/** Rounded up to two digits, as the broker writes a limit (told_duration): of one limit a page
+ * shows one time. @param {number} s */
+export function formatLimit(s) {
+	const ms = Math.round(s * 1000);
+	const up = (/** @type {number} */ step) => Math.ceil(ms / step);
+	if (ms < 995 && up(10) % 10) return `${up(10) / 100} s`;
+	const [step, unit] = ms < 1e5 ? [1000, "s"] : ms < 6e6 ? [6e4, "min"] : [36e5, "h"];
+	return `${ms < 10 * step ? up(step / 10) / 10 : up(step)} ${unit}`;
 }

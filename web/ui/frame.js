@@ -199,6 +199,11 @@ function wayOn(error) {
 	}
 }
 
+/** Of the SDK, where there is no session. */
+const CONNECTION_CODES = ["UNREACHABLE", "UNAUTHORIZED", "DENIED", "LOST"];
+/** Whether what is shown is one of them. */
+let ofConnection = false;
+
 /**
  * Says what went wrong, in a banner, with a way on.
  * @param {unknown} error
@@ -228,10 +233,16 @@ export function showError(error, { retry } = {}) {
 	}
 	banner.append(close);
 	place.replaceChildren(banner);
+	ofConnection = CONNECTION_CODES.includes(codeOf(error));
 }
 
 export function clearError() {
 	document.getElementById("frame-alerts")?.replaceChildren();
+}
+
+/** What an open session makes out of date, and nothing else: a full storage stays full. */
+export function clearConnectionError() {
+	if (ofConnection) clearError();
 }
 
 /**

@@ -2,11 +2,11 @@
 // Says in one sentence when this page is on, who has the GPU and until when; behind it what is
 // known beyond that, "Debug GPU" and "Force unlock". It never asks for the GPU. For Console, Mic
 // and Dreamer.
-import { limitOf, nameView, toldView } from "./claim_view.js";
+import { limitText, nameView, toldView } from "./claim_view.js";
 import { html, nothing, render } from "./template.js";
 import {
 	call,
-	clearError,
+	clearConnectionError,
 	confirmDialog,
 	formatBytes,
 	formatSeconds,
@@ -84,7 +84,7 @@ class QueuePanel {
 			error?.message ?? "",
 		);
 		if (state !== "open") return;
-		clearError();
+		clearConnectionError();
 		this.refresh();
 		if (this.broker.dev) {
 			import("./dev.js").then(
@@ -243,8 +243,9 @@ class QueuePanel {
 			return sayView(
 				"holding",
 				"holding",
-				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now${limitText(
-					limitOf(mine.lease, this.waiters()),
+				html`You hold ${mine.gpu ?? "the GPU"}, for ${formatSeconds(mine.held_s)} now${andLimit(
+					mine,
+					this.waiters(),
 				)}.`,
 			);
 		}
@@ -278,7 +279,7 @@ function holderText(holder, waiting) {
 	return html`${nameView(holder.id)} holds ${gpu}, class ${holder.class}, for ${held} now${label}${
 		holder.yield
 			? `; asked to give way, ${formatSeconds(holder.yield.left_s)} left`
-			: limitText(limitOf(holder.lease, waiting))
+			: andLimit(holder, waiting)
 	}.`;
 }
 
@@ -310,12 +311,10 @@ function offlineView(state) {
 	);
 }
 
-/** @param {number|null} left */
-function limitText(left) {
-	if (left === null) return "";
-	return left > 0
-		? ` and must give way in ${formatSeconds(left)}, now that others wait`
-		: " and must give way now";
+/** @param {Holder} holder @param {Waiter[]} waiting */
+function andLimit({ lease }, waiting) {
+	const limit = limitText(lease, waiting);
+	return limit && ` and ${limit}`;
 }
 
 /** A row of the status in the words of the SDK. @param {Waiter} row */

@@ -25,7 +25,12 @@ let sessions = [];
 afterEach(everybodyLeaves);
 
 before(async () => {
-	daemon = await startDaemon({ config: { timing: { grace_s: 20, lock_delay_s: 4, ack_s: 10 } } });
+	daemon = await startDaemon({
+		config: {
+			timing: { grace_s: 20, lock_delay_s: 4, ack_s: 10 },
+			classes: { background: { hold_max_s: 3590 } },
+		},
+	});
 	browser = await openBrowser({ context: { viewport: { width: 1280, height: 900 } } });
 	page = await browser.signedInPage(daemon, "/");
 });
@@ -126,6 +131,17 @@ test("shows holder, queue and why, and names the state in its title", async () =
 	await until(async () => (await texts(".holder"))[0] !== before, { what: "the age goes on" });
 	await everybodyLeaves();
 	await shows(".nobody", /Nobody holds the GPU/);
+});
+
+test("of one limit one time is shown, in the broker's own words", async () => {
+	await hold(await client("holder"), { class: "background" });
+	await wait(await client("waiter"), { class: "background" });
+	const limits = async () =>
+		[...(await texts(".limit")), ...(await texts(".next p"))].map(
+			(text) => /must give way in ([^,]+), now/i.exec(text)?.[1],
+		);
+	await until(async () => (await limits()).filter(Boolean).length === 2, { what: "both say it" });
+	assert.deepEqual(await limits(), ["60 min", "60 min"]);
 });
 
 test("asks a holder to give way, and revokes one that does not, with the reason", async () => {

@@ -213,3 +213,31 @@ test("says that the broker is away, and comes back", async () => {
 	await daemon.restart();
 	await says(/Nobody uses the GPU/);
 });
+
+test("a session that opens clears what it makes out of date, and a full storage stays said", async () => {
+	for (const [error, stays] of [
+		[{ message: "The notes find no room." }, true],
+		[{ message: "No broker answers.", code: "UNREACHABLE" }, false],
+	]) {
+		await page.evaluate(async (said) => {
+			const frame = "/ui/frame.js"; // a name that the type checker does not follow
+			const { broker } = /** @type {any} */ (globalThis);
+			const { showError } = await import(frame);
+			showError(Object.assign(new Error(), said));
+			broker.dispatchEvent(new CustomEvent("state", { detail: { state: "open" } }));
+		}, error);
+		assert.equal((await page.locator("#frame-alerts .error-banner").count()) > 0, stays);
+	}
+});
+
+test("a limit has two digits, rounded up, as in the broker's sentence", async () => {
+	const words = await page.evaluate(async () => {
+		const module = "/ui/claim_view.js"; // a name that the type checker does not follow
+		const { formatLimit } = await import(module);
+		return [0.2, 0.251, 0.99, 9.91, 9.95, 99.1, 100, 599, 3586, 5999, 6000.5].map(formatLimit);
+	});
+	assert.deepEqual(
+		words.join(", "),
+		"0.2 s, 0.26 s, 0.99 s, 10 s, 10 s, 100 s, 1.7 min, 10 min, 60 min, 100 min, 1.7 h",
+	);
+});

@@ -3,7 +3,7 @@
 // was asked to give way or is overdue; who is next; the VRAM of each GPU; below them, in one menu,
 // an operator's actions. Draws only what it is given. Used by dashboard.js.
 import { html, nothing, svg } from "../../ui/template.js";
-import { limitOf, nameView } from "../../ui/claim_view.js";
+import { limitText, nameView } from "../../ui/claim_view.js";
 import { formatBytes, formatSeconds } from "../../ui/frame.js";
 import { STATE_WORDS, stateOfHolder } from "./state.js";
 
@@ -125,12 +125,8 @@ function holderRow(holder, waiting, age) {
 
 /** @param {Holder} holder @param {Waiter[]} waiting */
 function limitView(holder, waiting) {
-	const left = holder.yield ? null : limitOf(holder.lease, waiting);
-	return left === null
-		? nothing
-		: html`<p class="limit">Must give way ${
-				left > 0 ? `in ${formatSeconds(left)}, now that others wait` : "now"
-			}.</p>`;
+	const limit = holder.yield ? "" : limitText(holder.lease, waiting);
+	return limit ? html`<p class="limit">${limit[0].toUpperCase()}${limit.slice(1)}.</p>` : nothing;
 }
 
 /** @param {Status} status */
