@@ -21,9 +21,11 @@ let daemon;
 let browser;
 /** @type {Awaited<ReturnType<typeof startForeignSite>>} */
 let site;
+/** @type {import("../lib/foreign.mjs").Routes} */
+const routes = {};
 
 before(async () => {
-	site = await startForeignSite();
+	site = await startForeignSite(routes);
 	daemon = await startDaemon({
 		config: {
 			origins: [site.base],
@@ -330,5 +332,83 @@ test("two Brokers of one name in a page both have their places after a reload", 
 	await all[1].install(broker("page"));
 	await all[1].run(two, broker("twin").broker);
 	await untilWaiting(daemon, ["twin", "twin", "next"]);
+	await close(...all);
+});
+
+const FILE = Buffer.alloc(300_000, 1);
+const BEGIN = 100_000;
+
+/** Runs in the page. @param {string} path */
+function bring(path) {
+	const page = /** @type {any} */ (globalThis);
+	const module = "/sdk/files.js"; // a name that the type checker does not follow
+	page.brought = import(module)
+		.then(async ({ Files }) => {
+			const files = new Files();
+			files.add([path]);
+			await files.fetch({});
+			return (await (await files.match(path)).blob()).size;
+		})
+		.catch((error) => error.message);
+}
+
+/** A server that stops in the middle of a file, each time: what lets each answer go on. */
+function halfAFile() {
+	/** @type {(() => void)[]} */
+	const goOn = [];
+	routes["/model.bin"] = (request, answer) => {
+		const from = Number(/\d+/.exec(request.headers.range ?? "0")?.[0]);
+		answer.writeHead(from ? 206 : 200, {
+			ETag: '"one"',
+			"Content-Length": FILE.length - from,
+			"Content-Range": `bytes ${from}-${FILE.length - 1}/${FILE.length}`,
+		});
+		answer.write(FILE.subarray(from, Math.max(from, BEGIN)));
+		goOn.push(() => answer.end(FILE.subarray(Math.max(from, BEGIN))));
+	};
+	return goOn;
+}
+
+andBack("a page that was left while it downloads has its file when it is back", async () => {
+	const goOn = halfAFile();
+	const [page] = await open("left");
+	await page.run(bring, "/model.bin");
+	await until(() => goOn.length === 1, { what: "it downloads" });
+	await away(page);
+	await back(page.tab);
+	goOn[0]();
+	assert.equal(await page.run("() => brought"), FILE.length);
+	await close(page);
+});
+
+// Chromium throws it out of the cache for that (WebLocksContention).
+test("a page that was left while it downloads keeps no other one from the file", async () => {
+	const goOn = halfAFile();
+	const all = await open("left", "other");
+	await all[0].run("() => caches.delete('baton-models')");
+	await all[0].run(bring, "/model.bin");
+	await until(() => goOn.length === 1, { what: "it downloads" });
+	await away(all[0]);
+	await all[1].run(bring, "/model.bin");
+	await until(() => goOn.length === 2, { what: "the other one downloads" });
+	goOn[1]();
+	assert.equal(await all[1].run("() => brought"), FILE.length);
+	await close(...all);
+});
+
+test("a page that was left while it asks to queue keeps no other one from asking", async () => {
+	const all = await open("left", "other");
+	const pair =
+		"(url) => { globalThis.paired = bench.sdk.pair({ url }).then(({ length }) => length); }";
+	const asks = async () => /sites allow (\d+)/.exec(await daemon.cli("sites"))?.[1];
+	await all[0].run(pair, daemon.base);
+	const first = await until(asks, { what: "it asks" });
+	await away(all[0]);
+	await all[1].run(pair, daemon.base);
+	const second = await until(async () => (await asks()) !== first && (await asks()), {
+		what: "the other one asks",
+	});
+	await daemon.cli("sites", "allow", second);
+	assert.equal(await all[1].run("() => paired"), 64);
 	await close(...all);
 });
