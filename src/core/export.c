@@ -10,6 +10,7 @@
 #include "base/contracts.h"
 #include "base/fields.h"
 #include "base/memory.h"
+#include "core/emit.h"
 #include "core/lost_waiters.h"
 #include "core/principal.h"
 #include "core/state_rows.h"
@@ -116,6 +117,14 @@ static void put_places(const struct core *core, const struct fields_how *how, st
 	}
 }
 
+static void put_detail(const struct claim *claim, const struct fields_how *how, struct buf *out)
+{
+	struct kept_detail kept = {.claim = claim->rec.id};
+
+	text_copy(kept.detail.text, sizeof(kept.detail.text), claim->detail);
+	put_section(out, SECTION_DETAIL, how, &kept_detail_fields, &kept);
+}
+
 static int by_name(const void *a, const void *b)
 {
 	return strcmp((*(struct principal *const *)a)->name, (*(struct principal *const *)b)->name);
@@ -163,8 +172,13 @@ static void put_all(const struct roll *roll, const struct fields_how *how, struc
 	for (uint32_t i = 0; i < roll->count; i++)
 		put_section(out, SECTION_CLAIM, how, &claim_fields, roll->v[i]);
 
-	if (how->map) /* to compare: nobody reads it back */
+	if (how->map) /* to compare: nobody reads it back, and what follows decides nothing */
 		return;
+
+	for (uint32_t i = 0; i < roll->count; i++)
+		if (roll->v[i]->detail)
+			put_detail(roll->v[i], how, out);
+
 	sum = hash_bytes(0, buf_data(out) + first, out->length - first);
 	if (buf_append(out, &sum, sizeof(sum)) < 0)
 		abort();

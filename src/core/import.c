@@ -207,6 +207,21 @@ static const char *read_claim(struct core *core, const uint8_t *bytes, size_t si
 	return why;
 }
 
+static const char *read_detail(struct core *core, const uint8_t *bytes, size_t size)
+{
+	struct kept_detail kept;
+	struct claim *claim;
+
+	if (!fields_read(&kept_detail_fields, &kept, &as_it_is, bytes, size))
+		return "what a client said cannot be read";
+
+	claim = claim_by_id(core, kept.claim);
+	if (!claim || claim->detail)
+		return "what a client said is of no claim";
+	claim_explain(claim, kept.detail.text);
+	return NULL;
+}
+
 static bool keeps_for_waiter(const struct core *core, uint64_t id)
 {
 	const struct claim *head = claim_by_id(core, id);
@@ -244,7 +259,7 @@ static const char *read_all(struct core *core, const uint8_t *at, const uint8_t 
 	static const char *(*const readers[])(struct core *, const uint8_t *, size_t) = {
 		[SECTION_CORE] = read_core,           [SECTION_PLACE] = read_place,
 		[SECTION_PRINCIPAL] = read_principal, [SECTION_SESSION] = read_session,
-		[SECTION_CLAIM] = read_claim,
+		[SECTION_CLAIM] = read_claim,         [SECTION_DETAIL] = read_detail,
 	};
 	uint64_t section, size, last = 0;
 
@@ -259,7 +274,7 @@ static const char *read_all(struct core *core, const uint8_t *at, const uint8_t 
 			return "its sections are out of order";
 		last = section;
 
-		why = section <= SECTION_CLAIM ? readers[section](core, at, (size_t)size) : NULL;
+		why = section <= SECTION_DETAIL ? readers[section](core, at, (size_t)size) : NULL;
 		if (why)
 			return why;
 		at += size;

@@ -15,7 +15,7 @@ static const struct field_table users_fields = FIELD_TABLE(users_rows);
 #undef T
 
 #define T struct claim
-/* Made anew: no_wait, silent, indexed, in_asked. */
+/* Made anew: no_wait, silent, indexed, in_asked. Apart: detail. */
 static const struct field claim_rows[] = {
 	ROW_PART(T, 1, rec, &claim_record_fields),
 	ROW_MARK(T, 2, conn, SENSE_CONN),
@@ -47,8 +47,16 @@ static const struct field claim_rows[] = {
 const struct field_table claim_fields = FIELD_TABLE(claim_rows);
 #undef T
 
+#define T struct kept_detail
+static const struct field detail_rows[] = {
+	ROW_UINT(T, 1, claim),
+	ROW_PART(T, 2, detail, &claim_detail_fields),
+};
+const struct field_table kept_detail_fields = FIELD_TABLE(detail_rows);
+#undef T
+
 #define T struct principal
-/* Made anew: refs, waiting, held, shape_count, shape_size. */
+/* Made anew: refs, waiting, held, shapes, shape_count, shape_size. */
 static const struct field principal_rows[] = {
 	ROW_TEXT(T, 1, name),
 	ROW_OF(T, 2, FIELD_TIME, last_tag, SENSE_NONE, NULL),

@@ -10,6 +10,7 @@ enum section {
 	SECTION_PRINCIPAL, /* idle ones in their order, others by name */
 	SECTION_SESSION,   /* by id */
 	SECTION_CLAIM,     /* by id */
+	SECTION_DETAIL,    /* of some of these, by id */
 };
 static const char export_mark[5] = "BTNC\1"; /* the last: the version of all but the rows */
 
@@ -18,5 +19,11 @@ struct kept_place {
 	struct lost_waiter place;
 };
 
+/* How the work of a claim that drains ended. */
+struct kept_detail {
+	uint64_t claim;
+	struct claim_detail detail;
+};
+
 extern const struct field_table config_fields, core_fields, kept_place_fields, principal_fields,
-	session_fields, claim_fields;
+	session_fields, claim_fields, kept_detail_fields;

@@ -280,6 +280,7 @@ static void send_release(struct world *w, struct client *client, struct job *job
 	if (!envelope)
 		return;
 	envelope->event.release.requeue = requeue;
+	envelope->event.release.detail = job->lease % 2 ? "exit status 1" : NULL;
 	if (job->binding <= BIND_TAB) {
 		envelope->event.release.lease = job->lease;
 	} else {

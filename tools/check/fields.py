@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Each member of a struct that is exported or journalled has a row in its table, or is named there as
-one that is made anew; pointers and nodes of lists, trees and tables always are.
+one that is made anew; pointers to structs and nodes of lists, trees and tables always are.
 Usage: fields.py [ROOT]; 1 when a struct grew and its table did not.
 
 A table is what stands between `#define T struct NAME` and `#undef T` in src/core/*.c. Its rows are
-ROW..(T, tag, .. member ..); a comment "Made anew: a, b." names the members that need none.
+ROW..(T, tag, .. member ..); a comment "Made anew: a, b." names the members that need none, "Apart: a."
+those that are written elsewhere.
 """
 import pathlib
 import re
@@ -13,8 +14,8 @@ import sys
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 TABLE = re.compile(r"^#define T struct (\w+)\n(.*?)^#undef T", re.S | re.M)
 ROW = re.compile(r"ROW\w*\(T,\s*(\d+),\s*([^)]*)")
-ANEW = re.compile(r"/\*\s*Made anew:(.*?)\.\s*\*/", re.S)
-LINKS = re.compile(r"^\s*struct (list|hash|hash_node|heap|heap_node|rank_tree|rank_node|effects?)\s")
+ANEW = re.compile(r"(?:Made anew|Apart):(.*?)\.", re.S)
+LINKS = re.compile(r"^\s*(?:const )?struct (?:(?:list|hash|hash_node|heap|heap_node|rank_tree|rank_node|effects?)\s|\w+ \*)")
 KINDS = re.compile(r"^FIELD_\w+$")
 
 
@@ -39,7 +40,7 @@ def members_of(body):
         for part in re.sub(r"\[[^\]]*\]", "", declaration).split(","):
             words = re.findall(r"\w+", part)
             if words:
-                members[words[-1]] = "*" in part or bool(LINKS.match(declaration))
+                members[words[-1]] = bool(LINKS.match(declaration))
     return members
 
 

@@ -261,6 +261,45 @@ static void leases_of_all_bindings_come_back(void **state)
 	core_destroy(copy);
 }
 
+/* How its work ended, as its client said, is known when the drain is over. */
+static void what_was_said_comes_back(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t conn = fixture_session(fixture, BIND_NATIVE, "native"), lease;
+	struct event want = fixture_want(BIND_NATIVE, LEASE_CHAT, NULL);
+	struct event sample = {.type = EVENT_GPU_SAMPLE};
+	const struct record *record = NULL;
+	struct effects fx;
+	struct core *copy;
+
+	fixture_gpus(fixture, 1, 1, 24 * GIB);
+	fixture_configure(fixture);
+	want.acquire.need.vram_bytes = 2 * GIB;
+	lease = fixture_ask(fixture, conn, want);
+	fixture_accept(fixture, conn, lease);
+	fixture_sample(fixture, 0, 2 * GIB, fixture_session_id(fixture, conn), 2 * GIB);
+	fixture_step(fixture,
+		     (struct event){.type = EVENT_RELEASE,
+				    .from = {PARTY_SESSION, conn},
+				    .release = {.lease = lease, .detail = "exit status 1"}});
+	assert_int_equal(fixture_state(fixture, lease), CLAIM_DRAINING);
+	fixture_pass(fixture, 1000);
+
+	copy = copy_of(fixture->core);
+	assert_same(fixture->core, copy);
+	effects_init(&fx);
+	sample.now = sample.sample.measured = fixture->now;
+	sample.sample.healthy = sample.sample.used_known = true;
+	core_step(copy, &sample, &fx);
+	for (size_t i = 0; i < fx.count; i++)
+		if (fx.v[i].type == EFFECT_APPEND && fx.v[i].record.type == RECORD_CLAIM_END)
+			record = &fx.v[i].record;
+	assert_non_null(record);
+	assert_string_equal(record->detail.text, "exit status 1");
+	effects_finish(&fx);
+	core_destroy(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -269,6 +308,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(has_the_same_future, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(leases_of_all_bindings_come_back, fixture_setup,
+						fixture_teardown),
+		cmocka_unit_test_setup_teardown(what_was_said_comes_back, fixture_setup,
 						fixture_teardown),
 		cmocka_unit_test_setup_teardown(relative_knows_no_clock, fixture_setup,
 						fixture_teardown),

@@ -88,6 +88,13 @@ class Lints(unittest.TestCase):
         self.assertIn("`two` has no row", output)
         self.write("src/core/a.c", rows % ", ROW_INT(T, 2, two)")
         self.assertEqual(self.lint("check/fields.py")[0], 0, output)
+        self.write("src/core/a.h", "struct a {\n\tint one, two;\n\tchar *text;\n\tconst struct b *b;\n};\n")
+        status, output = self.lint("check/fields.py")
+        self.assertEqual(status, 1, output)
+        self.assertIn("`text` has no row", output)
+        self.assertNotIn("`b` has", output)
+        self.write("src/core/a.c", rows % ", ROW_INT(T, 2, two), /* Apart: text. */")
+        self.assertEqual(self.lint("check/fields.py")[0], 0, output)
 
     def test_includes_see_a_file_that_sees_too_much(self):
         """A .c that sees more headers than any did, through others, is named."""
