@@ -39,7 +39,7 @@ static void end_turn(struct core *core, struct claim *claim, enum claim_state fr
 	if (from != CLAIM_OFFERED)
 		estimate_hold_ended(core, claim);
 	else if (claim->rec.need.slots > 0) /* a turn that was offered is a turn that was used */
-		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
+		claim->rec.used_ms = claim_turn_ms(core, claim);
 	claim->rec.due_turn = false;
 	session_gave_turn(core, claim);
 }

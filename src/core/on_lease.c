@@ -73,7 +73,7 @@ static void note_turn(const struct core *core, struct claim *claim)
 	struct claim_record *rec = &claim->rec;
 
 	PRE(claim_has_room(claim));
-	rec->turns_ms += rec->used_ms + ms_longer(0, mono_since(core->now, rec->turn_since));
+	rec->turns_ms += ms_longer(rec->used_ms, claim_turn_ms(core, claim));
 	if (rec->first_wall.v == 0)
 		rec->first_wall = rec->arrival_wall;
 	POST(rec->turns_ms >= 0);
@@ -96,7 +96,7 @@ static void come_back(struct core *core, struct claim *claim, const struct event
 	if (claim->rec.loading)
 		claim_loaded(core, claim);
 	if (cut_short && claim->rec.need.slots > 0) {
-		claim->rec.used_ms += mono_since(core->now, claim->rec.turn_since);
+		claim->rec.used_ms = claim_turn_ms(core, claim);
 	} else if (!cut_short) {
 		note_turn(core, claim);
 		claim->rec.used_ms = claim->rec.loaded_ms = 0;

@@ -81,7 +81,7 @@ static void take_place(const struct core *core, const struct claim *lease, bool 
 	rec->arrival = lease->rec.arrival;
 	rec->arrival_wall = lease->rec.arrival_wall;
 	rec->tag = lease->rec.tag;
-	rec->used_ms = lease->rec.used_ms + mono_since(core->now, lease->rec.turn_since);
+	rec->used_ms = claim_turn_ms(core, lease);
 }
 
 void park_begin(struct core *core, struct claim_record *rec)

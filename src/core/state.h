@@ -298,6 +298,11 @@ static inline bool claim_computes(const struct claim *claim)
 {
 	return claim->rec.need.slots > 0 && claim->rec.state != CLAIM_DRAINING;
 }
+/* Service in its present turn, its earlier runs counted. */
+static inline int64_t claim_turn_ms(const struct core *core, const struct claim *claim)
+{
+	return claim->rec.used_ms + mono_since(core->now, claim->rec.turn_since);
+}
 /* It is leaving: nobody needs to be asked any more. */
 static inline bool claim_leaves(const struct claim *claim)
 {

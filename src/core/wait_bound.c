@@ -90,11 +90,10 @@ static int64_t turn_work_ms(const struct core *core, uint32_t gpu, const struct 
 static int64_t left_ms(const struct core *core, const struct claim *holder)
 {
 	int64_t most_ms = core->config.classes[holder->turn_cls].hold_ms_max;
-	int64_t used_ms = holder->rec.used_ms + mono_since(core->now, holder->rec.turn_since);
 
 	if (holder->rec.loading && holder->rec.preemptible)
 		most_ms += core->config.load_ms_max;
-	return ms_longer(0, most_ms - ms_longer(0, used_ms));
+	return ms_longer(0, most_ms - ms_longer(0, claim_turn_ms(core, holder)));
 }
 
 static uint32_t ahead_in(const struct group *group, const struct claim *claim)
