@@ -64,7 +64,7 @@ void all_slots_take(struct core *core)
 			uint32_t slots = claim_slots(core, claim, gpu);
 			core->gpus[gpu].slots_used += slots;
 			core->gpus[gpu].class_slots[claim->turn_cls] += slots;
-			core->gpus[gpu].settled = false;
 		}
+		core->unsettled |= claim->rec.granted_mask;
 	}
 }

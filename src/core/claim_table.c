@@ -208,7 +208,7 @@ void claim_free(struct core *core, struct claim *claim)
 
 struct claim *claim_by_id(const struct core *core, uint64_t id)
 {
-	struct hash_node *node = hash_first(&core->claims_by_id, hash_u64(id));
+	struct hash_node *node = id ? hash_first(&core->claims_by_id, hash_u64(id)) : NULL;
 
 	for (; node; node = hash_next(node)) {
 		struct claim *claim = container_of(node, struct claim, by_id);

@@ -22,6 +22,7 @@ struct core *core_create(void)
 				MONO_NEVER;
 
 	core->wake = core->next_heartbeat = MONO_NEVER;
+	core->unsettled = UINT32_MAX;
 	core->journal_ok = true;
 
 	for (uint32_t gpu = 0; gpu < LIMIT_GPUS; gpu++)

@@ -25,14 +25,20 @@ void effect_clear(struct effect *effect, enum effect_type type)
 		effect->trace.principal[0] = effect->trace.detail[0] = 0;
 }
 
+/* With its NUL; most are empty. */
+static size_t text_bytes(const char *text)
+{
+	return text[0] ? strlen(text) + 1 : 1;
+}
+
 void effect_copy(struct effect *to, const struct effect *from)
 {
 	size_t bytes = sizeof(*from);
 
 	if (from->type == EFFECT_SEND)
-		bytes = offsetof(struct effect, send.detail) + strlen(from->send.detail) + 1;
+		bytes = offsetof(struct effect, send.detail) + text_bytes(from->send.detail);
 	else if (from->type == EFFECT_TRACE)
-		bytes = offsetof(struct effect, trace.detail) + strlen(from->trace.detail) + 1;
+		bytes = offsetof(struct effect, trace.detail) + text_bytes(from->trace.detail);
 
 	POST(bytes <= sizeof(*to));
 	memcpy(to, from, bytes);

@@ -286,6 +286,7 @@ void ledger_take(struct core *core, struct claim *claim)
 void ledger_charge(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
+	core->unsettled |= claim->rec.granted_mask;
 
 	if (claim->host)
 		claim->host->house->vram_lent += claim->rec.need.vram_bytes - claim->vram_charged;
@@ -294,7 +295,6 @@ void ledger_charge(struct core *core, struct claim *claim)
 		struct gpu *state = &core->gpus[gpu];
 		state->slots_used += claim_slots(core, claim, gpu);
 		state->class_slots[claim->turn_cls] += claim_slots(core, claim, gpu);
-		state->settled = false;
 		state->vram_declared += claim->vram_charged;
 		state->takers += claim->vram_charged > 0;
 		change_declared(core, claim, gpu, claim->vram_charged, 0);
@@ -315,6 +315,7 @@ void ledger_drop(struct core *core, struct claim *claim)
 {
 	PRE(claim->rec.granted_mask != 0);
 	leave_seats(core, claim);
+	core->unsettled |= claim->rec.granted_mask;
 
 	mask_each (gpu, claim->rec.granted_mask) {
 		struct gpu *state = &core->gpus[gpu];
@@ -324,7 +325,6 @@ void ledger_drop(struct core *core, struct claim *claim)
 
 		state->slots_used -= slots;
 		state->class_slots[claim->turn_cls] -= slots;
-		state->settled = false;
 		state->vram_declared -= claim->vram_charged;
 
 		if (claim->vram_charged > 0) {

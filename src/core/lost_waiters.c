@@ -37,8 +37,7 @@ static void note_use(const struct core *core, const struct claim *claim, struct 
 
 	PRE(!runs || rec->fence != 0);
 
-	waiter->used_ms =
-		runs && rec->need.slots > 0 ? claim_turn_ms(core, claim) : rec->used_ms;
+	waiter->used_ms = runs && rec->need.slots > 0 ? claim_turn_ms(core, claim) : rec->used_ms;
 
 	waiter->loaded_ms = rec->loaded_ms;
 	if (runs && rec->loading)

@@ -44,14 +44,16 @@ static uint32_t gpus_meant(const struct core *core, const struct session *sessio
 }
 
 static void fill_record(struct core *core, const struct event *event, const struct session *session,
-			struct claim_record *ret_rec)
+			struct claim_record *rec)
 {
 	const struct ev_acquire *ask = &event->acquire;
 	enum binding binding = session ? session->rec.binding : ask->binding;
 	const struct binding_traits *traits = binding_of(binding);
 	int64_t ttl_ms = ask->ttl_ms > 0 ? ask->ttl_ms : core->config.http_ttl_ms;
 	int64_t waited_ms = traits->carries_age ? clamp_ms(ask->waited_ms, DURATION_MS_MAX) : 0;
-	struct claim_record rec = {
+	const char *name = ask->name && ask->name[0] ? ask->name : NULL;
+
+	*rec = (struct claim_record){
 		.id = core->claim_id_next,
 		.session = session ? session->rec.id : 0,
 		.ref = ask->ref,
@@ -79,30 +81,28 @@ static void fill_record(struct core *core, const struct event *event, const stru
 		.ttl_deadline = MONO_NEVER,
 		.arrival_wall = core->wall,
 	};
-	const char *name = ask->name && ask->name[0] ? ask->name : NULL;
 
 	if (!name && session)
 		name = session->rec.name;
 
-	text_copy(rec.name, sizeof(rec.name), name);
-	text_copy(rec.request_id, sizeof(rec.request_id), ask->request_id);
-	text_copy(rec.label, sizeof(rec.label), ask->label);
-	principal_name(rec.principal, session ? session->rec.principal : ask->principal, -1);
+	text_copy(rec->name, sizeof(rec->name), name);
+	text_copy(rec->request_id, sizeof(rec->request_id), ask->request_id);
+	text_copy(rec->label, sizeof(rec->label), ask->label);
+	principal_name(rec->principal, session ? session->rec.principal : ask->principal, -1);
 
 	/* Who wants memory of its own would keep a resident in, and wait for it to go; who goes
 	 * inside another one needs that. */
-	rec.uses = ask->uses;
-	if (rec.need.slots == 0 || rec.need.vram_bytes > 0 || rec.host ||
-	    !resident_used(core, &rec))
-		rec.uses = 0;
+	rec->uses = ask->uses;
+	if (rec->need.slots == 0 || rec->need.vram_bytes > 0 || rec->host ||
+	    !resident_used(core, rec))
+		rec->uses = 0;
 
-	if (rec.need.gpu_mask == 0)
-		rec.need.gpu_mask = gpus_meant(core, session, ask);
-	if (rec.need.gpu_count == 0)
-		rec.need.gpu_count = 1;
-	if (rec.need.all_slots)
-		rec.need.slots = 1;
-	*ret_rec = rec;
+	if (rec->need.gpu_mask == 0)
+		rec->need.gpu_mask = gpus_meant(core, session, ask);
+	if (rec->need.gpu_count == 0)
+		rec->need.gpu_count = 1;
+	if (rec->need.all_slots)
+		rec->need.slots = 1;
 }
 
 /* What is wrong with the request itself, independent of all others; 0: nothing. */

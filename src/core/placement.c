@@ -108,18 +108,17 @@ static void settle_gpu(struct core *core, uint32_t gpu)
 			state->pinned_bytes +=
 				holder->vram_charged + undeclared_bytes(core, holder, gpu);
 		}
-	state->settled = true;
 }
 
 bool placement_settle(struct core *core)
 {
+	uint32_t gpus = core->unsettled & ((1u << core->config.gpu_count) - 1);
 	bool changed = false;
 
-	for (uint32_t gpu = 0; gpu < core->config.gpu_count; gpu++) {
+	core->unsettled &= ~gpus;
+	mask_each (gpu, gpus) {
 		uint64_t before_bytes = core->gpus[gpu].pinned_bytes;
 		uint32_t before_slots = core->gpus[gpu].pinned_slots;
-		if (core->gpus[gpu].settled)
-			continue;
 		settle_gpu(core, gpu);
 		changed |= core->gpus[gpu].pinned_bytes != before_bytes ||
 			   core->gpus[gpu].pinned_slots != before_slots;
@@ -131,8 +130,7 @@ bool placement_settle(struct core *core)
 
 void placement_unsettle(struct core *core, uint32_t gpus)
 {
-	mask_each (gpu, gpus)
-		core->gpus[gpu].settled = false;
+	core->unsettled |= gpus;
 }
 
 bool placement_possible(const struct core *core, const struct session *session,

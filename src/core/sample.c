@@ -128,7 +128,7 @@ void sample_take(struct core *core, const struct event *event)
 	state->used_known = event->sample.used_known;
 	state->sampled = true;
 	state->measured = measured;
-	state->settled = false;
+	core->unsettled |= 1u << gpu;
 
 	if (event->sample.used_known)
 		drain_judge(core, event, measured);

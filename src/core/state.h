@@ -172,7 +172,6 @@ struct gpu {
 	uint32_t class_slots[LEASE_CLASS_COUNT]; /* of slots_used */
 	uint64_t pinned_bytes; /* charged to claims that cannot be made to leave (placement.c) */
 	uint32_t pinned_slots; /* of turns that cannot */
-	bool settled;          /* that is true */
 	uint8_t waiting;       /* bit per class: it has a waiter that a turn here could serve */
 	bool head_due;         /* the turn head is there because its class is due */
 	bool last_due;         /* the newest turn here was a due one: one voice goes next */
@@ -201,8 +200,9 @@ struct core {
 	struct wall_ms wall;
 	uint64_t hash_seed; /* of the tables by names, which clients choose */
 	uint64_t epoch, fence_next, fence_reserved, claim_id_next, session_id_next;
-	uint32_t withheld; /* bit per binding: its claims are granted nothing for now */
-	size_t work;       /* of this step: claims moved without an effect */
+	uint32_t unsettled; /* GPUs whose pinned bytes and slots must be summed again */
+	uint32_t withheld;  /* bit per binding: its claims are granted nothing for now */
+	size_t work;        /* of this step: claims moved without an effect */
 	bool tick_unfinished;
 	struct claim *accepted; /* in this step: needs no offer; NULL: none */
 	bool importing;         /* core_import is running */

@@ -95,7 +95,7 @@ const struct field_table session_fields = FIELD_TABLE(session_rows);
 
 #define T struct gpu
 /* Made anew: slots_used, slots_cap, class_slots, takers, vram_sessions, vram_plain, vram_unseen,
- * vram_declared, vram_cap, pinned_bytes, pinned_slots, settled. */
+ * vram_declared, vram_cap, pinned_bytes, pinned_slots. */
 static const struct field gpu_rows[] = {
 	ROW_UINT(T, 1, vram_used),
 	ROW_UINT(T, 2, vram_outside),
@@ -249,8 +249,8 @@ static const struct field_table estimates_fields = FIELD_TABLE(estimates_rows);
 #undef T
 
 #define T struct core
-/* Made anew: hash_seed, lost, work, restarting, queue_changed, promise_anew, unpinned, importing,
- * loads. */
+/* Made anew: hash_seed, lost, work, restarting, queue_changed, promise_anew, unpinned, unsettled,
+ * importing, loads. */
 static const struct field core_rows[] = {
 	ROW_PART(T, 1, config, &config_fields),
 	ROW_OF(T, 2, FIELD_PARTS, gpus, SENSE_GPU, &gpu_fields),
