@@ -36,9 +36,10 @@ static bool is_spare(const struct pending *p, enum record_type type, uint64_t id
 	return type == RECORD_AUDIT || (type == RECORD_CLAIM_END && id > p->claim_id_written);
 }
 
-/* The slot of that id, or the free one where it belongs. */
-static uint32_t find_slot(const struct pending *p, bool claim, uint64_t id)
+/* The slot of that id, or the free one where it belongs. An act of an operator has none. */
+static uint32_t find_slot(const struct pending *p, enum record_type type, uint64_t id)
 {
+	bool claim = is_claim_type(type);
 	uint64_t hash = (id * 2 + claim) * UINT64_C(0x9e3779b97f4a7c15);
 
 	size_t slot = (hash >> 32) & (p->slot_count - 1);
@@ -52,12 +53,11 @@ static uint32_t find_slot(const struct pending *p, bool claim, uint64_t id)
 	return (uint32_t)slot;
 }
 
-static void index_entry(struct pending *p, size_t i)
+static void index_entry(struct pending *p, size_t i, uint32_t slot)
 {
-	if (p->v[i].type == RECORD_AUDIT)
-		return;
-	p->v[i].slot = find_slot(p, is_claim_type(p->v[i].type), p->v[i].id);
-	p->slots[p->v[i].slot] = (uint32_t)i + 1;
+	p->v[i].slot = slot;
+	if (p->v[i].type != RECORD_AUDIT)
+		p->slots[slot] = (uint32_t)i + 1;
 }
 
 /* Closes the gaps of dropped entries; order is kept. */
@@ -73,7 +73,8 @@ static void close_gaps(struct pending *p)
 		memmove(p->bytes + kept_bytes, p->bytes + p->v[kept].at, p->v[kept].length);
 		p->v[kept].at = kept_bytes;
 		kept_bytes += p->v[kept].length;
-		index_entry(p, kept++);
+		index_entry(p, kept, find_slot(p, p->v[kept].type, p->v[kept].id));
+		kept++;
 	}
 
 	p->count = kept;
@@ -170,13 +171,16 @@ static void trim_history(struct pending *p)
 			drop_entry(p, i);
 }
 
-/* Drops the entry that a new record supersedes. True: the new record must be kept itself. */
-static bool replace_older(struct pending *p, enum record_type type, uint64_t id)
+/* Drops the entry that a new record supersedes. True: the new record must be kept itself, by the
+ * same slot. */
+static bool replace_older(struct pending *p, enum record_type type, uint64_t id, uint32_t *ret_slot)
 {
+	*ret_slot = 0;
 	if (type == RECORD_AUDIT)
 		return true;
 
-	uint32_t at = p->slots[find_slot(p, is_claim_type(type), id)];
+	*ret_slot = find_slot(p, type, id);
+	uint32_t at = p->slots[*ret_slot];
 	if (at && !p->v[at - 1].dropped) {
 		/* Ids are never used twice, so nothing comes after an end. */
 		assert(p->v[at - 1].type == RECORD_CLAIM_PUT ||
@@ -188,12 +192,13 @@ static bool replace_older(struct pending *p, enum record_type type, uint64_t id)
 }
 
 /* Adds an entry for bytes already written at the end. */
-static void add_entry(struct pending *p, enum record_type type, uint64_t id, size_t length)
+static void add_entry(struct pending *p, enum record_type type, uint64_t id, uint32_t slot,
+		      size_t length)
 {
 	p->v[p->count] = (struct pending_entry){
 		.id = id, .at = p->byte_count, .length = (uint32_t)length, .type = type};
 	p->byte_count += length;
-	index_entry(p, p->count++);
+	index_entry(p, p->count++, slot);
 	p->ended_count += goes_to_history(type);
 	p->spare_count += is_spare(p, type, id);
 	if (p->spare_count > PENDING_ENDED_MAX)
@@ -203,6 +208,7 @@ static void add_entry(struct pending *p, enum record_type type, uint64_t id, siz
 int pending_add(struct pending *p, const struct record *record)
 {
 	uint64_t id = id_of(record);
+	uint32_t slot;
 
 	if (record->type == RECORD_FENCE) {
 		assert(record->fence_max > p->fence_max);
@@ -219,8 +225,9 @@ int pending_add(struct pending *p, const struct record *record)
 	if (make_room(p, 1, CODEC_BYTES_MAX) < 0)
 		return -ERR_NO_MEMORY;
 
-	if (replace_older(p, record->type, id))
-		add_entry(p, record->type, id, codec_encode(record, p->bytes + p->byte_count));
+	if (replace_older(p, record->type, id, &slot))
+		add_entry(p, record->type, id, slot,
+			  codec_encode(record, p->bytes + p->byte_count));
 	return 0;
 }
 
@@ -230,7 +237,7 @@ bool pending_takes(const struct pending *p, const struct record *record)
 		return record->fence_max > p->fence_max;
 	if (record->type == RECORD_AUDIT || record->type == RECORD_PAUSED)
 		return true;
-	uint32_t at = p->slots[find_slot(p, is_claim_type(record->type), id_of(record))];
+	uint32_t at = p->slots[find_slot(p, record->type, id_of(record))];
 	if (!at || p->v[at - 1].dropped)
 		return true;
 	return p->v[at - 1].type == RECORD_CLAIM_PUT || p->v[at - 1].type == RECORD_SESSION_PUT;
@@ -238,7 +245,7 @@ bool pending_takes(const struct pending *p, const struct record *record)
 
 bool pending_takes_place(const struct pending *p, const struct record *row)
 {
-	uint32_t at = p->slots[find_slot(p, is_claim_type(row->type), id_of(row))];
+	uint32_t at = p->slots[find_slot(p, row->type, id_of(row))];
 	return at && !p->v[at - 1].dropped;
 }
 
@@ -265,10 +272,11 @@ void pending_move(struct pending *from, struct pending *to)
 		pending_add(to, &from->paused);
 	for (size_t i = 0; i < from->count; i++) {
 		const struct pending_entry *entry = &from->v[i];
-		if (entry->dropped || !replace_older(to, entry->type, entry->id))
+		uint32_t slot;
+		if (entry->dropped || !replace_older(to, entry->type, entry->id, &slot))
 			continue;
 		memcpy(to->bytes + to->byte_count, pending_bytes(from, i), entry->length);
-		add_entry(to, entry->type, entry->id, entry->length);
+		add_entry(to, entry->type, entry->id, slot, entry->length);
 	}
 	pending_clear(from);
 }
