@@ -53,14 +53,6 @@ void text_add(struct text *text, const char *bytes, size_t length)
 	text->length += length;
 }
 
-void text_char(struct text *text, char c)
-{
-	char *end = text_reserve(text, 1);
-	end[0] = c;
-	end[1] = '\0';
-	text->length++;
-}
-
 void text_u64(struct text *text, uint64_t value)
 {
 	char digits[20];

@@ -31,7 +31,13 @@ static inline void text_str(struct text *text, const char *string)
 {
 	text_add(text, string, strlen(string));
 }
-void text_char(struct text *text, char c);
+static inline void text_char(struct text *text, char c)
+{
+	char *end = text_reserve(text, 1);
+	end[0] = c;
+	end[1] = '\0';
+	text->length++;
+}
 void text_u64(struct text *text, uint64_t value);
 void text_i64(struct text *text, int64_t value);
 /* Seconds with three decimals at most, from milliseconds: 1500 -> 1.5, 2000 -> 2. */

@@ -39,6 +39,24 @@ static size_t add_escape(struct text *text, const char *at, bool separator)
 	return separator ? 3 : 1;
 }
 
+/* As it is, between quotes, at once: nearly all that is written. False: something must be escaped.
+ */
+static bool add_plain(struct text *text, const char *string)
+{
+	size_t length = 0;
+	while (is_plain((unsigned char)string[length]))
+		length++;
+	if (string[length])
+		return false;
+
+	char *end = text_reserve(text, length + 2);
+	end[0] = '"';
+	memcpy(end + 1, string, length);
+	memcpy(end + 1 + length, "\"", 2);
+	text->length += length + 2;
+	return true;
+}
+
 /* Only what JSON demands: quotes, backslash, controls; and DEL and the line separators, so that a
  * message stays one line for every reader. */
 void text_json_string(struct text *text, const char *string)
@@ -47,6 +65,8 @@ void text_json_string(struct text *text, const char *string)
 		text_str(text, "null");
 		return;
 	}
+	if (add_plain(text, string))
+		return;
 
 	text_char(text, '"');
 	for (const char *plain = string, *at = string;;) {

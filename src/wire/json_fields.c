@@ -13,8 +13,6 @@
 #include "json/json_reader.h"
 #include "wire/display_name.h"
 
-#define NOT_INLINE __attribute__((noinline))
-
 __attribute__((format(printf, 3, 4))) static int fail(struct parsed *parsed, int err,
 						      const char *format, ...)
 {
@@ -92,9 +90,8 @@ static void set_present(bool *ret_present, const struct json *value)
 		*ret_present = value != NULL;
 }
 
-/* Apart, so that a field which is not there costs next to nothing: most are not. */
-NOT_INLINE static int read_u64(struct parsed *parsed, const struct json *object, const char *field,
-			       uint64_t min, uint64_t max, uint64_t *ret, bool *ret_present)
+int json_read_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
+		  uint64_t max, uint64_t *ret, bool *ret_present)
 {
 	const struct json *value = field_of(object, field);
 
@@ -118,15 +115,6 @@ NOT_INLINE static int read_u64(struct parsed *parsed, const struct json *object,
 			    field, min, max);
 
 	*ret = (uint64_t)number;
-	return 0;
-}
-
-int json_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
-	     uint64_t max, uint64_t *ret, bool *ret_present)
-{
-	if (json_may_have(object, field))
-		return read_u64(parsed, object, field, min, max, ret, ret_present);
-	set_present(ret_present, NULL);
 	return 0;
 }
 
@@ -157,8 +145,7 @@ int json_ms(struct parsed *parsed, const struct json *object, const char *field,
 	return 0;
 }
 
-NOT_INLINE static int read_bool(struct parsed *parsed, const struct json *object, const char *field,
-				bool *ret)
+int json_read_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret)
 {
 	const struct json *value = field_of(object, field);
 	if (!value)
@@ -167,11 +154,6 @@ NOT_INLINE static int read_bool(struct parsed *parsed, const struct json *object
 		return json_refuse(parsed, field, "expected true or false");
 	*ret = json_is(value, JSON_KIND_TRUE);
 	return 0;
-}
-
-int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret)
-{
-	return json_may_have(object, field) ? read_bool(parsed, object, field, ret) : 0;
 }
 
 int json_name(struct parsed *parsed, const struct json *object, const char *field, size_t max_bytes,

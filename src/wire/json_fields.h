@@ -3,8 +3,7 @@
  * Fields that nobody asks for are ignored. */
 #pragma once
 #include "base/token.h"
-
-struct json;
+#include "json/json_reader.h"
 
 enum { PARSED_DETAIL_BYTES = 200 };
 
@@ -23,14 +22,29 @@ void parsed_finish(struct parsed *parsed);
 /* Fields of `object` (parsed->root or a part of it). Absent and null alike leave *ret as it is, so
  * the caller sets the default first, and `ret_present` (may be NULL) tells. 0 or -ERR_BAD_FIELD
  * with parsed->detail: "field `vram_mb`: expected a whole number from 0 to 16777216". */
-int json_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
-	     uint64_t max, uint64_t *ret, bool *ret_present);
+int json_read_u64(struct parsed *parsed, const struct json *object, const char *field, uint64_t min,
+		  uint64_t max, uint64_t *ret, bool *ret_present);
+/* Here, so that a field which is not there costs next to nothing: most are not. */
+static inline int json_u64(struct parsed *parsed, const struct json *object, const char *field,
+			   uint64_t min, uint64_t max, uint64_t *ret, bool *ret_present)
+{
+	if (json_may_have(object, field))
+		return json_read_u64(parsed, object, field, min, max, ret, ret_present);
+	if (ret_present)
+		*ret_present = false;
+	return 0;
+}
 /* A number of seconds, fractions allowed, as milliseconds. */
 int json_seconds(struct parsed *parsed, const struct json *object, const char *field, int64_t max_s,
 		 int64_t *ret_ms, bool *ret_present);
 int json_ms(struct parsed *parsed, const struct json *object, const char *field, int64_t max_ms,
 	    int64_t *ret_ms);
-int json_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret);
+int json_read_bool(struct parsed *parsed, const struct json *object, const char *field, bool *ret);
+static inline int json_bool(struct parsed *parsed, const struct json *object, const char *field,
+			    bool *ret)
+{
+	return json_may_have(object, field) ? json_read_bool(parsed, object, field, ret) : 0;
+}
 /* Text of 1 to max_bytes printable bytes (display_name_problem); *ret is borrowed from parsed. */
 int json_name(struct parsed *parsed, const struct json *object, const char *field, size_t max_bytes,
 	      const char **ret);
