@@ -2,7 +2,9 @@
 #include "server/monitor/event_ring.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 void event_ring_init(struct event_ring *ring, uint64_t epoch)
 {
@@ -25,7 +27,9 @@ void event_ring_add(struct event_ring *ring, const struct trace_effect *trace, s
 
 	row->id = ring->next++;
 	row->at = at;
-	row->trace = *trace;
+	/* What stands behind the end of a text is nothing. */
+	memcpy(&row->trace, trace,
+	       offsetof(struct trace_effect, detail) + strlen(trace->detail) + 1);
 }
 
 uint64_t event_ring_oldest(const struct event_ring *ring)
