@@ -10,7 +10,6 @@
 #include "base/contracts.h"
 #include "base/fields.h"
 #include "base/memory.h"
-#include "core/emit.h"
 #include "core/lost_waiters.h"
 #include "core/principal.h"
 #include "core/state_rows.h"
@@ -120,8 +119,10 @@ static void put_places(const struct core *core, const struct fields_how *how, st
 static void put_detail(const struct claim *claim, const struct fields_how *how, struct buf *out)
 {
 	struct kept_detail kept = {.claim = claim->rec.id};
+	size_t length = strlen(claim->detail);
 
-	text_copy(kept.detail.text, sizeof(kept.detail.text), claim->detail);
+	PRE(length < sizeof(kept.detail.text));
+	memcpy(kept.detail.text, claim->detail, length);
 	put_section(out, SECTION_DETAIL, how, &kept_detail_fields, &kept);
 }
 

@@ -15,7 +15,8 @@ COMMENT = re.compile(r"/\*.*?\*/", re.S)
 TABLE = re.compile(r"^#define T struct (\w+)\n(.*?)^#undef T", re.S | re.M)
 ROW = re.compile(r"ROW\w*\(T,\s*(\d+),\s*([^)]*)")
 ANEW = re.compile(r"(?:Made anew|Apart):(.*?)\.", re.S)
-LINKS = re.compile(r"^\s*(?:const )?struct (?:(?:list|hash|hash_node|heap|heap_node|rank_tree|rank_node|effects?)\s|\w+ \*)")
+KNOTS = "list|hash|hash_node|heap|heap_node|rank_tree|rank_node|effects?"
+LINKS = re.compile(rf"^\s*(?:const )?struct (?:(?:{KNOTS})\s|\w+ \*)")
 KINDS = re.compile(r"^FIELD_\w+$")
 
 
