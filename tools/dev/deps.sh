@@ -32,7 +32,7 @@ case "$what" in
 build) ;;
 pages) packages=() && with_node ;;
 lint | fuzz) with_clang ;;
-test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish python3-jsonschema python3-venv user-mode-linux) ;;
+test) with_clang && with_node && packages+=(chromium firefox-esr fonts-dejavu-core zsh fish openssl python3-jsonschema python3-venv user-mode-linux) ;;
 bench) packages+=(redis-server redis-tools valgrind nginx-light) ;;
 nginx) packages=(nginx-light) ;;
 rivals) packages=(python3-venv nginx-light) && with_node ;;

@@ -2,6 +2,7 @@
 // Chromium through Playwright, for the tests of ordinary pages: clicking, typing, looking. It
 // emulates focus and keeps background tabs awake, so whatever is about hidden, frozen or dying tabs
 // uses cdp.mjs.
+import { withoutUnseen } from "./features.mjs";
 import { chromiumPath, load } from "./packages.mjs";
 import { within } from "./until.mjs";
 
@@ -16,6 +17,23 @@ const ARGS = [
 	"--disable-background-networking",
 	"--disable-component-update",
 	"--disable-sync",
+];
+/** What Playwright itself leaves out: chromiumSwitches.js. */
+const PLAYWRIGHT_OFF = [
+	"AutoDeElevate",
+	"AvoidUnnecessaryBeforeUnloadCheckSync",
+	"BoundaryEventDispatchTracksNodeRemoval",
+	"DestroyProfileOnBrowserClose",
+	"DialMediaRouteProvider",
+	"GlobalMediaControls",
+	"HttpsUpgrades",
+	"LensOverlay",
+	"MediaRouter",
+	"OptimizationHints",
+	"PaintHolding",
+	"RenderDocument",
+	"ThirdPartyStoragePartitioning",
+	"Translate",
 ];
 const KEPT_MS = 100; // a browser that nobody uses, for the next test
 
@@ -39,7 +57,7 @@ function takeBrowser(args) {
 const launch = (args) =>
 	load("playwright-core").chromium.launch({
 		executablePath: chromiumPath,
-		args: [...ARGS, ...args],
+		args: withoutUnseen([...ARGS, ...args], PLAYWRIGHT_OFF),
 	});
 
 /** The last one closes it, unless somebody comes soon. @param {SharedBrowser} shared */

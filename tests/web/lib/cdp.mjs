@@ -4,6 +4,7 @@
 // throttling of background tabs off. Tests of ordinary pages use browser.mjs.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withoutUnseen } from "./features.mjs";
 import { chromiumPath } from "./packages.mjs";
 import { Remote, launchRemote } from "./remote.mjs";
 import { until } from "./until.mjs";
@@ -212,7 +213,10 @@ export function launch({ args = [], env = {}, settings = {} } = {}) {
 		(folder) => {
 			mkdirSync(join(folder, "Default"));
 			writeFileSync(join(folder, "Default/Preferences"), JSON.stringify(settings));
-			return [...ARGS, `--user-data-dir=${folder}`, ...args, "about:blank"];
+			return [
+				...withoutUnseen([...ARGS, `--user-data-dir=${folder}`, ...args]),
+				"about:blank",
+			];
 		},
 		{ env },
 	);
