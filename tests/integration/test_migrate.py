@@ -138,8 +138,8 @@ class Migrate(DaemonTest):
     def test_hint(self):
         """What the broker says at its start to try works with BRIDGE_TOKEN, too."""
         self.serve(self.blocks[0])
-        said = (self.home / "serve.log").read_text(encoding="utf-8")
-        hint = re.search(r"or:  (curl -N .*)", said).group(1)
+        log = self.home / "serve.log"  # it answers before it has said all
+        hint = wait_until(lambda: re.search(r"or:  (curl -N .*)\n", log.read_text(encoding="utf-8")), "it is said")[1]
         tried = self.shell(f"{self.blocks[0].splitlines()[0]}\n{hint} -sm 2 || true")
         self.assertIn("event: granted", tried.stdout, tried)
 

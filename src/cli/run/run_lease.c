@@ -31,6 +31,8 @@ static void on_queued(struct baton_claim *claim, const struct baton_place *place
 	(void)claim;
 	if (run->phase == RUN_AWAY)
 		run_progress_place(&run->show, place);
+	if (run->taken && !run->waited)
+		run_signals_take(run); /* sent before this, perhaps for the lease that was taken */
 	if (run->phase != RUN_WAITING)
 		return;
 	run->waited |= place->position >= 0;

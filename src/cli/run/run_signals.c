@@ -107,11 +107,18 @@ static bool is_explained(const struct run *run, const struct signalfd_siginfo *i
 	return info->ssi_pid != 0 || run->revoked || baton_link_state(run->baton) != BATON_LINK_UP;
 }
 
+/* Until it has told us our next place the broker may have sent a signal for the lease that it took.
+ */
+static bool is_late(const struct run *run)
+{
+	return run->taken && !run->waited;
+}
+
 /* The broker ends leases, not waits: what it sends now was for a lease that is over already. */
 static void while_waiting(struct run *run, const struct signalfd_siginfo *info)
 {
 	int signo = (int)info->ssi_signo;
-	if (run_sender_is_broker(info) && is_explained(run, info))
+	if (run_sender_is_broker(info) && (is_explained(run, info) || is_late(run)))
 		return;
 	if (signo == SIGTSTP) {
 		if (info->ssi_code != SI_KERNEL || !terminal_orphaned())
