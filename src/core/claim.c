@@ -13,7 +13,6 @@
 #include "core/host.h"
 #include "core/ledger.h"
 #include "core/park.h"
-#include "core/placement.h"
 #include "core/queue.h"
 #include "core/resident.h"
 #include "core/session.h"
@@ -125,7 +124,7 @@ void claim_move(struct core *core, struct claim *claim, enum claim_state to)
 		take_room(core, claim);
 	}
 
-	placement_unsettle(core, claim->rec.granted_mask);
+	core->unsettled |= claim->rec.granted_mask;
 	list_remove(&claim->in_asked);
 	claim->asked = false;
 	if (to != CLAIM_YIELDING)

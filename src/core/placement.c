@@ -128,11 +128,6 @@ bool placement_settle(struct core *core)
 	return changed;
 }
 
-void placement_unsettle(struct core *core, uint32_t gpus)
-{
-	core->unsettled |= gpus;
-}
-
 bool placement_possible(const struct core *core, const struct session *session,
 			const struct need *need, uint32_t gpu)
 {

@@ -24,10 +24,8 @@ bool placement_possible(const struct core *core, const struct session *session,
 /* GPUs of `mask` that are open to the need and where it is possible; 0: fewer than it asks for. */
 uint32_t placement_possible_gpus(const struct core *core, const struct session *session,
 				 const struct need *need, uint32_t mask);
-/* Brings the sums up to date; true: another claim may have become possible. */
+/* Brings the sums of core.unsettled up to date; true: another claim may have become possible. */
 bool placement_settle(struct core *core);
-/* The holders there, or what they may keep, changed. */
-void placement_unsettle(struct core *core, uint32_t gpus);
 /* Compute turns end, and evictable residents can be moved; other residents stay, and what was
  * granted in observe mode. */
 bool placement_can_leave(const struct claim *holder);
