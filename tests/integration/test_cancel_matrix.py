@@ -3,10 +3,10 @@ import contextlib
 import pathlib
 import socket
 import sys
-import threading
 import unittest
 
 from lib.daemon import DaemonTest
+from lib.listener import Listener
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "cancel-matrix"))
 import table  # noqa: E402
@@ -42,23 +42,12 @@ class CancelMatrix(DaemonTest):
         self.assertEqual([cell.none for cell in cells], ["no queue, no loads", "no queue, no loads", "no leases"])
 
 
-class Careless:
+class Careless(Listener):
     """Copies what its server says, and ends every answer in order."""
 
     def __init__(self, upstream_port):
         self.upstream_port = upstream_port
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+        super().__init__()
 
     def serve(self, client):
         with client, contextlib.suppress(OSError), \

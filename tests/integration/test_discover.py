@@ -1,36 +1,25 @@
 """baton discover: model servers recognised by what they answer; baton connect: what to set."""
 import json
 import re
-import socket
-import threading
 import tomllib
 import unittest
 
 from lib.daemon import DaemonTest
 from lib.gateway import GPU
+from lib.listener import Listener
 from lib.model_server import ModelServer
 
 LIST = {"object": "list", "data": [{"id": "m", "owned_by": "somebody"}]}
 
 
-class Talker:
+class Talker(Listener):
     """Answers each connection with what is written for its path: bytes, or an object as JSON; None: silence."""
 
     def __init__(self, answers, default=b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"):
         self.answers, self.default, self.held = answers, default, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.run, daemon=True).start()
+        super().__init__()
 
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.answer, args=[connection], daemon=True).start()
-
-    def answer(self, connection):
+    def serve(self, connection):
         try:
             path = connection.recv(4096).split(b" ")[1].decode()
             answer = self.answers.get(path, self.default)
@@ -46,7 +35,7 @@ class Talker:
         connection.close()
 
     def close(self):
-        self.listener.close()
+        super().close()
         for connection in self.held:
             connection.close()
 

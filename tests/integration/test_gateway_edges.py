@@ -8,6 +8,7 @@ import unittest
 
 from lib.daemon import in_thread
 from lib.gateway import CHAT, GatewayTest, upstream
+from lib.listener import Listener
 from lib.wait import wait_until
 
 TRANSCRIBE = "/v1/audio/transcriptions"
@@ -22,37 +23,30 @@ def send_what_it_takes(client, bytes_):
         client.send(bytes_)
 
 
-class Listener:
-    """A model server by hand that gives each connection to `serve`, but tells nobody of its models."""
+class Answering(Listener):
+    """A model server that gives each request to `answer`, but tells nobody of its models."""
 
-    def __init__(self, serve):
-        self.serve, self.socket = serve, socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self.run, daemon=True).start()
+    def __init__(self, answer):
+        self.answer = answer
+        super().__init__()
 
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve_one, args=(connection,), daemon=True).start()
-
-    def serve_one(self, connection):
+    def serve(self, connection):
         with connection, contextlib.suppress(OSError):
             head = b""
             while b"\r\n\r\n" not in head:
                 head += connection.recv(1) or b"\r\n\r\n"
             if head.startswith(b"POST"):
-                self.serve(connection)
+                self.answer(connection)
 
-    def close(self):
-        self.socket.close()
+
+class Hanging(Listener):
+    def serve(self, connection):
+        threading.Event().wait(30)
 
 
 class Edges(GatewayTest):
     def listen(self, serve, **options):
-        server = Listener(serve)
+        server = Answering(serve)
         self.addCleanup(server.close)
         return self.behind({"name": "it", "kind": "openai", "url": server.url,
                             "models": [{"name": "m", "vram_mb": 1000}]}, **options)
@@ -283,8 +277,7 @@ class Lists(Edges):
 
     def test_one_that_hangs(self):
         """The list of all the others is there at once."""
-        hung = Listener(None)
-        hung.serve_one = lambda connection: threading.Event().wait(30)
+        hung = Hanging()
         self.addCleanup(hung.close)
         plain = self.server("openai", ["m"])
         daemon = self.behind({"name": "hung", "kind": "openai", "url": hung.url},

@@ -8,6 +8,7 @@ import unittest
 
 from lib.daemon import in_thread
 from lib.gateway import CHAT, GatewayTest, upstream
+from lib.listener import Listener
 from lib.model_server import Computing
 from lib.wait import holds_for, wait_until
 
@@ -594,22 +595,12 @@ class Sockets(GatewayTest):
         self.assertNotIn(daemon.token, log)
 
 
-class RawServer:
+class RawServer(Listener):
     """Says the same bytes to everybody who sent a request, and closes."""
 
     def __init__(self, text):
         self.text = text
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def serve(self, connection):
         with connection:
@@ -621,9 +612,6 @@ class RawServer:
                     pass
             except OSError:
                 pass
-
-    def close(self):
-        self.socket.close()
 
 
 class EarlyServer(RawServer):
